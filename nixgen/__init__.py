@@ -1,0 +1,3 @@
+"""nixgen turns a uv project into an environment that any machine with Nix rebuilds byte for byte."""
+
+__version__ = "0.1.0"
