@@ -1,0 +1,281 @@
+"""Writing: all or nothing under a full disk, a kill, an interrupt, a read-only folder, and two runs at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nixgen.errors import MachineError, UserError
+from nixgen.files import exclusive, read, write_all, written_by_nixgen
+
+OLD = {"default.nix": b"old default", "flake.lock": b"old lock", "nix/nixgen/a.nix": b"old a"}
+NEW = {"default.nix": b"new default", "flake.lock": b"new lock", "nix/nixgen/a.nix": b"new a", "nix/new/b": b"b"}
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    root.mkdir()
+    write_all(root, OLD)
+    return root
+
+
+def test_writes_what_differs_and_says_what(project: Path) -> None:
+    assert write_all(project, OLD | {"default.nix": b"x", "b/c/d": b"y"}) == ("default.nix", "b/c/d")
+    assert tree(project) == OLD | {"default.nix": b"x", "b/c/d": b"y"}
+
+
+def test_a_file_that_is_right_is_not_touched(project: Path) -> None:
+    before = (project / "default.nix").stat()
+    assert write_all(project, OLD) == ()
+    assert (project / "default.nix").stat() == before
+
+
+def test_removes_and_leaves_no_empty_folder(project: Path) -> None:
+    assert write_all(project, {}, remove=["nix/nixgen/a.nix", "was-never-there"]) == ("nix/nixgen/a.nix",)
+    assert sorted(path.name for path in project.iterdir()) == ["default.nix", "flake.lock"]
+
+
+def test_permissions_stay_but_for_the_executable_bit(project: Path) -> None:
+    (project / "default.nix").chmod(0o640)
+    (project / "flake.lock").chmod(0o755)
+    assert write_all(project, OLD | {"default.nix": b"x"}) == ("default.nix", "flake.lock")
+    assert (project / "default.nix").stat().st_mode & 0o777 == 0o640
+    assert (project / "flake.lock").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_new_file_has_the_permissions_that_the_umask_leaves(project: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_all(project, {"fresh": b""})
+    finally:
+        os.umask(before)
+    assert (project / "fresh").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_inside_the_project_is_followed(project: Path) -> None:
+    (project / "real").mkdir()
+    (project / "real/lock").write_bytes(b"1")
+    (project / "link").symlink_to("real/lock")
+    write_all(project, {"link": b"2"})
+    assert (project / "link").is_symlink()
+    assert (project / "real/lock").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("path", ["link", "folder/x", "../x", "/tmp/x", "a/../../x", "."])
+def test_nothing_is_written_outside_the_project(project: Path, path: str) -> None:
+    outside = project.parent / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"theirs")
+    (project / "link").symlink_to(outside / "file")
+    (project / "folder").symlink_to(outside)
+    with pytest.raises(UserError, match="leads out of the project, and nixgen writes only inside it"):
+        write_all(project, {"default.nix": b"new", path: b"evil"})
+    assert tree(outside) == {"file": b"theirs"}
+    assert (project / "default.nix").read_bytes() == b"old default"
+
+
+def test_a_loop_of_links_is_a_sentence(project: Path) -> None:
+    (project / "a").symlink_to("b")
+    (project / "b").symlink_to("a")
+    with pytest.raises((UserError, MachineError), match="cannot be"):
+        write_all(project, {"a": b"x"})
+
+
+def test_a_folder_where_a_file_belongs(project: Path) -> None:
+    (project / "shell.nix").mkdir()
+    with pytest.raises(UserError, match=r"shell\.nix: is a folder, where nixgen writes a file"):
+        write_all(project, NEW | {"shell.nix": b""})
+    assert tree(project) == OLD
+
+
+def test_a_file_where_a_folder_belongs(project: Path) -> None:
+    (project / "nix/new").write_bytes(b"mine")
+    with pytest.raises(UserError, match="is a file, where nixgen needs a folder; nothing was changed"):
+        write_all(project, NEW)
+    assert tree(project) == OLD | {"nix/new": b"mine"}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch, call: int, code: int) -> None:
+    calls = iter(range(1, 100))
+
+    def full(descriptor: int) -> None:
+        if next(calls) == call:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MachineError, match="the disk is full; nothing was changed\n    Free some room and try again"):
+        write_all(project, NEW)
+    assert tree(project) == OLD
+    assert not (project / "nix/new").exists()
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.parametrize("error", [OSError(errno.EPERM, "Operation not permitted"), KeyboardInterrupt()])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_rename_that_fails_or_is_interrupted_is_undone(
+    project: Path, monkeypatch: pytest.MonkeyPatch, call: int, error: BaseException, when: str
+) -> None:
+    calls = iter(range(1, 100))
+    rename = os.replace
+
+    def failing(source: Path, target: Path) -> None:
+        now = next(calls) == call
+        if now and when == "before":
+            raise error
+        rename(source, target)
+        if now:
+            raise error
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises((MachineError, KeyboardInterrupt)):
+        write_all(project, NEW)
+    assert tree(project) == OLD
+    assert not (project / "nix/new").exists()
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own; skipped where the tests may not mount one."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "nixgen-test", place], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("may not mount a file system here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_disk_that_is_really_full(mounted: Path) -> None:
+    write_all(mounted, OLD)
+    with pytest.raises(MachineError, match="the disk is full; nothing was changed"):
+        write_all(mounted, NEW | {"nix/new/huge": b"x" * 100_000})
+    assert tree(mounted) == OLD
+    assert write_all(mounted, NEW) == tuple(NEW)
+
+
+def test_a_folder_that_is_really_read_only(mounted: Path) -> None:
+    write_all(mounted, OLD)
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    with exclusive(mounted, pytest.fail), pytest.raises(MachineError) as caught:
+        write_all(mounted, NEW)
+    assert str(caught.value) == (
+        f"{mounted}/nix: cannot be written (Read-only file system); nothing was changed\n"
+        "    Make the folder writable, or work on a copy."
+    )
+    assert tree(mounted) == OLD
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from nixgen.files import write_all
+    left = int(sys.argv[2])
+    def counted(call):
+        def wrapper(*arguments):
+            global left
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            return call(*arguments)
+        return wrapper
+    os.replace, os.fsync, os.link = counted(os.replace), counted(os.fsync), counted(os.link)
+    write_all(Path(sys.argv[1]), {"default.nix": b"new default", "flake.lock": b"new lock", "nix/new/b": b"b"})
+"""
+
+
+def test_a_kill_at_any_moment_leaves_each_file_old_or_new_and_the_next_run_cleans_up(project: Path) -> None:
+    new = {"default.nix": b"new default", "flake.lock": b"new lock", "nix/new/b": b"b"}
+    leftovers = 0
+    for moment in range(40):
+        write_all(project, OLD, remove=["nix/new/b"])
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), project, str(moment)], check=False)
+        found = tree(project)
+        leftovers += sum(name.endswith(".nixgen-tmp") for name in found)
+        for name in OLD:
+            assert found[name] in {OLD[name], new.get(name)}
+        assert found.get("nix/new/b") in {None, b"b"}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert write_all(project, new) or found.items() >= new.items()
+        write_all(project, OLD, remove=["nix/new/b"])
+        assert not [name for name in tree(project) if name.endswith(".nixgen-tmp")]
+    else:
+        pytest.fail("the write never came to its end")
+    assert moment > 8
+    assert leftovers > 8
+
+
+def test_two_runs_at_once_wait_for_one_another(project: Path) -> None:
+    script = """
+        import sys, time
+        from pathlib import Path
+        from nixgen.files import exclusive
+        root = Path(sys.argv[1])
+        with exclusive(root, print):
+            with exclusive(root / "nix" / "..", print):
+                (root / "held").touch()
+            time.sleep(0.4)
+            (root / "held").unlink()
+    """
+    first = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), project], stdout=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 20
+        while not (project / "held").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        said: list[str] = []
+        with exclusive(project, said.append):
+            assert not (project / "held").exists()
+        assert said == [f"Another nixgen is at work in {project}: waiting for it to end."]
+        assert first.communicate(timeout=20)[0] == b""
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_a_free_project_is_taken_without_a_word(project: Path) -> None:
+    with exclusive(project, pytest.fail):
+        pass
+    with exclusive(project, pytest.fail):
+        assert sorted(path.name for path in project.iterdir()) == ["default.nix", "flake.lock", "nix"]
+
+
+def test_temporary_files_of_a_living_process_stay(project: Path) -> None:
+    theirs = project / f".default.nix.new.{os.getppid()}.nixgen-tmp"
+    dead = project / ".default.nix.new.4194399.nixgen-tmp"
+    theirs.touch()
+    dead.touch()
+    write_all(project, {"default.nix": b"new"})
+    assert theirs.exists()
+    assert not dead.exists()
+
+
+def test_read(project: Path) -> None:
+    assert read(project, "default.nix") == b"old default"
+    assert read(project, "none") is None
+    assert read(project, "default.nix/none") is None
+
+
+def test_whose_a_file_is() -> None:
+    assert written_by_nixgen(b"# Written by nixgen from uv.lock; do not edit.\n{ }\n")
+    assert not written_by_nixgen(b"{ }\n# Written by nixgen\n")
+    assert not written_by_nixgen(b"")
