@@ -1,0 +1,157 @@
+"""Fixtures for all tests: real Nix (the machine's and a current one), empty stores, a package index, wheels.
+
+Options: ``--update-goldens`` writes the files of tests/golden anew. Environment: ``NIXGEN_TEST_STORES`` names a folder
+whose stores are used and kept between runs (quick while working on one test; CI never sets it).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from support.index import Index, serve
+from support.nix import ROOT, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered
+
+NIX_FIXTURES = {"nix28", "nix_new", "nix", "both_nix"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update-goldens``."""
+    parser.addoption("--update-goldens", action="store_true", help="write the files of tests/golden anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the markers, and makes the folder that the stores of all workers lie in."""
+    config.addinivalue_line("markers", "nix: needs Nix (given by itself to every test that uses a Nix fixture)")
+    config.addinivalue_line("markers", "network: needs a package index and a Debian mirror")
+    if not hasattr(config, "workerinput") and "NIXGEN_TEST_STORES" not in os.environ:
+        os.environ["NIXGEN_TEST_STORES"] = tempfile.mkdtemp(prefix="nixgen-stores-")
+        config.add_cleanup(lambda: _remove(Path(os.environ.pop("NIXGEN_TEST_STORES"))))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half."""
+    for item in items:
+        if NIX_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("nix")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine that runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith(("UV_", "NIXGEN_BENCH", "VIRTUAL_ENV", "PYTHONPATH")) and name not in KEPT:
+            monkeypatch.delenv(name)
+
+
+KEPT = {"UV_CACHE_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_DEFAULT_INDEX", "UV_INDEX_URL"}
+
+
+@pytest.fixture(scope="session")
+def stores() -> Path:
+    """The folder of the stores that all tests of this run share, one for each version of Nix."""
+    return Path(os.environ["NIXGEN_TEST_STORES"])
+
+
+@pytest.fixture(scope="session")
+def nix28(stores: Path) -> Nix:
+    """The machine's Nix (2.8.0 on Debian bookworm) on the store that the tests of this run share."""
+    found = machine_nix()
+    if found is None:
+        _lacking("Nix is not installed; `make test` installs it")
+    return _nix(found, stores)
+
+
+@pytest.fixture(scope="session")
+def nix_new(stores: Path) -> Nix:
+    """A current Nix (2.34, unpacked from Debian's forky) on the store that the tests of this run share."""
+    if shutil.which("apt-get") is None:
+        _lacking("a current Nix is unpacked with apt-get, which is not here")
+    return _nix(current_nix(), stores)
+
+
+@pytest.fixture(params=["nix28", "nix_new"])
+def nix(request: pytest.FixtureRequest) -> Nix:
+    """Each of both versions."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Nix)
+    return found
+
+
+@pytest.fixture(scope="session")
+def both_nix(nix28: Nix, nix_new: Nix) -> tuple[Nix, Nix]:
+    """Both versions, for tests that compare what they give."""
+    return nix28, nix_new
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Path]:
+    """An empty store for this test alone: ``nix.with_store(store)``."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    yield folder
+    _remove(folder)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
+    """Serves a folder of wheels on loopback until the test ends: ``index(folder, hashes=False)``."""
+    with ExitStack() as stack:
+        yield lambda folder, **options: stack.enter_context(serve(folder, **options))
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Callable[[str], Path]:
+    """Copies one of examples/ into a folder of the test's own, as its README tells a reader to: ``example("plot")``."""
+
+    def copy(name: str) -> Path:
+        target = tmp_path / name
+        ignored = shutil.ignore_patterns("uv.lock", ".venv", "*.nix", "nix", "nixgen.lock", "flake.lock", "__pycache__")
+        shutil.copytree(ROOT / "examples" / name, target, ignore=ignored)
+        return target
+
+    return copy
+
+
+@pytest.fixture
+def update_goldens(request: pytest.FixtureRequest) -> bool:
+    """Whether goldens are written instead of compared; never in CI."""
+    wanted = bool(request.config.getoption("--update-goldens"))
+    if wanted and os.environ.get("CI"):
+        pytest.fail("goldens are updated by a person, never in CI")
+    return wanted
+
+
+def _nix(folder: Path, stores: Path) -> Nix:
+    if reason := stores_can_be_entered():
+        _lacking(reason)
+    name = ".".join(map(str, nix_version(folder)))
+    (stores / name).mkdir(parents=True, exist_ok=True)
+    return Nix(folder, stores / name)
+
+
+def _lacking(reason: str) -> None:
+    """A machine without what a test needs: skipped for a person, a failure in CI, where all is to be there."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a store, whose folders are read-only."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            entry = Path(path, name)
+            if not entry.is_symlink():
+                entry.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,220 @@
+"""Real Nix for the tests: one binary, one store of its own, and what a test asks of them.
+
+A store is a folder. Nix runs in a mount namespace in which that folder lies over ``/nix``, so that store paths, the
+sandbox, ``nix develop`` and ``nix-shell`` are what a user has, and the machine's own ``/nix`` is never touched. The
+machine's nix.conf is not read either: everything is set through ``NIX_CONFIG``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEM = f"{os.uname().machine}-{os.uname().sysname.lower()}"
+TAIL_LINES = 40
+
+# Runs "$@" with the folder $1 over /nix.
+_ENTER = 'mount --bind "$1" /nix && shift && exec "$@"'
+
+
+class NixFailed(AssertionError):
+    """A Nix command that a test expected to succeed; shows the command and the end of what it printed."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command gave back."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded."""
+        return self.returncode == 0
+
+    def tail(self) -> str:
+        """The command, its exit code and the last lines that it printed."""
+        lines = (self.stdout + self.stderr).splitlines()[-TAIL_LINES:]
+        return "\n".join([f"$ {' '.join(self.argv)}", f"(exit {self.returncode})", *lines])
+
+
+@dataclass(frozen=True)
+class Nix:
+    """One Nix (the folder of its programs) and one store (the folder that holds ``nix/store`` and its database).
+
+    ``env`` is added to the environment of every command, ``settings`` to NIX_CONFIG.
+    """
+
+    bin: Path
+    store: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The version: (2, 8, 0)."""
+        return nix_version(self.bin)
+
+    def with_env(self, **env: str) -> Nix:
+        """The same Nix with more environment variables."""
+        return replace(self, env={**self.env, **env})
+
+    def with_settings(self, **settings: str) -> Nix:
+        """The same Nix with more settings; an underscore stands for a hyphen."""
+        return replace(self, settings={**self.settings, **{k.replace("_", "-"): v for k, v in settings.items()}})
+
+    def with_store(self, store: Path) -> Nix:
+        """The same Nix on another store."""
+        return replace(self, store=store)
+
+    def environ(self) -> dict[str, str]:
+        """The whole environment that commands run in: nothing of the machine's Nix, no PYTHON* and no venv."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("NIX", "PYTHON", "VIRTUAL_ENV", "UV_", "LD_"))}
+        kept.update({k: v for k, v in os.environ.items() if k == "NIX_SSL_CERT_FILE"})
+        path = f"{self.bin}:{os.environ.get('PATH', os.defpath)}"
+        return {**kept, "PATH": path, "NIX_CONFIG": self.config(), **self.env}
+
+    def config(self) -> str:
+        """What NIX_CONFIG says: flakes, the sandbox, no substituter, no remote builder."""
+        settings = {
+            "experimental-features": "nix-command flakes",
+            "sandbox": "true",
+            "sandbox-fallback": "false",
+            "sandbox-paths": "",
+            "build-users-group": "",
+            "build-hook": "",
+            "builders": "",
+            "substituters": "",
+            "flake-registry": "",
+            "connect-timeout": "10",
+            **self.settings,
+        }
+        return "\n".join(f"{name} = {value}" for name, value in settings.items())
+
+    def inside(self, *argv: str | Path, cwd: Path | None = None, check: bool = True, **env: str) -> Output:
+        """Runs any command with the store at /nix: a program of the store, ``nix-shell``, a script."""
+        (self.store / "nix").mkdir(parents=True, exist_ok=True)
+        return _run([*enter(self.store / "nix"), *map(str, argv)], cwd, {**self.environ(), **env}, check)
+
+    def run(self, program: str, *argv: str | Path, cwd: Path | None = None, check: bool = True) -> Output:
+        """Runs one of Nix's own programs (``nix``, ``nix-build``, ``nix-store``, …)."""
+        return self.inside(self.bin / program, *argv, cwd=cwd, check=check)
+
+    def build(self, project: Path, attribute: str, *options: str) -> Path:
+        """``nix-build -A attribute`` of the project's default.nix; the store path (as Nix names it)."""
+        result = self.run("nix-build", "--no-out-link", *options, "-A", attribute, str(project))
+        return Path(result.stdout.strip().splitlines()[-1])
+
+    def build_expression(self, expression: str, *options: str) -> Path:
+        """Builds what a Nix expression gives; the store path."""
+        result = self.run("nix-build", "--no-out-link", *options, "-E", expression)
+        return Path(result.stdout.strip().splitlines()[-1])
+
+    def build_flake(self, installable: str, *options: str) -> Path:
+        """``nix build INSTALLABLE``; the store path."""
+        result = self.run("nix", "build", "--no-link", "--print-out-paths", *options, installable, check=False)
+        if not result.ok and "print-out-paths" in result.stderr:  # not in every version
+            self.run("nix", "build", "--no-link", *options, installable)
+            result = self.run("nix", "eval", "--raw", f"{installable}.outPath")
+        return Path(_checked(result).stdout.strip().splitlines()[-1])
+
+    def evaluate(self, expression: str, *options: str, check: bool = True) -> Any:
+        """The value of a Nix expression, through JSON; the :class:`Output` where ``check`` is off and it failed."""
+        result = self.run("nix-instantiate", "--eval", "--strict", "--json", *options, "-E", expression, check=check)
+        return json.loads(result.stdout) if result.ok else result
+
+    def develop(self, project: Path, *argv: str, check: bool = True, **env: str) -> Output:
+        """``nix develop PROJECT -c ARGV``, run in the project."""
+        return self.inside(self.bin / "nix", "develop", "-c", *argv, cwd=project, check=check, **env)
+
+    def shell(self, project: Path, command: str, check: bool = True, **env: str) -> Output:
+        """``nix-shell --run COMMAND`` in the project: no flakes."""
+        return self.inside(self.bin / "nix-shell", "--run", command, cwd=project, check=check, **env)
+
+    def real(self, path: Path | str) -> Path:
+        """Where a store path lies on the disk, seen from outside the namespace."""
+        return self.store / str(path).lstrip("/")
+
+    def nar_hash(self, path: Path | str) -> str:
+        """The NAR hash that the database holds for a path ("sha256:…"), in one spelling whatever the version."""
+        return self.run("nix-store", "--query", "--hash", str(path)).stdout.strip()
+
+    def requisites(self, path: Path | str) -> list[str]:
+        """The closure of a path (of a .drv: all that is needed to build it), sorted."""
+        return sorted(self.run("nix-store", "--query", "--requisites", str(path)).stdout.split())
+
+    def path_info(self, path: Path | str) -> dict[str, Any]:
+        """One path's record from ``nix path-info --json``, whose shape has changed over the versions."""
+        answer = json.loads(self.run("nix", "path-info", "--json", str(path)).stdout)
+        if isinstance(answer, list):
+            return dict(answer[0])
+        entries = answer.get("info", answer)
+        return dict(next(iter(entries.values())))
+
+
+def _checked(result: Output) -> Output:
+    if not result.ok:
+        raise NixFailed(result.tail())
+    return result
+
+
+def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], check: bool) -> Output:
+    done = subprocess.run(
+        argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    skipped = len(enter(Path("/"))) if argv[0] == "unshare" else 0
+    result = Output(tuple(argv[skipped:]), done.returncode, done.stdout, done.stderr)
+    return _checked(result) if check else result
+
+
+def enter(nix: Path) -> list[str]:
+    """The start of a command line that runs the rest with the folder ``nix`` over /nix."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *user, "--mount", "--", "sh", "-c", _ENTER, "sh", str(nix)]
+
+
+@cache
+def nix_version(folder: Path) -> tuple[int, ...]:
+    """The version of the Nix in a folder."""
+    shown = subprocess.run([folder / "nix", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", shown)
+    assert found, shown
+    return tuple(int(part or 0) for part in found.groups())
+
+
+@cache
+def stores_can_be_entered() -> str:
+    """Empty where a store can be laid over /nix here; else why not, in a sentence."""
+    if shutil.which("unshare") is None:
+        return "unshare (util-linux) is not here"
+    if not Path("/nix").exists():
+        if os.geteuid() != 0:
+            return "/nix does not exist and only root can make it"
+        Path("/nix").mkdir(mode=0o755)
+    tried = subprocess.run([*enter(Path("/")), "true"], capture_output=True, text=True, check=False)
+    return "" if tried.returncode == 0 else f"a mount namespace cannot be made here: {tried.stderr.strip()}"
+
+
+def machine_nix() -> Path | None:
+    """The folder of the machine's own Nix programs, if it has one."""
+    found = shutil.which("nix")
+    return Path(found).resolve().parent if found else None
+
+
+def current_nix() -> Path:
+    """The folder of a current Nix's programs, unpacked by the script beside this file where it is not yet."""
+    script = Path(__file__).with_name("nix-current")
+    subprocess.run([script, ROOT / ".cache" / "nix-current"], check=True, stdin=subprocess.DEVNULL)
+    return ROOT / ".cache" / "nix-current" / "bin"
