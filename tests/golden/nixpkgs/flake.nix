@@ -1,0 +1,26 @@
+# Written by nixgen init, once. It is yours now: nixgen will not touch it again.
+{
+  description = "The environment of demo";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs =
+    { self, nixpkgs, ... }:
+    let
+      systems = (import ./nix/nixgen/base.nix).systems;
+      forEach =
+        f:
+        builtins.listToAttrs (
+          map (system: {
+            name = system;
+            value = f (import ./. { inherit system nixpkgs; });
+          }) systems
+        );
+    in
+    {
+      packages = forEach (project: { default = project.environment; });
+      devShells = forEach (project: { default = project.shell; });
+      checks = forEach (project: { imports = project.imports; });
+      formatter = forEach (project: project.formatter);
+    };
+}

@@ -1,0 +1,73 @@
+"""Small plans made by hand, for the tests of what is rendered and written."""
+
+from __future__ import annotations
+
+from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
+
+HASH = "0123456789abcdef" * 4
+
+
+def wheel(name: str, version: str, tags: str, digit: str) -> Package:
+    file = f"{name.replace('-', '_')}-{version}-{tags}.whl"
+    return Package(name, version, "wheel", file, f"https://files.example.org/{file}", digit * 64, 1000)
+
+
+NUMPY_X86 = wheel("numpy", "2.4.6", "cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64", "a")
+NUMPY_ARM = wheel("numpy", "2.4.6", "cp311-cp311-manylinux_2_27_aarch64.manylinux_2_28_aarch64", "b")
+SIX = wheel("six", "1.17.0", "py2.py3-none-any", "c")
+EXTENSIONS = wheel("typing-extensions", "4.16.0", "py3-none-any", "d")
+DEMO = Package("demo", "0.1.0", "directory", path=".")
+TREE = SourceTree(
+    "demo",
+    "0.1.0",
+    ".",
+    ("src",),
+    ("demo",),
+    'Metadata-Version: 2.4\nName: demo\nVersion: 0.1.0\nSummary: A "demo" for ${USER}\n',
+    "[console_scripts]\ndemo = demo:main\n",
+)
+
+RESOLUTIONS = (
+    Resolution(Target("x86_64-linux", "3.11"), (DEMO, NUMPY_X86, SIX, EXTENSIONS)),
+    Resolution(Target("aarch64-linux", "3.11"), (DEMO, NUMPY_ARM, SIX)),
+)
+DIGESTS = {"uv.lock": "1" * 64, "nixgen.lock": "2" * 64}
+
+
+def deb(name: str, system: str, part: str, digit: str) -> Deb:
+    arch = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}[system]
+    url = f"https://debian.example.org/pool/{name}_1.0%2Bb1_{arch}.deb"
+    return Deb(name, "1.0+b1", system, "core" if part == "core" else "extra", url, digit * 64, 2000)
+
+
+DEBIAN = DebianBase(
+    suite="bookworm",
+    python="3.11",
+    glibc="2.36",
+    libraries=("libgomp1",),
+    tools=("git", "ffmpeg"),
+    bootstrap=(
+        Bootstrap("x86_64-linux", "busybox-x86_64-linux.tar.xz", "e" * 64),
+        Bootstrap("aarch64-linux", "busybox-aarch64-linux.tar.xz", "f" * 64),
+    ),
+    debs=(
+        deb("libc6", "x86_64-linux", "core", "3"),
+        deb("ffmpeg", "x86_64-linux", "extra", "4"),
+        deb("bash", "x86_64-linux", "core", "5"),
+        deb("bash", "aarch64-linux", "core", "6"),
+    ),
+)
+NIXPKGS = NixpkgsBase(
+    name="nixos-26.05",
+    rev="5880666fd9eb563038431edb35c2d0aa595884e6",
+    nar_hash="sha256-OURZPknrTjQrlNyxPdqzyqmU/81Wes1CUP/Ft1Rv/YI=",
+    last_modified=1787204541,
+    glibc="2.42",
+    python="3.11",
+    libraries=("ffmpeg",),
+    tools=("ripgrep", "git"),
+)
+
+DEBIAN_PLAN = Plan("demo", DEBIAN, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
+NIXPKGS_PLAN = Plan("demo", NIXPKGS, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
+EMPTY_PLAN = Plan("empty", NIXPKGS, ("x86_64-linux",), (Resolution(Target("x86_64-linux", "3.11"), ()),), (), DIGESTS)
