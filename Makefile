@@ -1,0 +1,21 @@
+# Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
+
+.PHONY: help demo test bench lint format
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\): ## /  make \1	/p' Makefile
+
+demo: ## a picture from a fresh copy of examples/plot, built with Nix
+	@.ci/demo $(FOLDER)
+
+test: ## all tests (one: make test ARGS="-k plot")
+	@.ci/test $(ARGS)
+
+bench: ## the measurements of docs/benchmarks.md (into the page: make bench ARGS=--write)
+	@.ci/bench $(ARGS)
+
+lint: ## reads the code for mistakes, and changes nothing
+	@.ci/lint
+
+format: ## writes the code in its one form
+	@.ci/lint format
