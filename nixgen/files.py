@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from nixgen.errors import MachineError, NixgenError, UserError
 
 HEADER = "Written by nixgen"
-_TEMPORARY = ".nixgen-tmp"
+TEMPORARY = ".nixgen-tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
@@ -64,7 +64,7 @@ def read(root: Path, relative: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
-        raise UserError.of(relative, "is a folder, where nixgen writes a file", "Move it elsewhere.") from None
+        raise UserError.of(relative, "is a folder, where nixgen writes a file", "move it elsewhere") from None
     except OSError as error:
         raise MachineError.of(relative, f"cannot be read: {error.strerror}") from error
 
@@ -161,7 +161,7 @@ class _Change:
                     name.unlink()
 
     def _beside(self, what: str) -> Path:
-        return self.target.with_name(f".{self.target.name}.{what}.{os.getpid()}{_TEMPORARY}")
+        return self.target.with_name(f".{self.target.name}.{what}.{os.getpid()}{TEMPORARY}")
 
 
 def _commit(changes: list[_Change]) -> None:
@@ -190,7 +190,7 @@ def _inside(root: Path, path: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError.of(path, f"cannot be followed: {error}") from error
     if pure.is_absolute() or ".." in pure.parts or target == root or not target.is_relative_to(root):
-        raise UserError.of(path, "leads out of the project, and nixgen writes only inside it", "Remove the link.")
+        raise UserError.of(path, "leads out of the project, and nixgen writes only inside it", "remove the link")
     return target
 
 
@@ -215,8 +215,8 @@ def _make_folder(folder: Path) -> list[Path]:
 
 def _clean(folder: Path) -> None:
     """Removes the temporary files of runs that were killed."""
-    for name in folder.glob(f".*{_TEMPORARY}"):
-        pid = name.name.removesuffix(_TEMPORARY).rpartition(".")[2]
+    for name in folder.glob(f".*{TEMPORARY}"):
+        pid = name.name.removesuffix(TEMPORARY).rpartition(".")[2]
         if not (pid.isdigit() and _alive(int(pid))):
             with contextlib.suppress(OSError):
                 name.unlink()
@@ -255,10 +255,10 @@ def _explained(root: Path, error: OSError) -> NixgenError:
     name = error.filename2 or error.filename
     folder = str(Path(os.fsdecode(name)).parent) if isinstance(name, str | bytes) else str(root)
     if error.errno in _FULL:
-        return MachineError.of(folder, "the disk is full; nothing was changed", "Free some room and try again.")
+        return MachineError.of(folder, "the disk is full; nothing was changed", "free some room and try again")
     if error.errno in _FORBIDDEN:
-        mend = "Make the folder writable, or work on a copy."
+        mend = "make the folder writable, or work on a copy"
         return MachineError.of(folder, f"cannot be written ({error.strerror}); nothing was changed", mend)
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
-        return UserError.of(folder, "is a file, where nixgen needs a folder; nothing was changed", "Move it elsewhere.")
+        return UserError.of(folder, "is a file, where nixgen needs a folder; nothing was changed", "move it elsewhere")
     return MachineError.of(folder, f"cannot be written ({error.strerror}); nothing was changed")

@@ -35,7 +35,7 @@ def nix_string(text: str) -> NixText:
     unfit = _UNFIT.search(text)
     if unfit:
         raise UserError.of(
-            "", f"{ascii(text)} holds the character {ascii(unfit[0])}, which no Nix string can hold", "Take it out."
+            "", f"{ascii(text)} holds the character {ascii(unfit[0])}, which no Nix string can hold", "take it out"
         )
     return NixText('"' + _ESCAPED.sub(lambda match: _ESCAPES[match[0]], text) + '"')
 

@@ -119,7 +119,7 @@ def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPa
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(MachineError, match="the disk is full; nothing was changed\n    Free some room and try again"):
+    with pytest.raises(MachineError, match="the disk is full; nothing was changed\n    free some room and try again"):
         write_all(project, NEW)
     assert tree(project) == OLD
     assert not (project / "nix/new").exists()
@@ -178,7 +178,7 @@ def test_a_folder_that_is_really_read_only(mounted: Path) -> None:
         write_all(mounted, NEW)
     assert str(caught.value) == (
         f"{mounted}/nix: cannot be written (Read-only file system); nothing was changed\n"
-        "    Make the folder writable, or work on a copy."
+        "    make the folder writable, or work on a copy"
     )
     assert tree(mounted) == OLD
 

@@ -1,0 +1,70 @@
+"""flake.lock of a project, written without the network and without Nix (lock file format, version 7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nixgen import vendored
+from nixgen.errors import UserError
+from nixgen.model import Base, NixpkgsBase
+
+NAME = "flake.lock"
+DEBIAN_URL = f"path:./{vendored.FOLDER}"
+_RELATIVE = f"./{vendored.FOLDER}"
+
+
+def input_url(base: Base) -> str:
+    """What flake.nix names as its input ``nixpkgs``: nixpkgs itself, or for the debian base the vendored folder."""
+    from nixgen.nixpkgs import flake_url
+
+    return flake_url(base) if isinstance(base, NixpkgsBase) else DEBIAN_URL
+
+
+def fresh(base: Base, wanted: Mapping[str, bytes]) -> bytes:
+    """flake.lock of a new project. ``wanted`` holds, among others, the files of nix/nixgen."""
+    from nixgen.nixpkgs import flake_node
+
+    node = flake_node(base) if isinstance(base, NixpkgsBase) else _debian_node(wanted)
+    nodes = {"nixpkgs": node, "root": {"inputs": {"nixpkgs": "nixpkgs"}}}
+    return _dumped({"nodes": nodes, "root": "root", "version": 7})
+
+
+def in_step(data: bytes, wanted: Mapping[str, bytes]) -> bytes:
+    """``data`` with the debian base's ``nixpkgs`` node as the folder nix/nixgen will be; other nodes stay.
+
+    A lock whose input ``nixpkgs`` is something else is the user's own and comes back as it is. Raises UserError for
+    what is not a lock file.
+    """
+    try:
+        lock = json.loads(data)
+        name = lock["nodes"][lock["root"]].get("inputs", {}).get("nixpkgs")
+        node = lock["nodes"].get(name) if isinstance(name, str) else None
+        if node is None or node.get("locked", {}).get("path") != _RELATIVE:
+            return data
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = "restore it, or remove it and run: nixgen init"
+        raise UserError.of(NAME, "is not a lock file of Nix flakes", mend) from error
+    fresh_node = _debian_node(wanted)
+    if node == fresh_node:
+        return data
+    lock["nodes"][name] = fresh_node
+    return _dumped(lock)
+
+
+def _debian_node(wanted: Mapping[str, bytes]) -> dict[str, Any]:
+    from nixgen.nar import hash_tree
+
+    prefix = f"{vendored.FOLDER}/"
+    tree = {path.removeprefix(prefix): (data, False) for path, data in wanted.items() if path.startswith(prefix)}
+    return {
+        "locked": {"lastModified": 1, "narHash": hash_tree(tree), "path": _RELATIVE, "type": "path"},
+        "original": {"path": _RELATIVE, "type": "path"},
+        "parent": [],
+    }
+
+
+def _dumped(lock: Mapping[str, Any]) -> bytes:
+    """As Nix itself lays it out, so that Nix does not write it anew: two spaces, sorted keys, a newline."""
+    return (json.dumps(lock, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

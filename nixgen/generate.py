@@ -1,0 +1,225 @@
+"""``nixgen generate``: from the two lock files to the Nix files. Pure and offline: the same input, the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen import files, flakelock, render, vendored
+from nixgen.errors import Finding, Problem, UserError
+from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
+
+if TYPE_CHECKING:
+    from nixgen.project import Project
+    from nixgen.settings import Settings
+
+DEFAULT = "default.nix"
+LOCK = "nixgen.lock"
+_MEND = "nixgen generate"
+_LOCK_MEND = "nixgen lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What ``nixgen lock`` made: nixgen.lock as read and as bytes, and the bootstrap tarballs by path."""
+
+    lock: Lock
+    text: bytes
+    tarballs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What generate would do: ``files`` to be on disk, ``remove`` of its own, and ``foreign`` files in its way.
+
+    ``foreign`` were not written by nixgen; it would have to overwrite or remove them.
+    """
+
+    files: dict[str, bytes]
+    remove: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+
+def read_pins(project: Project) -> Pins:
+    """The pins on disk. Raises UserError when they are missing, damaged, or older than the settings."""
+    from nixgen.lockfile import parse_lock
+
+    text = files.read(project.root, LOCK)
+    if text is None:
+        raise UserError.of(LOCK, "is missing", f"make it: {_LOCK_MEND}")
+    try:
+        lock = parse_lock(text.decode())
+    except UnicodeDecodeError:
+        raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_LOCK_MEND}") from None
+    problems = lock_problems(project.settings, lock)
+    tarballs: dict[str, bytes] = {}
+    if isinstance(lock.base, DebianBase) and not problems:
+        for entry in lock.base.bootstrap:
+            path = f"{vendored.FOLDER}/bootstrap/{entry.file}"
+            data = files.read(project.root, path)
+            if data is None:
+                problems.append(Problem(path, "is missing", f"write it again: {_LOCK_MEND}"))
+            elif hashlib.sha256(data).hexdigest() != entry.sha256:
+                problems.append(Problem(path, "is not the file that nixgen.lock pins", f"restore it, or: {_LOCK_MEND}"))
+            else:
+                tarballs[path] = data
+    if problems:
+        raise UserError(problems)
+    return Pins(lock, text, tarballs)
+
+
+def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
+    """In what nixgen.lock was made for other settings than those of now."""
+    base = lock.base
+    pairs: list[tuple[str, object, object]] = []
+    if settings.base != base.kind:
+        pairs = [("base", settings.base, base.kind)]
+    else:
+        pairs = [("python", settings.python or base.python, base.python)]
+        pairs += [("libraries", sorted(settings.libraries), sorted(base.libraries))]
+        pairs += [("tools", sorted(settings.tools), sorted(base.tools))]
+    if isinstance(base, DebianBase) and settings.base == base.kind:
+        pairs += [("suite", settings.suite or base.suite, base.suite)]
+        pinned = {entry.system for entry in base.bootstrap}
+        unpinned = [system for system in settings.systems or () if system not in pinned]
+        pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]
+    if isinstance(base, NixpkgsBase) and settings.base == base.kind:
+        pairs += _nixpkgs_pair(settings.nixpkgs, base)
+    return [
+        Problem(LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}", _LOCK_MEND)
+        for key, wanted, locked in pairs
+        if wanted != locked
+    ]
+
+
+def plan(project: Project, pins: Pins) -> Plan:
+    """What is to be generated. Raises UserError with everything that cannot be built, for all targets."""
+    from nixgen.resolve import resolve
+    from nixgen.targets import targets
+    from nixgen.trees import source_trees
+
+    base = pins.lock.base
+    systems = project.settings.systems
+    if systems is None and isinstance(base, DebianBase):
+        systems = tuple(entry.system for entry in base.bootstrap)
+    wanted = targets(project.settings, systems, base.python)
+    hashes = {entry.url: entry for entry in pins.lock.hashes}
+    resolutions = resolve(project, wanted, base.glibc, hashes)
+    problems = merged_problems(resolutions)
+    if problems:
+        raise UserError(problems)
+    uv_lock = files.read(project.root, "uv.lock") or b""
+    return Plan(
+        name=project.name,
+        base=base,
+        systems=tuple(target.system for target in wanted),
+        resolutions=resolutions,
+        trees=source_trees(project, resolutions),
+        digests={"uv.lock": hashlib.sha256(uv_lock).hexdigest(), LOCK: hashlib.sha256(pins.text).hexdigest()},
+    )
+
+
+def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
+    """The problems of all targets; one that several share is told once, with the systems that have it."""
+    systems: dict[Problem, list[str]] = {}
+    for resolution in resolutions:
+        for problem in resolution.problems:
+            systems.setdefault(problem, []).append(resolution.target.system)
+    return [
+        replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
+        for problem, names in sorted(systems.items())
+    ]
+
+
+def rendered(made: Plan, pins: Pins, flake_lock: bytes | None) -> dict[str, bytes]:
+    """Every file that generate owns, by path, in the order of writing: default.nix is last.
+
+    ``flake_lock`` is flake.lock as it is, None where there is none; for the debian base its ``nixpkgs`` node
+    follows the folder nix/nixgen.
+    """
+    wanted = vendored.contents(made.base.kind, render.base_nix(made), pins.tarballs)
+    if isinstance(made.base, DebianBase) and flake_lock is not None:
+        wanted[flakelock.NAME] = flakelock.in_step(flake_lock, wanted)
+    wanted[DEFAULT] = render.default_nix(made).encode()
+    return wanted
+
+
+def outputs(project: Project) -> dict[str, bytes]:
+    """What ``nixgen generate`` writes for this project, by path relative to it. Writes nothing."""
+    pins = read_pins(project)
+    return rendered(plan(project, pins), pins, files.read(project.root, flakelock.NAME))
+
+
+def changes(root: Path, wanted: dict[str, bytes]) -> Changes:
+    """What stands between the project on disk and ``wanted``."""
+    ours = vendored.ours(root)
+    in_folder = vendored.present(root)
+    foreign = {name for name in in_folder - ours if files.read(root, name) != wanted.get(name)}
+    default = files.read(root, DEFAULT)
+    if default is not None and default != wanted.get(DEFAULT) and not files.written_by_nixgen(default):
+        foreign.add(DEFAULT)
+    return Changes(wanted, tuple(sorted((in_folder & ours) - wanted.keys())), tuple(sorted(foreign)))
+
+
+def check(root: Path, wanted: dict[str, bytes]) -> None:
+    """Raises Finding, naming each stale, missing or extra file, unless the project on disk is what is ``wanted``."""
+    found = changes(root, wanted)
+    problems = [Problem(path, "is extra: nixgen would not write it") for path in found.remove]
+    for path in found.foreign:
+        if path not in wanted:
+            problems.append(Problem(path, "is extra: nixgen did not write it, and the folder is nixgen's"))
+    for path, data in wanted.items():
+        old = files.read(root, path)
+        if old is None:
+            problems.append(Problem(path, "is missing"))
+        elif old != data:
+            problems.append(Problem(path, "is stale: nixgen would write something else"))
+        elif (root / path).stat().st_mode & 0o111:
+            problems.append(Problem(path, "is stale: it is marked as a program"))
+    if problems:
+        problems.sort()
+        mend = f"{_MEND} --force" if found.foreign else _MEND
+        raise Finding([*problems[:-1], replace(problems[-1], mend=f"write them again: {mend}")])
+
+
+def foreign_problems(paths: tuple[str, ...], command: str) -> list[Problem]:
+    """One sentence for each file that nixgen would have to overwrite or remove but did not write."""
+    mend = f"move it elsewhere, or give it up: {command} --force"
+    return [Problem(path, "is in the way, and nixgen did not write it", mend) for path in paths]
+
+
+def generate(
+    project: Project, *, force: bool, say: Callable[[str], None], warn: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Brings the generated files up to date and returns the paths that changed; ``say`` hears of each.
+
+    Raises UserError when nixgen.lock is missing or older than the settings, when a package cannot be built, or when
+    a file is in the way that nixgen did not write (unless ``force``).
+    """
+    with files.exclusive(project.root, say):
+        wanted = outputs(project)
+        found = changes(project.root, wanted)
+        if found.foreign and not force:
+            raise UserError(foreign_problems(found.foreign, _MEND))
+        for path in found.foreign:
+            warn(f"{path} was not written by nixgen: it is {'replaced' if path in wanted else 'removed'} (--force).")
+        remove = (*found.remove, *(path for path in found.foreign if path not in wanted))
+        changed = files.write_all(project.root, wanted, remove)
+    for path in changed:
+        say(f"{'wrote' if path in wanted else 'removed'} {path}")
+    if not changed:
+        say("Everything is up to date.")
+    return changed
+
+
+def _nixpkgs_pair(setting: object, base: NixpkgsBase) -> list[tuple[str, object, object]]:
+    if isinstance(setting, str):
+        return [("nixpkgs", setting, base.name)]
+    return []
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

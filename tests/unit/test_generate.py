@@ -1,0 +1,319 @@
+"""nixgen generate: what it owns, what it refuses, and that a second run changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
+
+from nixgen import flakelock, generate, vendored
+from nixgen.errors import Finding, Problem, UserError
+from nixgen.lockfile import dump_lock
+from nixgen.model import Lock, Plan, Resolution, Target
+from nixgen.nar import hash_path
+
+TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
+PINNED = replace(
+    DEBIAN,
+    bootstrap=tuple(
+        replace(entry, sha256=hashlib.sha256(TARBALLS[entry.file]).hexdigest()) for entry in DEBIAN.bootstrap
+    ),
+)
+FOREIGN_LOCK = {"nodes": {"root": {"inputs": {"other": "other"}}}, "root": "root", "version": 7}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The fields of the real settings that generate looks at."""
+
+    base: str = "debian"
+    python: str | None = None
+    systems: tuple[str, ...] | None = None
+    suite: str | None = None
+    nixpkgs: Any = None
+    libraries: tuple[str, ...] = ("libgomp1",)
+    tools: tuple[str, ...] = ("ffmpeg", "git")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The fields of the real project that generate looks at."""
+
+    root: Path
+    settings: Settings = field(default_factory=Settings)
+    name: str = "demo"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A locked project on the debian base, whose resolution is that of the hand-made plan."""
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    (tmp_path / "nixgen.lock").write_text(dump_lock(Lock(PINNED)))
+    bootstrap = tmp_path / "nix/nixgen/bootstrap"
+    bootstrap.mkdir(parents=True)
+    for file, data in TARBALLS.items():
+        (bootstrap / file).write_bytes(data)
+
+    def plan(project: Project, pins: generate.Pins) -> Plan:
+        return replace(DEBIAN_PLAN, base=pins.lock.base)
+
+    monkeypatch.setattr(generate, "plan", plan)
+    return Project(tmp_path)
+
+
+def run(project: Any, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
+    said: list[str] = []
+    changed = generate.generate(project, force=force, say=said.append, warn=lambda text: said.append(f"! {text}"))
+    return changed, said
+
+
+def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
+    with pytest.raises(error) as caught:
+        call(*arguments)
+    return [str(problem) for problem in caught.value.problems]  # type: ignore[attr-defined]
+
+
+def check(project: Any) -> None:
+    generate.check(project.root, generate.outputs(project))
+
+
+def test_what_is_written(project: Project) -> None:
+    changed, said = run(project)
+    assert said == [f"wrote {path}" for path in changed]
+    assert changed[0] == "nix/nixgen/MANIFEST"
+    assert changed[-1] == "default.nix"
+    on_disk = {path for path in vendored.present(project.root)}
+    manifest = (project.root / "nix/nixgen/MANIFEST").read_text().splitlines()
+    assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/MANIFEST"}
+    assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
+    assert not any("/tests/" in path or "__pycache__" in path or "flake-" in path for path in on_disk)
+
+
+def test_a_second_run_changes_nothing(project: Project) -> None:
+    run(project)
+    before = {path: path.stat() for path in project.root.rglob("*")}
+    assert run(project) == ((), ["Everything is up to date."])
+    check(project)
+    assert {path: path.stat() for path in project.root.rglob("*")} == before
+
+
+def test_check_names_each_file(project: Project) -> None:
+    run(project)
+    (project.root / "default.nix").write_text("# Written by nixgen, then by me")
+    (project.root / "nix/nixgen/wheel.nix").unlink()
+    (project.root / "nix/nixgen/lib.nix").chmod(0o755)
+    with (project.root / "nix/nixgen/MANIFEST").open("a") as manifest:
+        manifest.write("gone.nix\n")
+    (project.root / "nix/nixgen/gone.nix").write_text("of an older version")
+    assert problems(Finding, check, project) == [
+        "default.nix: is stale: nixgen would write something else",
+        "nix/nixgen/MANIFEST: is stale: nixgen would write something else",
+        "nix/nixgen/gone.nix: is extra: nixgen would not write it",
+        "nix/nixgen/lib.nix: is stale: it is marked as a program",
+        "nix/nixgen/wheel.nix: is missing\n    write them again: nixgen generate",
+    ]
+    changed, said = run(project)
+    assert sorted(changed) == [
+        "default.nix",
+        "nix/nixgen/MANIFEST",
+        "nix/nixgen/gone.nix",
+        "nix/nixgen/lib.nix",
+        "nix/nixgen/wheel.nix",
+    ]
+    assert said[-1] == "removed nix/nixgen/gone.nix"
+    check(project)
+
+
+def test_a_file_of_somebody_else_stays_unless_forced(project: Project) -> None:
+    run(project)
+    (project.root / "default.nix").write_text("{ mine = true; }")
+    (project.root / "nix/nixgen/mine.nix").write_text("mine")
+    assert problems(Finding, check, project) == [
+        "default.nix: is stale: nixgen would write something else",
+        "nix/nixgen/mine.nix: is extra: nixgen did not write it, and the folder is nixgen's\n"
+        "    write them again: nixgen generate --force",
+    ]
+    mend = "move it elsewhere, or give it up: nixgen generate --force"
+    assert problems(UserError, run, project) == [
+        f"default.nix: is in the way, and nixgen did not write it\n    {mend}",
+        f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n    {mend}",
+    ]
+    assert (project.root / "default.nix").read_text() == "{ mine = true; }"
+    changed, said = run(project, force=True)
+    assert changed == ("default.nix", "nix/nixgen/mine.nix")
+    assert said[:2] == [
+        "! default.nix was not written by nixgen: it is replaced (--force).",
+        "! nix/nixgen/mine.nix was not written by nixgen: it is removed (--force).",
+    ]
+    check(project)
+
+
+def test_a_folder_that_was_there_before_is_not_overwritten(project: Project) -> None:
+    (project.root / "nix/nixgen/default.nix").write_text("mine")
+    assert problems(UserError, run, project)[0].startswith("nix/nixgen/default.nix: is in the way")
+    assert (project.root / "nix/nixgen/default.nix").read_text() == "mine"
+
+
+def test_caches_and_leftovers_are_not_extra(project: Project) -> None:
+    run(project)
+    (project.root / "nix/nixgen/builders/__pycache__").mkdir()
+    (project.root / "nix/nixgen/builders/__pycache__/a.pyc").touch()
+    (project.root / "nix/nixgen/.base.nix.new.1.nixgen-tmp").touch()
+    check(project)
+
+
+def test_the_tarballs_are_kept_and_verified(project: Project) -> None:
+    run(project)
+    folder = project.root / "nix/nixgen/bootstrap"
+    (folder / "busybox-aarch64-linux.tar.xz").write_bytes(b"other")
+    (folder / "busybox-x86_64-linux.tar.xz").unlink()
+    assert problems(UserError, run, project) == [
+        "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
+        "    restore it, or: nixgen lock",
+        "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n    write it again: nixgen lock",
+    ]
+
+
+def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project) -> None:
+    run(project)
+    fewer = replace(PINNED, bootstrap=PINNED.bootstrap[:1], debs=tuple(d for d in PINNED.debs if d.system[0] == "x"))
+    (project.root / "nixgen.lock").write_text(dump_lock(Lock(fewer)))
+    assert "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz" in run(project)[0]
+    assert sorted(path.name for path in (project.root / "nix/nixgen/bootstrap").iterdir()) == [
+        "busybox-x86_64-linux.tar.xz"
+    ]
+
+
+def test_no_lock(project: Project) -> None:
+    (project.root / "nixgen.lock").unlink()
+    assert problems(UserError, run, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
+    (project.root / "nixgen.lock").write_bytes(b"\xff")
+    assert problems(UserError, run, project) == ["nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"base": "nixpkgs"}, "base debian, and the settings say nixpkgs"),
+        ({"python": "3.13"}, "python 3.11, and the settings say 3.13"),
+        ({"suite": "trixie"}, "suite bookworm, and the settings say trixie"),
+        ({"tools": ()}, "tools ffmpeg, git, and the settings say none"),
+        ({"libraries": ("libgomp1", "libasound2")}, "libraries libgomp1, and the settings say libasound2, libgomp1"),
+        (
+            {"systems": ("x86_64-linux", "riscv64-linux")},
+            "systems aarch64-linux, x86_64-linux, and the settings say riscv64-linux",
+        ),
+    ],
+)
+def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
+    other = replace(project, settings=replace(project.settings, **changed))
+    assert problems(UserError, run, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
+
+
+@pytest.mark.parametrize(
+    ("nixpkgs", "expected"),
+    [
+        (None, []),
+        ("nixos-26.05", []),
+        ("nixos-unstable", ["nixpkgs nixos-26.05, and the settings say nixos-unstable"]),
+    ],
+)
+def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
+    settings: Any = Settings("nixpkgs", nixpkgs=nixpkgs, libraries=("ffmpeg",), tools=("git", "ripgrep"))
+    found = generate.lock_problems(settings, Lock(NIXPKGS))
+    assert [problem.what for problem in found] == [f"was made for {sentence}" for sentence in expected]
+
+
+def test_a_shared_problem_is_told_once_with_its_systems() -> None:
+    shared, alone = Problem("torch", "has no wheel", "wait"), Problem("apex", "is from git", "")
+    found = generate.merged_problems(
+        (
+            Resolution(Target("x86_64-darwin", "3.11"), (), (shared,)),
+            Resolution(Target("aarch64-linux", "3.11"), (), (shared, alone)),
+        )
+    )
+    assert [str(problem) for problem in found] == [
+        "apex (aarch64-linux): is from git",
+        "torch (aarch64-linux, x86_64-darwin): has no wheel\n    wait",
+    ]
+
+
+def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone(tmp_path: Path) -> None:
+    pins = generate.Pins(Lock(NIXPKGS), b"", {})
+    wanted = generate.rendered(NIXPKGS_PLAN, pins, b"{}")
+    assert "flake.lock" not in wanted
+    assert not [path for path in wanted if "bootstrap/" in path or path.endswith("flake.nix")]
+
+
+def test_flake_lock_follows_the_folder(project: Project) -> None:
+    fresh = flakelock.fresh(PINNED, generate.outputs(project))
+    (project.root / "flake.lock").write_bytes(fresh)
+    assert "flake.lock" not in run(project)[0]
+    node = json.loads(fresh)["nodes"]["nixpkgs"]
+    assert node["locked"]["narHash"] == hash_path(project.root / "nix/nixgen")
+
+    (project.root / "nixgen.lock").write_text(dump_lock(Lock(replace(PINNED, tools=("git", "ffmpeg", "jq")))))
+    changed, _ = run(replace(project, settings=replace(project.settings, tools=("git", "ffmpeg", "jq"))))
+    assert changed == ("nix/nixgen/base.nix", "flake.lock")
+    newer = json.loads((project.root / "flake.lock").read_bytes())["nodes"]["nixpkgs"]
+    assert newer["locked"]["narHash"] == hash_path(project.root / "nix/nixgen") != node["locked"]["narHash"]
+
+
+def test_other_nodes_of_flake_lock_stay(project: Project) -> None:
+    lock = json.loads(flakelock.fresh(PINNED, {"nix/nixgen/a": b"old"}))
+    lock["nodes"]["nixpkgs_2"] = lock["nodes"].pop("nixpkgs")
+    lock["nodes"]["nixpkgs"] = {"locked": {"type": "github", "rev": "theirs"}}
+    lock["nodes"]["root"]["inputs"] = {"nixpkgs": "nixpkgs_2", "other": "nixpkgs"}
+    (project.root / "flake.lock").write_text(json.dumps(lock))
+    run(project)
+    found = json.loads((project.root / "flake.lock").read_bytes())
+    assert found["nodes"]["nixpkgs"] == lock["nodes"]["nixpkgs"]
+    assert found["nodes"]["root"] == lock["nodes"]["root"]
+    assert found["nodes"]["nixpkgs_2"]["locked"]["narHash"] == hash_path(project.root / "nix/nixgen")
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        FOREIGN_LOCK,
+        {"nodes": {"root": {}}, "root": "root", "version": 7},
+        {"nodes": {"root": {"inputs": {"nixpkgs": ["a", "nixpkgs"]}}}, "root": "root", "version": 7},
+    ],
+)
+def test_a_flake_lock_without_the_folder_stays_as_it_is(lock: Any) -> None:
+    data = json.dumps(lock).encode()
+    assert flakelock.in_step(data, {}) == data
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"nodes": {}, "root": "root"}', b"\xff", b'{"nodes": 1}'])
+def test_a_damaged_flake_lock(data: bytes) -> None:
+    assert problems(UserError, flakelock.in_step, data, {}) == [
+        "flake.lock: is not a lock file of Nix flakes\n    restore it, or remove it and run: nixgen init"
+    ]
+
+
+@pytest.mark.skipif(shutil.which("nix-hash") is None, reason="no Nix on this machine")
+def test_the_hash_of_the_folder_is_that_of_nix(project: Project) -> None:
+    run(project)
+    nix = subprocess.run(
+        ["nix-hash", "--type", "sha256", "--base32", project.root / "nix/nixgen"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    sri = subprocess.run(
+        ["nix-hash", "--type", "sha256", "--to-base16", nix.stdout.strip()], check=True, capture_output=True, text=True
+    )
+    locked = json.loads(flakelock.fresh(PINNED, generate.outputs(project)))["nodes"]["nixpkgs"]["locked"]["narHash"]
+    assert base64.b64decode(locked.removeprefix("sha256-")).hex() == sri.stdout.strip()
+
+
+def test_the_same_input_gives_the_same_bytes(project: Project) -> None:
+    assert generate.outputs(project) == generate.outputs(project)
+    assert list(generate.outputs(project)) == list(generate.outputs(project))
