@@ -103,8 +103,7 @@ class Apt:
 
     def _configuration(self) -> str:
         """apt.conf(5): what the machine says about the network, and all folders our own."""
-        machine = {key: value for key, value in os.environ.items() if key != "APT_CONFIG"}
-        dump = _run(["apt-config", "dump"], {**machine, "LC_ALL": "C"}).stdout
+        dump = _run(["apt-config", "dump"], {**os.environ, "LC_ALL": "C"}).stdout
         lines = [line for line in dump.splitlines() if _TAKEN_OVER.match(line)]
         own = {
             "Dir::State": self._cache / "state",

@@ -47,8 +47,10 @@ def parse_lock(text: str) -> Lock:
         document = json.loads(text, object_pairs_hook=duplicates_refused)
     except json.JSONDecodeError as error:
         raise UserError.of(f"{NAME}: line {error.lineno}", f"is not JSON: {error.msg}", _MEND) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError.of(NAME, f"is not a lock: {error}", _MEND) from None
+    except RecursionError:
+        raise UserError.of(NAME, "is not a lock: it is nested too deeply", _MEND) from None
     if isinstance(document, dict) and document.get("version", VERSION) != VERSION:
         raise UserError.of(
             f"{NAME}: version",

@@ -1,0 +1,114 @@
+"""A small Debian archive, signed and served on loopback, for tests of what apt makes of it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ARCHITECTURES = ("amd64", "arm64")
+
+
+def deb(files: dict[str, bytes], *, packed: str = "xz") -> bytes:
+    """A .deb (deb(5)) with these files, its data packed with xz or gz."""
+    members = [
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", _tar({}, "xz")),
+        (f"data.tar.{packed}", _tar(files, packed)),
+    ]
+    out = io.BytesIO(b"!<arch>\n")
+    out.seek(0, io.SEEK_END)
+    for name, content in members:
+        out.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode())
+        out.write(content + b"\n" * (len(content) % 2))
+    return out.getvalue()
+
+
+def _tar(files: dict[str, bytes], packed: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz" if packed == "xz" else "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@dataclass
+class Archive:
+    """The archive's folder, its suites' packages, and the key that signs it."""
+
+    folder: Path
+    home: Path
+    keyring: Path
+    address: str = ""
+    packages: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, suite: str, name: str, version: str = "1.0-1", *, content: bytes = b"-", **fields: str) -> None:
+        """A package for all architectures of a suite; ``fields`` are control fields with _ for -."""
+        for architecture in ARCHITECTURES:
+            path = f"pool/main/{name}/{name}_{version.replace(':', '%3a')}_{architecture}.deb"
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_bytes(content)
+            lines = {"Package": name, "Version": version, "Architecture": architecture, "Maintainer": "nobody"}
+            lines |= {key.replace("_", "-"): value for key, value in fields.items()}
+            lines |= {"Filename": path, "Size": str(len(content)), "SHA256": hashlib.sha256(content).hexdigest()}
+            lines |= {"Description": "for tests"}
+            stanza = "".join(f"{key}: {value}\n" for key, value in lines.items())
+            self.packages.setdefault(f"{suite} {architecture}", []).append(stanza)
+
+    def publish(self, suite: str) -> None:
+        """Write and sign the suite's index."""
+        root = self.folder / "dists" / suite
+        entries = []
+        for architecture in ARCHITECTURES:
+            text = "\n".join(self.packages.get(f"{suite} {architecture}", [])).encode()
+            path = root / "main" / f"binary-{architecture}" / "Packages"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+            entries.append(f" {hashlib.sha256(text).hexdigest()} {len(text)} {path.relative_to(root)}")
+        release = [f"Suite: {suite}", f"Codename: {suite}", "Date: Sat, 01 Aug 2026 00:00:00 UTC"]
+        release += [f"Architectures: {' '.join(ARCHITECTURES)}", "Components: main", "SHA256:", *entries]
+        self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data="\n".join(release) + "\n")
+
+    def make_key(self) -> None:
+        """A key of this archive's own."""
+        self.home.mkdir(mode=0o700)
+        self._gpg("--passphrase", "", "--quick-generate-key", "archive@example.org", "ed25519", "sign", "never")
+        self._gpg("--export", "--output", str(self.keyring))
+
+    def _gpg(self, *arguments: str, data: str = "") -> None:
+        command = ["gpg", "--homedir", str(self.home), "--batch", "--quiet", *arguments]
+        subprocess.run(command, input=data, text=True, check=True, capture_output=True)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serve_archive(folder: Path) -> Iterator[Archive]:
+    """An empty signed archive under ``folder``, served on a free port of 127.0.0.1."""
+    archive = Archive(folder / "debian", folder / "gnupg", folder / "archive.gpg")
+    archive.folder.mkdir()
+    archive.make_key()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+    archive.address = f"http://127.0.0.1:{server.server_address[1]}/debian"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield archive
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        subprocess.run(["gpgconf", "--homedir", str(archive.home), "--kill", "all"], check=False, capture_output=True)

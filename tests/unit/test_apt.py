@@ -1,0 +1,163 @@
+"""apt, on a small signed archive of the test's own."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.debian import Archive, serve_archive
+
+from nixgen import apt
+from nixgen.apt import Package, Refused, cache_folder, open_apt, parse_plan
+from nixgen.aptsources import Source
+from nixgen.errors import MachineError
+
+needs_apt = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
+)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    with serve_archive(tmp_path_factory.mktemp("archive")) as made:
+        made.add("bookworm", "shell", "1:5.2-1+b1", Depends="base, libone (>= 1)", content=b"shell")
+        made.add("bookworm", "base", Pre_Depends="awk")
+        made.add("bookworm", "mawk", Provides="awk")
+        made.add("bookworm", "libone", Recommends="chatter")
+        made.add("bookworm", "chatter")
+        made.add("bookworm", "fighter", Conflicts="shell")
+        made.publish("bookworm")
+        yield made
+
+
+@pytest.fixture
+def sources(archive: Archive) -> list[Source]:
+    return [Source(archive.address, "bookworm", (str(archive.keyring),))]
+
+
+@needs_apt
+def test_the_plan_is_the_closure_without_recommends(archive: Archive, sources: list[Source], tmp_path: Path) -> None:
+    with open_apt(sources, "aarch64-linux", tmp_path) as tool:
+        assert [package.name for package in tool.plan(["shell"])] == ["base", "libone", "mawk", "shell"]
+        shell = tool.plan(["shell"])[-1]
+    assert shell == Package(
+        name="shell",
+        version="1:5.2-1+b1",
+        url=f"{archive.address}/pool/main/shell/shell_1%253a5.2-1%2bb1_arm64.deb",
+        sha256=hashlib.sha256(b"shell").hexdigest(),
+        size=5,
+    )
+
+
+@needs_apt
+def test_what_is_left_out_takes_along_what_only_it_needs(sources: list[Source], tmp_path: Path) -> None:
+    with open_apt(sources, "x86_64-linux", tmp_path) as tool:
+        assert [package.name for package in tool.plan(["shell"], ["base"])] == ["libone", "shell"]
+        assert [package.name for package in tool.plan(["shell", "mawk"], ["base"])] == ["libone", "mawk", "shell"]
+        assert [package.name for package in tool.plan(["shell", "base"], ["base"])] == ["base", "libone", "mawk", "shell"]
+
+
+@needs_apt
+def test_a_conflict_is_refused_with_apts_reason(sources: list[Source], tmp_path: Path) -> None:
+    with open_apt(sources, "x86_64-linux", tmp_path) as tool, pytest.raises(Refused, match="fighter : Conflicts: shell"):
+        tool.plan(["shell", "fighter"])
+
+
+@needs_apt
+def test_show_knows_packages_and_nothing_else(sources: list[Source], tmp_path: Path) -> None:
+    with open_apt(sources, "x86_64-linux", tmp_path) as tool:
+        assert set(tool.show(["shell", "awk", "nothing"])) == {"shell"}
+        assert tool.show([]) == {}
+        assert tool.nearest("shel") == ("shell",)
+        assert tool.nearest("zzzzzzzz") == ()
+
+
+@needs_apt
+def test_an_index_signed_with_another_key_is_not_taken(sources: list[Source], tmp_path: Path) -> None:
+    with serve_archive(tmp_path) as other:
+        foreign = [Source(source.uri, source.suite, (str(other.keyring),)) for source in sources]
+        with pytest.raises(MachineError) as caught, open_apt(foreign, "x86_64-linux", tmp_path / "cache"):
+            pass
+    assert "NO_PUBKEY" in str(caught.value)
+    assert caught.value.problems[0].mend == "install the newest keys: apt-get install debian-archive-keyring"
+
+
+@needs_apt
+def test_a_mirror_that_does_not_answer(sources: list[Source], tmp_path: Path) -> None:
+    gone = [Source("http://127.0.0.1:9/debian", "bookworm", sources[0].keyrings)]
+    with pytest.raises(MachineError) as caught, open_apt(gone, "x86_64-linux", tmp_path):
+        pass
+    problem = caught.value.problems[0]
+    assert problem.what.startswith("apt could not fetch Debian's package index\n")
+    assert "127.0.0.1" in problem.what
+    assert problem.mend.startswith("check the network and the mirror")
+
+
+def test_a_machine_without_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError) as caught, open_apt([Source("u", "s")], "x86_64-linux", tmp_path):
+        pass
+    assert str(caught.value) == (
+        "there is no apt on this machine, which the debian base is pinned with\n"
+        "    run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), "
+        'or set base = "nixpkgs"'
+    )
+
+
+@needs_apt
+def test_a_folder_that_cannot_be_written(sources: list[Source], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="XDG_CACHE_HOME"), open_apt(sources, "x86_64-linux", tmp_path / "file"):
+        pass
+
+
+def test_the_plan_as_apt_prints_it() -> None:
+    line = f"'http://mirror.example.org/debian/pool/z_1%2b_amd64.deb' zlib1g_1%3a1.2+d_amd64.deb 86684 SHA256:{'d' * 64}"
+    assert list(parse_plan(f"Reading package lists...\n{line}\n")) == [
+        Package("zlib1g", "1:1.2+d", "http://mirror.example.org/debian/pool/z_1%2b_amd64.deb", "d" * 64, 86684)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "'http://mirror.example.org/a.deb' a_1_amd64.deb 12 MD5Sum:0123",
+        "'http://mirror.example.org/a.deb' a.deb 12 SHA256:" + "d" * 64,
+    ],
+)
+def test_a_line_without_what_is_needed_is_an_error(line: str) -> None:
+    with pytest.raises(MachineError, match="does not understand"):
+        list(parse_plan(line))
+
+
+def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder({}) == tmp_path / ".cache/nixgen/apt"
+    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == tmp_path / ".cache/nixgen/apt"
+    assert cache_folder({"XDG_CACHE_HOME": "/var/c"}) == Path("/var/c/nixgen/apt")
+
+
+@needs_apt
+def test_only_the_machines_network_settings_are_taken_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sources: list[Source]
+) -> None:
+    machine = tmp_path / "machine.conf"
+    machine.write_text(
+        'Acquire::http::Proxy::proxied.example.org "http://proxy.example.org:3128";\n'
+        'APT::Update::Post-Invoke { "touch ' + str(tmp_path / "ran") + '"; };\n'
+        'APT::Install-Recommends "true";\nAcquire::AllowInsecureRepositories "true";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(machine))
+    with open_apt(sources, "x86_64-linux", tmp_path / "cache") as tool:
+        (written,) = (tmp_path / "cache").rglob("apt.conf")
+        assert [package.name for package in tool.plan(["libone"])] == ["libone"]
+    assert 'Acquire::http::Proxy::proxied.example.org "http://proxy.example.org:3128";' in written.read_text()
+    assert "Insecure" not in written.read_text()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_debians_names_for_systems() -> None:
+    assert apt.ARCHITECTURES == {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}
