@@ -112,12 +112,14 @@ def suite_of(settings: Settings, python: str) -> Suite:
 
 
 def pythons(settings: Settings) -> tuple[str, ...]:
-    """The Python versions that the debian base can give under these settings, newest first."""
-    suites: Iterable[Suite] = SUITES.values()
-    if settings.suite in SUITES:
-        suites = [SUITES[settings.suite]]
-    found = {python for suite in suites for python in suite.pythons}
-    return tuple(sorted(found, key=lambda python: tuple(map(int, python.split("."))), reverse=True))
+    """The Python versions that the debian base can give under these settings, the best choice first.
+
+    Newest first, but those of stable suites before those of testing: a mirror drops testing's packages within days,
+    and then a pin of them cannot be fetched any more.
+    """
+    suites = [suite for suite in SUITES.values() if settings.suite in (suite.name, None)] or list(SUITES.values())
+    found = {python: suite.stable for suite in reversed(suites) for python in suite.pythons}
+    return tuple(sorted(found, key=lambda python: (found[python], *map(int, python.split("."))), reverse=True))
 
 
 def default_glibc(settings: Settings, python: str) -> str:
