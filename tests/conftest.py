@@ -32,7 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Names the markers, and makes the folder that the stores of all workers lie in."""
-    config.addinivalue_line("markers", "nix: needs Nix (given by itself to every test that uses a Nix fixture)")
     config.addinivalue_line("markers", "network: needs a package index and a Debian mirror")
     if not hasattr(config, "workerinput") and "NIXGEN_TEST_STORES" not in os.environ:
         os.environ["NIXGEN_TEST_STORES"] = tempfile.mkdtemp(prefix="nixgen-stores-")

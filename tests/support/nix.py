@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -22,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = f"{os.uname().machine}-{os.uname().sysname.lower()}"
 TAIL_LINES = 40
 
-# Runs "$@" with the folder $1 over /nix.
-_ENTER = 'mount --bind "$1" /nix && shift && exec "$@"'
+# Runs "$@" with the folder $1/nix over /nix.
+_ENTER = 'mount --bind "$1/nix" /nix && shift && exec "$@"'
 
 
-class NixFailed(AssertionError):
+class NixError(AssertionError):
     """A Nix command that a test expected to succeed; shows the command and the end of what it printed."""
 
 
@@ -106,7 +107,7 @@ class Nix:
     def inside(self, *argv: str | Path, cwd: Path | None = None, check: bool = True, **env: str) -> Output:
         """Runs any command with the store at /nix: a program of the store, ``nix-shell``, a script."""
         (self.store / "nix").mkdir(parents=True, exist_ok=True)
-        return _run([*enter(self.store / "nix"), *map(str, argv)], cwd, {**self.environ(), **env}, check)
+        return _run([*enter(self.store), *map(str, argv)], cwd, {**self.environ(), **env}, check=check)
 
     def run(self, program: str, *argv: str | Path, cwd: Path | None = None, check: bool = True) -> Output:
         """Runs one of Nix's own programs (``nix``, ``nix-build``, ``nix-store``, …)."""
@@ -139,7 +140,7 @@ class Nix:
         """``nix develop PROJECT -c ARGV``, run in the project."""
         return self.inside(self.bin / "nix", "develop", "-c", *argv, cwd=project, check=check, **env)
 
-    def shell(self, project: Path, command: str, check: bool = True, **env: str) -> Output:
+    def shell(self, project: Path, command: str, *, check: bool = True, **env: str) -> Output:
         """``nix-shell --run COMMAND`` in the project: no flakes."""
         return self.inside(self.bin / "nix-shell", "--run", command, cwd=project, check=check, **env)
 
@@ -166,11 +167,11 @@ class Nix:
 
 def _checked(result: Output) -> Output:
     if not result.ok:
-        raise NixFailed(result.tail())
+        raise NixError(result.tail())
     return result
 
 
-def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], check: bool) -> Output:
+def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], *, check: bool) -> Output:
     done = subprocess.run(
         argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
@@ -179,10 +180,10 @@ def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], check: b
     return _checked(result) if check else result
 
 
-def enter(nix: Path) -> list[str]:
-    """The start of a command line that runs the rest with the folder ``nix`` over /nix."""
+def enter(store: Path) -> list[str]:
+    """The start of a command line that runs the rest with the store over /nix."""
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    return ["unshare", *user, "--mount", "--", "sh", "-c", _ENTER, "sh", str(nix)]
+    return ["unshare", *user, "--mount", "--", "sh", "-c", _ENTER, "sh", str(store)]
 
 
 @cache
@@ -190,7 +191,8 @@ def nix_version(folder: Path) -> tuple[int, ...]:
     """The version of the Nix in a folder."""
     shown = subprocess.run([folder / "nix", "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", shown)
-    assert found, shown
+    if not found:
+        raise ValueError(shown)
     return tuple(int(part or 0) for part in found.groups())
 
 
@@ -203,8 +205,12 @@ def stores_can_be_entered() -> str:
         if os.geteuid() != 0:
             return "/nix does not exist and only root can make it"
         Path("/nix").mkdir(mode=0o755)
-    tried = subprocess.run([*enter(Path("/")), "true"], capture_output=True, text=True, check=False)
-    return "" if tried.returncode == 0 else f"a mount namespace cannot be made here: {tried.stderr.strip()}"
+    with tempfile.TemporaryDirectory() as store:
+        Path(store, "nix").mkdir()
+        tried = subprocess.run([*enter(Path(store)), "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"a mount namespace cannot be made here (a plain chroot?): {tried.stderr.strip()}"
+    return ""
 
 
 def machine_nix() -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.index import Index
-from support.nix import SYSTEM, Nix, NixFailed
+from support.nix import SYSTEM, Nix, NixError
 from support.wheels import make_wheel, sha256
 
 FETCH = """derivation {
@@ -47,7 +47,7 @@ def test_both_versions_agree_on_a_path_and_its_nar_hash(
 
 
 def test_a_failure_shows_the_command_and_what_nix_said(nix: Nix) -> None:
-    with pytest.raises(NixFailed, match=r"(?s)nix-instantiate.*exit 1.*no such luck"):
+    with pytest.raises(NixError, match=r"(?s)nix-instantiate.*exit 1.*no such luck"):
         nix.evaluate('throw "no such luck"')
     assert nix.evaluate("1 + 1") == 2
 
