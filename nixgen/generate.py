@@ -87,7 +87,11 @@ def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
         unpinned = [system for system in settings.systems or () if system not in pinned]
         pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]
     if isinstance(base, NixpkgsBase) and settings.base == base.kind:
-        pairs += _nixpkgs_pair(settings.nixpkgs, base)
+        pin = settings.nixpkgs
+        if isinstance(pin, str):
+            pairs.append(("nixpkgs", pin, base.name))
+        elif pin is not None:
+            pairs.append(("nixpkgs", f"{pin['rev']} with {pin['narHash']}", f"{base.rev} with {base.nar_hash}"))
     return [
         Problem(LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}", _LOCK_MEND)
         for key, wanted, locked in pairs
@@ -213,12 +217,6 @@ def generate(
     if not changed:
         say("Everything is up to date.")
     return changed
-
-
-def _nixpkgs_pair(setting: object, base: NixpkgsBase) -> list[tuple[str, object, object]]:
-    if isinstance(setting, str):
-        return [("nixpkgs", setting, base.name)]
-    return []
 
 
 def _shown(value: object) -> str:

@@ -25,14 +25,12 @@ _HEADER = (
 def contents(kind: BaseKind, base_nix: str, tarballs: Mapping[str, bytes]) -> dict[str, bytes]:
     """The folder's files by their path in the project, the MANIFEST first.
 
-    ``tarballs`` are the bootstrap files by their path in the project. A file ``flake-<kind>.nix`` of the library
-    becomes the folder's flake.nix for that kind of base.
+    ``tarballs`` are the bootstrap files by their path in the project. The library's flake.nix is the input of a
+    project on the debian base; others do without.
     """
     found = {f"{FOLDER}/base.nix": base_nix.encode(), **tarballs}
     for path, data in resources.library().items():
-        if path == f"flake-{kind}.nix":
-            found[f"{FOLDER}/flake.nix"] = data
-        elif not fnmatch.fnmatchcase(path, "flake-*.nix"):
+        if kind == "debian" or path != "flake.nix":
             found[f"{FOLDER}/{path}"] = data
     listing = _HEADER + "".join(f"{path.removeprefix(FOLDER + '/')}\n" for path in sorted(found))
     return {MANIFEST: listing.encode(), **dict(sorted(found.items()))}

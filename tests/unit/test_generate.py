@@ -94,7 +94,7 @@ def test_what_is_written(project: Project) -> None:
     manifest = (project.root / "nix/nixgen/MANIFEST").read_text().splitlines()
     assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/MANIFEST"}
     assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
-    assert not any("/tests/" in path or "__pycache__" in path or "flake-" in path for path in on_disk)
+    assert not any("/tests/" in path or "__pycache__" in path for path in on_disk)
 
 
 def test_a_second_run_changes_nothing(project: Project) -> None:
@@ -224,6 +224,13 @@ def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[
         (None, []),
         ("nixos-26.05", []),
         ("nixos-unstable", ["nixpkgs nixos-26.05, and the settings say nixos-unstable"]),
+        ({"rev": NIXPKGS.rev, "narHash": NIXPKGS.nar_hash}, []),
+        (
+            {"rev": "7" * 40, "narHash": "sha256-x"},
+            [
+                f"nixpkgs {NIXPKGS.rev} with {NIXPKGS.nar_hash}, and the settings say {'7' * 40} with sha256-x",
+            ],
+        ),
     ],
 )
 def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:

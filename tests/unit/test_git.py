@@ -1,0 +1,73 @@
+"""git: what becomes visible to a flake, and what does not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nixgen.errors import MachineError
+from nixgen.git import Visibility, ignored_paths, in_work_tree, make_visible
+
+FILES = ["default.nix", "nix/nixgen/bootstrap/a.tar.xz", "[odd] *name", "uv.lock"]
+
+
+def git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project in a subfolder of a repository."""
+    git(tmp_path, "init", "-q")
+    root = tmp_path / "sub/project"
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    return root
+
+
+def test_new_files_become_visible_once(project: Path) -> None:
+    assert make_visible(project, [*FILES, "not-there"]) == Visibility(tuple(FILES), ())
+    assert make_visible(project, FILES) == Visibility((), ())
+    assert git(project, "ls-files").splitlines() == sorted(FILES)
+    assert git(project, "diff", "--cached", "--name-only") == ""
+
+
+def test_a_name_is_not_a_pattern(project: Path) -> None:
+    (project / "o-other-name").touch()
+    make_visible(project, ["[odd] *name"])
+    assert git(project, "ls-files").splitlines() == ["[odd] *name"]
+
+
+def test_what_is_ignored_stays_so_and_is_told(project: Path) -> None:
+    (project.parent / ".gitignore").write_text("*.lock\n")
+    assert make_visible(project, FILES) == Visibility(tuple(FILES[:3]), ("uv.lock",))
+    assert ignored_paths(project, ["result", "a.lock"]) == {"a.lock"}
+    assert ignored_paths(project, []) == set()
+
+
+def test_a_file_that_git_knows_though_it_is_ignored_is_visible(project: Path) -> None:
+    git(project, "add", "uv.lock")
+    (project / ".gitignore").write_text("*.lock\n")
+    assert make_visible(project, ["uv.lock"]) == Visibility((), ())
+
+
+def test_where_there_is_no_git(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert in_work_tree(project)
+    assert not in_work_tree(tmp_path / ".git")
+    outside = tmp_path.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    assert not in_work_tree(outside)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert not in_work_tree(outside)
+    with pytest.raises(MachineError, match="there is no program git, and the project is in a git work tree"):
+        in_work_tree(project)
+
+
+def test_a_git_that_refuses_is_quoted(project: Path) -> None:
+    (project.parents[1] / ".git/index.lock").touch()
+    with pytest.raises(MachineError, match=r"index\.lock"):
+        make_visible(project, FILES)
