@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from nixgen.aptsources import Source
+from nixgen import run
 from nixgen.errors import MachineError
 
 ARCHITECTURES = {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}
@@ -29,7 +29,9 @@ ARCHITECTURES = {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}
 _TAKEN_OVER = re.compile(
     r"^Acquire::(https?(::|\s)|Retries\s|Check-Valid-Until\s|Check-Date\s|ForceIPv[46]\s|Max-ValidTime|Min-ValidTime)"
 )
-_PLANNED = re.compile(r"^'(?P<url>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})$")
+_PLANNED = re.compile(
+    r"'(?P<url>[^']+)' (?P<name>[^\s_]+)_(?P<version>[^\s_]+)_\w+\.deb (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
 _STUB_FIELDS = ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
 _TAIL = 12
 
@@ -45,7 +47,7 @@ class Package:
     size: int
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """apt cannot install these packages together; the message is apt's reason."""
 
 
@@ -66,10 +68,10 @@ class Apt:
         (self._cache / "etc/nixgen.sources").write_text("\n".join(map(str, sources)), encoding="utf-8")
         (self._cache / "apt.conf").write_text(self._configuration(), encoding="utf-8")
         done = self._run("apt-get", "update", "-q")
-        failed = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
-        if done.returncode or failed:
+        failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
+        if done.code or failed:
             raise MachineError.of(
-                "", "apt could not fetch Debian's package index\n" + _tail(done.stderr), _mend_update(done.stderr)
+                "", "apt could not fetch Debian's package index\n" + _tail(done.err), _mend_update(done.err)
             )
 
     def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -78,32 +80,32 @@ class Apt:
         if not wanted:
             return {}
         done = self._run("apt-cache", "show", "--no-all-versions", *wanted)
-        stanzas = [dict(_fields(stanza)) for stanza in done.stdout.split("\n\n") if stanza.strip()]
+        stanzas = [dict(_fields(stanza)) for stanza in done.out.split("\n\n") if stanza.strip()]
         return {stanza["Package"]: stanza for stanza in stanzas if stanza.get("Package") in wanted}
 
     def nearest(self, name: str) -> tuple[str, ...]:
         """Up to three known names that look like this one."""
-        known = self._run("apt-cache", "pkgnames").stdout.split()
+        known = self._run("apt-cache", "pkgnames").out.split()
         return tuple(get_close_matches(name, known, n=3, cutoff=0.75))
 
     def plan(self, roots: Iterable[str], without: Iterable[str] = ()) -> tuple[Package, ...]:
         """What ``apt-get install`` of the roots needs on an empty machine, sorted by name; no Recommends.
 
         ``without`` are packages to take as installed already: neither they nor what only they need is planned.
-        Raises Refused when apt finds no solution.
+        Raises RefusedError when apt finds no solution.
         """
         names = sorted(set(roots))
         self._status.write_bytes(b"")
         stubs = self.show(set(without) - set(names))
         self._status.write_text("\n".join(_stub(stubs[name]) for name in sorted(stubs)), encoding="utf-8")
         done = self._run("apt-get", "install", "--yes", "--print-uris", *names)
-        if done.returncode:
-            raise Refused(_tail(done.stdout + done.stderr))
-        return tuple(sorted(parse_plan(done.stdout), key=lambda package: package.name))
+        if done.code:
+            raise RefusedError(_tail(done.out + done.err))
+        return tuple(sorted(parse_plan(done.out), key=lambda package: package.name))
 
     def _configuration(self) -> str:
         """apt.conf(5): what the machine says about the network, and all folders our own."""
-        dump = _run(["apt-config", "dump"], {**os.environ, "LC_ALL": "C"}).stdout
+        dump = run.run(["apt-config", "dump"], env={**os.environ, "LC_ALL": "C"}).out
         lines = [line for line in dump.splitlines() if _TAKEN_OVER.match(line)]
         own = {
             "Dir::State": self._cache / "state",
@@ -125,8 +127,8 @@ class Apt:
         lines.append(f'APT::Architectures {{ "{self._architecture}"; }};')
         return "\n".join(lines) + "\n"
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return _run(command, self._environment)
+    def _run(self, *command: str) -> run.Result:
+        return run.run(command, env=self._environment, check=False)
 
 
 @contextmanager
@@ -140,7 +142,8 @@ def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) 
         raise MachineError.of(
             "",
             "there is no apt on this machine, which the debian base is pinned with",
-            'run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), or set base = "nixpkgs"',
+            "run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), "
+            'or set base = "nixpkgs"',
         )
     architecture = ARCHITECTURES[system]
     digest = hashlib.sha256("\n".join([architecture, *map(str, sources)]).encode()).hexdigest()[:16]
@@ -161,7 +164,7 @@ def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) 
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """nixgen's folder for apt's indexes (XDG Base Directory Specification)."""
+    """The folder of nixgen's own for apt's indexes (XDG Base Directory Specification)."""
     base = environment.get("XDG_CACHE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "nixgen" / "apt"
 
@@ -174,11 +177,10 @@ def parse_plan(text: str) -> Iterator[Package]:
     for line in text.splitlines():
         if not line.startswith("'"):
             continue
-        match = _PLANNED.match(line)
-        parts = match["file"].removesuffix(".deb").split("_") if match else []
-        if match is None or len(parts) != 3:
+        match = _PLANNED.fullmatch(line)
+        if match is None:
             raise MachineError.of("", f"apt printed a line that nixgen does not understand: {line}", "report it")
-        yield Package(parts[0], unquote(parts[1]), match["url"], match["sha256"], int(match["size"]))
+        yield Package(match["name"], unquote(match["version"]), match["url"], match["sha256"], int(match["size"]))
 
 
 def _fields(stanza: str) -> Iterator[tuple[str, str]]:
@@ -193,12 +195,6 @@ def _stub(fields: Mapping[str, str]) -> str:
     kept = [f"{name}: {fields[name]}" for name in _STUB_FIELDS if name in fields]
     kept += ["Status: install ok installed", "Maintainer: nobody", "Description: left out"]
     return "\n".join(kept) + "\n"
-
-
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
 
 
 def _tail(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What both bases have to say before anything is pinned: systems, Python versions, glibc."""
+"""What both bases have to say before anything is pinned: Python versions, glibc."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nixgen.settings import Settings
-
-
-def default_systems(settings: Settings) -> tuple[str, ...]:
-    """The Nix systems to resolve for when the settings name none."""
-    from nixgen import debian, nixpkgs
-
-    return debian.SYSTEMS if settings.base == "debian" else nixpkgs.SYSTEMS
 
 
 def known_pythons(settings: Settings) -> tuple[str, ...]:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from nixgen.aptsources import Mirror
     from nixgen.settings import Settings
 
-SYSTEMS = ("aarch64-linux", "x86_64-linux")
-"""The Nix systems that the debian base serves, and by default pins."""
-
-
 @dataclass(frozen=True, slots=True)
 class Suite:
     """A Debian suite: its Python versions, newest first, the version of its glibc, and its own names for packages."""
@@ -190,7 +186,7 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     try:
         core = tool.plan(roots, LEFT_OUT)
         (busybox,) = (item for item in tool.plan(["busybox-static"], [*LEFT_OUT, "libc6"]) if item.name[:4] == "busy")
-    except apt.Refused as error:
+    except apt.RefusedError as error:
         raise MachineError.of(
             "",
             f"apt cannot put the base together from Debian {suite.name}\n{error}",
@@ -198,7 +194,7 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
         ) from None
     try:
         everything = tool.plan([*roots, *added], set(LEFT_OUT) - set(added)) if added else core
-    except apt.Refused as error:
+    except apt.RefusedError as error:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.libraries, tools",
             f"apt cannot install these packages together from Debian {suite.name} for {system}\n{error}",
@@ -207,10 +203,16 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     known = {package.name for package in core}
     extra = tuple(package for package in everything if package.name not in known)
     (libc,) = (package for package in core if package.name == "libc6")
-    match = re.match(r"(?:\d+:)?(\d+\.\d+)", libc.version)
-    assert match is not None, libc.version
     debs = [_deb(package, system, "core") for package in core] + [_deb(package, system, "extra") for package in extra]
-    return _Pinned(match[1], busybox, tuple(debs))
+    return _Pinned(major_minor(libc.version), busybox, tuple(debs))
+
+
+def major_minor(version: str) -> str:
+    """The first two numbers of a Debian version: "2.36" of "2.36-9+deb12u14". Raises MachineError."""
+    match = re.match(r"(?:\d+:)?(\d+\.\d+)", version)
+    if match is None:
+        raise MachineError.of("", f"libc6 has a version that nixgen does not understand: {version}", "report it")
+    return match[1]
 
 
 def _deb(package: apt.Package, system: str, part: str) -> Deb:

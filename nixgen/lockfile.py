@@ -21,7 +21,7 @@ _MEND = "write it again: nixgen lock --upgrade"
 
 _DEBIAN_NAME = r"[a-z0-9][a-z0-9+.\-]+"  # Debian Policy 5.6.7
 _DEBIAN_VERSION = r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~\-]*"  # Debian Policy 5.6.12
-_ATTRIBUTE = r"[A-Za-z_][A-Za-z0-9_'\-]*(?:\.[A-Za-z_][A-Za-z0-9_'\-]*)*"
+_ATTRIBUTE = r"[A-Za-z0-9_][A-Za-z0-9_.+'\-]*"
 _DOTTED = r"[0-9]+\.[0-9]+"
 _SHA256 = r"[0-9a-f]{64}"
 _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")

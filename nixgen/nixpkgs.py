@@ -5,7 +5,6 @@ Nothing here asks the network: a pin is a revision and the hash of its tree, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,13 @@ from nixgen.model import NixpkgsBase
 if TYPE_CHECKING:
     from nixgen.settings import Settings
 
-SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
-"""The Nix systems that the nixpkgs base serves by default."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A revision of NixOS/nixpkgs: its NAR hash (SRI), the time of its commit (Unix seconds), its branch, the version
-    of its glibc, and the CPython versions that it packages, newest first (released ones only)."""
+    """A revision of NixOS/nixpkgs that was published.
+
+    ``nar_hash`` is SRI text, ``last_modified`` its commit's time in Unix seconds, ``glibc`` a version like "2.42", and
+    ``pythons`` the CPython versions that it packages, newest first, released ones only.
+    """
 
     name: str
     rev: str
@@ -105,7 +103,7 @@ def resolve_base(settings: Settings, python: str) -> NixpkgsBase:
             )
         name, rev, nar_hash, modified, glibc = pin.name, pin.rev, pin.nar_hash, pin.last_modified, pin.glibc
     else:
-        rev, nar_hash = _revision(setting)
+        rev, nar_hash = setting["rev"], setting["narHash"]
         known = next((pin for pin in PINS.values() if pin.rev == rev), None)
         name, modified, glibc = rev[:12], 0, UNKNOWN_GLIBC
         if known is not None:
@@ -141,10 +139,3 @@ def flake_url(base: NixpkgsBase) -> str:
     """The flake reference that flake.nix names as its input, the counterpart of the node's ``original``."""
     original = flake_node(base)["original"]
     return f"github:{original['owner']}/{original['repo']}/{original.get('ref') or original['rev']}"
-
-
-def _revision(setting: object) -> tuple[str, str]:
-    """The revision and hash of a setting ``{rev, narHash}``."""
-    if isinstance(setting, Mapping):
-        return str(setting["rev"]), str(setting["narHash"])
-    return str(getattr(setting, "rev")), str(getattr(setting, "nar_hash"))  # noqa: B009

@@ -11,7 +11,7 @@ import pytest
 from support.debian import Archive, serve_archive
 
 from nixgen import apt
-from nixgen.apt import Package, Refused, cache_folder, open_apt, parse_plan
+from nixgen.apt import Package, RefusedError, cache_folder, open_apt, parse_plan
 from nixgen.aptsources import Source
 from nixgen.errors import MachineError
 
@@ -57,12 +57,20 @@ def test_what_is_left_out_takes_along_what_only_it_needs(sources: list[Source], 
     with open_apt(sources, "x86_64-linux", tmp_path) as tool:
         assert [package.name for package in tool.plan(["shell"], ["base"])] == ["libone", "shell"]
         assert [package.name for package in tool.plan(["shell", "mawk"], ["base"])] == ["libone", "mawk", "shell"]
-        assert [package.name for package in tool.plan(["shell", "base"], ["base"])] == ["base", "libone", "mawk", "shell"]
+        assert [package.name for package in tool.plan(["shell", "base"], ["base"])] == [
+            "base",
+            "libone",
+            "mawk",
+            "shell",
+        ]
 
 
 @needs_apt
 def test_a_conflict_is_refused_with_apts_reason(sources: list[Source], tmp_path: Path) -> None:
-    with open_apt(sources, "x86_64-linux", tmp_path) as tool, pytest.raises(Refused, match="fighter : Conflicts: shell"):
+    with (
+        open_apt(sources, "x86_64-linux", tmp_path) as tool,
+        pytest.raises(RefusedError, match="fighter : Conflicts: shell"),
+    ):
         tool.plan(["shell", "fighter"])
 
 
@@ -115,7 +123,9 @@ def test_a_folder_that_cannot_be_written(sources: list[Source], tmp_path: Path) 
 
 
 def test_the_plan_as_apt_prints_it() -> None:
-    line = f"'http://mirror.example.org/debian/pool/z_1%2b_amd64.deb' zlib1g_1%3a1.2+d_amd64.deb 86684 SHA256:{'d' * 64}"
+    line = (
+        f"'http://mirror.example.org/debian/pool/z_1%2b_amd64.deb' zlib1g_1%3a1.2+d_amd64.deb 86684 SHA256:{'d' * 64}"
+    )
     assert list(parse_plan(f"Reading package lists...\n{line}\n")) == [
         Package("zlib1g", "1:1.2+d", "http://mirror.example.org/debian/pool/z_1%2b_amd64.deb", "d" * 64, 86684)
     ]
