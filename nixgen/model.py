@@ -13,10 +13,14 @@ BaseKind = Literal["nixpkgs", "debian"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """One machine type to resolve for: a Nix system (``x86_64-linux``) and a Python version (``3.11``)."""
+    """One machine type to resolve for: a Nix system (``x86_64-linux``) and a Python version (``3.11``).
+
+    ``full`` is the interpreter's whole version ("3.11.2") where it is known: markers may compare it.
+    """
 
     system: str
     python: str
+    full: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

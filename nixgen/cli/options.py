@@ -1,0 +1,40 @@
+"""The options that every command has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.console import console
+
+
+def _quiet(value: bool) -> bool:  # noqa: FBT001 -- typer hands a flag over like this
+    console.quiet = console.quiet or value
+    return value
+
+
+def _verbose(value: bool) -> bool:  # noqa: FBT001 -- the same
+    console.verbose = console.verbose or value
+    return value
+
+
+ProjectOption = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="The project's folder, or one inside it.",
+        show_default="the current folder",
+    ),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print warnings, errors and results only.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_verbose, help="Print the commands that are run.")
+]
+
+EXIT_CODES = "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."
+"""The last line of every command's help."""

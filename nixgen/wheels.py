@@ -1,0 +1,119 @@
+"""Which of a package's wheels a target takes, and why none does.
+
+A wheel's file name carries its tags (PEP 427, PEP 425); the best is the one with the tag that stands first in the
+target's list, and of several with the same one that with the highest build number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from nixgen.model import Target
+from nixgen.targets import tags
+
+MEND = "choose a version that has one, or take the systems that it lacks out of systems under [tool.nixgen]"
+_FAR = 10**9
+_SHOWN = 6
+
+Named = tuple[tuple[str, ...], tuple[int, str]]
+
+
+class Choice:
+    """Ranks wheels for one target. ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for."""
+
+    def __init__(self, target: Target, glibc: str, macos: str) -> None:
+        self.target, self.glibc, self.macos = target, glibc, macos
+        self._ranks = _ranks(target, glibc, macos)
+
+    def best(self, offered: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """The wheel that uv would install, None if none fits."""
+        best, best_rank = None, (_FAR, (0, ""))
+        for wheel in offered:
+            parsed = parse(file_name(wheel))
+            if parsed is None:
+                continue  # uv skips what is not a wheel's name, too
+            names, build = parsed
+            rank = min(map(self._rank, names))
+            if rank < best_rank[0] or (rank == best_rank[0] < _FAR and build > best_rank[1]):
+                best, best_rank = wheel, (rank, build)
+        return best
+
+    def explain(self, offered: Sequence[Mapping[str, Any]]) -> str:
+        """Why none of these wheels fits: the system is too old for one, or the tags that they have."""
+        darwin = self.target.system.endswith("-darwin")
+        names = sorted({name for wheel in offered for name in (parse(file_name(wheel)) or ((), 0))[0]})
+        relaxed = Choice(self.target, "2.99", "99.0")
+        later = relaxed.best(offered)
+        if later is not None:
+            parsed = parse(file_name(later))
+            fits = [name for name in (parsed[0] if parsed else ()) if relaxed.fits(name)]
+            needed = min((version for name in fits if (version := _needs(name))), default=None)
+            if needed is not None:
+                has = f"tool.nixgen.macos is {self.macos}" if darwin else f"the base has {self.glibc}"
+                system = "macOS" if darwin else "glibc"
+                return f"has no wheel that fits: {file_name(later)} needs {system} {needed[0]}.{needed[1]}, and {has}"
+        if not names:
+            return "has no wheel"
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        return f"has no wheel that fits Python {self.target.python} here: its wheels are for {shown}"
+
+    def fits(self, name: str) -> bool:
+        """Whether a tag is one of the target's."""
+        return name in self._ranks
+
+    def _rank(self, name: str) -> int:
+        return self._ranks.get(name, _FAR)
+
+
+@lru_cache(maxsize=32)
+def _ranks(target: Target, glibc: str, macos: str) -> dict[str, int]:
+    ranks: dict[str, int] = {}
+    for rank, tag in enumerate(tags(target, glibc, macos)):
+        ranks.setdefault(str(tag), rank)
+    return ranks
+
+
+@lru_cache(maxsize=65536)
+def parse(name: str) -> Named | None:
+    """A wheel's tags, each as "cp311-cp311-linux_x86_64", and its build number; None if it is not a wheel's name."""
+    if not name.endswith(".whl"):
+        return None
+    parts = name[: -len(".whl")].lower().split("-")
+    if len(parts) not in {5, 6}:
+        return None
+    build = (0, "")
+    if len(parts) == 6:  # noqa: PLR2004 -- name, version, build, three tags
+        found = re.fullmatch(r"(\d+)(.*)", parts[2], re.ASCII)
+        if found is None:
+            return None
+        build = (int(found[1]), found[2])
+    pythons, abis, platforms = (part.split(".") for part in parts[-3:])
+    return tuple("-".join(tag) for tag in itertools.product(pythons, abis, platforms)), build
+
+
+def file_name(file: Mapping[str, Any]) -> str:
+    """The name of a file of pylock.toml: what it says, else the last part of its path or address, decoded."""
+    if "name" in file:
+        return str(file["name"])
+    if "url" in file:
+        return unquote(str(file["url"]).split("#")[0].split("?")[0].rpartition("/")[2] or urlsplit(file["url"]).netloc)
+    return re.split(r"[/\\]", str(file.get("path", "")))[-1]
+
+
+def _needs(name: str) -> tuple[int, int] | None:
+    """The glibc or macOS version that a tag asks for."""
+    for legacy, minor in (("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5)):
+        if f"-{legacy}_" in name:
+            return (2, minor)
+    found = re.search(r"-(?:manylinux|macosx)_(\d+)_(\d+)_", name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def normalized(name: str) -> str:
+    """A package's name as PEP 503 normalizes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
