@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from nixgen import bases
+from nixgen.errors import UserError
 from nixgen.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEBIAN = Settings(base="debian")
 NIXPKGS = Settings()
@@ -21,3 +29,39 @@ def test_glibc() -> None:
     assert bases.default_glibc(DEBIAN, "3.14") == "2.43"
     assert bases.default_glibc(NIXPKGS, "3.11") == "2.42"
     assert bases.default_glibc(Settings(nixpkgs={"rev": "0" * 40, "narHash": "x"}), "3.11") == "2.39"
+
+
+def test_the_newest_of_a_stable_suite_that_fits(tmp_path: Path) -> None:
+    assert bases.pick_python(DEBIAN, None, tmp_path) == "3.13"
+    assert bases.pick_python(DEBIAN, ">=3.14", tmp_path) == "3.14"
+    assert bases.pick_python(DEBIAN, ">=3.11.1,<3.12", tmp_path) == "3.11"
+    assert bases.pick_python(Settings(base="debian", suite="forky"), ">=3.11", tmp_path) == "3.14"
+    assert bases.pick_python(NIXPKGS, "~=3.12.0", tmp_path) == "3.12"
+
+
+def test_what_is_named_first_counts(tmp_path: Path) -> None:
+    (tmp_path / ".python-version").write_text("# ours\n3.11.9\n")
+    assert bases.pick_python(DEBIAN, ">=3.11", tmp_path) == "3.11"
+    assert bases.pick_python(Settings(base="debian", python="3.13"), ">=3.11", tmp_path) == "3.13"
+    assert bases.pick_python(Settings(base="debian", python="3.13"), ">=3.11", tmp_path, "3.14") == "3.14"
+
+
+def test_a_python_version_file_of_comments(tmp_path: Path) -> None:
+    (tmp_path / ".python-version").write_text("# nothing\n\n")
+    assert bases.pick_python(DEBIAN, None, tmp_path) == "3.13"
+
+
+@pytest.mark.parametrize(
+    ("settings", "requires", "asked", "where"),
+    [
+        (DEBIAN, None, "3.12", "--python"),
+        (Settings(base="debian", suite="bookworm", python="3.13"), None, None, "pyproject.toml: tool.nixgen.python"),
+        (DEBIAN, "<3.10", None, "pyproject.toml: project.requires-python"),
+    ],
+)
+def test_what_does_not_fit(
+    settings: Settings, requires: str | None, asked: str | None, where: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        bases.pick_python(settings, requires, tmp_path, asked)
+    assert [problem.where for problem in caught.value.problems] == [where]

@@ -1,0 +1,46 @@
+"""``nixgen lock``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.cli.options import EXIT_CODES, ProjectOption, QuietOption, VerboseOption
+
+HELP = f"""Pin what uv.lock does not pin: the base, and the hashes that an index did not give.
+
+The only command that uses the network. Pins that still fit the settings are kept; a second run changes nothing.
+
+Example: nixgen lock --upgrade
+
+{EXIT_CODES}
+"""
+
+
+def lock(
+    project: ProjectOption = Path(),
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Pin the base anew, and print which versions changed.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not use the network; say what is missing instead.")
+    ] = False,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mirror",
+            metavar="URL",
+            help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
+        ),
+    ] = None,
+    quiet: QuietOption = False,  # noqa: ARG001 (its callback has set the console)
+    verbose: VerboseOption = False,  # noqa: ARG001 (the same)
+) -> None:
+    """See HELP, which typer is given."""
+    from nixgen.lock import Options
+    from nixgen.lock import lock as run
+    from nixgen.project import find_project
+
+    run(find_project(project), Options(upgrade=upgrade, offline=offline, mirrors=tuple(mirror or ())))

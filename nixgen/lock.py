@@ -1,0 +1,234 @@
+"""What ``nixgen lock`` does: pins what uv.lock does not, and keeps every pin that still fits.
+
+It is the only part of nixgen that may use the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nixgen import bases, bootstrap, files, lockfile
+from nixgen.console import console, size
+from nixgen.errors import Problem, UserError
+from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
+
+if TYPE_CHECKING:
+    from nixgen.project import Project
+    from nixgen.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to lock.
+
+    ``upgrade`` pins the base anew even where the old pins fit; ``offline`` forbids the network; ``mirrors`` are
+    Debian mirrors to use instead of the machine's own.
+    """
+
+    upgrade: bool = False
+    offline: bool = False
+    mirrors: tuple[str, ...] = ()
+
+
+def lock(project: Project, options: Options) -> Lock:
+    """Bring nixgen.lock, and the bootstrap tarballs of the debian base, in step with the project.
+
+    Raises UserError and MachineError; the project is then as it was.
+    """
+    with files.exclusive(project.root, console.info):
+        old = read_old(project, options)
+        python = _python(project, old)
+        systems = project.settings.default_systems()
+        base, tarballs = _base(project, python, systems, old, options)
+        hashes = _hashes(project, base, python, old, options)
+        new = Lock(base, hashes)
+        wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
+        changed = files.write_all(project.root, wanted, _stale(project, base))
+    _tell(old, new, changed)
+    return new
+
+
+def read_old(project: Project, options: Options) -> Lock | None:
+    """The lock that is there. One that cannot be read is an error, and with ``upgrade`` no obstacle."""
+    text = files.read(project.root, lockfile.NAME)
+    if text is None:
+        return None
+    try:
+        return lockfile.read_lock(project.path(lockfile.NAME))
+    except UserError:
+        if options.upgrade:
+            return None
+        raise
+
+
+def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) -> bool:
+    """Whether the pins of ``base`` are still what the settings ask for."""
+    if settings.base != base.kind or python != base.python:
+        return False
+    if isinstance(base, NixpkgsBase):
+        wanted = settings.nixpkgs
+        if isinstance(wanted, Mapping):
+            return (wanted["rev"], wanted["narHash"]) == (base.rev, base.nar_hash)
+        from nixgen.nixpkgs import DEFAULT
+
+        return (wanted or DEFAULT) == base.name
+    from nixgen.debian import suite_of
+
+    return (
+        suite_of(settings, python).name == base.suite
+        and sorted(settings.libraries) == sorted(base.libraries)
+        and sorted(settings.tools) == sorted(base.tools)
+        and set(systems) == {entry.system for entry in base.bootstrap}
+    )
+
+
+def _python(project: Project, old: Lock | None) -> str:
+    """What the project names, else the lock's while the base and requires-python still allow it, else the best."""
+    from nixgen.targets import allows
+
+    settings = project.settings
+    if old is not None and settings.python is None and not project.path(".python-version").exists():
+        kept = old.base.python
+        known = bases.known_pythons(settings)
+        if old.base.kind == settings.base and kept in known and allows(project.requires_python, kept):
+            return kept
+    return bases.pick_python(settings, project.requires_python, project.root)
+
+
+def _base(
+    project: Project, python: str, systems: Sequence[str], old: Lock | None, options: Options
+) -> tuple[Base, dict[str, bytes]]:
+    """The base, and the tarballs to write with it."""
+    kept = old.base if old is not None and not options.upgrade else None
+    if kept is not None and not fits(project.settings, python, systems, kept):
+        kept = None
+    if project.settings.base == "nixpkgs":
+        from nixgen import nixpkgs
+
+        found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, python)
+        return replace(found, libraries=project.settings.libraries, tools=project.settings.tools), {}
+    if isinstance(kept, DebianBase):
+        tarballs = _tarballs(project, kept)
+        if tarballs is not None:
+            return kept, tarballs
+    if options.offline:
+        raise UserError.of(
+            lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen lock"
+        )
+    return _resolve_debian(project, python, systems, options)
+
+
+def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
+    """The bootstrap tarballs on disk, None when one of them is not what is pinned."""
+    found: dict[str, bytes] = {}
+    for entry in base.bootstrap:
+        path = f"{bootstrap.FOLDER}/{entry.file}"
+        data = files.read(project.root, path)
+        if data is None or bootstrap.sha256(data) != entry.sha256:
+            return None
+        found[path] = data
+    return found
+
+
+def _resolve_debian(
+    project: Project, python: str, systems: Sequence[str], options: Options
+) -> tuple[DebianBase, dict[str, bytes]]:
+    from nixgen import apt, aptsources, debian
+
+    tarballs: dict[str, bytes] = {}
+
+    def pack(system: str, package: apt.Package) -> Bootstrap:
+        name = bootstrap.file_name(system)
+        data = bootstrap.tarball(package.url, package.sha256)
+        tarballs[f"{bootstrap.FOLDER}/{name}"] = data
+        return Bootstrap(system, name, bootstrap.sha256(data))
+
+    mirror = aptsources.machine_mirror(override=options.mirrors)
+    suite = debian.suite_of(project.settings, python)
+    with console.step(f"Asking apt for the packages of Debian {suite.name} ({mirror.archive})"):
+        base = debian.resolve_base(project.settings, python, systems, mirror, bootstrap=pack)
+    return base, tarballs
+
+
+def _hashes(
+    project: Project, base: Base, python: str, old: Lock | None, options: Options
+) -> tuple[FileHash, ...]:
+    """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
+    from nixgen import download, hashes, resolve, targets
+
+    wanted = targets.targets(project.settings, None, python)
+    resolutions = resolve.resolve(project, wanted, base.glibc, {})
+    needed = hashes.without_hash(resolutions)
+    known = {entry.url: entry for entry in (old.hashes if old else ())}
+    missing = [url for url in needed if url not in known]
+    if missing and options.offline:
+        mend = "run it with the network: nixgen lock"
+        raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in missing)
+    if missing:
+        with console.step(f"Reading {len(missing)} files that uv.lock gives no hash for"):
+            known |= {
+                entry.url: entry
+                for entry in hashes.hash_urls(missing, lambda found: console.detail(f"{found.url}: {size(found.size)}"))
+            }
+    return tuple(known[url] for url in needed)
+
+
+def _stale(project: Project, base: Base) -> tuple[str, ...]:
+    """Tarballs of an earlier lock that nothing pins any more."""
+    pinned = {entry.file for entry in base.bootstrap} if isinstance(base, DebianBase) else set()
+    folder = project.path(bootstrap.FOLDER)
+    return tuple(
+        f"{bootstrap.FOLDER}/{path.name}"
+        for path in sorted(folder.glob("busybox-*.tar.xz"))
+        if path.name not in pinned
+    )
+
+
+def _tell(old: Lock | None, new: Lock, changed: Sequence[str]) -> None:
+    if not changed:
+        console.info("nixgen.lock: nothing to do, every pin still fits.")
+        return
+    for line in summary(old.base if old else None, new.base):
+        console.info(line)
+    before = set(old.hashes) if old else set()
+    added = len(set(new.hashes) - before)
+    if added:
+        console.info(f"Pinned {added} {'file' if added == 1 else 'files'} that uv.lock gives no hash for.")
+    for path in changed:
+        console.info(f"wrote {path}")
+
+
+def summary(old: Base | None, new: Base) -> Iterator[str]:
+    """What is pinned now, and what became of the pins before, in sentences and one line for each change."""
+    if isinstance(new, NixpkgsBase):
+        yield f"Pinned nixpkgs {new.name} at {new.rev[:12]} (glibc {new.glibc}), Python {new.python}."
+        if isinstance(old, NixpkgsBase) and old.rev != new.rev:
+            yield f"  nixpkgs: {old.rev[:12]} → {new.rev[:12]}"
+        return
+    for system in sorted({deb.system for deb in new.debs}):
+        debs = [deb for deb in new.debs if deb.system == system]
+        yield (
+            f"Pinned Debian {new.suite} for {system}: {len(debs)} packages, {size(sum(deb.size for deb in debs))}, "
+            f"Python {new.python}, glibc {new.glibc}."
+        )
+    if isinstance(old, DebianBase):
+        yield from differences(old.debs, new.debs)
+
+
+def differences(old: Sequence[Deb], new: Sequence[Deb]) -> Iterator[str]:
+    """One line for each package that is new, gone or has another version, with the systems that this is so for."""
+    before = {(deb.name, deb.system): deb.version for deb in old}
+    after = {(deb.name, deb.system): deb.version for deb in new}
+    changes: dict[tuple[str, str], list[str]] = {}
+    for name, system in sorted(before.keys() | after.keys()):
+        was, now = before.get((name, system)), after.get((name, system))
+        if was is None:
+            changes.setdefault((name, f"new, {now}"), []).append(system)
+        elif now is None:
+            changes.setdefault((name, f"gone, was {was}"), []).append(system)
+        elif was != now:
+            changes.setdefault((name, f"{was} → {now}"), []).append(system)
+    for (name, change), systems in changes.items():
+        yield f"  {name}: {change} ({', '.join(systems)})"
