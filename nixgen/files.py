@@ -125,7 +125,8 @@ class _Change:
         if self.data is None:
             return
         self.staged = self._beside("new")
-        with open(os.open(self.staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666), "wb") as file:
+        descriptor = os.open(self.staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), stat.S_IMODE(self.target.stat().st_mode) & ~0o111)
             file.write(self.data)
@@ -144,13 +145,13 @@ class _Change:
         if self.staged is None:
             self.target.unlink()
         else:
-            os.replace(self.staged, self.target)
+            self.staged.replace(self.target)
 
     def undo(self) -> None:
         if not self.begun:
             return
         if self.backup is not None:
-            os.replace(self.backup, self.target)
+            self.backup.replace(self.target)
         elif self.staged is not None and not self.staged.exists():
             self.target.unlink()
 

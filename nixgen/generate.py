@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen import files, flakelock, render, vendored
+from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
 
@@ -101,17 +102,20 @@ def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
 
 def plan(project: Project, pins: Pins) -> Plan:
     """What is to be generated. Raises UserError with everything that cannot be built, for all targets."""
-    from nixgen.resolve import resolve
-    from nixgen.targets import targets
+    from nixgen.resolve import resolve, split_served
+    from nixgen.targets import full_version, targets
     from nixgen.trees import source_trees
 
     base = pins.lock.base
     systems = project.settings.systems
     if systems is None and isinstance(base, DebianBase):
         systems = tuple(entry.system for entry in base.bootstrap)
-    wanted = targets(project.settings, systems, base.python)
+    full = full_version(project.settings, base.python, base)
+    wanted = targets(project.settings, systems, base.python, full)
     hashes = {entry.url: entry for entry in pins.lock.hashes}
     resolutions = resolve(project, wanted, base.glibc, hashes)
+    if project.settings.systems is None:
+        resolutions, _ = split_served(resolutions)
     problems = merged_problems(resolutions)
     if problems:
         raise UserError(problems)
@@ -119,7 +123,7 @@ def plan(project: Project, pins: Pins) -> Plan:
     return Plan(
         name=project.name,
         base=base,
-        systems=tuple(target.system for target in wanted),
+        systems=tuple(one.target.system for one in resolutions),
         resolutions=resolutions,
         trees=source_trees(project, resolutions),
         digests={"uv.lock": hashlib.sha256(uv_lock).hexdigest(), LOCK: hashlib.sha256(pins.text).hexdigest()},
@@ -172,9 +176,8 @@ def check(root: Path, wanted: dict[str, bytes]) -> None:
     """Raises Finding, naming each stale, missing or extra file, unless the project on disk is what is ``wanted``."""
     found = changes(root, wanted)
     problems = [Problem(path, "is extra: nixgen would not write it") for path in found.remove]
-    for path in found.foreign:
-        if path not in wanted:
-            problems.append(Problem(path, "is extra: nixgen did not write it, and the folder is nixgen's"))
+    strange = "is extra: nixgen did not write it, and the folder is nixgen's"
+    problems += [Problem(path, strange) for path in found.foreign if path not in wanted]
     for path, data in wanted.items():
         old = files.read(root, path)
         if old is None:
@@ -189,34 +192,52 @@ def check(root: Path, wanted: dict[str, bytes]) -> None:
         raise Finding([*problems[:-1], replace(problems[-1], mend=f"write them again: {mend}")])
 
 
-def foreign_problems(paths: tuple[str, ...], command: str) -> list[Problem]:
-    """One sentence for each file that nixgen would have to overwrite or remove but did not write."""
-    mend = f"move it elsewhere, or give it up: {command} --force"
-    return [Problem(path, "is in the way, and nixgen did not write it", mend) for path in paths]
-
-
-def generate(
-    project: Project, *, force: bool, say: Callable[[str], None], warn: Callable[[str], None]
-) -> tuple[str, ...]:
-    """Brings the generated files up to date and returns the paths that changed; ``say`` hears of each.
+def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
+    """Brings the generated files up to date, says so, and returns the paths that changed.
 
     Raises UserError when nixgen.lock is missing or older than the settings, when a package cannot be built, or when
     a file is in the way that nixgen did not write (unless ``force``).
     """
-    with files.exclusive(project.root, say):
-        wanted = outputs(project)
-        found = changes(project.root, wanted)
-        if found.foreign and not force:
-            raise UserError(foreign_problems(found.foreign, _MEND))
-        for path in found.foreign:
-            warn(f"{path} was not written by nixgen: it is {'replaced' if path in wanted else 'removed'} (--force).")
-        remove = (*found.remove, *(path for path in found.foreign if path not in wanted))
-        changed = files.write_all(project.root, wanted, remove)
-    for path in changed:
-        say(f"{'wrote' if path in wanted else 'removed'} {path}")
+    with files.exclusive(project.root, console.info):
+        changed = write(project.root, outputs(project), _MEND, force=force)
     if not changed:
-        say("Everything is up to date.")
+        console.info("Everything is up to date.")
     return changed
+
+
+def write(
+    root: Path, wanted: dict[str, bytes], command: str, *, force: bool, foreign: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Writes ``wanted`` and removes what nixgen wrote in nix/nixgen earlier; says and returns what changed.
+
+    Raises UserError, before anything is written, naming each file in the way that nixgen did not write: those of the
+    folder nix/nixgen, default.nix, and ``foreign``. With ``force`` they are named, then overwritten or removed.
+    ``command`` is the one that ran, for the sentence.
+    """
+    found = changes(root, wanted)
+    in_the_way = sorted({*found.foreign, *foreign})
+    if in_the_way and not force:
+        mend = f"move it elsewhere, or give it up: {command} --force"
+        raise UserError(Problem(path, "is in the way, and nixgen did not write it", mend) for path in in_the_way)
+    for path in in_the_way:
+        fate = "replaced" if path in wanted else "removed"
+        console.warn(f"{path} was not written by nixgen: it is {fate} (--force).")
+    changed = files.write_all(root, wanted, [*found.remove, *(path for path in in_the_way if path not in wanted)])
+    _report(changed, wanted)
+    return changed
+
+
+def _report(changed: tuple[str, ...], wanted: Mapping[str, bytes]) -> None:
+    """Says what was written and removed, one short line each; the vendored folder is one line."""
+    library = [path for path in changed if path.startswith(f"{vendored.FOLDER}/")]
+    for path in changed:
+        if path not in library:
+            console.info(f"{'wrote' if path in wanted else 'removed'} {path}")
+    if library:
+        written = sum(path in wanted for path in library)
+        counts = {"written": written, "removed": len(library) - written}
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        console.info(f"{vendored.FOLDER}/: {told}")
 
 
 def _shown(value: object) -> str:

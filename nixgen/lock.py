@@ -39,15 +39,18 @@ def lock(project: Project, options: Options) -> Lock:
     """
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
-        python = _python(project, old)
-        systems = project.settings.default_systems()
-        base, tarballs = _base(project, python, systems, old, options)
-        hashes = _hashes(project, base, python, old, options)
-        new = Lock(base, hashes)
+        new, tarballs = pins(project, options, old)
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
-        changed = files.write_all(project.root, wanted, _stale(project, base))
+        changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed)
     return new
+
+
+def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
+    """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
+    python = _python(project, old)
+    base, tarballs = _base(project, python, project.settings.default_systems(), old, options)
+    return Lock(base, _hashes(project, base, python, old, options)), tarballs
 
 
 def read_old(project: Project, options: Options) -> Lock | None:
@@ -158,7 +161,8 @@ def _hashes(
     """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
     from nixgen import download, hashes, resolve, targets
 
-    wanted = targets.targets(project.settings, None, python)
+    full = targets.full_version(project.settings, python, base)
+    wanted = targets.targets(project.settings, None, python, full)
     resolutions = resolve.resolve(project, wanted, base.glibc, {})
     needed = hashes.without_hash(resolutions)
     known = {entry.url: entry for entry in (old.hashes if old else ())}

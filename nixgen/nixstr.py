@@ -35,7 +35,7 @@ def nix_string(text: str) -> NixText:
     unfit = _UNFIT.search(text)
     if unfit:
         raise UserError.of(
-            "", f"{ascii(text)} holds the character {ascii(unfit[0])}, which no Nix string can hold", "take it out"
+            "", f"{text!a} holds the character {unfit[0]!a}, which no Nix string can hold", "take it out"
         )
     return NixText('"' + _ESCAPED.sub(lambda match: _ESCAPES[match[0]], text) + '"')
 
@@ -47,7 +47,7 @@ def nix_attr(name: str) -> NixText:
     return nix_string(name)
 
 
-def to_nix(value: object) -> NixText:
+def to_nix(value: object) -> NixText:  # noqa: PLR0911 -- one return for each type
     """``value`` as a Nix literal on one line: str, bool, int, None, list or tuple, and mappings with string keys.
 
     A NixText is passed on as it is. Mappings keep their order. Raises TypeError for any other type, and for an

@@ -125,5 +125,5 @@ def _systems_with(plan: Plan, name: str, path: str) -> Iterable[str]:
                 yield resolution.target.system
 
 
-def _render(template: str, **values: Any) -> str:
+def _render(template: str, **values: object) -> str:
     return environment().get_template(template).render(values)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nixgen.lockfile import dump_lock
 from nixgen.model import Lock, Plan, Resolution, Target
 from nixgen.nar import hash_path
 
+Run = Callable[..., tuple[tuple[str, ...], list[str]]]
 TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
 PINNED = replace(
     DEBIAN,
@@ -69,10 +71,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def run(project: Any, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
-    said: list[str] = []
-    changed = generate.generate(project, force=force, say=said.append, warn=lambda text: said.append(f"! {text}"))
-    return changed, said
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """generate; gives the paths that changed and the lines that it said."""
+
+    def call(project: Any, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
+        capsys.readouterr()
+        changed = generate.generate(project, force=force)
+        return changed, capsys.readouterr().err.splitlines()
+
+    return call
 
 
 def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
@@ -85,9 +93,9 @@ def check(project: Any) -> None:
     generate.check(project.root, generate.outputs(project))
 
 
-def test_what_is_written(project: Project) -> None:
+def test_what_is_written(project: Project, run: Run) -> None:
     changed, said = run(project)
-    assert said == [f"wrote {path}" for path in changed]
+    assert said == ["wrote default.nix", f"nix/nixgen/: {len(changed) - 1} written"]
     assert changed[0] == "nix/nixgen/MANIFEST"
     assert changed[-1] == "default.nix"
     on_disk = {path for path in vendored.present(project.root)}
@@ -97,7 +105,7 @@ def test_what_is_written(project: Project) -> None:
     assert not any("/tests/" in path or "__pycache__" in path for path in on_disk)
 
 
-def test_a_second_run_changes_nothing(project: Project) -> None:
+def test_a_second_run_changes_nothing(project: Project, run: Run) -> None:
     run(project)
     before = {path: path.stat() for path in project.root.rglob("*")}
     assert run(project) == ((), ["Everything is up to date."])
@@ -105,7 +113,7 @@ def test_a_second_run_changes_nothing(project: Project) -> None:
     assert {path: path.stat() for path in project.root.rglob("*")} == before
 
 
-def test_check_names_each_file(project: Project) -> None:
+def test_check_names_each_file(project: Project, run: Run) -> None:
     run(project)
     (project.root / "default.nix").write_text("# Written by nixgen, then by me")
     (project.root / "nix/nixgen/wheel.nix").unlink()
@@ -128,11 +136,11 @@ def test_check_names_each_file(project: Project) -> None:
         "nix/nixgen/lib.nix",
         "nix/nixgen/wheel.nix",
     ]
-    assert said[-1] == "removed nix/nixgen/gone.nix"
+    assert said == ["wrote default.nix", "nix/nixgen/: 3 written, 1 removed"]
     check(project)
 
 
-def test_a_file_of_somebody_else_stays_unless_forced(project: Project) -> None:
+def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run) -> None:
     run(project)
     (project.root / "default.nix").write_text("{ mine = true; }")
     (project.root / "nix/nixgen/mine.nix").write_text("mine")
@@ -142,7 +150,7 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project) -> None:
         "    write them again: nixgen generate --force",
     ]
     mend = "move it elsewhere, or give it up: nixgen generate --force"
-    assert problems(UserError, run, project) == [
+    assert problems(UserError, generate.generate, project) == [
         f"default.nix: is in the way, and nixgen did not write it\n    {mend}",
         f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n    {mend}",
     ]
@@ -150,19 +158,19 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project) -> None:
     changed, said = run(project, force=True)
     assert changed == ("default.nix", "nix/nixgen/mine.nix")
     assert said[:2] == [
-        "! default.nix was not written by nixgen: it is replaced (--force).",
-        "! nix/nixgen/mine.nix was not written by nixgen: it is removed (--force).",
+        "warning: default.nix was not written by nixgen: it is replaced (--force).",
+        "warning: nix/nixgen/mine.nix was not written by nixgen: it is removed (--force).",
     ]
     check(project)
 
 
 def test_a_folder_that_was_there_before_is_not_overwritten(project: Project) -> None:
     (project.root / "nix/nixgen/default.nix").write_text("mine")
-    assert problems(UserError, run, project)[0].startswith("nix/nixgen/default.nix: is in the way")
+    assert problems(UserError, generate.generate, project)[0].startswith("nix/nixgen/default.nix: is in the way")
     assert (project.root / "nix/nixgen/default.nix").read_text() == "mine"
 
 
-def test_caches_and_leftovers_are_not_extra(project: Project) -> None:
+def test_caches_and_leftovers_are_not_extra(project: Project, run: Run) -> None:
     run(project)
     (project.root / "nix/nixgen/builders/__pycache__").mkdir()
     (project.root / "nix/nixgen/builders/__pycache__/a.pyc").touch()
@@ -170,19 +178,19 @@ def test_caches_and_leftovers_are_not_extra(project: Project) -> None:
     check(project)
 
 
-def test_the_tarballs_are_kept_and_verified(project: Project) -> None:
+def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     run(project)
     folder = project.root / "nix/nixgen/bootstrap"
     (folder / "busybox-aarch64-linux.tar.xz").write_bytes(b"other")
     (folder / "busybox-x86_64-linux.tar.xz").unlink()
-    assert problems(UserError, run, project) == [
+    assert problems(UserError, generate.generate, project) == [
         "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
         "    restore it, or: nixgen lock",
         "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n    write it again: nixgen lock",
     ]
 
 
-def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project) -> None:
+def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project, run: Run) -> None:
     run(project)
     fewer = replace(PINNED, bootstrap=PINNED.bootstrap[:1], debs=tuple(d for d in PINNED.debs if d.system[0] == "x"))
     (project.root / "nixgen.lock").write_text(dump_lock(Lock(fewer)))
@@ -194,9 +202,11 @@ def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project) -> Non
 
 def test_no_lock(project: Project) -> None:
     (project.root / "nixgen.lock").unlink()
-    assert problems(UserError, run, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
+    assert problems(UserError, generate.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
-    assert problems(UserError, run, project) == ["nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"]
+    assert problems(UserError, generate.generate, project) == [
+        "nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +225,7 @@ def test_no_lock(project: Project) -> None:
 )
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
-    assert problems(UserError, run, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
+    assert problems(UserError, generate.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +270,7 @@ def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone(tmp_path: 
     assert not [path for path in wanted if "bootstrap/" in path or path.endswith("flake.nix")]
 
 
-def test_flake_lock_follows_the_folder(project: Project) -> None:
+def test_flake_lock_follows_the_folder(project: Project, run: Run) -> None:
     fresh = flakelock.fresh(PINNED, generate.outputs(project))
     (project.root / "flake.lock").write_bytes(fresh)
     assert "flake.lock" not in run(project)[0]
@@ -274,7 +284,7 @@ def test_flake_lock_follows_the_folder(project: Project) -> None:
     assert newer["locked"]["narHash"] == hash_path(project.root / "nix/nixgen") != node["locked"]["narHash"]
 
 
-def test_other_nodes_of_flake_lock_stay(project: Project) -> None:
+def test_other_nodes_of_flake_lock_stay(project: Project, run: Run) -> None:
     lock = json.loads(flakelock.fresh(PINNED, {"nix/nixgen/a": b"old"}))
     lock["nodes"]["nixpkgs_2"] = lock["nodes"].pop("nixpkgs")
     lock["nodes"]["nixpkgs"] = {"locked": {"type": "github", "rev": "theirs"}}
@@ -308,7 +318,7 @@ def test_a_damaged_flake_lock(data: bytes) -> None:
 
 
 @pytest.mark.skipif(shutil.which("nix-hash") is None, reason="no Nix on this machine")
-def test_the_hash_of_the_folder_is_that_of_nix(project: Project) -> None:
+def test_the_hash_of_the_folder_is_that_of_nix(project: Project, run: Run) -> None:
     run(project)
     nix = subprocess.run(
         ["nix-hash", "--type", "sha256", "--base32", project.root / "nix/nixgen"],

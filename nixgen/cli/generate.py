@@ -1,0 +1,40 @@
+"""``nixgen generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.cli import options
+
+
+def generate(
+    project: options.ProjectOption = Path(),
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; name each stale, missing or extra file, and exit 1."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite or remove files in the way that nixgen did not write.")
+    ] = False,
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.
+
+    Needs no network and no Nix: the same input gives the same bytes on every machine.
+
+    Example: nixgen generate --check
+    """
+    from nixgen import generate as implementation
+    from nixgen.console import console
+    from nixgen.project import find_project
+
+    found = find_project(project)
+    if check:
+        implementation.check(found.root, implementation.outputs(found))
+        console.info("Everything is up to date.")
+    else:
+        implementation.generate(found, force=force)

@@ -1,0 +1,47 @@
+"""``nixgen init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.cli import options
+
+
+def init(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The project's folder, or one inside it.", show_default=False)
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="nixpkgs|debian", help="Where Python and libraries come from."),
+    ] = None,
+    python: Annotated[str | None, typer.Option("--python", metavar="VERSION", help="The Python, like 3.12.")] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", metavar="SYSTEM", help="A system to serve, like x86_64-linux. Can be repeated."),
+    ] = None,
+    nixpkgs: Annotated[
+        str | None,
+        typer.Option("--nixpkgs", metavar="PIN", help="A known pin like nixos-26.05, or REVISION@sha256-HASH."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
+    ] = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """Set a uv project up, so that a teammate with Nix enters it with `nix develop`.
+
+    Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix, models.toml,
+    nix/nixgen/ and lines of .gitignore. Run again, it changes nothing.
+
+    Example: nixgen init --base debian --python 3.11 --system x86_64-linux
+    """
+    from nixgen import init as implementation
+
+    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force)
+    implementation.init(directory or project, asked)

@@ -1,0 +1,193 @@
+"""``nixgen init``: from a uv project to one that ``nix develop`` enters.
+
+Everything is worked out first and written at the end, all files or none. Only ``uv lock`` writes before that, where
+there is no uv.lock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen import bases, files, generate, git, scaffold, tomledit, uv, vendored
+from nixgen.console import console
+from nixgen.errors import UserError
+from nixgen.model import Lock, Resolution
+from nixgen.project import find_project
+from nixgen.settings import Settings
+
+if TYPE_CHECKING:
+    from nixgen.project import Project
+
+COMMAND = "nixgen init"
+_REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)")
+_PYPROJECT = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for; None and empty mean not asked.
+
+    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision.
+    """
+
+    base: str | None = None
+    python: str | None = None
+    systems: tuple[str, ...] = ()
+    nixpkgs: str | None = None
+    force: bool = False
+
+
+def init(start: Path, options: Options) -> None:
+    """Sets the project of the folder ``start`` up. Run again, it changes nothing.
+
+    Raises UserError with everything that is wrong before it writes anything, a file in the way that nixgen did not
+    write included (unless forced), and MachineError.
+    """
+    project = find_project(start, lock=False)
+    console.info(f"The project is {project.name} in {project.root}.")
+    from nixgen.targets import choose_python
+
+    with files.exclusive(project.root, console.info):
+        work_tree = git.in_work_tree(project.root)
+        values = asked(project, options)
+        project = with_values(project, values)
+        values["python"] = choose_python(
+            project.settings,
+            project.requires_python,
+            project.python_version_file(),
+            bases.known_pythons(project.settings),
+            options.python,
+        )
+        project = with_values(project, values)
+        if not project.has_lock:
+            console.info("There is no uv.lock: running uv lock.")
+            uv.lock(project.root)
+        project = replace(find_project(project.root), settings=project.settings)
+        previous = _previous(project)
+        if previous is None and project.settings.systems is None:
+            values |= _where_wheels_exist(project)
+            project = with_values(project, values)
+        pins = _pins(project, previous)
+        changed = _write(project, values, pins, previous, options, work_tree=work_tree)
+    if work_tree:
+        _make_visible(project, changed)
+    if changed:
+        console.info("Enter the environment: nix develop (without flakes: nix-shell)")
+    else:
+        console.info("Everything is up to date.")
+
+
+def asked(project: Project, options: Options) -> dict[str, tomledit.Value]:
+    """The settings that the command line asks for, and the base, which is always written."""
+    values: dict[str, tomledit.Value] = {"base": options.base or project.settings.base}
+    if options.systems:
+        values["systems"] = sorted(set(options.systems))
+    if options.nixpkgs:
+        revision = _REVISION.fullmatch(options.nixpkgs)
+        if revision:
+            values["nixpkgs"] = {"rev": revision[1], "narHash": revision[2]}
+        elif "@" in options.nixpkgs:
+            mend = "write 40 hexadecimal digits, @, and the NAR hash of that revision: 0123…@sha256-…="
+            raise UserError.of("--nixpkgs", f'"{options.nixpkgs}" is not a revision with its hash', mend)
+        else:
+            values["nixpkgs"] = options.nixpkgs
+    return values
+
+
+def with_values(project: Project, values: Mapping[str, tomledit.Value]) -> Project:
+    """The project as it will be with these settings. Raises UserError when they do not fit with the others."""
+    table = {**project.pyproject.get("tool", {}).get("nixgen", {}), **values}
+    return replace(project, settings=Settings.parse(table))
+
+
+def _previous(project: Project) -> Lock | None:
+    from nixgen.lockfile import read_lock
+
+    path = project.path(generate.LOCK)
+    return read_lock(path) if path.exists() else None
+
+
+def _where_wheels_exist(project: Project) -> dict[str, tomledit.Value]:
+    """The setting ``systems``, where wheels do not exist for every system of the base; says which are left out.
+
+    Raises UserError with what stands in the way on the others.
+    """
+    from nixgen.resolve import resolve, split_served
+    from nixgen.targets import targets
+
+    settings = project.settings
+    assert settings.python is not None  # noqa: S101 -- init chose it before
+    glibc = bases.default_glibc(settings, settings.python)
+    served, left = split_served(resolve(project, targets(settings, None, settings.python), glibc, {}))
+    problems = generate.merged_problems(tuple(map(_without_missing_hashes, served)))
+    if problems:
+        raise UserError(problems)
+    for one in left:
+        count = len(one.problems)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        console.info(f"Left out: {one.target.system}, because {one.problems[0].where} {one.problems[0].what}{more}")
+    return {"systems": sorted(one.target.system for one in served)} if left else {}
+
+
+def _without_missing_hashes(resolution: Resolution) -> Resolution:
+    """What is left when the hashes that uv.lock lacks are pinned, which comes next."""
+    pinned_next = {one.name for one in resolution.packages if one.kind == "wheel" and one.url and not one.sha256}
+    return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
+
+
+def _pins(project: Project, previous: Lock | None) -> generate.Pins:
+    """The pins on disk, where they are for these settings, else new ones: only then is the network used."""
+    from nixgen import lock, lockfile
+
+    if previous is not None and not generate.lock_problems(project.settings, previous):
+        return generate.read_pins(project)
+    found, tarballs = lock.pins(project, lock.Options(), previous)
+    for line in lock.summary(previous.base if previous else None, found.base):
+        console.info(line)
+    return generate.Pins(found, lockfile.dump_lock(found).encode(), tarballs)
+
+
+def _write(
+    project: Project,
+    values: Mapping[str, tomledit.Value],
+    pins: generate.Pins,
+    previous: Lock | None,
+    options: Options,
+    *,
+    work_tree: bool,
+) -> tuple[str, ...]:
+    """Works every file out, refuses what is in the way, and writes them all. Returns what changed."""
+    root = project.root
+    pyproject = (files.read(root, _PYPROJECT) or b"").decode()
+    wanted = {
+        _PYPROJECT: tomledit.with_settings(pyproject, values).encode(),
+        **generate.rendered(generate.plan(project, pins), pins, None),
+    }
+    default = wanted.pop(generate.DEFAULT)
+    made = scaffold.scaffold(root, project.name, pins.lock.base, previous.base if previous else None, wanted)
+    wanted |= {generate.LOCK: pins.text, **made.files}
+    ignore = scaffold.gitignore(root, work_tree=work_tree)
+    if ignore is not None:
+        wanted[scaffold.IGNORE] = ignore
+    wanted[generate.DEFAULT] = default
+    changed = generate.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
+    for note in made.notes:
+        console.warn(note)
+    return changed
+
+
+def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
+    """A flake in a git work tree sees only the files that git knows."""
+    wanted = {_PYPROJECT, "uv.lock", generate.LOCK, generate.DEFAULT, *changed}
+    wanted |= {scaffold.FLAKE, "flake.lock", scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE}
+    wanted |= vendored.present(project.root)
+    seen = git.make_visible(project.root, sorted(wanted))
+    if seen.added:
+        count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
+        console.info(f"Told git of {count} (git add --intent-to-add), because a flake sees only what git knows.")
+    for path in seen.ignored:
+        console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
