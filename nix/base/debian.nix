@@ -1,0 +1,70 @@
+# The base made of Debian packages: each .deb is a fixed-output derivation, and one derivation unpacks and relocates
+# them. Nothing but Nix is needed to start: `builtin:unpack-channel` unpacks the first program, a static busybox.
+{ pins, system, fetch }:
+let
+  inherit (pins) python;
+  bootstrap = pins.bootstrap.${system} or (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen lock");
+
+  busybox = derivation {
+    name = "busybox-static";
+    system = "builtin";
+    builder = "builtin:unpack-channel";
+    channelName = "bin";
+    preferLocalBuild = true;
+    src = builtins.path {
+      name = bootstrap.file;
+      path = ../bootstrap + "/${bootstrap.file}";
+      recursive = false;
+      inherit (bootstrap) sha256;
+    };
+  };
+
+  debs = part: map
+    (deb: fetch { inherit (deb) url sha256; name = "${deb.name}.deb"; })
+    (builtins.filter (deb: deb.system == system && deb.part == part) pins.debs);
+
+  unpack = args: derivation ({
+    inherit system busybox python;
+    builder = "${busybox}/bin/busybox";
+    args = [ "sh" ../builders/unpack.sh ];
+    relocate = ../builders/relocate.py;
+    lib = import ../lib.nix;
+    PYTHONHASHSEED = "0";
+  } // args);
+
+  # Loaded before anything else, so that a library with a search path of its own still finds them.
+  preload = [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" "libm.so.6" "libpthread.so.0" "libdl.so.2" "librt.so.1" "libutil.so.1" "libresolv.so.2" ];
+
+  core = unpack {
+    name = "python${python}-${pins.suite}";
+    debs = debs "core";
+    preload = toString preload;
+  };
+
+  extra = unpack {
+    name = "extra-${pins.suite}";
+    debs = debs "extra";
+    core = "${core}";
+    preload = "";
+  };
+  extras = if debs "extra" == [ ] then [ ] else [ extra ];
+
+  triplet = { x86_64-linux = "x86_64-linux-gnu"; aarch64-linux = "aarch64-linux-gnu"; }.${system};
+  loader = { x86_64-linux = "ld-linux-x86-64.so.2"; aarch64-linux = "ld-linux-aarch64.so.1"; }.${system};
+in
+{
+  inherit system preload core;
+  version = python;
+  python = "${core}/usr";
+  # The base's own Python is patched already; one that must see more libraries is a copy.
+  launcher = if extras == [ ] then "${core}/usr" else null;
+  libraries = map (tree: "${tree}/usr/lib/${triplet}") (extras ++ [ core ]);
+  loader = "${core}/usr/lib/${triplet}/${loader}";
+  patchelf = "${core}/usr/bin/patchelf";
+  bash = "${core}/usr/bin/bash";
+  tools = map (tree: "${tree}/usr/bin") extras;
+  formatter = null;
+  # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with a
+  # relative path, but finds it when it is in the store already.
+  keep = builtins.path { name = "source"; path = ../.; };
+}

@@ -1,0 +1,179 @@
+"""Joins installed wheels into one environment: a real venv (PEP 405) made of links, with its own scripts.
+
+Input: the environment variable ``planPath``, a file with JSON:
+{"python": "3.11", "launcher": prefix of the patched interpreter, "name": …, "wheels": [{"name", "path"}], "prefer": [names],
+ "trees": [{"name", "version", "roots", "metadata", "entryPoints"}]}; and ``out``.
+
+A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
+objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
+find them in the environment, not in its own wheel's store path.
+"""
+
+import base64
+import configparser
+import filecmp
+import hashlib
+import json
+import os
+
+OUT = os.environ["out"]
+with open(os.environ["planPath"], encoding="utf-8") as file:
+    PLAN = json.load(file)
+PYTHON = f"python{PLAN['python']}"
+SITE = f"lib/{PYTHON}/site-packages"
+# Folders into which the environment itself writes: never one link, however few the wheels are.
+REAL = {"", "bin", "lib", f"lib/{PYTHON}", SITE}
+SCRIPT = """#!{python}
+import sys
+from {module} import {first}
+if __name__ == "__main__":
+    sys.exit({attribute}())
+"""
+
+
+class Wheel:
+    """An installed wheel: its name, store path, entry points, and the folders that must stay real."""
+
+    def __init__(self, name, path, rank):
+        self.name, self.path, self.rank = name, path, rank
+        with open(f"{path}/nixgen.json", encoding="utf-8") as file:
+            facts = json.load(file)
+        self.scripts = facts["scripts"]
+        self.real = set()
+        for native in facts["native"]:
+            while native := os.path.dirname(native):
+                self.real.add(native)
+
+
+class Farm:
+    """Collects collisions while it links, so that all of them are told at once."""
+
+    def __init__(self):
+        self.collisions = []
+
+    def choose(self, place, owners):
+        """The owner whose file is linked: of equal files the first, of different ones the preferred wheel's."""
+        first, *others = owners
+        differing = [other for other in others if not filecmp.cmp(f"{first.path}/{place}", f"{other.path}/{place}", shallow=False)]
+        if not differing:
+            return first
+        best = min(owners, key=lambda wheel: wheel.rank)
+        if best.rank == len(PLAN["prefer"]):
+            names = " and ".join(wheel.name for wheel in [first, *differing])
+            self.collisions.append(f"{place.removeprefix(SITE + '/')} is in {names}, with different content")
+        return best
+
+    def merge(self, place, owners):
+        """Links what ``owners`` have at ``place``, a folder."""
+        if len(owners) == 1 and place not in REAL and place not in owners[0].real:
+            os.symlink(f"{owners[0].path}/{place}", f"{OUT}/{place}")
+            return
+        os.makedirs(f"{OUT}/{place}", exist_ok=True)
+        children = {}
+        for wheel in owners:
+            with os.scandir(f"{wheel.path}/{place}") as entries:
+                for entry in entries:
+                    children.setdefault(entry.name, []).append((wheel, entry.is_dir(follow_symlinks=False)))
+        if place == "":
+            children.pop("nixgen.json", None)
+        for name, having in sorted(children.items()):
+            child = f"{place}/{name}".lstrip("/")
+            holders = [wheel for wheel, _ in having]
+            folders = [is_folder for _, is_folder in having]
+            if all(folders):
+                self.merge(child, holders)
+            elif any(folders):
+                self.collisions.append(f"{child} is a folder in one of {', '.join(w.name for w in holders)} and a file in another")
+            else:
+                self.link(child, self.choose(child, holders))
+
+    def link(self, place, wheel):
+        """Links one file; a script that asks for "#!python" is copied, with this environment's Python in it (PEP 427)."""
+        source, target = f"{wheel.path}/{place}", f"{OUT}/{place}"
+        if place.startswith("bin/"):
+            with open(source, "rb") as file:
+                first = file.readline()
+                if first.startswith(b"#!python"):
+                    arguments = first[2:].split(None, 1)[1:]
+                    write(target, b" ".join([f"#!{OUT}/bin/python".encode(), *arguments]).rstrip() + b"\n" + file.read(), 0o755)
+                    return
+        os.symlink(source, target)
+
+    def entry_points(self, scripts):
+        """Writes a script for each (distribution, name, "module:object"); two that differ are a collision."""
+        taken = {}
+        for rank, owner, name, target in scripts:
+            taken.setdefault(name, []).append((rank, target, owner))
+        for name, wanted in sorted(taken.items()):
+            rank, target, _ = min(wanted, key=lambda item: item[0])
+            if len({item[1] for item in wanted}) > 1 and rank == len(PLAN["prefer"]):
+                self.collisions.append(f"the script {name} is in {' and '.join(item[2] for item in wanted)}, and calls something else in each")
+            module, _, attribute = target.partition(":")
+            path = f"{OUT}/bin/{name}"
+            if os.path.lexists(path):
+                os.unlink(path)
+            text = SCRIPT.format(python=f"{OUT}/bin/python", module=module, first=attribute.split(".")[0], attribute=attribute)
+            write(path, text.encode(), 0o755)
+
+
+def write(path, content, mode=0o644):
+    """Writes a new file."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+
+
+def parse_entry_points(text):
+    """The console and gui scripts in the text of an entry_points.txt."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str
+    parser.read_string(text)
+    return {name: target for group in ("console_scripts", "gui_scripts") if parser.has_section(group) for name, target in parser.items(group)}
+
+
+def install_trees(trees):
+    """Makes directory sources known and importable from the work tree, as an editable install does (PEP 660)."""
+    roots = []
+    for tree in trees:
+        name = tree["name"].replace("-", "_").replace(".", "_")
+        folder = f"{SITE}/{name}-{tree['version']}.dist-info"
+        texts = {"INSTALLER": "nixgen\n", "METADATA": tree["metadata"], "entry_points.txt": tree["entryPoints"]}
+        rows = [f"{os.path.basename(folder)}/RECORD,,"]
+        os.mkdir(f"{OUT}/{folder}")
+        for file, text in sorted(texts.items()):
+            content = text.encode()
+            if content:
+                write(f"{OUT}/{folder}/{file}", content)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+                rows.append(f"{os.path.basename(folder)}/{file},sha256={digest},{len(content)}")
+        write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
+        roots += [root for root in tree["roots"] if root not in roots]
+    if roots:
+        line = f"import os, sys; sys.path.extend(os.path.normpath(os.path.join(os.environ['NIXGEN_ROOT'], p)) for p in {roots!r} if os.environ.get('NIXGEN_ROOT'))\n"
+        write(f"{OUT}/{SITE}/_nixgen_work_tree.pth", line.encode())
+
+
+def main():
+    prefer = PLAN["prefer"]
+    rank = {name: index for index, name in enumerate(prefer)}
+    wheels = [Wheel(wheel["name"], wheel["path"], rank.get(wheel["name"], len(prefer))) for wheel in PLAN["wheels"]]
+    farm = Farm()
+    for folder in sorted(REAL):
+        os.makedirs(f"{OUT}/{folder}", exist_ok=True)
+    farm.merge("", wheels)
+    install_trees(PLAN["trees"])
+    scripts = [(wheel.rank, wheel.name, name, target) for wheel in wheels for name, target in wheel.scripts.items()]
+    for tree in PLAN["trees"]:
+        scripts += [(-1, tree["name"], name, target) for name, target in parse_entry_points(tree["entryPoints"]).items()]
+    farm.entry_points(scripts)
+    if farm.collisions:
+        mend = "Drop one of the packages, or say whose files to take: prefer = [\"NAME\"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate"
+        raise SystemExit("\n".join(["two packages own the same file:", *(f"  {line}" for line in farm.collisions), mend]))
+    for name in ("python", "python3", PYTHON):
+        if os.path.lexists(f"{OUT}/bin/{name}"):
+            os.unlink(f"{OUT}/bin/{name}")
+        os.symlink(f"{PLAN['launcher']}/bin/{PYTHON}", f"{OUT}/bin/{name}")
+    lines = [f"home = {PLAN['launcher']}/bin", "implementation = CPython", f"version_info = {'.'.join(map(str, __import__('sys').version_info[:3]))}", "include-system-site-packages = false", f"prompt = {PLAN['name']}"]
+    write(f"{OUT}/pyvenv.cfg", "".join(line + "\n" for line in lines).encode())
+
+
+main()

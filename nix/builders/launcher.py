@@ -1,0 +1,34 @@
+"""Makes $out a Python prefix whose program finds the base's libraries by itself.
+
+Input, as environment variables: out, python (the base's prefix), version ("3.11"), rpath, preload (sonames that are
+loaded before any other), patchelf.
+"""
+
+import os
+import shutil
+import subprocess
+
+OUT, PREFIX = os.environ["out"], os.environ["python"]
+NAME = f"python{os.environ['version']}"
+PROGRAM = f"{OUT}/bin/{NAME}"
+
+
+def patch(*arguments):
+    """One run of patchelf for each kind of change: 0.14 mixes up a new path and new names."""
+    subprocess.run([os.environ["patchelf"], *arguments, PROGRAM], check=True)
+
+
+def main():
+    for folder in ("bin", "lib"):
+        os.makedirs(f"{OUT}/{folder}")
+    shutil.copyfile(os.path.realpath(f"{PREFIX}/bin/{NAME}"), PROGRAM)
+    os.chmod(PROGRAM, 0o755)
+    patch("--force-rpath", "--set-rpath", os.environ["rpath"])
+    for soname in reversed(os.environ["preload"].split()):
+        patch("--add-needed", soname)
+    os.symlink(f"{PREFIX}/lib/{NAME}", f"{OUT}/lib/{NAME}")
+    if os.path.isdir(f"{PREFIX}/include"):
+        os.symlink(f"{PREFIX}/include", f"{OUT}/include")
+
+
+main()

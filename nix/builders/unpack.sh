@@ -1,0 +1,26 @@
+# Unpacks .deb files into one merged tree and hands it to relocate.py. Runs under the bootstrap's busybox.
+# Input, as environment variables: busybox (a folder with bin/busybox), debs (paths), relocate (relocate.py),
+# core (the base's tree; empty while the base itself is built), and what relocate.py reads.
+set -eu
+bin=$PWD/bin
+"$busybox/bin/busybox" mkdir "$bin"
+"$busybox/bin/busybox" --install -s "$bin"
+export PATH="$bin"
+
+# Every suite gets the same layout: /bin, /lib, /lib64 and /sbin are links into /usr.
+mkdir -p "$out/usr/bin" "$out/usr/sbin" "$out/usr/lib" "$out/usr/lib64"
+for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$out/$folder"; done
+for deb in $debs; do
+  dpkg-deb -x "$deb" "$out"
+done
+cd "$out"
+rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base \
+  usr/share/menu usr/share/applications usr/share/pixmaps usr/lib/python3/dist-packages/*.dist-info \
+  var dev proc sys run tmp home root boot mnt opt srv media
+
+# The first Python runs through the loader by hand: nothing names an interpreter yet.
+tree=${core:-$out}
+libs=$(find "$tree/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*')
+loader=$(echo "$libs"/ld-linux*.so.*)
+export PYTHONHOME="$tree/usr" PYTHONDONTWRITEBYTECODE=1
+exec "$loader" --library-path "$libs" "$tree/usr/bin/python$python" -S -s "$relocate"

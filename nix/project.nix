@@ -1,0 +1,55 @@
+# A project: what its generated default.nix calls. The result has the environment, the shell, the import check and the
+# wheels, each a derivation.
+{ system
+, root
+, name
+, base
+, wheels
+, trees
+, locks ? { }
+, prefer ? [ ]
+, nixpkgs ? null
+}:
+let
+  pins = base;
+  stale = builtins.filter (file: builtins.hashFile "sha256" (root + "/${file}") != locks.${file}) (builtins.attrNames locks);
+  # What was generated from another lock is refused, not built.
+  current = value:
+    if stale == [ ] then value
+    else throw "${builtins.concatStringsSep " and " stale} changed after default.nix was generated. Run: nixgen generate";
+
+  here = builtins.filter (entry: builtins.elem system entry.systems);
+  fetch = import ./fetch.nix;
+  support =
+    if !builtins.elem system pins.systems then
+      throw "${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate"
+    else if pins.kind == "debian" then import ./base/debian.nix { inherit pins system fetch; }
+    else import ./base/nixpkgs.nix { inherit pins system nixpkgs; };
+
+  launcher = import ./launcher.nix { base = support; };
+  installed = map
+    (wheel: { inherit (wheel) name; drv = import ./wheel.nix { base = support; inherit fetch; } wheel; })
+    (here wheels);
+  ownTrees = map (tree: removeAttrs tree [ "systems" ]) (here trees);
+
+  environment = import ./environment.nix { base = support; } {
+    inherit name launcher prefer;
+    wheels = installed;
+    trees = map (tree: removeAttrs tree [ "path" "modules" ]) ownTrees;
+  };
+in
+{
+  environment = current environment;
+  shell = current (import ./shell.nix { base = support; } {
+    inherit name environment;
+    count = builtins.length installed + builtins.length ownTrees;
+  });
+  imports = current (import ./imports.nix { base = support; } {
+    inherit name environment root;
+    trees = ownTrees;
+    empty = installed == [ ] && ownTrees == [ ];
+  });
+  wheels = current (builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed));
+  formatter = if support.formatter != null then support.formatter else import ./formatter.nix { base = support; } { inherit environment; };
+  base = support;
+}

@@ -1,0 +1,10 @@
+# A derivation that the base's own Python builds. The environment variables are the attributes: builders read no others.
+# Python finds its library through PYTHONHOME, since Nix starts a builder under its base name.
+base: script: attributes:
+derivation ({
+  inherit (base) system;
+  builder = "${base.python}/bin/python${base.version}";
+  args = [ "-S" "-s" script ];
+  PYTHONHOME = base.python;
+  PYTHONHASHSEED = "0";
+} // attributes)
