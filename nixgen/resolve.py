@@ -49,7 +49,18 @@ def resolve(
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {why}", _REFRESH)
     if exported.code != 0:
         raise uv.explained(exported)
-    return select(project, tomllib.loads(exported.out), targets, glibc, hashes)
+    return select(project, _with_versions(project, tomllib.loads(exported.out)), targets, glibc, hashes)
+
+
+def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
+    """Gives directory sources the version that uv.lock has (a static one) and pylock.toml may not say (PEP 751)."""
+    folders = [entry for entry in pylock.get("packages", ()) if "directory" in entry]
+    if folders:
+        versions = {package["name"]: package.get("version") for package in project.uv_lock().local}
+        for entry in folders:
+            if versions.get(entry["name"]) is not None:
+                entry["version"] = versions[entry["name"]]
+    return pylock
 
 
 def select(

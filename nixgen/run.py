@@ -90,7 +90,7 @@ def start(
     return Running(words, process)
 
 
-def run(  # noqa: PLR0913 -- keywords that subprocess has, too
+def run(
     command: Sequence[str | Path],
     *,
     cwd: Path | None = None,

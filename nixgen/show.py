@@ -10,7 +10,7 @@ from nixgen import console
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, FileHash, Package, Resolution
 from nixgen.project import Project, read_text
-from nixgen.settings import SYSTEMS, Settings
+from nixgen.settings import SYSTEMS
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
@@ -22,8 +22,9 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     The base is that of nixgen.lock where it is there and of these settings, else what a new one would have. Raises
     UserError for a system or Python that nixgen or the base does not know.
     """
+    from nixgen.bases import default_glibc, pick_python
     from nixgen.resolve import resolve, split_served
-    from nixgen.targets import choose_python, full_version, targets
+    from nixgen.targets import full_version, targets
 
     unknown = [system for system in systems if system not in SYSTEMS]
     if unknown:
@@ -31,15 +32,11 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
         raise UserError(Problem("--system", f'"{system}" is not a system', mend) for system in unknown)
     settings = project.settings
     base, hashes = _locked(project)
-    if base is not None and python is None and settings.python in {None, base.python}:
-        chosen, glibc = base.python, base.glibc
-    else:
-        available, _ = _base_facts(settings, None)
-        chosen = choose_python(
-            settings, project.requires_python, project.python_version_file(), available, option=python
-        )
-        glibc = base.glibc if base is not None and base.python == chosen else _base_facts(settings, chosen)[1]
+    chosen = base.python if base is not None and python is None and settings.python in {None, base.python} else None
+    if chosen is None:
+        chosen = pick_python(settings, project.requires_python, project.root, asked=python)
     own_base = base if base is not None and base.python == chosen else None
+    glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
     wanted = targets(settings, systems or settings.systems, chosen, full_version(settings, chosen, own_base))
     found = resolve(project, wanted, glibc, hashes)
     if systems or settings.systems is not None:
@@ -61,17 +58,6 @@ def _locked(project: Project) -> tuple[Base | None, dict[str, FileHash]]:
     lock = parse_lock(read_text(path, "nixgen.lock"))
     hashes = {entry.url: entry for entry in lock.hashes}
     return (lock.base if lock.base.kind == project.settings.base else None), hashes
-
-
-def _base_facts(settings: Settings, python: str | None) -> tuple[Sequence[str], str]:
-    """Which Pythons the base of these settings has, newest first, and the glibc that it would have with ``python``."""
-    if settings.base == "debian":
-        from nixgen import debian
-
-        return debian.pythons(settings), debian.default_glibc(settings, python) if python else ""
-    from nixgen import nixpkgs
-
-    return nixpkgs.pythons(settings), nixpkgs.default_glibc(settings)
 
 
 def as_json(name: str, found: Sequence[Resolution]) -> str:

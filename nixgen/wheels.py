@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from nixgen.model import Target
-from nixgen.targets import tags
+from nixgen.targets import platforms, tags
 
 MEND = "choose a version that has one, or take the systems that it lacks out of systems under [tool.nixgen]"
 _FAR = 10**9
@@ -59,8 +59,13 @@ class Choice:
                 return f"has no wheel that fits: {file_name(later)} needs {system} {needed[0]}.{needed[1]}, and {has}"
         if not names:
             return "has no wheel"
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        return f"has no wheel that fits Python {self.target.python} here: its wheels are for {shown}"
+        own = set(platforms(self.target.system, "2.99", "99.0")) | {"any"}
+        here = [name for name in names if name.split("-")[2] in own]
+        pythons = sorted({name.split("-")[0] for name in here}, key=_python_order)
+        if pythons:
+            return f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
+        systems = sorted({name.split("-")[2] for name in names})
+        return f"has no wheel that fits this system: its wheels are for {_listed(systems)}"
 
     def fits(self, name: str) -> bool:
         """Whether a tag is one of the target's."""
@@ -68,6 +73,15 @@ class Choice:
 
     def _rank(self, name: str) -> int:
         return self._ranks.get(name, _FAR)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _python_order(tag: str) -> tuple[str, int]:
+    """Sorts cp39 before cp310."""
+    return tag.rstrip("0123456789"), int("0" + tag[len(tag.rstrip("0123456789")) :])
 
 
 @lru_cache(maxsize=32)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from nixgen import __version__
 from nixgen.cli import options
+from nixgen.cli.generate import generate
+from nixgen.cli.init import init
+from nixgen.cli.lock import lock
 from nixgen.cli.show import show
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError
@@ -21,8 +25,34 @@ from nixgen.errors import MachineError, NixgenError
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
 
+
+class Edge(TyperGroup):
+    """Where errors end: each problem becomes a sentence on stderr, each class of error its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- click's type, which typer keeps in a place of its own
+        """Runs the command: exits with 1 for a finding, 2 for a mistake in the input, 3 for what the machine lacks."""
+        try:
+            return super().invoke(ctx)
+        except NixgenError as error:
+            _fail(error)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output has gone (`nixgen show | head`); Python would complain again on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        except OSError as error:
+            _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)))
+
+
+def _fail(error: NixgenError) -> NoReturn:
+    console.error(error)
+    sys.exit(error.exit_code)
+
+
 app = typer.Typer(
     name="nixgen",
+    cls=Edge,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -49,29 +79,11 @@ def nixgen(
     """
 
 
-for _command in (show,):
+for _command in (init, lock, generate, show):
     app.command(epilog=options.EXIT_CODES)(_command)
 
 
 def main() -> NoReturn:
     """Runs the command line and exits: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."""
-    try:
-        app(standalone_mode=True)
-    except NixgenError as error:
-        console.error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`nixgen show | head`). Python would complain again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        console.error(_explained(error))
-        sys.exit(MachineError.exit_code)
-    sys.exit(0)
-
-
-def _explained(error: OSError) -> MachineError:
-    """What the system refused: no permission, no room, a path that is not what it should be."""
-    return MachineError.of(str(error.filename or ""), error.strerror or str(error))
+    app()
+    raise AssertionError("typer exits by itself")  # pragma: no cover
