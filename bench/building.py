@@ -1,0 +1,87 @@
+"""How long an environment takes to build and to import from, beside a venv that uv fills with the same wheels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.nix import Nix
+
+from bench.evaluation import through
+from bench.measure import Row, ratio, timed, within
+from bench.project import CACHE, UV, nix_versions, notebook, plain_python, wheel_files
+
+IMPORTS = ("pandas", "sklearn", "pyarrow")
+
+
+def build() -> list[Row]:
+    """The notebook's environment, wheels fetched and base built, beside uv's installation of the same wheel files."""
+    folder, venv = notebook("debian"), CACHE / "venv-build"
+    fill = _fill(venv)
+    rows = []
+    for nix in nix_versions():
+        environment = nix.build(folder, "environment")
+        made = _made(nix, folder, environment)
+        for jobs in ("auto", "1"):
+            command = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(folder), "-A", "environment"]
+            ours, theirs = timed(
+                [command, fill],
+                3,
+                warm=1,
+                before=[[str(nix.bin / "nix-store"), "--delete", *made], _empty(venv)],
+                through=through(nix),
+            )
+            version = ".".join(map(str, nix.version))
+            what = f"building the notebook's environment, wheels fetched, Nix {version}, max-jobs = {jobs}"
+            row = ratio(what, ours, theirs, 0.7, "uv pip install --compile-bytecode")
+            rows.append(
+                row if jobs == "auto" else Row(row.what, row.measured, note="Nix's default: one build at a time")
+            )
+    return rows
+
+
+def rebuild() -> list[Row]:
+    """The environment after a change of one package: its wheel and the environment are built, the rest is there."""
+    folder = notebook("debian")
+    rows = []
+    for nix in nix_versions():
+        environment = nix.build(folder, "environment")
+        changed = nix.build(folder, "wheels.pandas")
+        gone = [str(environment), str(changed)]
+        command = [str(nix.bin / "nix-build"), "--no-out-link", str(folder), "-A", "environment"]
+        before = [[str(nix.bin / "nix-store"), "--delete", *gone]]
+        (series,) = timed([command], 5, warm=1, before=before, through=through(nix))
+        version = ".".join(map(str, nix.version))
+        rows.append(within(f"building it after pandas changed, Nix {version}", series, 3.0))
+    return rows
+
+
+def imports() -> list[Row]:
+    """``import pandas`` (and others) from the environment, beside a uv venv with byte-code."""
+    folder, venv, nix = notebook("debian"), CACHE / "venv-import", nix_versions()[-1]
+    environment = nix.build(folder, "environment")
+    timed([_fill(venv)], 1, warm=0, before=[_empty(venv)])
+    rows = []
+    for module in IMPORTS:
+        commands = [[f"{home}/bin/python", "-c", f"import {module}"] for home in (environment, venv)]
+        ours, theirs = timed(commands, 41, warm=3, through=through(nix))
+        rows.append(ratio(f"`import {module}`, start of Python included", ours, theirs, 1.05, "uv venv"))
+    return rows
+
+
+def _empty(venv: Path) -> list[str]:
+    """The command that makes an empty venv, and empties uv's cache."""
+    make = 'rm -rf "$1" "$1-cache" && "$2" venv --quiet --no-config --offline --python "$3" "$1"'
+    return ["sh", "-c", make, "sh", str(venv), UV, plain_python()]
+
+
+def _fill(venv: Path) -> list[str]:
+    """The command that installs the wheels into the venv, with byte-code, from files and without a network."""
+    options = ["--quiet", "--no-config", "--offline", "--no-index", "--no-deps", "--compile-bytecode"]
+    target = ["--python", str(venv), "--cache-dir", f"{venv}-cache"]
+    return [UV, "pip", "install", *options, *target, *map(str, wheel_files())]
+
+
+def _made(nix: Nix, folder: Path, environment: Path) -> list[str]:
+    """The environment and its unpacked wheels: what a build makes anew once the wheel files and the base are there."""
+    wheels = nix.run("nix-build", "--no-out-link", str(folder), "-A", "wheels").stdout.split()
+    return sorted({str(environment), *wheels})
