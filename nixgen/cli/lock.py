@@ -7,20 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nixgen.cli.options import EXIT_CODES, ProjectOption, QuietOption, VerboseOption
-
-HELP = f"""Pin what uv.lock does not pin: the base, and the hashes that an index did not give.
-
-The only command that uses the network. Pins that still fit the settings are kept; a second run changes nothing.
-
-Example: nixgen lock --upgrade
-
-{EXIT_CODES}
-"""
-
+from nixgen.cli import options
 
 def lock(
-    project: ProjectOption = Path(),
+    project: options.ProjectOption = Path(),
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Pin the base anew, and print which versions changed.")
     ] = False,
@@ -35,10 +25,15 @@ def lock(
             help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
         ),
     ] = None,
-    quiet: QuietOption = False,  # noqa: ARG001 (its callback has set the console)
-    verbose: VerboseOption = False,  # noqa: ARG001 (the same)
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """See HELP, which typer is given."""
+    """Pin what uv.lock does not pin: the base, and the hashes that an index did not give.
+
+    The only command that uses the network. Pins that still fit the settings are kept; a second run changes nothing.
+
+    Example: nixgen lock --upgrade
+    """
     from nixgen.lock import Options
     from nixgen.lock import lock as run
     from nixgen.project import find_project

@@ -1,0 +1,226 @@
+"""The debian base: its pins on a small archive of the test's own, and what its core really holds."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import elf
+from support.debian import Archive, deb, serve_archive
+
+from nixgen import apt, bootstrap, debian, download
+from nixgen.aptsources import Mirror, machine_mirror
+from nixgen.errors import MachineError, UserError
+from nixgen.model import Bootstrap, DebianBase
+from nixgen.settings import Settings
+
+SYSTEMS = ("aarch64-linux", "x86_64-linux")
+needs_apt = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
+)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    with serve_archive(tmp_path_factory.mktemp("archive")) as made:
+        made.add("bookworm", "libc6", "2.36-9+deb12u14")
+        for name in debian.core_roots(debian.SUITES["bookworm"], "3.11"):
+            made.add("bookworm", name, Depends="libc6, dpkg, libglx-mesa0")
+        for name in debian.LEFT_OUT:
+            made.add("bookworm", name, Depends="only-scripts")
+        made.add("bookworm", "only-scripts")
+        made.add("bookworm", "git", Depends="libc6, libcurl, dpkg")
+        made.add("bookworm", "libcurl")
+        made.add("bookworm", "enemy", Conflicts="bash")
+        made.add("bookworm", "busybox-static", "1:1.35.0-4", content=deb({"bin/busybox": b"#!busybox"}))
+        made.publish("bookworm")
+        yield made
+
+
+@pytest.fixture
+def mirror(archive: Archive) -> Mirror:
+    return Mirror(archive.address, updates=False, keyrings=(str(archive.keyring),))
+
+
+def resolve(settings: Settings, mirror: Mirror, cache: Path, systems: tuple[str, ...] = SYSTEMS) -> DebianBase:
+    def pack(system: str, package: apt.Package) -> Bootstrap:
+        data = bootstrap.tarball(package.url, package.sha256)
+        return Bootstrap(system, bootstrap.file_name(system), bootstrap.sha256(data))
+
+    return debian.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack, cache=cache)
+
+
+@needs_apt
+def test_the_core_is_the_same_for_every_project(mirror: Mirror, tmp_path: Path) -> None:
+    base = resolve(Settings(base="debian", tools=("git",)), mirror, tmp_path)
+    core = sorted([*debian.core_roots(debian.SUITES["bookworm"], "3.11"), "libc6"])
+    for system in SYSTEMS:
+        parts = {
+            part: [found.name for found in base.debs if (found.system, found.part) == (system, part)]
+            for part in ("core", "extra")
+        }
+        assert parts == {"core": core, "extra": ["git", "libcurl"]}
+    assert (base.suite, base.python, base.glibc, base.tools) == ("bookworm", "3.11", "2.36", ("git",))
+    expected = bootstrap.sha256(bootstrap.pack(b"#!busybox"))
+    assert base.bootstrap == tuple(Bootstrap(s, f"busybox-{s}.tar.xz", expected) for s in SYSTEMS)
+
+
+@needs_apt
+def test_a_package_that_is_left_out_comes_when_it_is_named(mirror: Mirror, tmp_path: Path) -> None:
+    base = resolve(Settings(base="debian", tools=("dpkg",)), mirror, tmp_path, ("x86_64-linux",))
+    assert [found.name for found in base.debs if found.part == "extra"] == ["dpkg", "only-scripts"]
+
+
+@needs_apt
+def test_unknown_names_are_all_told_with_the_nearest(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(Settings(base="debian", libraries=("libcurl4",), tools=("gitt", "qqqqqqqq")), mirror, tmp_path)
+    assert [str(problem) for problem in caught.value.problems if "x86" in problem.what] == [
+        'pyproject.toml: tool.nixgen.libraries: Debian bookworm has no package "libcurl4" for x86_64-linux\n'
+        "    did you mean libcurl?",
+        'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "gitt" for x86_64-linux\n'
+        "    did you mean git?",
+        'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "qqqqqqqq" for x86_64-linux\n'
+        "    look for it: apt-cache search WORD",
+    ]
+    assert len(caught.value.problems) == 6
+
+
+@needs_apt
+def test_packages_that_exclude_each_other(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="enemy : Conflicts: bash") as caught:
+        resolve(Settings(base="debian", tools=("enemy",)), mirror, tmp_path, ("x86_64-linux",))
+    assert caught.value.problems[0].where == "pyproject.toml: tool.nixgen.libraries, tools"
+
+
+@needs_apt
+def test_a_mirror_that_lacks_a_part_of_the_core(mirror: Mirror, archive: Archive, tmp_path: Path) -> None:
+    archive.add("sid", "libc6", "2.43-7")
+    archive.publish("sid")
+    with pytest.raises(MachineError, match="apt cannot put the base together from Debian sid"):
+        debian.resolve_base(
+            Settings(base="debian", suite="sid"),
+            "3.14",
+            ["x86_64-linux"],
+            mirror,
+            bootstrap=lambda system, package: pytest.fail(f"{system} {package}"),
+            cache=tmp_path,
+        )
+
+
+def test_suites() -> None:
+    assert {name: suite.pythons for name, suite in debian.SUITES.items()} == {
+        "bookworm": ("3.11",),
+        "trixie": ("3.13",),
+        "forky": ("3.14", "3.13"),
+        "sid": ("3.14", "3.13"),
+    }
+    assert debian.suite_of(Settings(base="debian"), "3.13").name == "trixie"
+    assert debian.suite_of(Settings(base="debian", suite="forky"), "3.13").name == "forky"
+    assert "python3-distutils" in debian.core_roots(debian.SUITES["bookworm"], "3.11")
+    assert "libglib2.0-0t64" in debian.core_roots(debian.SUITES["trixie"], "3.13")
+
+
+@pytest.mark.parametrize(
+    ("settings", "python", "expected"),
+    [
+        (
+            Settings(base="debian", suite="buster"),
+            "3.11",
+            'pyproject.toml: tool.nixgen.suite: "buster" is not a Debian suite that nixgen knows\n'
+            "    use one of bookworm, trixie, forky, sid",
+        ),
+        (
+            Settings(base="debian", suite="trixie"),
+            "3.11",
+            "pyproject.toml: tool.nixgen.suite: Debian trixie has no Python 3.11, but 3.13\n"
+            '    set python = "3.13", or another suite',
+        ),
+        (
+            Settings(base="debian"),
+            "3.12",
+            "pyproject.toml: tool.nixgen.python: no Debian suite has Python 3.12\n"
+            "    use one of 3.11 (bookworm), 3.13 (trixie)",
+        ),
+    ],
+)
+def test_no_such_suite(settings: Settings, python: str, expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        debian.suite_of(settings, python)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(("version", "expected"), [("2.36-9+deb12u14", "2.36"), ("1:2.43-7", "2.43")])
+def test_glibc_of_a_debian_version(version: str, expected: str) -> None:
+    assert debian.major_minor(version) == expected
+
+
+def test_a_version_of_another_shape() -> None:
+    with pytest.raises(MachineError, match="does not understand: unknown"):
+        debian.major_minor("unknown")
+
+
+@needs_apt
+@pytest.mark.network
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
+def test_nothing_in_the_core_needs_a_library_from_outside(suite: str, tmp_path: Path) -> None:
+    """What is left out serves only dpkg's maintainer scripts: the real packages of both architectures say so."""
+    python = debian.SUITES[suite].pythons[0]
+    base = debian.resolve_base(
+        Settings(base="debian", suite=suite),
+        python,
+        SYSTEMS,
+        machine_mirror(),
+        bootstrap=lambda system, package: Bootstrap(system, "busybox", package.sha256),
+    )
+    for system in SYSTEMS:
+        urls = [(found.url, found.sha256) for found in base.debs if found.system == system]
+        with ThreadPoolExecutor(4) as pool:
+            files = {name: data for members in pool.map(_unpacked, urls) for name, data in members.items()}
+        provided = {name.rpartition("/")[2] for name in files} | {elf.soname(data) for data in files.values()}
+        lacking = {
+            f"{name}: {library}"
+            for name, data in files.items()
+            for library in elf.needed(data) or ()
+            if library not in provided
+        }
+        # libGL's GLX half asks for a driver only when something draws; that is dlopen, not NEEDED.
+        assert lacking == set()
+        assert f"./usr/lib/python{python}/os.py" in files
+        assert any(name.endswith("/patchelf") for name in files)
+        for name in MANYLINUX:
+            assert name in provided
+
+
+MANYLINUX = (
+    "libatomic.so.1", "libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libanl.so.1", "libdl.so.2", "librt.so.1",
+    "libc.so.6", "libnsl.so.1", "libutil.so.1", "libpthread.so.0", "libX11.so.6", "libXext.so.6", "libXrender.so.1",
+    "libICE.so.6", "libSM.so.6", "libGL.so.1", "libgobject-2.0.so.0", "libgthread-2.0.so.0", "libglib-2.0.so.0",
+    "libresolv.so.2", "libexpat.so.1", "libz.so.1",
+)  # fmt: skip
+"""lib_whitelist of manylinux_2_17 and newer in auditwheel's manylinux-policy.json."""
+
+
+def _unpacked(source: tuple[str, str]) -> dict[str, bytes]:
+    """The regular files of a package at an address."""
+    url, sha256 = source
+    buffer = io.BytesIO()
+    with download.open_url(url) as stream:
+        assert download.digest(stream, buffer.write)[0] == sha256
+    ((_, content),) = [
+        member for member in bootstrap._members(buffer.getvalue(), url) if member[0].startswith("data.tar")
+    ]
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+        for member in opened:
+            file = opened.extractfile(member) if member.isfile() else None
+            if file is not None:
+                found[member.name] = file.read()
+            elif member.issym():
+                found[member.name] = b""
+    return found
