@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from support.nix import Nix
+from typing import TYPE_CHECKING
 
 from bench.evaluation import through
 from bench.measure import Row, ratio, timed, within
 from bench.project import CACHE, UV, nix_versions, notebook, plain_python, wheel_files
+
+if TYPE_CHECKING:
+    from support.nix import Nix
 
 IMPORTS = ("pandas", "sklearn", "pyarrow")
 

@@ -17,7 +17,7 @@ def help_text() -> list[Row]:
 
 
 def generate() -> list[Row]:
-    """``nixgen generate``: the notebook, and a lock of 390 packages and 5,000 wheels; all systems of the nixpkgs base."""
+    """``nixgen generate``: the notebook, and 390 packages with 5,000 wheels; all systems of the nixpkgs base."""
     small = notebook("nixpkgs")
     large = CACHE / "large"
     wheels = write_large_project(large)

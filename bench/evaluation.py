@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-
-from support.nix import Nix
+from typing import TYPE_CHECKING
 
 from bench.measure import Row, ratio, timed, within
 from bench.project import nix_versions, notebook
+
+if TYPE_CHECKING:
+    from support.nix import Nix
 
 PEERS = {
     "uv2nix": "NIXGEN_BENCH_UV2NIX",

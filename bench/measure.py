@@ -15,7 +15,7 @@ TIMER = Path(__file__).with_name("timer.py")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. ``kept`` tells whether the limit is kept; None where there is none or nothing to compare."""
+    """One line of the table. ``kept`` tells whether the limit is kept; None where none can be told."""
 
     what: str
     measured: str
