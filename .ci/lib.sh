@@ -122,7 +122,10 @@ nix_setting() {
 }
 
 # Sets NIX_CONFIG: flakes, and a sandbox that works here. The machine's nix.conf is read, and never written.
+# Sets $nix_prefix to what Nix's flake commands have to be run through, which is nothing but in a chroot: there Nix,
+# run by root, ends in the root outside, because it enters its own mount namespace again; without that right it stays.
 nix_config() {
+    nix_prefix=
     NIX_CONFIG="${NIX_CONFIG:+$NIX_CONFIG
 }extra-experimental-features = nix-command flakes"
     export NIX_CONFIG
@@ -146,9 +149,12 @@ sandbox-paths = $shell"
 sandbox = true
 sandbox-fallback = false"
     else
-        say "this machine (a container, perhaps) lets Nix make no sandbox: building without one"
+        say "this machine (a container or a chroot, perhaps) lets Nix make no sandbox: building without one"
         NIX_CONFIG="$NIX_CONFIG
 sandbox = false"
+        if [ "$(id -u)" = 0 ] && setpriv --bounding-set -sys_admin true 2>/dev/null; then
+            nix_prefix="setpriv --bounding-set -sys_admin --inh-caps -sys_admin"
+        fi
     fi
 }
 
