@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from nixgen import uv, uvlock, wheels
+from nixgen import hashless, uv, uvlock, wheels
 from nixgen.errors import NixgenError, Problem, UserError
 from nixgen.model import FileHash, Kind, Package, Resolution, Target
 from nixgen.project import Project, read_toml
@@ -36,14 +36,15 @@ def resolve(
     is a problem of the target's Resolution. Raises UserError when uv.lock does not belong to pyproject.toml, when uv
     refuses the settings (an unknown group, extras that conflict) and when requires-python allows no target.
     """
-    checking = uv.start_check(project.root)
-    exporting = uv.start_export(project.root, project.settings)
-    try:
-        exported = exporting.wait()
-        checked = checking.wait()
-    finally:
-        exporting.stop()
-        checking.stop()
+    with hashless.exportable(project, hashes) as folder:
+        checking = uv.start_check(project.root)
+        exporting = uv.start_export(folder, project.settings)
+        try:
+            exported = exporting.wait()
+            checked = checking.wait()
+        finally:
+            exporting.stop()
+            checking.stop()
     why = _stale(project, checked.code, checked.err)
     if why is not None:
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {why}", _REFRESH)
@@ -206,7 +207,9 @@ def _file(
 ) -> Package:
     url = file.get("url")
     known = hashes.get(url or "")
-    sha256 = file.get("hashes", {}).get("sha256") or (known and known.sha256)
+    sha256 = file.get("hashes", {}).get("sha256")
+    if sha256 in {None, hashless.UNKNOWN}:
+        sha256 = known and known.sha256
     size = file.get("size")
     return Package(
         name=name,

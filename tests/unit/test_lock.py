@@ -1,0 +1,228 @@
+"""``nixgen lock`` on real uv projects, with a package index and a Debian archive on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.debian import Archive, deb, serve_archive
+from support.index import Index
+
+from nixgen import aptsources, bootstrap, debian, lock, lockfile, uv
+from nixgen.errors import UserError
+from nixgen.lock import Options
+from nixgen.model import Deb, DebianBase, Lock, NixpkgsBase
+from nixgen.project import find_project
+
+needs_apt = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
+)
+Serve = Callable[..., Index]
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """A Debian archive that is the machine's own."""
+    (tmp_path / "archive").mkdir()
+    with serve_archive(tmp_path / "archive") as made:
+        publish(made)
+        mirror = aptsources.Mirror(made.address, updates=False, keyrings=(str(made.keyring),))
+        monkeypatch.setattr(aptsources, "machine_mirror", lambda override=(): mirror)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        yield made
+
+
+def publish(archive: Archive, bash: str = "5.2-1") -> None:
+    """bookworm, with this version of bash."""
+    archive.packages.clear()
+    archive.add("bookworm", "libc6", "2.36-9")
+    for name in debian.core_roots(debian.SUITES["bookworm"], "3.11"):
+        archive.add("bookworm", name, bash if name == "bash" else "3.11.2-1", Depends="libc6")
+    archive.add("bookworm", "git", "2.39-1")
+    archive.add("bookworm", "busybox-static", content=deb({"bin/busybox": b"program"}))
+    archive.publish("bookworm")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A uv project without dependencies, on the debian base."""
+    return make(tmp_path / "project", 'base = "debian"\npython = "3.11"\n')
+
+
+def make(root: Path, settings: str, rest: str = "") -> Path:
+    root.mkdir(exist_ok=True)
+    text = f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n{rest}\n[tool.nixgen]\n{settings}'
+    (root / "pyproject.toml").write_text(text)
+    subprocess.run([uv.binary(), "lock", "--quiet"], cwd=root, check=True)
+    return root
+
+
+def run(root: Path, **options: bool) -> Lock:
+    return lock.lock(find_project(root), Options(**options))
+
+
+def tree(root: Path) -> dict[str, tuple[str, int]]:
+    """Every file's hash and time."""
+    return {
+        path.relative_to(root).as_posix(): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@needs_apt
+def test_the_base_is_pinned_once(archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = run(project)
+    assert isinstance(made.base, DebianBase)
+    assert lockfile.read_lock(project / "nixgen.lock") == made
+    for entry in made.base.bootstrap:
+        data = (project / "nix/nixgen/bootstrap" / entry.file).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry.sha256
+    assert "Pinned Debian bookworm for x86_64-linux: 18 packages, " in capsys.readouterr().err
+    before = tree(project)
+    publish(archive, bash="5.2-2")
+    assert run(project) == made
+    assert run(project, offline=True) == made
+    assert tree(project) == before
+    assert capsys.readouterr().err == "nixgen.lock: nothing to do, every pin still fits.\n" * 2
+
+
+@needs_apt
+def test_upgrade_prints_what_changed(archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(project)
+    publish(archive, bash="5.2-2")
+    capsys.readouterr()
+    run(project, upgrade=True)
+    assert "  bash: 5.2-1 → 5.2-2 (aarch64-linux, x86_64-linux)\n" in capsys.readouterr().err
+
+
+@needs_apt
+def test_a_setting_that_changed_pins_anew(archive: Archive, project: Path) -> None:
+    run(project)
+    make(project, 'base = "debian"\npython = "3.11"\ntools = ["git"]\nsystems = ["x86_64-linux"]\n')
+    with pytest.raises(UserError) as caught:
+        run(project, offline=True)
+    assert str(caught.value) == (
+        "nixgen.lock: the debian base is not pinned for these settings\n    run it with the network: nixgen lock"
+    )
+    made = run(project)
+    assert isinstance(made.base, DebianBase)
+    assert [found.name for found in made.base.debs if found.part == "extra"] == ["git"]
+    assert [path.name for path in (project / "nix/nixgen/bootstrap").iterdir()] == ["busybox-x86_64-linux.tar.xz"]
+
+
+@needs_apt
+@pytest.mark.parametrize("damage", ["gone", "other"])
+def test_a_tarball_that_is_not_what_is_pinned_is_made_again(archive: Archive, project: Path, damage: str) -> None:
+    made = run(project)
+    before = tree(project)
+    path = project / "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz"
+    path.unlink() if damage == "gone" else path.write_bytes(b"other")
+    assert run(project) == made
+    assert {name: found[0] for name, found in tree(project).items()} == {n: f[0] for n, f in before.items()}
+    assert archive.address
+
+
+@needs_apt
+def test_a_failure_leaves_the_project_as_it_was(archive: Archive, project: Path) -> None:
+    run(project)
+    before = tree(project)
+    make(project, 'base = "debian"\npython = "3.11"\ntools = ["gitt"]\n')
+    with pytest.raises(UserError, match="did you mean git"):
+        run(project)
+    after = tree(project)
+    after.pop("pyproject.toml")
+    before.pop("pyproject.toml")
+    assert after == before
+    assert archive.address
+
+
+def test_nixpkgs_needs_no_network(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", 'python = "3.13"\ntools = ["git"]\n')
+    made = run(root, offline=True)
+    assert isinstance(made.base, NixpkgsBase)
+    assert (made.base.name, made.base.python, made.base.tools) == ("nixos-26.05", "3.13", ("git",))
+    make(root, 'python = "3.13"\ntools = ["git", "jq"]\n')
+    assert run(root).base == replace(made.base, tools=("git", "jq"))
+
+
+def test_an_older_pin_of_the_same_name_is_kept_until_upgrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make(tmp_path / "p", 'python = "3.13"\n')
+    made = run(root)
+    assert isinstance(made.base, NixpkgsBase)
+    older = Lock(replace(made.base, rev="0" * 40))
+    (root / "nixgen.lock").write_text(lockfile.dump_lock(older))
+    assert run(root) == older
+    capsys.readouterr()
+    assert run(root, upgrade=True) == made
+    assert "  nixpkgs: 000000000000 → 5880666fd9eb\n" in capsys.readouterr().err
+
+
+def test_the_python_of_the_lock_stays_when_the_settings_name_none(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", 'python = "3.12"\n')
+    run(root)
+    make(root, "")
+    assert run(root).base.python == "3.12"
+    make(root, "", 'classifiers = []\n[dependency-groups]\ndev = []\n[tool.uv]\npackage = false\n')
+    (root / ".python-version").write_text("3.11\n")
+    assert run(root).base.python == "3.11"
+
+
+def test_a_lock_of_another_version_stops_and_upgrade_mends_it(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", 'python = "3.13"\n')
+    (root / "nixgen.lock").write_text(json.dumps({"version": 7}))
+    with pytest.raises(UserError, match="nixgen lock --upgrade"):
+        run(root)
+    assert run(root, upgrade=True).base.python == "3.13"
+
+
+def test_hashes_that_the_index_does_not_give(tmp_path: Path, index: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    from support.wheels import make_wheel
+
+    folder = tmp_path / "files"
+    folder.mkdir()
+    made = make_wheel(folder, "six", "1.0")
+    served = index(folder, hashes=False)
+    rest = f'dependencies = ["six"]\n[[tool.uv.index]]\nurl = "{served.simple}"\ndefault = true\n'
+    root = make(tmp_path / "p", 'python = "3.13"\n', rest)
+    with pytest.raises(UserError) as caught:
+        run(root, offline=True)
+    assert str(caught.value) == (
+        f"{served.url(made)}: has no hash in uv.lock\n    run it with the network: nixgen lock"
+    )
+    assert not (root / "nixgen.lock").exists()
+    (entry,) = run(root).hashes
+    data = made.read_bytes()
+    assert (entry.url, entry.sha256, entry.size) == (served.url(made), hashlib.sha256(data).hexdigest(), len(data))
+    assert "Pinned 1 file that uv.lock gives no hash for.\n" in capsys.readouterr().err
+    served.requests.clear()
+    before = tree(root)
+    run(root, offline=True)
+    run(root)
+    assert tree(root) == before
+    assert served.requests == []
+    make(root, 'python = "3.13"\n')
+    assert run(root).hashes == ()
+
+
+def test_differences_are_one_line_a_package() -> None:
+    def pin(name: str, version: str, system: str = "x86_64-linux") -> Deb:
+        return Deb(name, version, system, "core", "https://mirror.example.org/x.deb", "0" * 64, 1)
+
+    old = [pin("a", "1"), pin("a", "1", "aarch64-linux"), pin("b", "1"), pin("same", "1")]
+    new = [pin("a", "2"), pin("a", "2", "aarch64-linux"), pin("c", "1"), pin("same", "1")]
+    assert list(lock.differences(old, new)) == [
+        "  a: 1 → 2 (aarch64-linux, x86_64-linux)",
+        "  b: gone, was 1 (x86_64-linux)",
+        "  c: new, 1 (x86_64-linux)",
+    ]
+
+
+def test_the_folder_of_the_tarballs() -> None:
+    assert bootstrap.FOLDER == "nix/nixgen/bootstrap"
