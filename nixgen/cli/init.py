@@ -12,7 +12,7 @@ from nixgen.cli import options
 
 def init(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The project's folder, or one inside it.", show_default=False)
+        Path | None, typer.Argument(metavar="DIR", help="The project's folder, or one inside it.", show_default=False)
     ] = None,
     base: Annotated[
         str | None,

@@ -8,21 +8,24 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
+from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
-from nixgen import flakelock, generate, vendored
+from nixgen import flakelock, generate, resources, vendored
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.lockfile import dump_lock
 from nixgen.model import Lock, Plan, Resolution, Target
 from nixgen.nar import hash_path
+from nixgen.project import Project
+from nixgen.settings import Settings
 
 Run = Callable[..., tuple[tuple[str, ...], list[str]]]
 TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
+LIBRARY = {name: name.encode() for name in ("builders/wheel.py", "default.nix", "flake.nix", "lib.nix", "wheel.nix")}
 PINNED = replace(
     DEBIAN,
     bootstrap=tuple(
@@ -32,26 +35,7 @@ PINNED = replace(
 FOREIGN_LOCK = {"nodes": {"root": {"inputs": {"other": "other"}}}, "root": "root", "version": 7}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The fields of the real settings that generate looks at."""
-
-    base: str = "debian"
-    python: str | None = None
-    systems: tuple[str, ...] | None = None
-    suite: str | None = None
-    nixpkgs: Any = None
-    libraries: tuple[str, ...] = ("libgomp1",)
-    tools: tuple[str, ...] = ("ffmpeg", "git")
-
-
-@dataclass(frozen=True)
-class Project:
-    """The fields of the real project that generate looks at."""
-
-    root: Path
-    settings: Settings = field(default_factory=Settings)
-    name: str = "demo"
+SETTINGS = Settings(base="debian", libraries=("libgomp1",), tools=("ffmpeg", "git"))
 
 
 @pytest.fixture
@@ -64,18 +48,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for file, data in TARBALLS.items():
         (bootstrap / file).write_bytes(data)
 
-    def plan(project: Project, pins: generate.Pins) -> Plan:
+    def plan(_: Project, pins: generate.Pins) -> Plan:
         return replace(DEBIAN_PLAN, base=pins.lock.base)
 
+    monkeypatch.setattr(resources, "library", lambda: LIBRARY)
     monkeypatch.setattr(generate, "plan", plan)
-    return Project(tmp_path)
+    return Project(tmp_path, "demo", {}, SETTINGS, None, has_lock=True)
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """generate; gives the paths that changed and the lines that it said."""
 
-    def call(project: Any, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
+    def call(project: Project, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
         capsys.readouterr()
         changed = generate.generate(project, force=force)
         return changed, capsys.readouterr().err.splitlines()
@@ -89,7 +74,7 @@ def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
     return [str(problem) for problem in caught.value.problems]  # type: ignore[attr-defined]
 
 
-def check(project: Any) -> None:
+def check(project: Project) -> None:
     generate.check(project.root, generate.outputs(project))
 
 
@@ -98,19 +83,18 @@ def test_what_is_written(project: Project, run: Run) -> None:
     assert said == ["wrote default.nix", f"nix/nixgen/: {len(changed) - 1} written"]
     assert changed[0] == "nix/nixgen/MANIFEST"
     assert changed[-1] == "default.nix"
-    on_disk = {path for path in vendored.present(project.root)}
+    on_disk = vendored.present(project.root)
     manifest = (project.root / "nix/nixgen/MANIFEST").read_text().splitlines()
     assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/MANIFEST"}
     assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
-    assert not any("/tests/" in path or "__pycache__" in path for path in on_disk)
 
 
 def test_a_second_run_changes_nothing(project: Project, run: Run) -> None:
     run(project)
-    before = {path: path.stat() for path in project.root.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in project.root.rglob("*")}
     assert run(project) == ((), ["Everything is up to date."])
     check(project)
-    assert {path: path.stat() for path in project.root.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in project.root.rglob("*")} == before
 
 
 def test_check_names_each_file(project: Project, run: Run) -> None:
@@ -146,8 +130,10 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
     (project.root / "nix/nixgen/mine.nix").write_text("mine")
     assert problems(Finding, check, project) == [
         "default.nix: is stale: nixgen would write something else",
-        "nix/nixgen/mine.nix: is extra: nixgen did not write it, and the folder is nixgen's\n"
-        "    write them again: nixgen generate --force",
+        (
+            "nix/nixgen/mine.nix: is extra: nixgen did not write it, and the folder is nixgen's\n"
+            "    write them again: nixgen generate --force"
+        ),
     ]
     mend = "move it elsewhere, or give it up: nixgen generate --force"
     assert problems(UserError, generate.generate, project) == [
@@ -184,8 +170,10 @@ def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     (folder / "busybox-aarch64-linux.tar.xz").write_bytes(b"other")
     (folder / "busybox-x86_64-linux.tar.xz").unlink()
     assert problems(UserError, generate.generate, project) == [
-        "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
-        "    restore it, or: nixgen lock",
+        (
+            "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
+            "    restore it, or: nixgen lock"
+        ),
         "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n    write it again: nixgen lock",
     ]
 
@@ -244,7 +232,7 @@ def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[
     ],
 )
 def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
-    settings: Any = Settings("nixpkgs", nixpkgs=nixpkgs, libraries=("ffmpeg",), tools=("git", "ripgrep"))
+    settings = Settings(base="nixpkgs", nixpkgs=nixpkgs, libraries=("ffmpeg",), tools=("git", "ripgrep"))
     found = generate.lock_problems(settings, Lock(NIXPKGS))
     assert [problem.what for problem in found] == [f"was made for {sentence}" for sentence in expected]
 
@@ -263,7 +251,7 @@ def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     ]
 
 
-def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone(tmp_path: Path) -> None:
+def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone() -> None:
     pins = generate.Pins(Lock(NIXPKGS), b"", {})
     wanted = generate.rendered(NIXPKGS_PLAN, pins, b"{}")
     assert "flake.lock" not in wanted
@@ -329,6 +317,13 @@ def test_the_hash_of_the_folder_is_that_of_nix(project: Project, run: Run) -> No
     )
     locked = json.loads(flakelock.fresh(PINNED, generate.outputs(project)))["nodes"]["nixpkgs"]["locked"]["narHash"]
     assert base64.b64decode(locked.removeprefix("sha256-")).hex() == sri.stdout.strip()
+
+
+def test_the_library_that_is_delivered() -> None:
+    found = resources.library()
+    assert {"default.nix", "flake.nix", "base/debian.nix"} <= found.keys()
+    assert not [path for path in found if path.startswith("tests/") or "__pycache__" in path or "/." in path]
+    assert list(found) == sorted(found)
 
 
 def test_the_same_input_gives_the_same_bytes(project: Project) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plans import DEBIAN_PLAN, EMPTY_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE
+from support.plans import DEBIAN_PLAN, EMPTY_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE
 
 from nixgen import render
 from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
