@@ -27,8 +27,9 @@ let
     else import ./base/nixpkgs.nix { inherit pins system nixpkgs; };
 
   launcher = import ./launcher.nix { base = support; };
+  install = import ./wheel.nix { base = support; inherit fetch; };
   installed = map
-    (wheel: { inherit (wheel) name; drv = import ./wheel.nix { base = support; inherit fetch; } wheel; })
+    (wheel: { inherit (wheel) name; drv = install wheel; })
     (here wheels);
   ownTrees = map (tree: removeAttrs tree [ "systems" ]) (here trees);
 

@@ -4,7 +4,7 @@ base: script: attributes:
 derivation ({
   inherit (base) system;
   builder = "${base.python}/bin/python${base.version}";
-  args = [ "-S" "-s" script ];
+  args = [ "-S" "-s" ] ++ (if builtins.isList script then script else [ script ]);
   PYTHONHOME = base.python;
   PYTHONHASHSEED = "0";
 } // attributes)

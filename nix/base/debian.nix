@@ -28,7 +28,7 @@ let
     builder = "${busybox}/bin/busybox";
     args = [ "sh" ../builders/unpack.sh ];
     relocate = ../builders/relocate.py;
-    lib = import ../lib.nix;
+    lib = import ../builders.nix;
     PYTHONHASHSEED = "0";
   } // args);
 
@@ -61,6 +61,7 @@ in
   libraries = map (tree: "${tree}/usr/lib/${triplet}") (extras ++ [ core ]);
   loader = "${core}/usr/lib/${triplet}/${loader}";
   patchelf = "${core}/usr/bin/patchelf";
+  libdeflate = if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";
   tools = map (tree: "${tree}/usr/bin") extras;
   formatter = null;

@@ -36,13 +36,13 @@ class Wheel:
 
     def __init__(self, name, path, rank):
         self.name, self.path, self.rank = name, path, rank
-        with open(f"{path}/nixgen.json", encoding="utf-8") as file:
-            facts = json.load(file)
-        self.scripts = facts["scripts"]
-        self.real = set()
-        for native in facts["native"]:
-            while native := os.path.dirname(native):
-                self.real.add(native)
+        self.scripts, self.real = {}, set()
+        with open(f"{path}/nixgen-facts", encoding="utf-8") as file:
+            for kind, value, *target in (line.rstrip("\n").split("\t") for line in file):
+                if kind == "script":
+                    self.scripts[value] = target[0]
+                while kind == "native" and (value := value.rpartition("/")[0]):
+                    self.real.add(value)
 
 
 class Farm:
@@ -75,7 +75,7 @@ class Farm:
                 for entry in entries:
                     children.setdefault(entry.name, []).append((wheel, entry.is_dir(follow_symlinks=False)))
         if place == "":
-            children.pop("nixgen.json", None)
+            children.pop("nixgen-facts", None)
         for name, having in sorted(children.items()):
             child = f"{place}/{name}".lstrip("/")
             holders = [wheel for wheel, _ in having]

@@ -5,17 +5,28 @@ source, which is right for files that cannot change. The file name inside is rel
 the real one in when it loads the file, and the bytes do not depend on where they are stored.
 """
 
-import importlib.util
+import _imp
+import _warnings
 import marshal
 import os
 import sys
-import warnings
+
+# importlib.util offers the same two values, but takes longer to import than a small wheel takes to compile.
+from _frozen_importlib_external import MAGIC_NUMBER, _RAW_MAGIC_NUMBER
 
 _TAG = sys.implementation.cache_tag
-_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
+_HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")
+_TESTS = {"test", "tests"}
 
-warnings.simplefilter("ignore")
 sys.dont_write_bytecode = True
+# What a source is warned of while it compiles is its author's business. (The module warnings is slow to import.)
+_warnings.filters.insert(0, ("ignore", None, Warning, None, 0))
+
+
+def wanted(place):
+    """Whether a file deserves byte code. Test suites that ship inside wheels do not: they are nearly half of the time
+    that compiling takes in a scientific environment, and are imported by whoever tests that package, if by anyone."""
+    return _TESTS.isdisjoint(place.split("/"))
 
 
 def pyc(source, name):
@@ -24,7 +35,7 @@ def pyc(source, name):
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None
-    return _HEADER + importlib.util.source_hash(source) + marshal.dumps(code)
+    return _HEADER + _imp.source_hash(_RAW_MAGIC_NUMBER, source) + marshal.dumps(code)
 
 
 def write(source, path, name, made=set()):
@@ -32,10 +43,11 @@ def write(source, path, name, made=set()):
     content = pyc(source, name)
     if content is None:
         return
-    folder, file = os.path.split(path)
-    cache = os.path.join(folder, "__pycache__")
+    folder, _, file = path.rpartition("/")
+    cache = f"{folder}/__pycache__"
     if cache not in made:
         os.makedirs(cache, exist_ok=True)
         made.add(cache)
-    with open(f"{cache}/{file[:-3]}.{_TAG}.pyc", "wb", buffering=0) as target:
-        target.write(content)
+    target = os.open(f"{cache}/{file[:-3]}.{_TAG}.pyc", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(target, content)
+    os.close(target)

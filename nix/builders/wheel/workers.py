@@ -2,7 +2,9 @@
 
 import os
 import sys
-import traceback
+
+# Less work than this, in the units of `weight`, is done sooner than a second process is started.
+WORTH_A_PROCESS = 1_000_000
 
 
 def cores():
@@ -11,11 +13,12 @@ def cores():
 
 
 def spread(items, weight, work):
-    """Runs ``work(share)`` in forked processes, the shares of about equal total weight; joins what they return.
+    """Runs ``work(share)`` in forked processes, the shares of about equal total weight; joins the lines they return.
 
-    ``work`` returns text lines. A worker that fails ends the build: its message stands in the log already.
+    The result is sorted. A worker's error ends the build with its message.
     """
-    count = max(1, min(cores(), len(items)))
+    total = sum(map(weight, items))
+    count = max(1, min(cores(), len(items), total // WORTH_A_PROCESS))
     shares = [[] for _ in range(count)]
     sums = [0] * count
     for item in sorted(items, key=weight, reverse=True):
@@ -23,25 +26,14 @@ def spread(items, weight, work):
         shares[lightest].append(item)
         sums[lightest] += weight(item)
     if count == 1:
-        return work(shares[0])
+        return sorted(work(shares[0]))
     running = []
     for share in shares:
         source, target = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(source)
-            status = 1
-            try:
-                with open(target, "w", encoding="utf-8") as pipe:
-                    pipe.writelines(line + "\n" for line in work(share))
-                status = 0
-            except SystemExit as stop:
-                print(stop, file=sys.stderr)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
+            _run(work, share, target)
         os.close(target)
         running.append((pid, source))
     lines, failed = [], False
@@ -50,5 +42,19 @@ def spread(items, weight, work):
             lines += pipe.read().splitlines()
         failed |= os.waitpid(pid, 0)[1] != 0
     if failed:
-        raise SystemExit(1)
+        raise SystemExit("\n".join(sorted(lines)))
     return sorted(lines)
+
+
+def _run(work, share, target):
+    """A worker's life: what it found, or what went wrong, goes into the pipe; never returns."""
+    status = 1
+    with open(target, "w", encoding="utf-8") as pipe:
+        try:
+            pipe.writelines(line + "\n" for line in work(share))
+            status = 0
+        except Exception as error:
+            name = os.environ.get("file", "")
+            pipe.writelines(f"{name}: {problem}\n" for problem in getattr(error, "problems", [repr(error)]))
+    sys.stdout.flush()
+    os._exit(status)

@@ -1,0 +1,216 @@
+"""Installs one wheel into $out as PEP 427 says, verified against its own RECORD, its bytes untouched, byte-compiled.
+
+Input, as environment variables: src (the .whl), file (its name), out, python ("3.11"), libdeflate (a library, or
+empty), and for the programs that a wheel may hold: loader, patchelf, rpath (empty where programs need no patching).
+
+The output holds lib/pythonX.Y/site-packages, and bin, share, … where the wheel has them; beside them the file
+nixgen-facts with what the environment's builder must know, a line each: ``native PATH`` for what the system's loader
+reads, ``script NAME MODULE:OBJECT`` for the entry points; the words are parted by tabs.
+
+Start-up counts as much as speed here: a wheel is often a few files. So imports are few, and late where they are rare.
+"""
+
+import binascii
+import hashlib
+import os
+
+import bytecode
+import elf
+import workers
+from archive import Archive, Damaged
+
+OUT = os.environ["out"]
+FILE = os.environ["file"]
+SITE = f"lib/python{os.environ['python']}/site-packages"
+LOADER = os.environ["loader"]
+# Compiling is the slow part of most files, so sources weigh more when the work is shared out.
+SOURCE_WEIGHT = 8
+
+
+def digest_of(algorithm, content):
+    """A hash as RECORD writes it: URL-safe base64 without padding (PEP 376)."""
+    raw = binascii.b2a_base64(hashlib.new(algorithm, content).digest(), newline=False)
+    return raw.rstrip(b"=").translate(bytes.maketrans(b"+/", b"-_")).decode()
+
+
+class Wheel:
+    """The archive, its metadata folder, and where each of its members goes."""
+
+    def __init__(self, path):
+        self.archive = Archive(path, os.environ["libdeflate"])
+        folders = [name.split("/")[0] for name in self.archive.members if name.count("/") == 1 and name.endswith(".dist-info/WHEEL")]
+        if len(folders) != 1:
+            raise Damaged(f"a wheel has one .dist-info folder with a WHEEL file, this one has {len(folders)}")
+        self.info = folders[0]
+        self.distribution = self.info.split("-")[0]
+        self.data = self.info.removesuffix(".dist-info") + ".data/"
+        if f"{self.info}/RECORD" not in self.archive.members:
+            raise Damaged(f"it has no {self.info}/RECORD")
+        self.record = dict(self.read_record())
+        self.places = {name: self.destination(name) for name in self.archive.members}
+        by_place = {}
+        for name, place in self.places.items():
+            by_place.setdefault(place, []).append(name)
+        if twice := [names for names in by_place.values() if len(names) > 1]:
+            raise Damaged(*(f"the members {' and '.join(names)} are the same file when installed" for names in twice))
+
+    def text(self, name):
+        """A member of the metadata folder as text."""
+        try:
+            return self.archive.read(f"{self.info}/{name}").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Damaged(f"{self.info}/{name} is not UTF-8: {error}") from None
+
+    def read_record(self):
+        """RECORD as (member, "algorithm=digest") pairs; the second is empty where no hash is given."""
+        lines = self.text("RECORD").splitlines()
+        if any('"' in line for line in lines):
+            import csv
+
+            rows = csv.reader(lines)
+        else:
+            rows = (line.split(",") for line in lines)
+        return ((row[0], row[1] if len(row) > 1 else "") for row in rows if row and row[0])
+
+    def destination(self, name):
+        """Where a member goes below $out (PEP 427, "Installing a wheel": the .data folder's keys)."""
+        if not name.startswith(self.data):
+            return f"{SITE}/{name}"
+        key, _, rest = name.removeprefix(self.data).partition("/")
+        headers = f"include/site/python{os.environ['python']}/{self.distribution}/"
+        prefix = {"purelib": f"{SITE}/", "platlib": f"{SITE}/", "scripts": "bin/", "data": "", "headers": headers}.get(key)
+        if prefix is None or not rest:
+            raise Damaged(f"the member {name!r} has no place: {key!r} is none of purelib, platlib, scripts, data, headers")
+        return prefix + rest
+
+
+def patch_program(path, content):
+    """Gives a program inside a wheel the interpreter path without which it cannot start; whether it did."""
+    facts = elf.read(content)
+    if facts is None or not facts.program or not LOADER or facts.machine != elf.MACHINES.get(os.uname().machine):
+        return False
+    if b"ld-musl" in facts.interpreter:
+        return False
+    import subprocess
+
+    run_path = ["--force-rpath", "--add-rpath", os.environ["rpath"]] if facts.dynamic else []
+    subprocess.run([os.environ["patchelf"], "--set-interpreter", LOADER, *run_path, path], check=True)
+    return True
+
+
+def install(wheel, share):
+    """Unpacks, verifies and compiles a share of the members; returns ``native PLACE`` and ``patched PLACE`` lines."""
+    lines, problems, made = [], [], set()
+    for name in share:
+        content = wheel.archive.read(name)
+        wanted = wheel.record.get(name, "")
+        algorithm, _, digest = wanted.partition("=")
+        if digest and algorithm in hashlib.algorithms_available:
+            found = digest_of(algorithm, content)
+            if found != digest.rstrip("="):
+                problems.append(f"{name} is not what RECORD says: {algorithm}={found} instead of {wanted}")
+                continue
+        place = wheel.places[name]
+        path = f"{OUT}/{place}"
+        folder = path.rpartition("/")[0]
+        if folder not in made:
+            os.makedirs(folder, exist_ok=True)
+            made.add(folder)
+        program = wheel.archive.members[name].executable or place.startswith("bin/")
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755 if program else 0o644)
+        with open(target, "wb", buffering=0) as file:
+            rest = memoryview(content)
+            while rest := rest[file.write(rest) :]:  # one write takes 2 GiB at the most: write(2)
+                pass
+        if name.endswith(".py"):
+            if place.startswith(SITE) and bytecode.wanted(place):
+                bytecode.write(content, path, place[len(SITE) + 1 :])
+        elif elf.is_native(content):
+            lines.append(f"native\t{place}")
+            if patch_program(path, content):
+                lines.append(f"patched\t{place}")
+    if problems:
+        raise Damaged(*problems)
+    return lines
+
+
+def entry_points(wheel):
+    """console_scripts and gui_scripts (entry points specification) as (name, "module:object") pairs."""
+    if f"{wheel.info}/entry_points.txt" not in wheel.archive.members:
+        return []
+    text = wheel.text("entry_points.txt")
+    if "_scripts" not in text:
+        return []
+    import configparser
+    import re
+
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise Damaged(f"entry_points.txt cannot be read: {error}") from None
+    scripts = []
+    for group in ("console_scripts", "gui_scripts"):
+        for name, target in parser.items(group) if parser.has_section(group) else ():
+            target = target.partition("[")[0].strip()
+            if not re.fullmatch(r"[\w.]+:[\w.]+", target) or not re.fullmatch(r"[\w.-][\w. -]*", name) or name in (".", ".."):
+                raise Damaged(f"entry_points.txt: {group}: {name} = {target!r} is not a name with module:object")
+            scripts.append((name, target))
+    return scripts
+
+
+def write_metadata(wheel, scripts):
+    """INSTALLER, and RECORD as installed: the wheel's own lines with the paths that the files got (PEP 376)."""
+    folder = f"{OUT}/{SITE}/{wheel.info}"
+    installer = b"nixgen\n"
+    with open(f"{folder}/INSTALLER", "wb") as file:
+        file.write(installer)
+    rows = [
+        (f"{wheel.info}/INSTALLER", f"sha256={digest_of('sha256', installer)}", str(len(installer))),
+        (f"{wheel.info}/RECORD", "", ""),
+        *((f"../../../bin/{name}", "", "") for name, _ in scripts),
+    ]
+    for name, place in wheel.places.items():
+        if name != f"{wheel.info}/RECORD":
+            path = place[len(SITE) + 1 :] if place.startswith(SITE + "/") else f"../../../{place}"
+            rows.append((path, wheel.record.get(name, ""), str(wheel.archive.members[name].size)))
+    os.unlink(f"{folder}/RECORD")
+    with open(f"{folder}/RECORD", "w", encoding="utf-8", newline="") as file:
+        if any("," in row[0] or '"' in row[0] for row in rows):
+            import csv
+
+            csv.writer(file, lineterminator="\n").writerows(sorted(rows))
+        else:
+            file.writelines(",".join(row) + "\n" for row in sorted(rows))
+
+
+def report(wheel, lines):
+    """What the build log should say of this wheel."""
+    for line in lines:
+        if line.startswith("patched"):
+            print(f"{FILE}: patched {line.partition(chr(9))[2]}: a program that was given the interpreter path {LOADER}")
+    own = {f"{wheel.info}/{name}" for name in ("RECORD", "RECORD.jws", "RECORD.p7s")}
+    for name in sorted(set(wheel.archive.members) - set(wheel.record) - own):
+        print(f"{FILE}: {name} is not listed in RECORD")
+    for name in sorted(set(wheel.record) - set(wheel.archive.members)):
+        print(f"{FILE}: RECORD lists {name}, which is not in the wheel")
+
+
+def main():
+    try:
+        wheel = Wheel(os.environ["src"])
+        scripts = entry_points(wheel)
+        members = wheel.archive.members
+        lines = workers.spread(
+            list(members),
+            lambda name: members[name].size * (SOURCE_WEIGHT if name.endswith(".py") else 1),
+            lambda share: install(wheel, share),
+        )
+        write_metadata(wheel, scripts)
+    except Damaged as damage:
+        raise SystemExit("\n".join(f"{FILE}: {problem}" for problem in damage.problems)) from None
+    report(wheel, lines)
+    with open(f"{OUT}/nixgen-facts", "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+        file.writelines(f"script\t{name}\t{target}\n" for name, target in sorted(scripts))
