@@ -193,10 +193,10 @@ def _without_wheel(
 ) -> tuple[Package, Problem]:
     sdist = entry.get("sdist")
     if sdist is None:
-        return Package(name, version, "wheel"), Problem(name, choice.explain(offered), wheels.MEND)
+        return Package(name, version, "wheel"), choice.explain(name, offered)
     package = _file(name, version, "sdist", sdist, hashes)
     if offered:
-        return package, Problem(name, choice.explain(offered), wheels.MEND)
+        return package, choice.explain(name, offered)
     why = "is to be built from its source (no-binary)" if entry.get("wheels") else "has no wheel at all"
     what = f"{why}; its source distribution, {package.file}, is something that nixgen cannot build yet"
     return package, Problem(name, what, _other_version(name))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # PEP 600: aliases of manylinux_2_N
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}  # PEP 600: the first manylinux of each machine
 
-LAST_PATCH = {"3.8": 20, "3.9": 25, "3.10": 19, "3.11": 14, "3.12": 12, "3.13": 11, "3.14": 2}
-"""The newest patch release of each Python when this nixgen was made: what a base is taken to have that does not say.
+LAST_PATCH = {"3.8": 20, "3.9": 25, "3.10": 22, "3.11": 18, "3.12": 16, "3.13": 18, "3.14": 10, "3.15": 2}
+"""The newest patch release of each Python when this nixgen was made (``uv python list``): what a base is taken to have
+that does not say.
 
 A marker like ``python_full_version < "3.11.3"`` (redis has it) names a bug that was mended: a base that follows the
 releases has the mend.

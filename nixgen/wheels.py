@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from nixgen.errors import Problem
 from nixgen.model import Target
 from nixgen.targets import platforms, tags
 
-MEND = "choose a version that has one, or take the systems that it lacks out of systems under [tool.nixgen]"
+_ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
 _FAR = 10**9
 _SHOWN = 6
 
@@ -43,29 +44,39 @@ class Choice:
                 best, best_rank = wheel, (rank, build)
         return best
 
-    def explain(self, offered: Sequence[Mapping[str, Any]]) -> str:
-        """Why none of these wheels fits: the system is too old for one, or the tags that they have."""
-        darwin = self.target.system.endswith("-darwin")
+    def explain(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem:
+        """Why none of these wheels fits: the system is too old for one, or the Python or system is another."""
         names = sorted({name for wheel in offered for name in (parse(file_name(wheel)) or ((), 0))[0]})
-        relaxed = Choice(self.target, "2.99", "99.0")
-        later = relaxed.best(offered)
-        if later is not None:
-            parsed = parse(file_name(later))
-            fits = [name for name in (parsed[0] if parsed else ()) if relaxed.fits(name)]
-            needed = min((version for name in fits if (version := _needs(name))), default=None)
-            if needed is not None:
-                has = f"tool.nixgen.macos is {self.macos}" if darwin else f"the base has {self.glibc}"
-                system = "macOS" if darwin else "glibc"
-                return f"has no wheel that fits: {file_name(later)} needs {system} {needed[0]}.{needed[1]}, and {has}"
-        if not names:
-            return "has no wheel"
-        own = set(platforms(self.target.system, "2.99", "99.0")) | {"any"}
-        here = [name for name in names if name.split("-")[2] in own]
-        pythons = sorted({name.split("-")[0] for name in here}, key=_python_order)
+        too_old = self._too_old(package, offered)
+        if too_old is not None:
+            return too_old
+        here = set(platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS)) | {"any"}
+        pythons = sorted({name.split("-")[0] for name in names if name.split("-")[2] in here}, key=_by_number)
         if pythons:
-            return f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
+            what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
+            return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
         systems = sorted({name.split("-")[2] for name in names})
-        return f"has no wheel that fits this system: its wheels are for {_listed(systems)}"
+        what = f"has no wheel that fits this system: its wheels are for {_listed(systems) or 'nothing that is known'}"
+        mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
+        return Problem(package, what, mend)
+
+    def _too_old(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem | None:
+        """The problem of a wheel that would fit if glibc or macOS were newer."""
+        relaxed = Choice(self.target, _ANY_GLIBC, _ANY_MACOS)
+        later = [
+            (needed, file_name(wheel))
+            for wheel in offered
+            for name in (parse(file_name(wheel)) or ((), 0))[0]
+            if relaxed.fits(name) and (needed := _needs(name)) is not None
+        ]
+        if not later:
+            return None
+        (major, minor), file = min(later)
+        if self.target.system.endswith("-darwin"):
+            what = f"has no wheel that fits: {file} needs macOS {major}.{minor}, and tool.nixgen.macos is {self.macos}"
+            return Problem(package, what, f'choose another version, or set macos = "{major}.{minor}" ([tool.nixgen])')
+        what = f"has no wheel that fits: {file} needs glibc {major}.{minor}, and the base has {self.glibc}"
+        return Problem(package, what, "choose an older version, or a base with a newer glibc")
 
     def fits(self, name: str) -> bool:
         """Whether a tag is one of the target's."""
@@ -79,7 +90,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _python_order(tag: str) -> tuple[str, int]:
+def _by_number(tag: str) -> tuple[str, int]:
     """Sorts cp39 before cp310."""
     return tag.rstrip("0123456789"), int("0" + tag[len(tag.rstrip("0123456789")) :])
 

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nixgen.errors import UserError
+from nixgen.settings import DEFAULT_SYSTEMS, Settings
+
+WHERE = "pyproject.toml: tool.nixgen"
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        Settings.parse(tomllib.loads(text))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_table_gives_the_defaults() -> None:
+    assert Settings.parse({}) == Settings(
+        base="nixpkgs",
+        python=None,
+        systems=None,
+        suite=None,
+        nixpkgs=None,
+        groups=None,
+        extras=(),
+        all_extras=False,
+        libraries=(),
+        tools=(),
+        macos="14.0",
+    )
+
+
+def test_every_key_is_read() -> None:
+    text = """
+        base = "debian"
+        python = "3.11"
+        systems = ["x86_64-linux", "aarch64-linux", "x86_64-linux"]
+        suite = "bookworm"
+        groups = []
+        extras = ["plot"]
+        libraries = ["libgl1", "libstdc++6"]
+        tools = ["git"]
+        macos = "15.2"
+    """
+    assert Settings.parse(tomllib.loads(text)) == Settings(
+        base="debian",
+        python="3.11",
+        systems=("aarch64-linux", "x86_64-linux"),
+        suite="bookworm",
+        groups=(),
+        extras=("plot",),
+        libraries=("libgl1", "libstdc++6"),
+        tools=("git",),
+        macos="15.2",
+    )
+
+
+def test_a_revision_of_nixpkgs_is_a_rev_and_a_hash() -> None:
+    revision = {"rev": "a" * 40, "narHash": "sha256-" + "A" * 43 + "="}
+    assert Settings.parse({"nixpkgs": revision}).nixpkgs == revision
+
+
+def test_the_systems_default_to_those_of_the_base() -> None:
+    assert Settings().default_systems() == DEFAULT_SYSTEMS["nixpkgs"]
+    assert Settings(base="debian").default_systems() == ("aarch64-linux", "x86_64-linux")
+    assert Settings(systems=("x86_64-linux",)).default_systems() == ("x86_64-linux",)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('bsae = "debian"', f"{WHERE}.bsae: is not a setting of nixgen\n    did you mean base?"),
+        ("all_extras = true", f"{WHERE}.all_extras: is not a setting of nixgen\n    did you mean all-extras?"),
+        ('base = "debain"', f'{WHERE}.base: "debain" is not known\n    did you mean debian?'),
+        ('base = "arch"', f'{WHERE}.base: "arch" is not known\n    use one of nixpkgs, debian'),
+        ("python = 3.11", f'{WHERE}.python: is a number, not a string\n    write "3.11"'),
+        (
+            'python = "3.11.4"',
+            f'{WHERE}.python: "3.11.4" is not a Python version of two numbers\n    write it like "3.11"',
+        ),
+        ('groups = "dev"', f'{WHERE}.groups: is a string, not a list\n    write ["dev"]'),
+        ("groups = [1]", f'{WHERE}.groups[0]: is a number, not a string\n    write "dev"'),
+        ('extras = ["a", "-b"]', f'{WHERE}.extras[1]: "-b" is not an extra\'s name\n    write it like "plot"'),
+        ('all-extras = "yes"', f"{WHERE}.all-extras: is a string, not a boolean\n    write true or false"),
+        ("systems = []", f"{WHERE}.systems: names no system\n    remove it to have all of the base's"),
+        ('systems = ["x86-linux"]', f'{WHERE}.systems[0]: "x86-linux" is not a system\n    did you mean x86_64-linux?'),
+        (
+            'suite = "bookworm"',
+            f'{WHERE}.suite: is a setting of the debian base, and the base is nixpkgs\n    remove it, or set base = "debian"',
+        ),  # fmt: skip  # noqa: E501
+        (
+            'nixpkgs = {rev = "main"}',
+            f'{WHERE}.nixpkgs.rev: "main" is not 40 hexadecimal digits\n    copy it from nix flake metadata --json',
+        ),  # fmt: skip  # noqa: E501
+        (
+            f'nixpkgs = {{rev = "{"a" * 40}"}}',
+            f'{WHERE}.nixpkgs: lacks narHash\n    write {{rev = "…", narHash = "sha256-…"}}',
+        ),
+        ('macos = "14"', f'{WHERE}.macos: "14" is not a macOS version of two numbers\n    write it like "14.0"'),
+        ('tools = ["a b"]', f'{WHERE}.tools[0]: "a b" is not a package\'s name\n    write it like "git"'),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_mends_it(text: str, sentence: str) -> None:
+    found = problems(text)
+    assert sentence in found
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problems('bsae = "debian"\npython = 3\nsystems = ["arm"]\nmacos = []')) == 4
+
+
+def test_the_debian_base_serves_no_mac() -> None:
+    found = problems('base = "debian"\nsystems = ["aarch64-darwin"]')
+    assert found == [
+        f"{WHERE}.systems: the debian base cannot serve aarch64-darwin\n    take it out, or use the nixpkgs base"
+    ]
+
+
+toml_values = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+keys = st.sampled_from([field.name.replace("_", "-") for field in fields(Settings)]) | st.text(max_size=8)
+
+
+@given(st.dictionaries(keys, toml_values, max_size=6))
+def test_any_table_is_settings_or_a_user_error(table: dict[str, object]) -> None:
+    try:
+        settings = Settings.parse(table)
+    except UserError as error:
+        assert error.problems  # noqa: PT017 -- both ends are right; only another exception is wrong
+    else:
+        assert settings.base in {"nixpkgs", "debian"}
