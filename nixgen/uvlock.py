@@ -20,7 +20,7 @@ VERSION = 1
 _PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
 _LOCAL = re.compile(r"^source = \{ (?:editable|directory|virtual) = ", re.MULTILINE)
 _CREDENTIALS = re.compile(
-    r"""\b(?:[a-z0-9+.-]*\+)?(?P<scheme>https?|ssh)://(?P<user>[^\s/"'?#@]+)@(?P<rest>[^\s"',\]}]*)"""
+    r"""\b(?:[a-z0-9+.-]*\+)?(?P<scheme>https?|ssh)://(?P<user>[^\s/"'?#]+)@(?P<rest>[^\s"',\]}]*)""", re.IGNORECASE
 )
 
 
@@ -64,7 +64,7 @@ def credentials(text: str) -> Iterator[str]:
     if "@" not in text:
         return
     for found in _CREDENTIALS.finditer(text):
-        if found["scheme"] != "ssh" or ":" in found["user"]:
+        if found["scheme"].lower() != "ssh" or ":" in found["user"]:
             yield f"{found['scheme']}://***@{found['rest']}"
 
 

@@ -11,13 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from nixgen.errors import Problem
 from nixgen.model import Target
 from nixgen.targets import platforms, tags
 
 _ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.zst", ".tar")
 _FAR = 10**9
 _SHOWN = 6
 
@@ -122,12 +123,14 @@ def parse(name: str) -> Named | None:
 
 
 def file_name(file: Mapping[str, Any]) -> str:
-    """The name of a file of pylock.toml: what it says, else the last part of its path or address, decoded."""
-    if "name" in file:
-        return str(file["name"])
-    if "url" in file:
-        return unquote(str(file["url"]).split("#")[0].split("?")[0].rpartition("/")[2] or urlsplit(file["url"]).netloc)
-    return re.split(r"[/\\]", str(file.get("path", "")))[-1]
+    """The name of a file of pylock.toml: the last part of its address or path, decoded, as its publisher wrote it.
+
+    Where that is not a file's name, what the entry's ``name`` says, which uv writes with the package's name normalized.
+    """
+    address = str(file.get("url") or file.get("path") or "")
+    last = re.split(r"[/\\]", address.partition("#")[0].partition("?")[0])[-1]
+    name = unquote(last) if "url" in file else last
+    return name if name.endswith(_ARCHIVES) else str(file.get("name") or name)
 
 
 def _needs(name: str) -> tuple[int, int] | None:

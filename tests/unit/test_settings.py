@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a setting and its sentence stand side by side
 from __future__ import annotations
 
 import tomllib
@@ -92,11 +93,11 @@ def test_the_systems_default_to_those_of_the_base() -> None:
         (
             'suite = "bookworm"',
             f'{WHERE}.suite: is a setting of the debian base, and the base is nixpkgs\n    remove it, or set base = "debian"',
-        ),  # fmt: skip  # noqa: E501
+        ),
         (
             'nixpkgs = {rev = "main"}',
             f'{WHERE}.nixpkgs.rev: "main" is not 40 hexadecimal digits\n    copy it from nix flake metadata --json',
-        ),  # fmt: skip  # noqa: E501
+        ),
         (
             f'nixpkgs = {{rev = "{"a" * 40}"}}',
             f'{WHERE}.nixpkgs: lacks narHash\n    write {{rev = "…", narHash = "sha256-…"}}',

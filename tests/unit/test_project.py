@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import projects
+from nixgen import uvlock
+from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.project import find_project, read_text
+
+
+def refused(folder: Path, kind: type[NixgenError] = UserError, *, lock: bool = True) -> str:
+    with pytest.raises(kind) as caught:
+        find_project(folder, lock=lock)
+    return str(caught.value)
+
+
+def test_the_project_is_found_from_a_folder_inside_it(tmp_path: Path) -> None:
+    root = projects.make(tmp_path / "demo")
+    inside = root / "src" / "demo"
+    inside.mkdir(parents=True)
+    found = find_project(inside)
+    assert found.root == root
+    assert found.name == "demo-app"
+    assert found.requires_python == ">=3.11"
+    assert found.has_lock
+    assert found.path("uv.lock").read_text().startswith("version = 1")
+
+
+def test_a_workspace_member_belongs_to_its_workspace(tmp_path: Path) -> None:
+    workspace = '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/apart"]\n'
+    root = projects.make(tmp_path, projects.PYPROJECT + workspace)
+    member = projects.make(root / "packages" / "one")
+    apart = projects.make(root / "packages" / "apart")
+    deep = projects.make(root / "packages" / "one" / "vendor")
+    assert find_project(member).root == root
+    assert find_project(apart).root == apart
+    assert find_project(deep).root == deep
+
+
+def test_a_workspace_without_a_project_is_named_after_its_folder(tmp_path: Path) -> None:
+    root = projects.make(tmp_path / "My Work", "[tool.uv.workspace]\nmembers = []\n")
+    assert find_project(root).name == "my-work"
+
+
+def test_no_project_at_all(tmp_path: Path) -> None:
+    assert refused(tmp_path) == (
+        f"neither {tmp_path} nor a folder above it has a pyproject.toml and a uv.lock\n"
+        "    go to a uv project, or make one: uv init"
+    )
+    assert refused(tmp_path / "gone") == f"{tmp_path / 'gone'}: does not exist"
+    file = tmp_path / "file"
+    file.touch()
+    assert refused(file) == f"{file}: is not a folder"
+
+
+def test_a_missing_lock_is_told_to_all_but_init(tmp_path: Path) -> None:
+    root = projects.make(tmp_path)
+    (root / "uv.lock").unlink()
+    assert refused(root) == "uv.lock: is missing\n    make it: uv lock"
+    assert not find_project(root, lock=False).has_lock
+
+
+def test_unreadable_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    root = projects.make(tmp_path, '[project]\nname = "demo\n')
+    assert refused(root).startswith("pyproject.toml: is not TOML that can be read: ")
+    assert "line 2" in refused(root)
+    root = projects.make(tmp_path, lock="version = \n")
+    assert refused(root).startswith("uv.lock: is not TOML that can be read: ")
+    assert refused(root).endswith("(at line 1, column 11)\n    write it again: uv lock")
+
+
+@pytest.mark.parametrize("version", ["2", '"1"', "0"])
+def test_an_unknown_lock_version_is_refused_with_the_command_that_mends_it(tmp_path: Path, version: str) -> None:
+    root = projects.make(tmp_path, lock=f"version = {version}\n")
+    shown = version.replace('"', "'")
+    assert refused(root) == (
+        f"uv.lock: version: {shown} is not a version that this nixgen knows; it knows 1\n"
+        "    use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock"
+    )
+
+
+def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
+    assert refused(projects.make(tmp_path, "")) == (
+        "pyproject.toml: has no [project] table\n    make a uv project of it: uv init"
+    )
+    root = projects.make(tmp_path, "tool = 1\n")
+    assert refused(root) == "pyproject.toml: tool: is not a table\n    write it as [tool]"
+    root = projects.make(tmp_path, "[project]\nname = 1\nrequires-python = 3.11\n")
+    assert refused(root) == (
+        "pyproject.toml: project.name: is not a string\npyproject.toml: project.requires-python: is not a string"
+    )
+
+
+def test_credentials_are_refused_wherever_they_stand_and_never_repeated(tmp_path: Path) -> None:
+    index = '[[tool.uv.index]]\nname = "ours"\nurl = "https://me:s3cret@index.example.org/simple"\n'
+    lock = projects.uv_lock(projects.SIX.replace("https://index", "https://me:s3cret@index"))
+    root = projects.make(tmp_path, projects.PYPROJECT + index, lock)
+    said = refused(root)
+    assert "s3cret" not in said
+    assert said.startswith(
+        "pyproject.toml: carries credentials in https://***@index.example.org/simple\n"
+        "    keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET"
+    )
+    assert "uv.lock: carries credentials in https://***@index.example.org/simple" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("git+https://token@example.org/x.git", "https://***@example.org/x.git"),
+        ("ssh://git:pass@example.org/x", "ssh://***@example.org/x"),
+        ("HTTPS://u:p@example.org/x", "HTTPS://***@example.org/x"),
+        ("https://u:p@ss@example.org/x", "https://***@example.org/x"),
+        ("ssh://git@example.org/x", None),
+        ("https://example.org/x@1.0", None),
+        ("https://example.org/?q=a@b", None),
+        ("demo @ https://example.org/x", None),
+    ],
+)
+def test_what_counts_as_credentials(text: str, shown: str | None) -> None:
+    assert list(uvlock.credentials(text)) == ([] if shown is None else [shown])
+
+
+@given(st.text(alphabet="abc123%._~-", min_size=1), st.text(alphabet="xyz789%!$&*", min_size=1))
+def test_no_password_survives(user: str, password: str) -> None:
+    (shown,) = uvlock.credentials(f'url = "https://{user}:{password}@example.org/a"')
+    assert shown == "https://***@example.org/a"
+
+
+def test_files_that_cannot_be_read_are_no_traceback(tmp_path: Path) -> None:
+    root = projects.make(tmp_path)
+    (root / "pyproject.toml").write_bytes(b'[project]\nname = "\xff"\n')
+    assert refused(root) == "pyproject.toml: is not UTF-8 text (byte 18)\n    save it as UTF-8"
+    (root / "pyproject.toml").unlink()
+    (root / "pyproject.toml").mkdir()
+    assert refused(root) == "pyproject.toml: is a folder, not a file"
+
+
+def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "uv.lock"
+
+    def denied(_path: Path) -> bytes:
+        raise PermissionError(13, os.strerror(13), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(MachineError, match=r"uv\.lock: cannot be read: Permission denied$"):
+        read_text(path, "uv.lock")
+
+
+def test_only_local_packages_are_parsed() -> None:
+    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
+    assert [package["name"] for package in lock.local] == ["demo-app"]
+    assert lock.head["requires-python"] == ">=3.11"
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ('"six", "numpy>=2"', None),
+        ('"Six", "numpy >= 2"', None),
+        ('"six", "numpy>=2", "tqdm"', "it lacks the dependency tqdm of Demo.App"),
+        ('"six"', "it still has the dependency numpy>=2 of Demo.App"),
+        ('"six", "numpy>=2.1"', "it still has the dependency numpy>=2 of Demo.App"),
+    ],
+)
+def test_requirements_are_compared_where_uv_cannot(changed: str, why: str | None) -> None:
+    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
+    project = {"name": "Demo.App", "dependencies": [part.strip('" ') for part in changed.split(", ")]}
+    assert uvlock.stale({".": {"project": project}}, lock) == why
+
+
+def test_groups_are_compared_too() -> None:
+    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
+    project = {"name": "Demo.App", "dependencies": ["six", "numpy>=2"]}
+    table = {"project": project, "dependency-groups": {"a": ["pytest"], "b": [{"include-group": "a"}]}}
+    assert uvlock.stale({".": table}, lock) == "it lacks the dependency of a group pytest of Demo.App"
