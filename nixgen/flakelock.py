@@ -37,20 +37,36 @@ def in_step(data: bytes, wanted: Mapping[str, bytes]) -> bytes:
     A lock whose input ``nixpkgs`` is something else is the user's own and comes back as it is. Raises UserError for
     what is not a lock file.
     """
+    lock, name, locked = _parsed(data)
+    if locked.get("path") != _RELATIVE:
+        return data
+    node = _debian_node(wanted)
+    if lock["nodes"][name] == node:
+        return data
+    lock["nodes"][name] = node
+    return _dumped(lock)
+
+
+def other_revision(data: bytes, base: NixpkgsBase) -> str | None:
+    """The revision that flake.lock has for ``nixpkgs`` where it is not that of nixgen.lock, else None.
+
+    Raises UserError for what is not a lock file.
+    """
+    rev = _parsed(data)[2].get("rev")
+    return str(rev) if rev is not None and rev != base.rev else None
+
+
+def _parsed(data: bytes) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """The lock, the node's name of its input ``nixpkgs``, and what that is locked to; "" and {} where it has none."""
     try:
         lock = json.loads(data)
         name = lock["nodes"][lock["root"]].get("inputs", {}).get("nixpkgs")
-        node = lock["nodes"].get(name) if isinstance(name, str) else None
-        if node is None or node.get("locked", {}).get("path") != _RELATIVE:
-            return data
+        if not isinstance(name, str):  # there is no such input, or it follows that of another flake
+            return lock, "", {}
+        return lock, name, dict(lock["nodes"][name].get("locked", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         mend = "restore it, or remove it and run: nixgen init"
         raise UserError.of(NAME, "is not a lock file of Nix flakes", mend) from error
-    fresh_node = _debian_node(wanted)
-    if node == fresh_node:
-        return data
-    lock["nodes"][name] = fresh_node
-    return _dumped(lock)
 
 
 def _debian_node(wanted: Mapping[str, bytes]) -> dict[str, Any]:

@@ -199,10 +199,23 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
     a file is in the way that nixgen did not write (unless ``force``).
     """
     with files.exclusive(project.root, console.info):
-        changed = write(project.root, outputs(project), _MEND, force=force)
+        pins = read_pins(project)
+        flake_lock = files.read(project.root, flakelock.NAME)
+        wanted = rendered(plan(project, pins), pins, flake_lock)
+        changed = write(project.root, wanted, _MEND, force=force)
+    if flake_lock is not None and isinstance(pins.lock.base, NixpkgsBase):
+        _warn_of_another_nixpkgs(flake_lock, pins.lock.base)
     if not changed:
         console.info("Everything is up to date.")
     return changed
+
+
+def _warn_of_another_nixpkgs(flake_lock: bytes, base: NixpkgsBase) -> None:
+    """The flake takes nixpkgs from flake.lock, everything else from nixgen.lock: they should be one."""
+    other = flakelock.other_revision(flake_lock, base)
+    if other is not None:
+        mend = f"nix flake lock --override-input nixpkgs github:NixOS/nixpkgs/{base.rev}"
+        console.warn(f"flake.lock has nixpkgs {other[:12]}, nixgen.lock {base.rev[:12]}. To have one: {mend}")
 
 
 def write(

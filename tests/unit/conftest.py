@@ -1,8 +1,9 @@
-"""Goldens: files under tests/golden that hold, byte for byte, what is generated."""
+"""Fixtures of the unit tests: goldens, and a file system that can be full or read-only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str | bytes], None]
         assert data.decode() == path.read_bytes().decode()
 
     return compare
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own; skipped where the tests may not mount one."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "nixgen-test", place], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("may not mount a file system here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)

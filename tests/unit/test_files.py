@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -148,20 +147,6 @@ def test_a_rename_that_fails_or_is_interrupted_is_undone(
         write_all(project, NEW)
     assert tree(project) == OLD
     assert not (project / "nix/new").exists()
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own; skipped where the tests may not mount one."""
-    place = tmp_path / "mounted"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "nixgen-test", place], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("may not mount a file system here")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
 
 
 def test_a_disk_that_is_really_full(mounted: Path) -> None:

@@ -298,6 +298,25 @@ def test_a_flake_lock_without_the_folder_stays_as_it_is(lock: Any) -> None:
     assert flakelock.in_step(data, {}) == data
 
 
+def test_another_nixpkgs_in_flake_lock_is_told(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.root / "nixgen.lock").write_text(dump_lock(Lock(NIXPKGS)))
+    settings = Settings(libraries=("ffmpeg",), tools=("git", "ripgrep"))
+    monkeypatch.setattr(generate, "plan", lambda *_: NIXPKGS_PLAN)
+    (project.root / "flake.lock").write_bytes(flakelock.fresh(NIXPKGS, {}))
+    ours = replace(project, settings=settings)
+    assert not [line for line in run(ours)[1] if line.startswith("warning")]
+    lock = json.loads((project.root / "flake.lock").read_text())
+    lock["nodes"]["nixpkgs"]["locked"]["rev"] = "7" * 40
+    (project.root / "flake.lock").write_text(json.dumps(lock))
+    assert run(ours)[1] == [
+        (
+            "warning: flake.lock has nixpkgs 777777777777, nixgen.lock 5880666fd9eb. To have one: "
+            f"nix flake lock --override-input nixpkgs github:NixOS/nixpkgs/{NIXPKGS.rev}"
+        ),
+        "Everything is up to date.",
+    ]
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"nodes": {}, "root": "root"}', b"\xff", b'{"nodes": 1}'])
 def test_a_damaged_flake_lock(data: bytes) -> None:
     assert problems(UserError, flakelock.in_step, data, {}) == [
