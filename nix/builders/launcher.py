@@ -14,7 +14,7 @@ PROGRAM = f"{OUT}/bin/{NAME}"
 
 
 def patch(*arguments):
-    """One run of patchelf for each kind of change: 0.14 mixes up a new path and new names."""
+    """One run of patchelf for each kind of change, new names first: 0.14 mixes them up, 0.18 fails the other way."""
     subprocess.run([os.environ["patchelf"], *arguments, PROGRAM], check=True)
 
 
@@ -23,9 +23,9 @@ def main():
         os.makedirs(f"{OUT}/{folder}")
     shutil.copyfile(os.path.realpath(f"{PREFIX}/bin/{NAME}"), PROGRAM)
     os.chmod(PROGRAM, 0o755)
+    if needed := [word for soname in reversed(os.environ["preload"].split()) for word in ("--add-needed", soname)]:
+        patch(*needed)
     patch("--force-rpath", "--set-rpath", os.environ["rpath"])
-    for soname in reversed(os.environ["preload"].split()):
-        patch("--add-needed", soname)
     os.symlink(f"{PREFIX}/lib/{NAME}", f"{OUT}/lib/{NAME}")
     if os.path.isdir(f"{PREFIX}/include"):
         os.symlink(f"{PREFIX}/include", f"{OUT}/include")

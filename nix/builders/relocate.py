@@ -110,9 +110,10 @@ def programs_and_libraries(paths):
         arguments = ["--force-rpath", "--set-rpath", ":".join([os.path.dirname(path), *search])] if facts.dynamic else []
         if facts.program:
             arguments = ["--set-interpreter", interpreter, "--force-rpath", "--set-rpath", ":".join(search)]
-        patch(arguments, path)
-        if os.path.basename(path) == PYTHON:  # in a run of its own: patchelf 0.14 mixes the two up
+        if os.path.basename(path) == PYTHON:
+            # In a run of its own, and first: patchelf 0.14 mixes new names up with a new path, 0.18 fails after one.
             patch([word for soname in reversed(os.environ["preload"].split()) for word in ("--add-needed", soname)], path)
+        patch(arguments, path)
 
 
 def shebangs(paths):

@@ -12,9 +12,10 @@ import os
 import sys
 
 # importlib.util offers the same two values, but takes longer to import than a small wheel takes to compile.
-from _frozen_importlib_external import MAGIC_NUMBER, _RAW_MAGIC_NUMBER
+from _frozen_importlib_external import MAGIC_NUMBER
 
 _TAG = sys.implementation.cache_tag
+_KEY = int.from_bytes(MAGIC_NUMBER, "little")
 _HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")
 _TESTS = {"test", "tests"}
 
@@ -35,7 +36,7 @@ def pyc(source, name):
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None
-    return _HEADER + _imp.source_hash(_RAW_MAGIC_NUMBER, source) + marshal.dumps(code)
+    return _HEADER + _imp.source_hash(_KEY, source) + marshal.dumps(code)
 
 
 def write(source, path, name, made=set()):
