@@ -1,0 +1,91 @@
+"""The flake that init writes, in real Nix: in a subfolder of a git work tree, on the pins that flake.lock names."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
+
+from nixgen import files, flakelock, generate, git, scaffold
+from nixgen.model import Base, Lock, Plan
+
+if TYPE_CHECKING:
+    from support.nix import Nix
+
+TARBALLS = {f"nix/nixgen/bootstrap/{one.file}": one.system.encode() * 9 for one in DEBIAN.bootstrap}
+PINNED = replace(
+    DEBIAN,
+    bootstrap=tuple(
+        replace(one, sha256=hashlib.sha256(TARBALLS[f"nix/nixgen/bootstrap/{one.file}"]).hexdigest())
+        for one in DEBIAN.bootstrap
+    ),
+)
+
+
+def write(root: Path, plan: Plan, base: Base) -> None:
+    """What init writes for a hand-made plan, uv.lock and nixgen.lock included, made known to git."""
+    locks = {"uv.lock": b"version = 1\n", "nixgen.lock": b"{}\n"}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in locks.items()}
+    tarballs = TARBALLS if base.kind == "debian" else {}
+    pins = generate.Pins(Lock(base), b"", tarballs)
+    wanted = generate.rendered(replace(plan, base=base, digests=digests, trees=()), pins, None)
+    made = scaffold.scaffold(root, "demo", base, None, wanted)
+    changed = files.write_all(root, {**locks, **wanted, **made.files})
+    git.make_visible(root, changed)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    root = tmp_path / "sub/demo"
+    root.mkdir(parents=True)
+    return root
+
+
+def test_the_debian_flake_evaluates_and_its_lock_stays(nix: Nix, project: Path) -> None:
+    write(project, DEBIAN_PLAN, PINNED)
+    lock = (project / flakelock.NAME).read_bytes()
+    result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project)
+    assert result.stdout.strip().endswith("-demo-environment.drv")
+    systems = nix.run("nix", "eval", "--json", ".#devShells", "--apply", "builtins.attrNames", cwd=project)
+    assert systems.stdout.strip() == '["aarch64-linux","x86_64-linux"]'
+    assert (project / flakelock.NAME).read_bytes() == lock
+
+
+def test_a_flake_and_a_plain_file_give_the_same_derivation(nix: Nix, project: Path) -> None:
+    write(project, DEBIAN_PLAN, PINNED)
+    flake = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project)
+    plain = nix.run("nix-instantiate", "-A", "environment", "--argstr", "system", "x86_64-linux", cwd=project)
+    assert plain.stdout.strip() == flake.stdout.strip()
+
+
+def test_the_input_of_the_debian_flake_is_found_without_a_network(nix: Nix, project: Path) -> None:
+    if nix.version < (2, 20):
+        pytest.skip("this Nix cannot fetch a relative path; the flake does not ask for it there")
+    write(project, DEBIAN_PLAN, PINNED)
+    lock = (project / flakelock.NAME).read_bytes()
+    bash = "nixpkgs.legacyPackages.x86_64-linux.bashInteractive.drvPath"
+    text = (project / "flake.nix").read_text()
+    text = text.replace("{ self, ... }", "{ self, nixpkgs, ... }").replace("packages =", f"bash = {bash}; packages =")
+    (project / "flake.nix").write_text(text)
+    assert nix.run("nix", "eval", "--raw", ".#bash", cwd=project).stdout.endswith(".drv")
+    assert (project / flakelock.NAME).read_bytes() == lock
+
+
+def test_a_changed_lock_is_refused_with_the_command_that_mends_it(nix: Nix, project: Path) -> None:
+    write(project, DEBIAN_PLAN, PINNED)
+    (project / "uv.lock").write_text("version = 1\n# changed\n")
+    result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project, check=False)
+    assert not result.ok
+    assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in result.stderr
+
+
+def test_what_init_writes_for_nixpkgs_is_nix(nix: Nix, project: Path) -> None:
+    write(project, NIXPKGS_PLAN, NIXPKGS)
+    for name in ("default.nix", "flake.nix", "shell.nix", "nix/nixgen/base.nix"):
+        nix.run("nix-instantiate", "--parse", name, cwd=project)
