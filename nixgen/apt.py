@@ -19,8 +19,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
 
-from nixgen.aptsources import Source
 from nixgen import run
+from nixgen.aptsources import Source
 from nixgen.errors import MachineError
 
 ARCHITECTURES = {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}

@@ -62,8 +62,7 @@ def busybox(deb: bytes, where: str) -> bytes:
                 for member in archive:
                     if member.isfile() and member.name.removeprefix("./") in _BUSYBOX and member.size <= _LIMIT:
                         file = archive.extractfile(member)
-                        assert file is not None  # a regular file has content
-                        return file.read()
+                        return file.read() if file else b""
         except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
             raise _broken(where, str(error)) from None
     raise _broken(where, "there is no bin/busybox in it")
@@ -72,14 +71,16 @@ def busybox(deb: bytes, where: str) -> bytes:
 def pack(program: bytes) -> bytes:
     """The tarball: a folder ``bin`` with ``busybox``, the same bytes for the same program."""
     buffer = io.BytesIO()
-    with lzma.open(buffer, "wb", format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, preset=9) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            folder = tarfile.TarInfo("bin")
-            folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, 1
-            archive.addfile(folder)
-            file = tarfile.TarInfo("bin/busybox")
-            file.size, file.mode, file.mtime = len(program), 0o755, 1
-            archive.addfile(file, io.BytesIO(program))
+    with (
+        lzma.open(buffer, "wb", format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, preset=9) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        folder = tarfile.TarInfo("bin")
+        folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, 1
+        archive.addfile(folder)
+        file = tarfile.TarInfo("bin/busybox")
+        file.size, file.mode, file.mtime = len(program), 0o755, 1
+        archive.addfile(file, io.BytesIO(program))
     return buffer.getvalue()
 
 
@@ -108,5 +109,7 @@ def _members(deb: bytes, where: str) -> Iterator[tuple[str, bytes]]:
 
 def _broken(where: str, why: str) -> MachineError:
     return MachineError.of(
-        download.without_query(where), f"the package cannot be unpacked: {why}", "use another mirror: nixgen lock --mirror"
+        download.without_query(where),
+        f"the package cannot be unpacked: {why}",
+        "use another mirror: nixgen lock --mirror",
     )

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from nixgen.errors import Problem
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a number", bool: "true or false", float: "a fraction"}
+_SHOWN = 60
 _PLAIN_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
@@ -121,7 +122,7 @@ class Table:
         elif re.search(r"[\s\x00-\x1f\x7f\"'\\<>`]", url):
             self.problem(key, "is not an address: it has white space or quotes in it")
 
-    def _get(self, key: str, kind: type) -> Any:
+    def _get(self, key: str, kind: type) -> Any:  # noqa: ANN401 -- of the type that `kind` says
         if self._missing:
             return None
         if key not in self._value:
@@ -135,7 +136,7 @@ class Table:
 
     def _match(self, where: str, value: str, pattern: str) -> None:
         if pattern and not re.fullmatch(pattern, value):
-            shown = value if len(value) <= 60 else value[:57] + "..."
+            shown = value if len(value) <= _SHOWN else value[: _SHOWN - 3] + "..."
             self._note(where, f"has an impossible value: {shown!r}")
 
     def _join(self, key: str) -> str:

@@ -7,7 +7,7 @@ The core is the same for every project of a suite, so that wheels built on it ar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from nixgen.model import Bootstrap, Deb, DebianBase
 if TYPE_CHECKING:
     from nixgen.aptsources import Mirror
     from nixgen.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
@@ -102,7 +103,8 @@ def suite_of(settings: Settings, python: str) -> Suite:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.python",
             f"no Debian suite has Python {python}",
-            "use one of " + ", ".join(f"{suite.pythons[0]} ({suite.name})" for suite in SUITES.values() if suite.stable),
+            "use one of "
+            + ", ".join(f"{suite.pythons[0]} ({suite.name})" for suite in SUITES.values() if suite.stable),
         )
     return found
 

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import netrc
 import os
+import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +22,8 @@ from nixgen.errors import MachineError, UserError
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0
+_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class _Netrc(urllib.request.BaseHandler):
@@ -45,7 +49,9 @@ class _Netrc(urllib.request.BaseHandler):
         except FileNotFoundError:
             return None
         except (netrc.NetrcParseError, OSError) as error:
-            raise UserError.of(str(self._path), f"cannot be read: {error}", "mend it, or set NETRC to another file") from None
+            raise UserError.of(
+                str(self._path), f"cannot be read: {error}", "mend it, or set NETRC to another file"
+            ) from None
 
 
 def netrc_path() -> Path:
@@ -69,8 +75,8 @@ def open_url(url: str) -> Iterator[BinaryIO]:
         url, headers={"User-Agent": f"nixgen/{__version__}", "Accept-Encoding": "identity"}
     )
     try:
-        with opener.open(request, timeout=_TIMEOUT) as response:
-            yield cast("BinaryIO", response)
+        with _opened(opener, request) as response:
+            yield response
     except urllib.error.HTTPError as error:
         mend = "check the address, and the network or proxy"
         if error.code in (401, 403):
@@ -82,7 +88,22 @@ def open_url(url: str) -> Iterator[BinaryIO]:
         raise MachineError.of(without_query(url), f"cannot be read: {reason}", mend) from None
 
 
-def digest(stream: BinaryIO, sink: Callable[[bytes], object] = lambda chunk: None) -> tuple[str, int]:
+def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> BinaryIO:
+    """The answer to a request; a fault that may pass (no name server, no connection, a busy server) gets two more tries."""
+    for pause in _PAUSES:
+        try:
+            return cast("BinaryIO", opener.open(request, timeout=_TIMEOUT))
+        except urllib.error.HTTPError as error:
+            if error.code not in _PASSING:
+                raise
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, FileNotFoundError | ConnectionRefusedError | ssl.SSLCertVerificationError):
+                raise
+        time.sleep(pause)
+    return cast("BinaryIO", opener.open(request, timeout=_TIMEOUT))
+
+
+def digest(stream: BinaryIO, sink: Callable[[bytes], object] = len) -> tuple[str, int]:
     """The SHA-256 (hexadecimal) and the size of what is left in a stream; each chunk goes to ``sink`` too."""
     state = hashlib.sha256()
     size = 0
@@ -102,7 +123,8 @@ def refuse_credentials(url: str) -> None:
     raise UserError.of(
         shown,
         "the address carries a user name or password, which would end up in files that are shared",
-        f"put them into {netrc_path()} (machine {parts.hostname} login … password …), and leave them out of the address",
+        f"put them into {netrc_path()} (machine {parts.hostname} login … password …), "
+        "and leave them out of the address",
     )
 
 

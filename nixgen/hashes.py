@@ -26,7 +26,7 @@ def without_hash(resolutions: Iterable[Resolution]) -> tuple[str, ...]:
     )
 
 
-def hash_urls(urls: Iterable[str], done: Callable[[FileHash], object] = lambda found: None) -> tuple[FileHash, ...]:
+def hash_urls(urls: Iterable[str], done: Callable[[FileHash], object] = hash) -> tuple[FileHash, ...]:
     """Read each file, some at a time, and give its hash and size, sorted by address.
 
     ``done`` is called after each one, from any thread. Nothing is kept on disk. Raises UserError or MachineError with

@@ -25,7 +25,9 @@ UNKNOWN = "0" * 64
 """Stands for a SHA-256 that nobody has told yet; it is not the hash of any known file."""
 
 # A file's entry as uv writes it: one line, in a `wheels` list or as `sdist`, its place first and then its hash.
-_FILE = re.compile(r'^(?:    |sdist = )\{ (?:url|path|filename) = ("(?:[^"\\\n]|\\.)*")(?![^\n]* hash = )', re.MULTILINE)
+_FILE = re.compile(
+    r'^(?:    |sdist = )\{ (?:url|path|filename) = ("(?:[^"\\\n]|\\.)*")(?![^\n]* hash = )', re.MULTILINE
+)
 
 
 def filled(lock: str, hashes: Mapping[str, FileHash]) -> str | None:

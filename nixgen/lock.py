@@ -150,14 +150,17 @@ def _resolve_debian(
 
     mirror = aptsources.machine_mirror(override=options.mirrors)
     suite = debian.suite_of(project.settings, python)
+    if suite.stable and mirror.security is None:
+        console.warn(
+            f"no security archive of Debian {suite.name} is known, so the pins lack its security updates; "
+            "name it with a second --mirror"
+        )
     with console.step(f"Asking apt for the packages of Debian {suite.name} ({mirror.archive})"):
         base = debian.resolve_base(project.settings, python, systems, mirror, bootstrap=pack)
     return base, tarballs
 
 
-def _hashes(
-    project: Project, base: Base, python: str, old: Lock | None, options: Options
-) -> tuple[FileHash, ...]:
+def _hashes(project: Project, base: Base, python: str, old: Lock | None, options: Options) -> tuple[FileHash, ...]:
     """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
     from nixgen import download, hashes, resolve, targets
 
@@ -184,9 +187,7 @@ def _stale(project: Project, base: Base) -> tuple[str, ...]:
     pinned = {entry.file for entry in base.bootstrap} if isinstance(base, DebianBase) else set()
     folder = project.path(bootstrap.FOLDER)
     return tuple(
-        f"{bootstrap.FOLDER}/{path.name}"
-        for path in sorted(folder.glob("busybox-*.tar.xz"))
-        if path.name not in pinned
+        f"{bootstrap.FOLDER}/{path.name}" for path in sorted(folder.glob("busybox-*.tar.xz")) if path.name not in pinned
     )
 
 

@@ -24,6 +24,7 @@ _DEBIAN_VERSION = r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~\-]*"  # Debian Policy 5.6.12
 _ATTRIBUTE = r"[A-Za-z0-9_][A-Za-z0-9_.+'\-]*"
 _DOTTED = r"[0-9]+\.[0-9]+"
 _SHA256 = r"[0-9a-f]{64}"
+_OPEN = 4  # objects that are indented by less have one line for each key
 _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")
 
 
@@ -171,7 +172,8 @@ def _dump_nixpkgs(base: NixpkgsBase) -> dict[str, Any]:
 
 def _dump_debian(base: DebianBase) -> dict[str, Any]:
     debs: dict[str, dict[str, list[dict[str, Any]]]] = {
-        system: {"core": [], "extra": []} for system in [*(b.system for b in base.bootstrap), *(d.system for d in base.debs)]
+        system: {"core": [], "extra": []}
+        for system in [*(b.system for b in base.bootstrap), *(d.system for d in base.debs)]
     }
     for deb in sorted(base.debs, key=_deb_order):
         debs[deb.system][deb.part].append(
@@ -189,10 +191,14 @@ def _dump_debian(base: DebianBase) -> dict[str, Any]:
     }
 
 
-def _layout(value: Any, indent: str) -> str:
-    """JSON where what is small is on one line: a list of texts, and an object that holds no other below the second level."""
+def _layout(value: Any, indent: str) -> str:  # noqa: ANN401 -- any JSON value
+    """JSON where what is small is on one line: a list of texts, and an object below the second level without others."""
     inner = indent + "  "
-    if isinstance(value, Mapping) and value and (len(indent) < 4 or any(isinstance(item, dict | list) for item in value.values())):
+    if (
+        isinstance(value, Mapping)
+        and value
+        and (len(indent) < _OPEN or any(isinstance(item, dict | list) for item in value.values()))
+    ):
         items = [f"{inner}{_scalar(key)}: {_layout(value[key], inner)}" for key in sorted(value)]
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -200,5 +206,5 @@ def _layout(value: Any, indent: str) -> str:
     return _scalar(value)
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: Any) -> str:  # noqa: ANN401 -- the same
     return json.dumps(value, ensure_ascii=False, sort_keys=True)

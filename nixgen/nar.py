@@ -48,7 +48,7 @@ def hash_tree(files: Mapping[str, tuple[bytes, bool]]) -> str:
         for part in folders:
             there = here.setdefault(part, {})
             if not isinstance(there, dict):
-                raise ValueError(f"both a file and a folder: {name!r}")
+                raise ValueError(f"both a file and a folder: {name!r}")  # noqa: TRY004 -- of the value, not its type
             here = there
         if last in here:
             raise ValueError(f"both a file and a folder: {name!r}")
@@ -78,18 +78,20 @@ def _tree(write: Write, node: tuple[bytes, bool] | _Folder) -> None:
 def _path(write: Write, path: bytes) -> None:
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
-        _strings(write, b"(", b"type", b"symlink", b"target", os.readlink(path), b")")
+        _strings(write, b"(", b"type", b"symlink", b"target", os.readlink(path), b")")  # noqa: PTH115 -- bytes
     elif stat.S_ISREG(status.st_mode):
         _file(write, status.st_size, _chunks(path), executable=bool(status.st_mode & stat.S_IXUSR))
     elif stat.S_ISDIR(status.st_mode):
         _strings(write, b"(", b"type", b"directory")
-        for name in sorted(os.listdir(path)):
+        for name in sorted(os.listdir(path)):  # noqa: PTH208 -- bytes: names need not be text
             _strings(write, b"entry", b"(", b"name", name, b"node")
             _path(write, path + b"/" + name)
             _string(write, b")")
         _string(write, b")")
     else:
-        raise UserError.of(os.fsdecode(path), "is neither a file, a folder nor a link, so Nix cannot store it", "remove it")
+        raise UserError.of(
+            os.fsdecode(path), "is neither a file, a folder nor a link, so Nix cannot store it", "remove it"
+        )
 
 
 def _file(write: Write, size: int, chunks: Iterator[bytes], *, executable: bool) -> None:
@@ -109,7 +111,7 @@ def _file(write: Write, size: int, chunks: Iterator[bytes], *, executable: bool)
 
 
 def _chunks(path: bytes) -> Iterator[bytes]:
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123 -- the same
         while chunk := file.read(_CHUNK):
             yield chunk
 

@@ -14,6 +14,7 @@ from nixgen.model import NixpkgsBase
 if TYPE_CHECKING:
     from nixgen.settings import Settings
 
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """A revision of NixOS/nixpkgs that was published.

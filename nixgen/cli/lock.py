@@ -9,6 +9,7 @@ import typer
 
 from nixgen.cli import options
 
+
 def lock(
     project: options.ProjectOption = Path(),
     upgrade: Annotated[

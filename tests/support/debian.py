@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
 import threading
@@ -51,6 +52,7 @@ class Archive:
     keyring: Path
     address: str = ""
     packages: dict[str, list[str]] = field(default_factory=dict)
+    published: int = 0
 
     def add(self, suite: str, name: str, version: str = "1.0-1", *, content: bytes = b"-", **fields: str) -> None:
         """A package for all architectures of a suite; ``fields`` are control fields with _ for -."""
@@ -78,6 +80,10 @@ class Archive:
         release = [f"Suite: {suite}", f"Codename: {suite}", "Date: Sat, 01 Aug 2026 00:00:00 UTC"]
         release += [f"Architectures: {' '.join(ARCHITECTURES)}", "Components: main", "SHA256:", *entries]
         self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data="\n".join(release) + "\n")
+        # apt asks for what changed since a time in whole seconds: each index is a minute newer than the one before.
+        self.published += 1
+        for path in [root / "InRelease", *root.rglob("Packages")]:
+            os.utime(path, (self.published * 60 + 1_700_000_000,) * 2)
 
     def make_key(self) -> None:
         """A key of this archive's own."""
@@ -91,7 +97,7 @@ class Archive:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name that http.server gives it
         pass
 
 

@@ -128,11 +128,11 @@ def test_the_option_overrides(apt: Path) -> None:
 )
 def test_addresses_that_nix_cannot_use(apt: Path, uri: str, problem: str) -> None:
     (apt / "sources.list").write_text(f"deb {uri} bookworm main\n")
-    with pytest.raises(UserError, match="sources.list: ") as caught:
+    with pytest.raises(UserError, match=r"sources\.list: ") as caught:
         machine_mirror(apt)
     assert problem in str(caught.value)
     assert "secret" not in str(caught.value)
-    with pytest.raises(UserError, match="^--mirror: "):
+    with pytest.raises(UserError, match=r"^--mirror: "):
         machine_mirror(apt, (uri,))
 
 

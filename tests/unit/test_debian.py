@@ -81,12 +81,18 @@ def test_unknown_names_are_all_told_with_the_nearest(mirror: Mirror, tmp_path: P
     with pytest.raises(UserError) as caught:
         resolve(Settings(base="debian", libraries=("libcurl4",), tools=("gitt", "qqqqqqqq")), mirror, tmp_path)
     assert [str(problem) for problem in caught.value.problems if "x86" in problem.what] == [
-        'pyproject.toml: tool.nixgen.libraries: Debian bookworm has no package "libcurl4" for x86_64-linux\n'
-        "    did you mean libcurl?",
-        'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "gitt" for x86_64-linux\n'
-        "    did you mean git?",
-        'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "qqqqqqqq" for x86_64-linux\n'
-        "    look for it: apt-cache search WORD",
+        (
+            'pyproject.toml: tool.nixgen.libraries: Debian bookworm has no package "libcurl4" for x86_64-linux\n'
+            "    did you mean libcurl?"
+        ),
+        (
+            'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "gitt" for x86_64-linux\n'
+            "    did you mean git?"
+        ),
+        (
+            'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "qqqqqqqq" for x86_64-linux\n'
+            "    look for it: apt-cache search WORD"
+        ),
     ]
     assert len(caught.value.problems) == 6
 
@@ -132,20 +138,26 @@ def test_suites() -> None:
         (
             Settings(base="debian", suite="buster"),
             "3.11",
-            'pyproject.toml: tool.nixgen.suite: "buster" is not a Debian suite that nixgen knows\n'
-            "    use one of bookworm, trixie, forky, sid",
+            (
+                'pyproject.toml: tool.nixgen.suite: "buster" is not a Debian suite that nixgen knows\n'
+                "    use one of bookworm, trixie, forky, sid"
+            ),
         ),
         (
             Settings(base="debian", suite="trixie"),
             "3.11",
-            "pyproject.toml: tool.nixgen.suite: Debian trixie has no Python 3.11, but 3.13\n"
-            '    set python = "3.13", or another suite',
+            (
+                "pyproject.toml: tool.nixgen.suite: Debian trixie has no Python 3.11, but 3.13\n"
+                '    set python = "3.13", or another suite'
+            ),
         ),
         (
             Settings(base="debian"),
             "3.12",
-            "pyproject.toml: tool.nixgen.python: no Debian suite has Python 3.12\n"
-            "    use one of 3.11 (bookworm), 3.13 (trixie)",
+            (
+                "pyproject.toml: tool.nixgen.python: no Debian suite has Python 3.12\n"
+                "    use one of 3.11 (bookworm), 3.13 (trixie)"
+            ),
         ),
     ],
 )
@@ -168,7 +180,7 @@ def test_a_version_of_another_shape() -> None:
 @needs_apt
 @pytest.mark.network
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
-def test_nothing_in_the_core_needs_a_library_from_outside(suite: str, tmp_path: Path) -> None:
+def test_nothing_in_the_core_needs_a_library_from_outside(suite: str) -> None:
     """What is left out serves only dpkg's maintainer scripts: the real packages of both architectures say so."""
     python = debian.SUITES[suite].pythons[0]
     base = debian.resolve_base(

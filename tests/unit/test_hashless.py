@@ -17,7 +17,9 @@ from nixgen.project import Project, find_project
 from nixgen.resolve import resolve
 
 Serve = Callable[..., Index]
-ENTRY = '[[package]]\nname = "a"\nsource = {{ registry = "https://i.example.org/simple" }}\n{sdist}wheels = [\n{wheels}]\n'
+ENTRY = (
+    '[[package]]\nname = "a"\nsource = {{ registry = "https://i.example.org/simple" }}\n{sdist}wheels = [\n{wheels}]\n'
+)
 WITH = '    { url = "https://f.example.org/a.whl", hash = "sha256:11", size = 1 },\n'
 WITHOUT = '    { url = "https://f.example.org/b.whl", size = 2 },\n'
 SHA = "ab" * 32

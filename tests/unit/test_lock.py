@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.debian import Archive, deb, serve_archive
 from support.index import Index
+from support.wheels import make_wheel
 
 from nixgen import aptsources, bootstrap, debian, lock, lockfile, uv
 from nixgen.errors import UserError
@@ -33,7 +34,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive
     with serve_archive(tmp_path / "archive") as made:
         publish(made)
         mirror = aptsources.Mirror(made.address, updates=False, keyrings=(str(made.keyring),))
-        monkeypatch.setattr(aptsources, "machine_mirror", lambda override=(): mirror)
+        monkeypatch.setattr(aptsources, "machine_mirror", lambda **_: mirror)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         yield made
 
@@ -63,8 +64,8 @@ def make(root: Path, settings: str, rest: str = "") -> Path:
     return root
 
 
-def run(root: Path, **options: bool) -> Lock:
-    return lock.lock(find_project(root), Options(**options))
+def run(root: Path, *, upgrade: bool = False, offline: bool = False) -> Lock:
+    return lock.lock(find_project(root), Options(upgrade=upgrade, offline=offline))
 
 
 def tree(root: Path) -> dict[str, tuple[str, int]]:
@@ -103,7 +104,8 @@ def test_upgrade_prints_what_changed(archive: Archive, project: Path, capsys: py
 
 
 @needs_apt
-def test_a_setting_that_changed_pins_anew(archive: Archive, project: Path) -> None:
+@pytest.mark.usefixtures("archive")
+def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     run(project)
     make(project, 'base = "debian"\npython = "3.11"\ntools = ["git"]\nsystems = ["x86_64-linux"]\n')
     with pytest.raises(UserError) as caught:
@@ -152,7 +154,9 @@ def test_nixpkgs_needs_no_network(tmp_path: Path) -> None:
     assert run(root).base == replace(made.base, tools=("git", "jq"))
 
 
-def test_an_older_pin_of_the_same_name_is_kept_until_upgrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_older_pin_of_the_same_name_is_kept_until_upgrade(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = make(tmp_path / "p", 'python = "3.13"\n')
     made = run(root)
     assert isinstance(made.base, NixpkgsBase)
@@ -169,7 +173,7 @@ def test_the_python_of_the_lock_stays_when_the_settings_name_none(tmp_path: Path
     run(root)
     make(root, "")
     assert run(root).base.python == "3.12"
-    make(root, "", 'classifiers = []\n[dependency-groups]\ndev = []\n[tool.uv]\npackage = false\n')
+    make(root, "", "classifiers = []\n[dependency-groups]\ndev = []\n[tool.uv]\npackage = false\n")
     (root / ".python-version").write_text("3.11\n")
     assert run(root).base.python == "3.11"
 
@@ -183,8 +187,6 @@ def test_a_lock_of_another_version_stops_and_upgrade_mends_it(tmp_path: Path) ->
 
 
 def test_hashes_that_the_index_does_not_give(tmp_path: Path, index: Serve, capsys: pytest.CaptureFixture[str]) -> None:
-    from support.wheels import make_wheel
-
     folder = tmp_path / "files"
     folder.mkdir()
     made = make_wheel(folder, "six", "1.0")

@@ -1,5 +1,7 @@
 """nixgen.lock: what is written is read back, and what is wrong is told with the path to it."""
 
+# ruff: noqa: E501 -- a table of sentences, one line each
+
 from __future__ import annotations
 
 import json
@@ -66,9 +68,9 @@ DEBIAN_TEXT = f"""\
 """
 
 
-def changed(path: str, value: Any, lock: Lock = Lock(DEBIAN)) -> str:
+def changed(path: str, value: Any) -> str:
     """The lock's text with one value replaced; "-" as value takes the key out."""
-    document = json.loads(dump_lock(lock))
+    document = json.loads(dump_lock(Lock(DEBIAN)))
     here: Any = document
     *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
     for part in parents:
@@ -94,7 +96,9 @@ def test_the_text_of_a_debian_lock() -> None:
 
 def test_the_text_of_a_nixpkgs_lock() -> None:
     text = dump_lock(Lock(NIXPKGS))
-    assert text.startswith('{\n  "base": {\n    "glibc": "2.42",\n    "kind": "nixpkgs",\n    "lastModified": 1787204541,\n')
+    assert text.startswith(
+        '{\n  "base": {\n    "glibc": "2.42",\n    "kind": "nixpkgs",\n    "lastModified": 1787204541,\n'
+    )
     assert parse_lock(text) == Lock(NIXPKGS)
 
 
@@ -243,10 +247,10 @@ def test_what_is_no_lock_at_all(text: str, expected: str) -> None:
 
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "nixgen.lock"
-    with pytest.raises(UserError, match="^nixgen.lock: is not there\n    make it: nixgen lock$"):
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen lock$"):
         read_lock(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(UserError, match="^nixgen.lock: is not UTF-8 text\n"):
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not UTF-8 text\n"):
         read_lock(path)
     path.write_text(DEBIAN_TEXT)
     assert read_lock(path).base == DEBIAN

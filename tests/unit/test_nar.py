@@ -98,16 +98,16 @@ def test_time_owner_and_other_permissions_do_not_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/a", "", "a//b", "./a", "a/../b", "a/"])
 def test_paths_that_are_not_inside(name: str) -> None:
-    with pytest.raises(ValueError, match="^not a relative path: "):
+    with pytest.raises(ValueError, match=r"^not a relative path: "):
         hash_tree({name: (b"", False)})
 
 
 @pytest.mark.parametrize("second", ["a", "a/b"])
 def test_a_file_cannot_be_a_folder_too(second: str) -> None:
-    with pytest.raises(ValueError, match="^both a file and a folder: "):
+    with pytest.raises(ValueError, match=r"^both a file and a folder: "):
         hash_tree({"a/b/c": (b"", False), second: (b"", False)})
     if second == "a/b":
-        with pytest.raises(ValueError, match="^both a file and a folder: "):
+        with pytest.raises(ValueError, match=r"^both a file and a folder: "):
             hash_tree({second: (b"", False), "a/b/c": (b"", False)})
 
 

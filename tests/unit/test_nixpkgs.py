@@ -76,9 +76,11 @@ def test_a_known_revision_is_recognised() -> None:
         (
             Settings(nixpkgs="nixos-19.03"),
             "3.13",
-            'pyproject.toml: tool.nixgen.nixpkgs: "nixos-19.03" is not a pin that nixgen knows\n'
-            "    use one of nixos-26.05, nixos-unstable, or a revision with its hash: "
-            '{rev = "…", narHash = "sha256-…"}',
+            (
+                'pyproject.toml: tool.nixgen.nixpkgs: "nixos-19.03" is not a pin that nixgen knows\n'
+                "    use one of nixos-26.05, nixos-unstable, or a revision with its hash: "
+                '{rev = "…", narHash = "sha256-…"}'
+            ),
         ),
         (
             Settings(),
