@@ -25,7 +25,7 @@ def main():
     os.chmod(PROGRAM, 0o755)
     if needed := [word for soname in reversed(os.environ["preload"].split()) for word in ("--add-needed", soname)]:
         patch(*needed)
-    patch("--force-rpath", "--set-rpath", os.environ["rpath"])
+    patch("--force-rpath", "--add-rpath", os.environ["rpath"])
     os.symlink(f"{PREFIX}/lib/{NAME}", f"{OUT}/lib/{NAME}")
     if os.path.isdir(f"{PREFIX}/include"):
         os.symlink(f"{PREFIX}/include", f"{OUT}/include")

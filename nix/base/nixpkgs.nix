@@ -1,0 +1,43 @@
+# The base made of nixpkgs: its Python, its loader and its libraries, at the revision that nixgen.lock pins.
+{ pins, system, nixpkgs }:
+let
+  pkgs =
+    if nixpkgs != null then nixpkgs.legacyPackages.${system}
+    else
+      import
+        (builtins.fetchTarball {
+          url = "https://github.com/NixOS/nixpkgs/archive/${pins.rev}.tar.gz";
+          sha256 = pins.narHash;
+        })
+        { inherit system; config = { }; overlays = [ ]; };
+  inherit (pkgs) lib;
+  linux = pkgs.stdenv.hostPlatform.isLinux;
+
+  attribute = "python${builtins.replaceStrings [ "." ] [ "" ] pins.python}";
+  python = pkgs.${attribute} or (throw "this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate");
+
+  # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
+  package = key: name:
+    lib.attrByPath (lib.splitString "." name)
+      (throw "this nixpkgs has no ${name}, which ${key} under [tool.nixgen] in pyproject.toml names")
+      pkgs;
+  wanted = map (package "libraries") pins.libraries;
+  system-libraries = lib.optionals linux ([ pkgs.stdenv.cc.cc pkgs.zlib pkgs.expat ] ++ pkgs.pythonManylinuxPackages.manylinux1);
+in
+{
+  inherit system;
+  version = pins.python;
+  python = "${python}";
+  # macOS wheels find what they need by themselves: nothing is patched there.
+  launcher = if linux then null else "${python}";
+  libraries = map (drv: "${lib.getLib drv}/lib") (wanted ++ system-libraries);
+  # Loaded first, so that a library with a search path of its own still finds them.
+  preload = lib.optionals linux [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" ];
+  loader = if linux then pkgs.stdenv.cc.bintools.dynamicLinker else "";
+  patchelf = if linux then "${pkgs.patchelf}/bin/patchelf" else "";
+  libdeflate = if linux then "${lib.getLib pkgs.libdeflate}/lib/libdeflate.so" else "";
+  bash = "${pkgs.bash}/bin/bash";
+  tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;
+  formatter = pkgs.nixfmt or pkgs.nixfmt-rfc-style or null;
+  keep = "";
+}
