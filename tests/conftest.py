@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support.index import Index, serve
-from support.nix import ROOT, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered
+from support.nix import Nix, current_nix, machine_nix, nix_version, stores_can_be_entered
 
 NIX_FIXTURES = {"nix28", "nix_new", "nix", "both_nix"}
 
@@ -107,28 +107,6 @@ def index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
     """Serves a folder of wheels on loopback until the test ends: ``index(folder, hashes=False)``."""
     with ExitStack() as stack:
         yield lambda folder, **options: stack.enter_context(serve(folder, **options))
-
-
-@pytest.fixture
-def example(tmp_path: Path) -> Callable[[str], Path]:
-    """Copies one of examples/ into a folder of the test's own, as its README tells a reader to: ``example("plot")``."""
-
-    def copy(name: str) -> Path:
-        target = tmp_path / name
-        ignored = shutil.ignore_patterns("uv.lock", ".venv", "*.nix", "nix", "nixgen.lock", "flake.lock", "__pycache__")
-        shutil.copytree(ROOT / "examples" / name, target, ignore=ignored)
-        return target
-
-    return copy
-
-
-@pytest.fixture
-def update_goldens(request: pytest.FixtureRequest) -> bool:
-    """Whether goldens are written instead of compared; never in CI."""
-    wanted = bool(request.config.getoption("--update-goldens"))
-    if wanted and os.environ.get("CI"):
-        pytest.fail("goldens are updated by a person, never in CI")
-    return wanted
 
 
 def _nix(folder: Path, stores: Path) -> Nix:

@@ -1,0 +1,38 @@
+"""examples/notebook: over 110 wheels, each module imported in the sandbox, each library used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.nix import ROOT, SHELL, SYSTEM, Nix, same_everywhere
+from support.project import Project
+
+pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")]
+
+PNG = b"\x89PNG\r\n"
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.example("notebook", tmp_path_factory.mktemp("notebook"))
+
+
+def test_the_notebook_is_the_same_in_both_versions_of_nix(notebook: Project, both_nix: tuple[Nix, Nix]) -> None:
+    closure = same_everywhere(notebook.folder, both_nix, "environment")
+    assert len(closure) > 110
+
+
+def test_every_module_of_the_notebook_imports_in_the_sandbox(notebook: Project, nix: Nix) -> None:
+    nix.with_settings(sandbox_paths=SHELL).build(notebook.folder, "imports")
+
+
+def test_a_data_scientists_day(notebook: Project, nix: Nix, tmp_path: Path) -> None:
+    said = nix.develop(notebook.folder, "python", "day.py", HOME=str(tmp_path)).stdout
+    readme = (ROOT / "examples" / "notebook" / "README.md").read_text()
+    shown = readme.split("```\n")[-2].splitlines()
+    printed = [line for line in said.splitlines() if line]
+    assert [line.rsplit("/nix/store/", 1)[0] for line in printed] == [
+        line.rsplit("/nix/store/", 1)[0] for line in shown
+    ]
+    assert (notebook.folder / "iris.png").read_bytes().startswith(PNG)
