@@ -3,11 +3,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import projects
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import projects
 from nixgen import uvlock
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.project import find_project, read_text
