@@ -106,7 +106,7 @@ class Apt:
     def _configuration(self) -> str:
         """apt.conf(5): what the machine says about the network, and all folders our own."""
         dump = run.run(["apt-config", "dump"], env={**os.environ, "LC_ALL": "C"}).out
-        lines = [line for line in dump.splitlines() if _TAKEN_OVER.match(line)]
+        lines = ['Acquire::Retries "2";', *(line for line in dump.splitlines() if _TAKEN_OVER.match(line))]
         own = {
             "Dir::State": self._cache / "state",
             "Dir::State::status": self._status,

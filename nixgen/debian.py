@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,10 +157,7 @@ def resolve_base(
 
     with ThreadPoolExecutor(max_workers=len(systems)) as pool:
         results = list(pool.map(one, systems))
-    errors = [result for result in results if isinstance(result, NixgenError)]
-    if errors:
-        same = [error for error in errors if type(error) is type(errors[0])]
-        raise type(errors[0])(dict.fromkeys(problem for error in same for problem in error.problems))
+    _raise_any(dict(zip(systems, results, strict=True)))
     pinned = [result for result in results if isinstance(result, _Pinned)]
     return DebianBase(
         suite=suite.name,
@@ -173,6 +170,28 @@ def resolve_base(
     )
 
 
+def _raise_any(results: Mapping[str, _Pinned | NixgenError]) -> None:
+    """Raise the errors among the results as one; what is not so for all systems is told with those that it is for."""
+    errors = {system: result for system, result in results.items() if isinstance(result, NixgenError)}
+    if not errors:
+        return
+    kind = type(next(iter(errors.values())))
+    found: dict[Problem, list[str]] = {}
+    for system, error in errors.items():
+        for problem in error.problems if type(error) is kind else ():
+            found.setdefault(problem, []).append(system)
+    raise kind(
+        problem if len(names) == len(results) else replace(problem, what=_only_for(names, problem.what))
+        for problem, names in found.items()
+    )
+
+
+def _only_for(systems: Sequence[str], what: str) -> str:
+    """A sentence, its first line closed with the systems that it holds for."""
+    head, newline, rest = what.partition("\n")
+    return f"{head} for {' and '.join(systems)}{newline}{rest}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Pinned:
     glibc: str
@@ -182,7 +201,7 @@ class _Pinned:
 
 def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: str) -> _Pinned:
     named = {"libraries": tuple(settings.libraries), "tools": tuple(settings.tools)}
-    _check_names(tool, named, suite, system)
+    _check_names(tool, named, suite)
     roots = core_roots(suite, python)
     added = sorted({name for names in named.values() for name in names})
     try:
@@ -199,7 +218,7 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     except apt.RefusedError as error:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.libraries, tools",
-            f"apt cannot install these packages together from Debian {suite.name} for {system}\n{error}",
+            f"apt cannot install these packages together from Debian {suite.name}\n{error}",
             "take one of them out",
         ) from None
     known = {package.name for package in core}
@@ -229,7 +248,7 @@ def _deb(package: apt.Package, system: str, part: str) -> Deb:
     )
 
 
-def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite, system: str) -> None:
+def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite) -> None:
     """Every name in the settings must be a package: apt itself would take a pattern or a virtual package too."""
     known = tool.show([name for names in named.values() for name in names])
     problems = []
@@ -239,6 +258,6 @@ def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite,
                 near = tool.nearest(name)
                 mend = f"did you mean {' or '.join(near)}?" if near else "look for it: apt-cache search WORD"
                 where = f"pyproject.toml: tool.nixgen.{key}"
-                problems.append(Problem(where, f'Debian {suite.name} has no package "{name}" for {system}', mend))
+                problems.append(Problem(where, f'Debian {suite.name} has no package "{name}"', mend))
     if problems:
         raise UserError(problems)

@@ -89,7 +89,7 @@ def open_url(url: str) -> Iterator[BinaryIO]:
 
 
 def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> BinaryIO:
-    """The answer to a request; a fault that may pass (no name server, no connection, a busy server) gets two more tries."""
+    """The answer to a request. A fault that may pass (no name server, a busy server) gets two more tries."""
     for pause in _PAUSES:
         try:
             return cast("BinaryIO", opener.open(request, timeout=_TIMEOUT))
