@@ -1,0 +1,143 @@
+# ruff: noqa: E501 -- tables of cases are wide
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import PYPROJECT, make
+
+from nixgen import __version__, run
+from nixgen.errors import MachineError
+
+COMMANDS = ("init", "lock", "generate", "show")
+
+
+def nixgen(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nixgen", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_version_is_printed() -> None:
+    assert nixgen("--version").stdout == f"nixgen {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example_and_exit_codes(command: str) -> None:
+    done = nixgen(command, "--help")
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 0
+    assert f"Example: nixgen {command}" in text
+    assert "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something." in text
+    assert all(option in text for option in ("--quiet", "--verbose", "--help"))
+    assert "--project DIR" in text or "[DIR]" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, nixgen.cli\n"
+        "print(sorted({'jinja2', 'tomlkit', 'packaging', 'rich', 'urllib.request', 'tomllib', 'hashlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_mistake_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    done = nixgen("show", cwd=make(tmp_path, PYPROJECT + '[tool.nixgen]\nbsae = "debian"\npython = 3\n'))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: pyproject.toml: tool.nixgen.bsae: is not a setting of nixgen\n    did you mean base?\n"
+        'error: pyproject.toml: tool.nixgen.python: is a number, not a string\n    write "3.11"\n'
+    )
+
+
+def test_an_unknown_option_is_exit_code_2() -> None:
+    assert nixgen("show", "--bogus").returncode == 2
+
+
+def test_show_prints_json_on_stdout_alone(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    done = nixgen("show", "--json", "--system", "x86_64-linux", "--python", "3.11", "--project", str(root), "--verbose")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["project"] == "demo-app"
+    assert "uv export --frozen --format pylock.toml" in done.stderr
+    quiet = nixgen("show", "--json", "--system", "x86_64-linux", "--python", "3.11", "--project", str(root), "-q")
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
+
+
+def test_show_needs_no_nix_and_no_path(tmp_path: Path) -> None:
+    done = nixgen("show", "--python", "3.11", cwd=make(tmp_path), PATH="/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "demo-app for x86_64-linux, Python 3.11" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    command = [sys.executable, "-m", "nixgen", "show", "--python", "3.11", "--project", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
+    code = (
+        "import nixgen.project, nixgen.cli\n"
+        "def stop(*a, **k): raise KeyboardInterrupt\n"
+        "nixgen.project.find_project = stop\n"
+        "import sys; sys.argv = ['nixgen', 'show']; nixgen.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_what_the_system_refuses_is_exit_code_3(tmp_path: Path) -> None:
+    code = (
+        "import nixgen.project, nixgen.cli\n"
+        "def full(*a, **k): raise OSError(28, 'No space left on device', 'default.nix')\n"
+        "nixgen.project.find_project = full\n"
+        "import sys; sys.argv = ['nixgen', 'show']; nixgen.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "error: default.nix: No space left on device\n")
+
+
+def test_a_missing_program_says_how_to_get_it() -> None:
+    with pytest.raises(MachineError) as caught:
+        run.run(["no-such-program"], missing="apt install it")
+    assert str(caught.value) == "there is no program no-such-program\n    apt install it"
+
+
+def test_a_failing_program_shows_what_it_printed_last() -> None:
+    script = "for i in $(seq 50); do echo line $i >&2; done; exit 7"
+    with pytest.raises(MachineError) as caught:
+        run.run(["sh", "-c", script])
+    text = str(caught.value)
+    assert text.startswith(f"sh -c '{script}': ended with exit code 7\nline 31\n")
+    assert text.endswith("line 50")
+
+
+def test_a_program_that_hangs_is_ended() -> None:
+    with pytest.raises(MachineError, match=r"^sleep 60: did not end within 0\.1 seconds"):
+        run.run(["sleep", "60"], timeout=0.1)
+
+
+def test_a_program_may_not_be_run_or_start_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(MachineError, match="cannot be run: Permission denied"):
+        run.run([file])
+    with pytest.raises(MachineError, match=r"gone: is not a folder$"):
+        run.run(["true"], cwd=tmp_path / "gone")
