@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -228,3 +229,22 @@ def test_differences_are_one_line_a_package() -> None:
 
 def test_the_folder_of_the_tarballs() -> None:
     assert bootstrap.FOLDER == "nix/nixgen/bootstrap"
+
+
+def test_the_command(tmp_path: Path) -> None:
+    root = make(tmp_path / "p", 'python = "3.13"\n')
+    command = [sys.executable, "-m", "nixgen", "lock", "--project", str(root)]
+    done = subprocess.run([*command, "--offline"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr.splitlines()) == (
+        "",
+        ["Pinned nixpkgs nixos-26.05 at 5880666fd9eb (glibc 2.42), Python 3.13.", "wrote nixgen.lock"],
+    )
+    make(root, 'base = "debian"\npython = "3.13"\n')
+    failed = subprocess.run(
+        [*command, "--mirror", "ftp://mirror.example.org"], capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: --mirror: Nix cannot fetch packages from ftp://mirror.example.org\n")
+    help_text = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "Example: nixgen lock --upgrade" in help_text
+    assert "Exit codes: 0 done" in help_text
