@@ -77,10 +77,13 @@ def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) ->
         from nixgen.nixpkgs import DEFAULT
 
         return (wanted or DEFAULT) == base.name
-    from nixgen.debian import suite_of
+    from nixgen.debian import core_roots, suite_of
 
+    suite = suite_of(settings, python)
+    pinned = {(deb.name, deb.system) for deb in base.debs}
     return (
-        suite_of(settings, python).name == base.suite
+        suite.name == base.suite
+        and pinned.issuperset((name, system) for name in core_roots(suite, python) for system in systems)
         and sorted(settings.libraries) == sorted(base.libraries)
         and sorted(settings.tools) == sorted(base.tools)
         and set(systems) == {entry.system for entry in base.bootstrap}

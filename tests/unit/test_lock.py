@@ -86,7 +86,7 @@ def test_the_base_is_pinned_once(archive: Archive, project: Path, capsys: pytest
     for entry in made.base.bootstrap:
         data = (project / "nix/nixgen/bootstrap" / entry.file).read_bytes()
         assert hashlib.sha256(data).hexdigest() == entry.sha256
-    assert "Pinned Debian bookworm for x86_64-linux: 18 packages, " in capsys.readouterr().err
+    assert "Pinned Debian bookworm for x86_64-linux: 19 packages, " in capsys.readouterr().err
     before = tree(project)
     publish(archive, bash="5.2-2")
     assert run(project) == made
@@ -118,6 +118,16 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     assert isinstance(made.base, DebianBase)
     assert [found.name for found in made.base.debs if found.part == "extra"] == ["git"]
     assert [path.name for path in (project / "nix/nixgen/bootstrap").iterdir()] == ["busybox-x86_64-linux.tar.xz"]
+
+
+@needs_apt
+def test_a_lock_that_lacks_what_the_core_has_by_now_is_pinned_anew(archive: Archive, project: Path) -> None:
+    made = run(project)
+    assert isinstance(made.base, DebianBase)
+    debs = tuple(found for found in made.base.debs if found.name != "patchelf")
+    (project / "nixgen.lock").write_text(lockfile.dump_lock(Lock(replace(made.base, debs=debs))))
+    assert run(project) == made
+    assert archive.address
 
 
 @needs_apt
