@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nixgen.tables import lookup, strings, table, tables
 from nixgen.wheels import normalized
 
 # setuptools' "flat-layout" leaves these out (setuptools.discovery.FlatLayoutPackageFinder.DEFAULT_EXCLUDE), and
@@ -34,11 +35,11 @@ class Layout:
 
 def find(folder: Path, name: str, pyproject: Mapping[str, Any]) -> Layout:
     """The layout of the package ``name`` (normalized) in a folder with this pyproject.toml."""
-    backend = str(_get(pyproject, "build-system", "build-backend") or "setuptools.build_meta")
+    backend = str(lookup(pyproject, "build-system", "build-backend") or "setuptools.build_meta")
     told = _BACKENDS.get(backend.partition(".")[0].partition(":")[0], _nothing)
     found = [
         (join(root), module)
-        for root, module in told(_table(pyproject, "tool"), name)
+        for root, module in told(table(pyproject, "tool"), name)
         if not join(root).startswith(("..", "/"))
     ]
     if not found:
@@ -99,25 +100,6 @@ def _importable(root: Path, module: str) -> bool:
     return package.is_dir() and not package.is_symlink() and any(package.rglob("*.py"))
 
 
-def _table(value: object, *keys: str) -> Mapping[str, Any]:
-    found = _get(value, *keys)
-    return found if isinstance(found, dict) else {}
-
-
-def _get(value: Any, *keys: str) -> Any:  # noqa: ANN401 -- any TOML value
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def _strings(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
 Told = Iterable[tuple[str, str]]
 """Pairs of a root and a module in it; an empty module stands for all that the root holds."""
 
@@ -134,70 +116,70 @@ def _folders(paths: Iterable[str]) -> Told:
 
 
 def _uv(tool: Mapping[str, Any], name: str) -> Told:
-    settings = _table(tool, "uv", "build-backend")
+    settings = table(tool, "uv", "build-backend")
     root = settings.get("module-root", "src")
-    for module in _strings(settings.get("module-name")) or [name.replace("-", "_")]:
+    for module in strings(settings.get("module-name")) or [name.replace("-", "_")]:
         yield str(root) or ".", module.split(".")[0].removesuffix("-stubs")
 
 
 def _hatchling(tool: Mapping[str, Any], _name: str) -> Told:
-    build = _table(tool, "hatch", "build")
-    wheel = _table(build, "targets", "wheel")
-    for root in _strings(build.get("dev-mode-dirs")):
+    build = table(tool, "hatch", "build")
+    wheel = table(build, "targets", "wheel")
+    for root in strings(build.get("dev-mode-dirs")):
         yield root, ""
-    yield from _folders(_strings(wheel.get("packages")) or _strings(build.get("packages")))
+    yield from _folders(strings(wheel.get("packages")) or strings(build.get("packages")))
     sources = wheel.get("sources", build.get("sources"))
     if not wheel.get("packages") and isinstance(sources, list):
-        yield from ((root, "") for root in _strings(sources))
+        yield from ((root, "") for root in strings(sources))
 
 
 def _setuptools(tool: Mapping[str, Any], _name: str) -> Told:
-    settings = _table(tool, "setuptools")
+    settings = table(tool, "setuptools")
     named = settings.get("packages")
-    folders = _table(settings, "package-dir")
+    folders = table(settings, "package-dir")
     top = str(folders.get("", "."))
     if isinstance(named, list):
-        for package in _strings(named):
+        for package in strings(named):
             first = package.split(".")[0]
             given = str(folders.get(first, ""))
             at_home = posixpath.basename(given) == first
             yield (posixpath.dirname(given) or ".") if at_home else top, first
-    for root in _strings(_get(named, "find", "where")):
+    for root in strings(lookup(named, "find", "where")):
         yield root, ""
     if not named and "" in folders:
         yield top, ""
-    yield from ((top, module) for module in _strings(settings.get("py-modules")))
+    yield from ((top, module) for module in strings(settings.get("py-modules")))
 
 
 def _poetry(tool: Mapping[str, Any], _name: str) -> Told:
-    for package in tool.get("poetry", {}).get("packages", ()):
-        if isinstance(package, dict) and isinstance(package.get("include"), str):
+    for package in tables(lookup(tool, "poetry", "packages")):
+        if isinstance(package.get("include"), str):
             yield str(package.get("from", ".")), package["include"].split("/")[0].removesuffix(".py")
 
 
 def _maturin(tool: Mapping[str, Any], name: str) -> Told:
-    settings = _table(tool, "maturin")
+    settings = table(tool, "maturin")
     if isinstance(settings.get("python-source"), str):
         module = str(settings.get("module-name", name.replace("-", "_"))).split(".")[0]
         yield settings["python-source"], module
 
 
 def _flit(tool: Mapping[str, Any], name: str) -> Told:
-    module = _get(tool, "flit", "module", "name")
+    module = lookup(tool, "flit", "module", "name")
     if isinstance(module, str) and normalized(module) != name:
         yield "src", module.split(".")[0]
         yield ".", module.split(".")[0]
 
 
 def _pdm(tool: Mapping[str, Any], _name: str) -> Told:
-    root = _get(tool, "pdm", "build", "package-dir")
+    root = lookup(tool, "pdm", "build", "package-dir")
     if isinstance(root, str):
         yield root, ""
 
 
 def _scikit_build(tool: Mapping[str, Any], _name: str) -> Told:
-    packages = _get(tool, "scikit-build", "wheel", "packages")
-    paths = packages.values() if isinstance(packages, dict) else _strings(packages)
+    packages = lookup(tool, "scikit-build", "wheel", "packages")
+    paths = packages.values() if isinstance(packages, dict) else strings(packages)
     return _folders(map(str, paths))
 
 

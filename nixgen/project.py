@@ -13,6 +13,7 @@ from typing import Any
 from nixgen import uvlock
 from nixgen.errors import MachineError, Problem, UserError
 from nixgen.settings import Settings
+from nixgen.tables import lookup, strings
 
 _NETRC = (
     "keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET "
@@ -123,13 +124,13 @@ def _workspace(root: Path, pyproject: Mapping[str, Any]) -> Path | None:
     for folder in root.parents:
         if not (folder / "pyproject.toml").is_file():
             continue
-        table = read_toml(folder / "pyproject.toml", str(folder / "pyproject.toml"))
-        workspace = table.get("tool", {}).get("uv", {}).get("workspace")
+        above = read_toml(folder / "pyproject.toml", str(folder / "pyproject.toml"))
+        workspace = lookup(above, "tool", "uv", "workspace")
         if workspace is None:
             continue
         path = root.relative_to(folder).as_posix()
-        included = any(_matches(path, str(glob)) for glob in workspace.get("members", ()))
-        excluded = any(_matches(path, str(glob)) for glob in workspace.get("exclude", ()))
+        included = any(_matches(path, glob) for glob in strings(lookup(workspace, "members")))
+        excluded = any(_matches(path, glob) for glob in strings(lookup(workspace, "exclude")))
         return folder if included and not excluded else None
     return None
 

@@ -18,6 +18,7 @@ from nixgen import hashless, uv, uvlock, wheels
 from nixgen.errors import NixgenError, Problem, UserError
 from nixgen.model import FileHash, Kind, Package, Resolution, Target
 from nixgen.project import Project, read_toml
+from nixgen.tables import strings, table
 from nixgen.targets import environment
 
 if TYPE_CHECKING:
@@ -249,9 +250,9 @@ def _directory(
 
 def _no_binary(project: Project, name: str) -> bool:
     """Whether [tool.uv] tells uv to build this package rather than to take a wheel."""
-    table = project.pyproject.get("tool", {}).get("uv", {})
-    named = {wheels.normalized(str(other)) for other in table.get("no-binary-package", ())}
-    return bool(table.get("no-binary")) or name in named
+    settings = table(project.pyproject, "tool", "uv")
+    named = {wheels.normalized(other) for other in strings(settings.get("no-binary-package"))}
+    return settings.get("no-binary") is True or name in named
 
 
 def _published(name: str) -> str:
@@ -279,7 +280,7 @@ def _difference(project: Project) -> str | None:
     lock = project.uv_lock()
     tables: dict[str, Mapping[str, Any]] = {".": project.pyproject}
     for package in lock.local:
-        folder = str(next(iter(package.get("source", {}).values())))
+        folder = uvlock.folder(package)
         try:
             tables.setdefault(folder, read_toml(project.path(folder) / "pyproject.toml", f"{folder}/pyproject.toml"))
         except NixgenError:

@@ -124,9 +124,10 @@ def choose_python(
     available: Sequence[str],
     option: str | None = None,
 ) -> str:
-    """The Python of a project: ``--python``, ``[tool.nixgen]``, ``.python-version``, else the newest that fits.
+    """The Python of a project: ``--python``, ``[tool.nixgen]``, ``.python-version``, else the best that fits.
 
-    ``python_version_file`` is the text of .python-version; ``available`` what the base has, as "3.13". Raises UserError
+    ``python_version_file`` is the text of .python-version; ``available`` what the base has, as "3.13", the best choice
+    first: the newest one of a stable release. Raises UserError
     when the one that is named is not a version, is not in the base or is not allowed by ``requires_python``, or when
     none fits; it lists what there is.
     """
@@ -152,7 +153,7 @@ def choose_python(
         where = "pyproject.toml: project.requires-python"
         what = f'"{requires_python}" allows none of the Pythons that the {settings.base} base has: {has}'
         raise UserError([Problem(where, what, _other_base(settings))])
-    return max(allowed, key=lambda python: tuple(map(int, python.split("."))))
+    return allowed[0]
 
 
 def allows(requires_python: str | None, python: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nixgen import layout
+from nixgen import layout, tables, uvlock
 from nixgen.errors import UserError
 from nixgen.model import Resolution, SourceTree
 from nixgen.project import Project, read_text, read_toml
@@ -34,7 +34,7 @@ def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[S
 
     Raises UserError when a folder's pyproject.toml cannot be read, or names an entry point that is not one.
     """
-    locked = {_folder(package): package for package in project.uv_lock().local}
+    locked = {uvlock.folder(package): package for package in project.uv_lock().local}
     found = {
         (package.name, package.path): package.version
         for resolution in resolutions
@@ -46,10 +46,6 @@ def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[S
     )
 
 
-def _folder(package: Mapping[str, Any]) -> str:
-    return str(next(iter(package.get("source", {}).values()), ""))
-
-
 def _tree(project: Project, name: str, path: str, version: str | None, locked: Mapping[str, Any]) -> SourceTree:
     folder = project.path(path)
     where = "pyproject.toml" if path == "." else f"{path}/pyproject.toml"
@@ -59,7 +55,7 @@ def _tree(project: Project, name: str, path: str, version: str | None, locked: M
         )
     file = folder / "pyproject.toml"
     pyproject = read_toml(file, where) if file.exists() else {}
-    table = pyproject.get("project", {})
+    table = tables.table(pyproject, "project")
     found = layout.find(folder, name, pyproject)
     known = version or _declared_version(folder, pyproject) or UNKNOWN_VERSION
     return SourceTree(
@@ -78,21 +74,21 @@ def metadata(name: str, version: str, table: Mapping[str, Any], locked: Mapping[
 
     Raises UserError for a requirement that PEP 508 does not allow.
     """
-    dynamic = set(table.get("dynamic", ())) if table else {"dependencies"}
+    dynamic = set(tables.strings(table.get("dynamic"))) if table else {"dependencies"}
     lines = [f"Metadata-Version: {METADATA_VERSION}", f"Name: {table.get('name', name)}", f"Version: {version}"]
     if isinstance(table.get("description"), str):
         lines.append(f"Summary: {table['description']}")
     if isinstance(table.get("requires-python"), str):
         lines.append(f"Requires-Python: {table['requires-python']}")
     if dynamic & {"dependencies", "optional-dependencies"}:
-        recorded = locked.get("metadata", {})
-        lines += [f"Requires-Dist: {_from_lock(entry)}" for entry in recorded.get("requires-dist", ())]
-        lines += [f"Provides-Extra: {extra}" for extra in sorted(recorded.get("provides-extras", ()))]
+        recorded = tables.table(locked, "metadata")
+        lines += [f"Requires-Dist: {_from_lock(entry)}" for entry in tables.tables(recorded.get("requires-dist"))]
+        lines += [f"Provides-Extra: {extra}" for extra in sorted(tables.strings(recorded.get("provides-extras")))]
     else:
-        lines += [f"Requires-Dist: {text}" for text in table.get("dependencies", ())]
-        for extra, texts in sorted(table.get("optional-dependencies", {}).items()):
+        lines += [f"Requires-Dist: {text}" for text in tables.strings(table.get("dependencies"))]
+        for extra, texts in sorted(tables.table(table, "optional-dependencies").items()):
             lines.append(f"Provides-Extra: {normalized(extra)}")
-            lines += [f"Requires-Dist: {_of_extra(text, normalized(extra), where)}" for text in texts]
+            lines += [f"Requires-Dist: {_of_extra(text, normalized(extra), where)}" for text in tables.strings(texts)]
     return "".join(" ".join(line.split()) + "\n" for line in lines)
 
 
@@ -126,7 +122,7 @@ def entry_points(table: Mapping[str, Any], where: str) -> str:
         "console_scripts": ("project.scripts", table.get("scripts", {})),
         "gui_scripts": ("project.gui-scripts", table.get("gui-scripts", {})),
     }
-    for group, entries in table.get("entry-points", {}).items():
+    for group, entries in tables.table(table, "entry-points").items():
         key = f"project.entry-points.{group}"
         if not _GROUP.fullmatch(group) or group in {"console_scripts", "gui_scripts"}:
             _refuse(where, key, "is not a name for a group of entry points")
@@ -156,15 +152,14 @@ def _refuse(where: str, key: str, what: str) -> NoReturn:
 
 def _declared_version(folder: Path, pyproject: Mapping[str, Any]) -> str | None:
     """A dynamic version that stands as a literal in a file: hatchling's ``path``, setuptools' ``attr`` and ``file``."""
-    tool = pyproject.get("tool", {})
-    file, name = tool.get("hatch", {}).get("version", {}).get("path"), None
-    setuptools = tool.get("setuptools", {}).get("dynamic", {}).get("version", {})
-    if isinstance(setuptools, dict) and isinstance(setuptools.get("attr"), str):
+    file, name = tables.lookup(pyproject, "tool", "hatch", "version", "path"), None
+    setuptools = tables.table(pyproject, "tool", "setuptools", "dynamic", "version")
+    if isinstance(setuptools.get("attr"), str):
         module, _, name = setuptools["attr"].rpartition(".")
         parts = "/".join(module.split("."))
         candidates = [f"{root}{parts}{end}" for root in ("src/", "") for end in ("/__init__.py", ".py")]
         file = next((path for path in candidates if (folder / path).is_file()), None)
-    elif isinstance(setuptools, dict) and isinstance(setuptools.get("file"), str):
+    elif isinstance(setuptools.get("file"), str):
         path = folder / setuptools["file"]
         return (read_text(path, str(path)).strip() or None) if path.is_file() else None
     if not isinstance(file, str) or not (folder / file).is_file():

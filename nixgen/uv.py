@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nixgen.settings import Settings
 
 _KEPT = frozenset({"UV_CACHE_DIR", "UV_NO_CACHE"})
+_DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
 _MISSING = "install it beside nixgen: pip install uv"
 
 
@@ -65,7 +66,7 @@ def lock(root: Path) -> None:
 
 def explained(result: run.Result) -> NixgenError:
     """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it."""
-    lines = [line.strip() for line in result.err.splitlines() if line.strip()]
+    lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
     first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
     if result.code < 0 or first is None:
         return run.failure(result)

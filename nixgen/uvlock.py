@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nixgen.errors import UserError
+from nixgen.tables import lookup, strings, table, tables
 
 VERSION = 1
 """The version of uv.lock's format that this nixgen (and its uv) understands."""
@@ -49,7 +50,7 @@ def read(text: str) -> UvLock:
     ends = [*starts[1:], len(text)]
     blocks = (text[start:end] for start, end in zip(starts, ends, strict=True))
     local = "".join(block for block in blocks if _LOCAL.search(block))
-    return UvLock(head, tuple(_toml(local).get("package", ())))
+    return UvLock(head, tuple(tables(_toml(local).get("package"))))
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -68,56 +69,75 @@ def credentials(text: str) -> Iterator[str]:
             yield f"{found['scheme']}://***@{found['rest']}"
 
 
-def stale(project_tables: Mapping[str, Mapping[str, Any]], lock: UvLock) -> str | None:
-    """How the requirements of pyproject.toml files differ from those that uv.lock records, None if they do not.
+def folder(package: Mapping[str, Any]) -> str:
+    """Where a local package is, as uv.lock writes it: relative to the project, "." for the project itself."""
+    return next((path for path in table(package, "source").values() if isinstance(path, str)), "")
 
-    ``project_tables`` maps a folder, as uv.lock names it, to its pyproject.toml. This is the part of uv's own check
-    that needs no interpreter and no network: the requirements of each local package (PEP 508) in all groups and
-    extras. Dynamic metadata is left to uv.
+
+def stale(pyprojects: Mapping[str, Mapping[str, Any]], lock: UvLock) -> str | None:
+    """How pyproject.toml files differ from what uv.lock records of them, None if they do not.
+
+    ``pyprojects`` maps a folder, as uv.lock names it, to its pyproject.toml. This is the part of uv's own check that
+    needs no interpreter and no network: requires-python, and the requirements (PEP 508) of each local package with its
+    groups and extras. What is dynamic is left to uv.
     """
     for package in lock.local:
-        folder = next(iter(package.get("source", {}).values()))
-        table = project_tables.get(folder)
-        recorded = package.get("metadata", {})
-        if table is None or "project" not in table:
+        pyproject = pyprojects.get(folder(package), {})
+        project = table(pyproject, "project")
+        if not project:
             continue
-        project = table["project"]
-        dynamic = set(project.get("dynamic", ()))
-        wanted = {}
-        if not {"dependencies", "optional-dependencies"} & dynamic:
-            wanted["requires-dist"] = _declared(project)
-        groups = table.get("dependency-groups", {})
-        legacy = {"dev": list(table.get("tool", {}).get("uv", {}).get("dev-dependencies", ()))}
-        for key, (declared, kept) in {
-            **{k: (v, _recorded(recorded.get("requires-dist", ()))) for k, v in wanted.items()},
-            "requires-dev": (
-                {name for group in groups for name in _group(groups, group, legacy)} | _names(legacy["dev"]),
-                {name for group in recorded.get("requires-dev", {}).values() for name in _recorded(group)},
-            ),
-        }.items():
-            difference = sorted(declared ^ kept)
-            if difference:
-                name = difference[0]
-                side = "lacks" if name in declared else "still has"
-                what = {"requires-dist": "dependency", "requires-dev": "dependency of a group"}[key]
-                return f"it {side} the {what} {name} of {project.get('name', folder)}"
+        name = project.get("name", folder(package))
+        if not {"dependencies", "optional-dependencies"} & set(strings(project.get("dynamic"))):
+            recorded = _recorded(lookup(package, "metadata", "requires-dist"))
+            if why := _difference(_declared(project), recorded, f"dependency of {name}"):
+                return why
+        groups = table(package, "metadata", "requires-dev").values()
+        recorded = {requirement for group in groups for requirement in _recorded(group)}
+        if why := _difference(_grouped(pyproject), recorded, f"dependency of a group of {name}"):
+            return why
+    members = [pyprojects[path] for path in map(folder, lock.local) if path in pyprojects]
+    wanted = [text for member in members for text in strings(lookup(member, "project", "requires-python"))]
+    locked = lock.head.get("requires-python", "")
+    if wanted and len(wanted) == len(members) and not _same_pythons(",".join(wanted), str(locked)):
+        return f"it was made for requires-python {locked}, which is now {', '.join(dict.fromkeys(wanted))}"
     return None
 
 
+def _difference(declared: set[str], recorded: set[str], what: str) -> str | None:
+    for requirement in sorted(declared ^ recorded):
+        kind, _, owner = what.rpartition(" of ")
+        return f"it {'lacks' if requirement in declared else 'still has'} the {kind} {requirement} of {owner}"
+    return None
+
+
+def _same_pythons(one: str, other: str) -> bool:
+    """Whether two specifiers admit the same Pythons: asked for each version that either names, and those around it."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        left, right = SpecifierSet(one), SpecifierSet(other)
+    except InvalidSpecifier:
+        return True  # uv, whose business it is, says what is wrong with it
+    probes = {f"3.{minor}.{patch}" for minor in range(5, 25) for patch in (0, 50)}
+    for major, minor, patch in re.findall(r"(\d+)\.(\d+)(?:\.(\d+))?", f"{one} {other}"):
+        number = int(patch or 0)
+        probes |= {f"{major}.{minor}.{near}" for near in (max(number - 1, 0), number, number + 1)}
+    return all(left.contains(probe) == right.contains(probe) for probe in probes)
+
+
 def _declared(project: Mapping[str, Any]) -> set[str]:
-    texts = list(project.get("dependencies", ()))
-    for extra in project.get("optional-dependencies", {}).values():
-        texts += extra
+    texts = strings(project.get("dependencies"))
+    for extra in table(project, "optional-dependencies").values():
+        texts += strings(extra)
     return _names(texts)
 
 
-def _group(groups: Mapping[str, Any], name: str, legacy: Mapping[str, list[str]], depth: int = 0) -> set[str]:
-    entries = groups.get(name, ())
-    found = _names([entry for entry in entries if isinstance(entry, str)])
-    for entry in entries:
-        if isinstance(entry, dict) and depth < len(groups):
-            found |= _group(groups, str(entry.get("include-group")), legacy, depth + 1)
-    return found
+def _grouped(pyproject: Mapping[str, Any]) -> set[str]:
+    """The requirements of all dependency groups (PEP 735); an included group is among them anyway."""
+    texts = strings(lookup(pyproject, "tool", "uv", "dev-dependencies"))
+    for group in table(pyproject, "dependency-groups").values():
+        texts += strings(group)
+    return _names(texts)
 
 
 def _names(requirements: list[str]) -> set[str]:
@@ -136,7 +156,7 @@ def _names(requirements: list[str]) -> set[str]:
 
 
 def _recorded(entries: Any) -> set[str]:  # noqa: ANN401 -- straight from TOML
-    return {_normal(entry["name"]) + _sorted(entry.get("specifier", "")) for entry in entries}
+    return {_normal(str(entry.get("name"))) + _sorted(str(entry.get("specifier", ""))) for entry in tables(entries)}
 
 
 def _sorted(specifier: str) -> str:

@@ -140,8 +140,8 @@ def test_the_python_is_the_first_that_is_named(
     assert choose_python(Settings(python=setting), ">=3.11", file, HAS, option) == expected
 
 
-def test_the_newest_is_chosen_by_number_and_requires_python() -> None:
-    assert choose_python(Settings(), None, None, ["3.9", "3.10"]) == "3.10"
+def test_with_none_named_it_is_the_bases_best_that_requires_python_allows() -> None:
+    assert choose_python(Settings(), None, None, ["3.13", "3.14"]) == "3.13"
     assert choose_python(Settings(), ">=3.11,<3.14", None, HAS) == "3.13"
 
 
