@@ -24,7 +24,7 @@ def generate() -> list[Row]:
     if not (large / "default.nix").exists():
         nixgen(large, "init", "--base", "nixpkgs")
     nixgen(large, "generate")
-    commands = [[NIXGEN, "--project", str(folder), "generate"] for folder in (small, large)]
+    commands = [[NIXGEN, "generate", "--project", str(folder)] for folder in (small, large)]
     one, two = timed(commands, 9, warm=1)
     systems = _targets(small / "nix" / "nixgen" / "base.nix")
     return [

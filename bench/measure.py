@@ -75,7 +75,7 @@ def timed(
     )
     argv = [sys.executable, str(TIMER), plan]
     if through is None:
-        output = subprocess.run(argv, check=True, cwd=cwd, capture_output=True, text=True).stdout
+        output = subprocess.run(argv, check=True, cwd=cwd, stdout=subprocess.PIPE, text=True).stdout
     else:
         output = through(*argv, cwd=cwd)
     return [Series(tuple(times)) for times in json.loads(output)]

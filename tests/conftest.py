@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Names the markers, and makes the folder that the stores of all workers lie in."""
+    if config.getoption("--update-goldens") and os.environ.get("CI"):
+        raise pytest.UsageError("goldens are updated by a person, never in CI")
     config.addinivalue_line("markers", "network: needs a package index and a Debian mirror")
     if not hasattr(config, "workerinput") and "NIXGEN_TEST_STORES" not in os.environ:
         os.environ["NIXGEN_TEST_STORES"] = tempfile.mkdtemp(prefix="nixgen-stores-")
@@ -103,7 +105,7 @@ def store(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
+def index() -> Iterator[Callable[..., Index]]:
     """Serves a folder of wheels on loopback until the test ends: ``index(folder, hashes=False)``."""
     with ExitStack() as stack:
         yield lambda folder, **options: stack.enter_context(serve(folder, **options))

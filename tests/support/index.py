@@ -80,7 +80,7 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
             else:
                 self.send_error(404)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 -- the name that http.server calls
 
         def _authorised(self, credentials: str) -> bool:
             import base64
@@ -95,7 +95,7 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in http.server
             """Says nothing: pytest's output stays readable."""
 
     return Handler
