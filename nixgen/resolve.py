@@ -46,6 +46,8 @@ def resolve(
         finally:
             exporting.stop()
             checking.stop()
+    if exported.code != 0 and "Failed to parse" in exported.err:
+        raise uv.explained(exported)
     why = _stale(project, checked.code, checked.err)
     if why is not None:
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {why}", _REFRESH)

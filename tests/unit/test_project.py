@@ -1,4 +1,3 @@
-# ruff: noqa: E501 -- tables of cases are wide
 from __future__ import annotations
 
 import os

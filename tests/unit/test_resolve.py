@@ -453,3 +453,13 @@ def test_no_child_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.Mon
     script.chmod(0o755)
     monkeypatch.setattr(uv, "binary", lambda: os.fspath(script))
     assert refused(root) == "uv: no"
+
+
+def test_a_file_that_uv_cannot_parse_is_told_in_its_words(tmp_path: Path) -> None:
+    said = refused(make(tmp_path, PYPROJECT.replace('["six", "numpy>=2"]', '"six"')))
+    assert said.startswith("uv: Failed to parse: pyproject.toml; TOML parse error at line 5, column 16; invalid type")
+    assert "|" not in said
+    lock = 'version = 1\nrequires-python = ">=3.11"\n[[package]]\nnaem = "x"\n'
+    assert refused(make(tmp_path, lock=lock)) == (
+        "uv: Failed to parse `uv.lock`; TOML parse error at line 3, column 1; missing field `name`"
+    )
