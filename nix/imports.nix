@@ -1,6 +1,6 @@
 # The check that the environment works: in the sandbox, where nothing of the host can help.
 { base }:
-{ name, environment, root, trees, empty }:
+{ name, environment, root, trees, skip, empty }:
 let
   # Only what is importable is copied into the store, so that the check is built again when that changes, not always.
   relevant = path:
@@ -28,6 +28,7 @@ derivation {
   args = [ "-c" "export HOME=$TMPDIR; exec ${environment}/bin/python ${./builders/imports.py}" ];
   trees = builtins.toJSON (map (tree: { inherit (tree) name modules; }) trees);
   NIXGEN_ROOT = if trees == [ ] then "" else source;
+  skip = toString skip;
   empty = if empty then "1" else "";
   PYTHONHASHSEED = "0";
 }

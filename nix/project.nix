@@ -8,6 +8,7 @@
 , trees
 , locks ? { }
 , prefer ? [ ]
+, skipImports ? [ ]
 , nixpkgs ? null
 }:
 let
@@ -48,6 +49,7 @@ in
   imports = current (import ./imports.nix { base = support; } {
     inherit name environment root;
     trees = ownTrees;
+    skip = skipImports;
     empty = installed == [ ] && ownTrees == [ ];
   });
   wheels = current (builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed));

@@ -127,6 +127,8 @@ def plan(project: Project, pins: Pins) -> Plan:
         resolutions=resolutions,
         trees=source_trees(project, resolutions),
         digests={"uv.lock": hashlib.sha256(uv_lock).hexdigest(), LOCK: hashlib.sha256(pins.text).hexdigest()},
+        prefer=project.settings.prefer,
+        skip_imports=project.settings.skip_imports,
     )
 
 

@@ -145,7 +145,8 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that the templates need. ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes."""
+    """All that the templates need. ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes;
+    ``prefer`` and ``skip_imports`` are the settings of these names."""
 
     name: str
     base: Base
@@ -153,3 +154,5 @@ class Plan:
     resolutions: tuple[Resolution, ...]
     trees: tuple[SourceTree, ...]
     digests: dict[str, str] = field(default_factory=dict)
+    prefer: tuple[str, ...] = ()
+    skip_imports: tuple[str, ...] = ()

@@ -40,6 +40,8 @@ def default_nix(plan: Plan) -> str:
         digests=sorted(plan.digests.items()),
         wheels=[to_nix(row) for row in wheel_rows(plan)],
         trees=[to_nix(row) for row in tree_rows(plan)],
+        prefer=plan.prefer,
+        skip_imports=plan.skip_imports,
     )
 
 

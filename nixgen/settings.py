@@ -24,6 +24,7 @@ DEFAULT_MACOS = "14.0"
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*")
+_MODULE = re.compile(r"[^\W\d]\w*")
 _REV = re.compile(r"[0-9a-f]{40}")
 _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
 
@@ -35,7 +36,8 @@ class Settings:
     ``python`` is a version like "3.11", None if unset; ``systems`` Nix systems, sorted, None for the base's default;
     ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev`` and ``narHash``;
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
-    base; ``macos`` the lowest macOS version that the environment is for.
+    base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
+    two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -49,6 +51,8 @@ class Settings:
     libraries: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     macos: str = DEFAULT_MACOS
+    prefer: tuple[str, ...] = ()
+    skip_imports: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -155,6 +159,11 @@ def _names(pattern: re.Pattern[str], what: str, example: str) -> Callable[[objec
     return read
 
 
+def _distributions(value: object) -> tuple[str, ...]:
+    names = _names(_NAME, "a distribution's name", "opencv-python")(value)
+    return tuple(dict.fromkeys(re.sub(r"[-_.]+", "-", name).lower() for name in names))
+
+
 def _systems(value: object) -> tuple[str, ...]:
     _typed(value, list, '["x86_64-linux"]')
     found = cast("list[object]", value)
@@ -202,4 +211,6 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "libraries": _names(_PACKAGE, "a package's name", "ffmpeg"),
     "tools": _names(_PACKAGE, "a package's name", "git"),
     "macos": _pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
+    "prefer": _distributions,
+    "skip-imports": _names(_MODULE, "a top-level module's name", "adbc_driver_duckdb"),
 }

@@ -59,7 +59,7 @@ def main():
     for tree in trees:
         for name in tree["modules"]:
             modules.setdefault(name, tree["name"])
-    waiting, good = sorted(modules), set()
+    waiting, good = sorted(set(modules) - set(os.environ["skip"].split())), set()
     result = subprocess.run([sys.executable, "-c", MANY, *waiting], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     good.update(result.stdout.split())
     failures = []
@@ -70,7 +70,8 @@ def main():
     if not waiting and not os.environ.get("empty"):
         raise SystemExit("no module was found: the environment is empty")
     if failures:
-        raise SystemExit("\n".join([f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures]))
+        mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate'
+        raise SystemExit("\n".join([f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
         file.writelines(f"{name}\n" for name in waiting)
     print(f"{len(waiting)} modules of {len(set(modules.values()))} distributions imported")
