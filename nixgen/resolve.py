@@ -37,15 +37,14 @@ def resolve(
     is a problem of the target's Resolution. Raises UserError when uv.lock does not belong to pyproject.toml, when uv
     refuses the settings (an unknown group, extras that conflict) and when requires-python allows no target.
     """
-    with hashless.exportable(project, hashes) as folder:
-        checking = uv.start_check(project.root)
-        exporting = uv.start_export(folder, project.settings)
-        try:
-            exported = exporting.wait()
-            checked = checking.wait()
-        finally:
-            exporting.stop()
-            checking.stop()
+    checking = uv.start_check(project.root)
+    try:
+        with hashless.exportable(project, hashes) as folder:
+            exported = uv.start_export(folder, project.settings).wait()
+        pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+        checked = checking.wait()
+    finally:
+        checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
         raise uv.explained(exported)
     why = _stale(project, checked.code, checked.err)
@@ -53,7 +52,7 @@ def resolve(
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {why}", _REFRESH)
     if exported.code != 0:
         raise uv.explained(exported)
-    return select(project, _with_versions(project, tomllib.loads(exported.out)), targets, glibc, hashes)
+    return select(project, _with_versions(project, pylock), targets, glibc, hashes)
 
 
 def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
