@@ -57,7 +57,7 @@ class Wheel:
     def text(self, name):
         """A member of the metadata folder as text."""
         try:
-            return self.archive.read(f"{self.info}/{name}").decode("utf-8")
+            return bytes(self.archive.read(f"{self.info}/{name}")).decode("utf-8")
         except UnicodeDecodeError as error:
             raise Damaged(f"{self.info}/{name} is not UTF-8: {error}") from None
 
