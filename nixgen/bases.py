@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from nixgen.project import Project
     from nixgen.settings import Settings
 
 
@@ -26,20 +25,12 @@ def default_glibc(settings: Settings, python: str) -> str:
     return nixpkgs.default_glibc(settings)
 
 
-def pick_python(settings: Settings, requires_python: str | None, root: Path, asked: str | None = None) -> str:
+def pick_python(project: Project, settings: Settings, asked: str | None = None) -> str:
     """The Python version ("3.11"): ``asked`` for, the setting, .python-version, else the base's best that fits.
 
     What is named first counts; it must be one that the base has and that requires-python allows. Raises UserError.
     """
-    from nixgen.project import read_text
-    from nixgen.targets import allows, choose_python
+    from nixgen.targets import choose_python
 
-    known = known_pythons(settings)
-    path = root / ".python-version"
-    text = read_text(path, path.name) if path.exists() else ""
-    lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
-    if asked is None and settings.python is None and not lines:
-        fitting = [python for python in known if allows(requires_python, python)]
-        if fitting:
-            return fitting[0]
-    return choose_python(settings, requires_python, "\n".join(lines), known, asked)
+    available = known_pythons(settings)
+    return choose_python(settings, project.requires_python, project.python_version_file(), available, asked)

@@ -49,19 +49,11 @@ def init(start: Path, options: Options) -> None:
     """
     project = find_project(start, lock=False)
     console.info(f"The project is {project.name} in {project.root}.")
-    from nixgen.targets import choose_python
-
     with files.exclusive(project.root, console.info):
         work_tree = git.in_work_tree(project.root)
         values = asked(project, options)
         project = with_values(project, values)
-        values["python"] = choose_python(
-            project.settings,
-            project.requires_python,
-            project.python_version_file(),
-            bases.known_pythons(project.settings),
-            options.python,
-        )
+        values["python"] = bases.pick_python(project, project.settings, options.python)
         project = with_values(project, values)
         if not project.has_lock:
             console.info("There is no uv.lock: running uv lock.")

@@ -100,7 +100,7 @@ def _python(project: Project, old: Lock | None) -> str:
         known = bases.known_pythons(settings)
         if old.base.kind == settings.base and kept in known and allows(project.requires_python, kept):
             return kept
-    return bases.pick_python(settings, project.requires_python, project.root)
+    return bases.pick_python(project, settings)
 
 
 def _base(

@@ -34,7 +34,7 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     base, hashes = _locked(project)
     chosen = base.python if base is not None and python is None and settings.python in {None, base.python} else None
     if chosen is None:
-        chosen = pick_python(settings, project.requires_python, project.root, asked=python)
+        chosen = pick_python(project, settings, asked=python)
     own_base = base if base is not None and base.python == chosen else None
     glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
     wanted = targets(settings, systems or settings.systems, chosen, full_version(settings, chosen, own_base))

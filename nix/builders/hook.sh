@@ -6,6 +6,11 @@ nixgen_enter() {
   unset PYTHONPATH PYTHONHOME PYTHONNOUSERSITE SOURCE_DATE_EPOCH
   export VIRTUAL_ENV=$NIXGEN_ENVIRONMENT
   export UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_ENVIRONMENT/bin/python
+  # Where a system keeps its certificates is the system's; Debian's OpenSSL knows only of Debian's place.
+  local bundle
+  for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    [ -n "${SSL_CERT_FILE:-}" ] || [ ! -e "$bundle" ] || export SSL_CERT_FILE=$bundle
+  done
   local folder=$PWD
   while [ -n "$folder" ] && [ ! -e "$folder/nixgen.lock" ]; do folder=${folder%/*}; done
   export NIXGEN_ROOT=${folder:-$PWD}

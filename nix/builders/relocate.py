@@ -134,6 +134,17 @@ def shebangs(paths):
                 break
 
 
+def time_zones(paths):
+    """zoneinfo looks for time zones where sysconfig's TZPATH says: in this tree instead of on the host (PEP 615)."""
+    for path in paths:
+        if os.path.basename(path).startswith("_sysconfigdata_") and path.endswith(".py"):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            text = re.sub(r"(?<='TZPATH': ')[^']*", f"{OUT}/usr/share/zoneinfo", text)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+
+
 def compile_library(share):
     """Byte-compiles a share of the standard library."""
     for path in share:
@@ -149,6 +160,7 @@ def main():
         blind(loader())
     programs_and_libraries(paths)
     shebangs(paths)
+    time_zones(paths)
     library = [path for path in paths if path.endswith(".py") and path.startswith(f"{OUT}/usr/lib/{PYTHON}/")]
     workers.spread(library, os.path.getsize, compile_library)
 

@@ -8,6 +8,7 @@ import pytest
 
 from nixgen import bases
 from nixgen.errors import UserError
+from nixgen.project import Project
 from nixgen.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 DEBIAN = Settings(base="debian")
 NIXPKGS = Settings()
+
+
+def pick(settings: Settings, requires: str | None, root: Path, asked: str | None = None) -> str:
+    """The Python of a project that has these settings and this requires-python."""
+    return bases.pick_python(Project(root, "demo", {}, settings, requires, has_lock=True), settings, asked)
 
 
 def test_the_best_python_is_the_newest_of_a_stable_suite() -> None:
@@ -32,23 +38,23 @@ def test_glibc() -> None:
 
 
 def test_the_newest_of_a_stable_suite_that_fits(tmp_path: Path) -> None:
-    assert bases.pick_python(DEBIAN, None, tmp_path) == "3.13"
-    assert bases.pick_python(DEBIAN, ">=3.14", tmp_path) == "3.14"
-    assert bases.pick_python(DEBIAN, ">=3.11.1,<3.12", tmp_path) == "3.11"
-    assert bases.pick_python(Settings(base="debian", suite="forky"), ">=3.11", tmp_path) == "3.14"
-    assert bases.pick_python(NIXPKGS, "~=3.12.0", tmp_path) == "3.12"
+    assert pick(DEBIAN, None, tmp_path) == "3.13"
+    assert pick(DEBIAN, ">=3.14", tmp_path) == "3.14"
+    assert pick(DEBIAN, ">=3.11.1,<3.12", tmp_path) == "3.11"
+    assert pick(Settings(base="debian", suite="forky"), ">=3.11", tmp_path) == "3.14"
+    assert pick(NIXPKGS, "~=3.12.0", tmp_path) == "3.12"
 
 
 def test_what_is_named_first_counts(tmp_path: Path) -> None:
     (tmp_path / ".python-version").write_text("# ours\n3.11.9\n")
-    assert bases.pick_python(DEBIAN, ">=3.11", tmp_path) == "3.11"
-    assert bases.pick_python(Settings(base="debian", python="3.13"), ">=3.11", tmp_path) == "3.13"
-    assert bases.pick_python(Settings(base="debian", python="3.13"), ">=3.11", tmp_path, "3.14") == "3.14"
+    assert pick(DEBIAN, ">=3.11", tmp_path) == "3.11"
+    assert pick(Settings(base="debian", python="3.13"), ">=3.11", tmp_path) == "3.13"
+    assert pick(Settings(base="debian", python="3.13"), ">=3.11", tmp_path, "3.14") == "3.14"
 
 
 def test_a_python_version_file_of_comments(tmp_path: Path) -> None:
     (tmp_path / ".python-version").write_text("# nothing\n\n")
-    assert bases.pick_python(DEBIAN, None, tmp_path) == "3.13"
+    assert pick(DEBIAN, None, tmp_path) == "3.13"
 
 
 @pytest.mark.parametrize(
@@ -63,5 +69,5 @@ def test_what_does_not_fit(
     settings: Settings, requires: str | None, asked: str | None, where: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as caught:
-        bases.pick_python(settings, requires, tmp_path, asked)
+        pick(settings, requires, tmp_path, asked)
     assert [problem.where for problem in caught.value.problems] == [where]

@@ -429,15 +429,29 @@ def exported(root: Path) -> dict[str, Any]:
     return tomllib.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.skipif(not list((Path(__file__).parents[2] / "examples").glob("*/uv.lock")), reason="no example is locked")
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The example projects, locked."""
+    roots = []
+    for source in sorted((Path(__file__).parents[2] / "examples").glob("*/pyproject.toml")):
+        root = tmp_path_factory.mktemp("examples") / source.parent.name
+        root.mkdir()
+        (root / source.name).write_bytes(source.read_bytes())
+        uv.lock(root)
+        roots.append(root)
+    assert roots
+    return roots
+
+
+@pytest.mark.network
 @pytest.mark.parametrize("glibc", ["2.28", "2.36", "2.41"])
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str) -> None:
-    for lock in sorted((Path(__file__).parents[2] / "examples").glob("*/uv.lock")):
-        project = find_project(lock.parent)
+def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str, examples: list[Path]) -> None:
+    for root in examples:
+        project = find_project(root)
         target = Target(system, project.settings.python or "3.11")
-        found = resolved(lock.parent, target, glibc=glibc)
-        data = exported(lock.parent)
+        found = resolved(root, target, glibc=glibc)
+        data = exported(root)
         data["packages"] = [entry for entry in data["packages"] if "directory" not in entry]
         chosen = Pylock.from_dict(data).select(
             environment=environment(target), tags=tags(target, glibc, project.settings.macos)
