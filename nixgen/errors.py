@@ -43,7 +43,7 @@ class NixgenError(Exception):
         return cls([Problem(where, what, mend)])
 
 
-class Finding(NixgenError):
+class Finding(NixgenError):  # noqa: N818 - what was looked for was found: no error
     """What was asked for was looked at, and is not so: a stale file, a difference. Exit code 1."""
 
     exit_code = 1

@@ -145,8 +145,11 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that the templates need. ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes;
-    ``prefer`` and ``skip_imports`` are the settings of these names."""
+    """All that the templates need.
+
+    ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes; ``prefer`` and ``skip_imports`` are the
+    settings of these names.
+    """
 
     name: str
     base: Base

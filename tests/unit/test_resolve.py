@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.pylock import Pylock
+from packaging.pylock import PackageWheel, Pylock, PylockSelectError
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from projects import FILES, HASH, INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 
@@ -452,12 +452,20 @@ def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str
         target = Target(system, project.settings.python or "3.11")
         found = resolved(root, target, glibc=glibc)
         data = exported(root)
-        data["packages"] = [entry for entry in data["packages"] if "directory" not in entry]
-        chosen = Pylock.from_dict(data).select(
-            environment=environment(target), tags=tags(target, glibc, project.settings.macos)
-        )
-        expected = {entry.name: file.url for entry, file in chosen if hasattr(file, "url")}
-        assert {p.name: p.url for p in found.packages if p.kind != "directory"} == expected
+        missing = {problem.where for problem in found.problems}
+        entries = [entry for entry in data["packages"] if "directory" not in entry]
+        where = {"environment": environment(target), "tags": tags(target, glibc, project.settings.macos)}
+        data["packages"] = [entry for entry in entries if entry["name"] not in missing]
+        expected = {entry.name: file.url for entry, file in Pylock.from_dict(data).select(**where)}
+        wheels_found = {p.name: p.url for p in found.packages if p.kind != "directory" and p.name not in missing}
+        assert wheels_found == expected
+        for name in missing:
+            alone = data | {"packages": [entry for entry in entries if entry["name"] == name]}
+            try:
+                files = [file for _, file in Pylock.from_dict(alone).select(**where)]
+            except PylockSelectError:
+                continue
+            assert not any(isinstance(file, PackageWheel) for file in files)
 
 
 def test_no_child_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
