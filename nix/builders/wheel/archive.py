@@ -14,6 +14,8 @@ _END, _END64, _LOCATOR64, _ENTRY, _LOCAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x0
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _UTF8 = 0x0001, 0x0800
 _BIG16, _BIG32 = 0xFFFF, 0xFFFFFFFF
+# No more bytes than these can come out of one byte (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
+_MOST_INFLATED = 1032
 # Below this many bytes, loading a faster library takes longer than it saves.
 _WORTH_A_LIBRARY = 2_000_000
 
@@ -59,7 +61,7 @@ class Archive:
     def _directory(self):
         """Every entry of the central directory as (member, flags)."""
         data = self._data
-        end = data.rfind(_END, max(0, len(data) - 22 - _BIG16))
+        end = data.rfind(_END, max(0, len(data) - 22 - _BIG16), len(data) - 18)
         if end < 0:
             raise Damaged("not a ZIP archive")
         count, size, offset = struct.unpack_from("<HII", data, end + 10)
@@ -100,11 +102,11 @@ class Archive:
     def read(self, name):
         """The content of a member, of exactly the size that the directory gives. Good until the next call."""
         member = self.members[name]
-        header = member.offset
-        name_size, extra_size = struct.unpack_from("<HH", self._data, header + 26)
-        start = header + 30 + name_size + extra_size
+        header = self._data[member.offset : member.offset + 30]
+        name_size, extra_size = struct.unpack_from("<HH", header, 26) if len(header) == 30 else (0, 0)
+        start = member.offset + 30 + name_size + extra_size
         raw = self._view[start : start + member.packed]
-        if self._data[header : header + 4] != _LOCAL or len(raw) != member.packed:
+        if header[:4] != _LOCAL or len(raw) != member.packed:
             raise Damaged(f"the member {name!r} is not where the directory says")
         content = raw if member.method == _STORED else self._inflate(raw, start, member.size)
         if content is None or len(content) != member.size:
@@ -124,6 +126,8 @@ def _check(entries):
             problems.append(f"the member {name!r} is there twice")
         elif member.method not in (_STORED, _DEFLATED) or flags & _ENCRYPTED:
             problems.append(f"the member {name!r} is packed in a way that wheels do not use")
+        elif member.size > member.packed * _MOST_INFLATED:
+            problems.append(f"the member {name!r} is damaged, or not of the size that the directory gives")
         seen.add(name)
         while name := name.rpartition("/")[0]:
             folders.add(name)
@@ -150,7 +154,7 @@ def _libdeflate(path, data, largest):
     library.libdeflate_deflate_decompress.argtypes = [pointer, pointer, size_t, pointer, size_t, pointer]
     state = library.libdeflate_alloc_decompressor()
     source = ctypes.addressof(ctypes.c_char.from_buffer(data))
-    memory = bytearray(largest)
+    memory = bytearray(max(largest, 1))
     target = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     view = memoryview(memory)
 

@@ -1,0 +1,31 @@
+"""The builders' own modules, for tests of one function: they live in the Nix library, which is no Python package.
+
+Importing bytecode.py changes the process (no .pyc is written, no warning shown), as a builder wants it; here both are
+put back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from types import ModuleType
+
+from support.nix import ROOT
+
+FOLDER = ROOT / "nix" / "builders" / "wheel"
+
+
+def _load(name: str) -> ModuleType:
+    writes, filters = sys.dont_write_bytecode, warnings.filters[:]  # type: ignore[index]
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(FOLDER))
+        sys.dont_write_bytecode = writes
+        warnings.filters[:] = filters  # type: ignore[index]
+
+
+archive, bytecode, elf, workers = (_load(name) for name in ("archive", "bytecode", "elf", "workers"))

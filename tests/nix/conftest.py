@@ -1,0 +1,70 @@
+"""Fixtures of the Nix library's tests: pins of the debian base (asked of apt once a run), and a laboratory."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lab import PYTHON, Lab, locked, make_library
+from support.index import Index, serve
+from support.nix import SYSTEM, Nix
+from support.project import Project
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stands on the pins needs a Debian mirror, and a system that the debian base serves."""
+    for item in items:
+        if "pins" in getattr(item, "fixturenames", ()):
+            item.add_marker("network")
+            item.add_marker(pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux"))
+
+
+@pytest.fixture(scope="session")
+def pins(stores: Path) -> Path:
+    """A project without any package on the debian base: what it has in nixgen.lock and nix/nixgen serves all tests."""
+    folder = stores / "pins"
+    with locked(stores / "pins.lock"):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            Project.make(folder).must("init", "--base", "debian", "--python", PYTHON)
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """An index over an empty folder, for as long as the tests run."""
+    with serve(tmp_path_factory.mktemp("served")) as index:
+        yield index
+
+
+@pytest.fixture(scope="session")
+def library(pins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What nix/nixgen holds in a project on the debian base."""
+    return make_library(tmp_path_factory.mktemp("library"), pins)
+
+
+@pytest.fixture(scope="session")
+def lab(nix28: Nix, library: Path, served: Index, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The laboratory with the machine's Nix."""
+    return Lab(nix28, library, served, tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="session")
+def lab_new(nix_new: Nix, library: Path, served: Index, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The laboratory with a current Nix."""
+    return Lab(nix_new, library, served, tmp_path_factory.mktemp("lab-new"))
+
+
+@pytest.fixture(params=["lab", "lab_new"], ids=["nix28", "nix_new"])
+def each_lab(request: pytest.FixtureRequest) -> Lab:
+    """Each of both."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Lab)
+    return found
