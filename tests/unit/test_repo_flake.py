@@ -1,0 +1,158 @@
+"""The flake of this repository: evaluated in real Nix, over a stand-in for nixpkgs that has just the names it uses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from nixgen import __version__, flakelock, nixpkgs
+from nixgen.settings import SYSTEMS, Settings
+
+if TYPE_CHECKING:
+    from support.nix import Nix
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ["CHANGELOG.md", "LICENSE", "README.md", "nix", "nixgen", "pyproject.toml", "templates"]
+
+# Names of nixpkgs, each a derivation that nobody builds. A name that is not here ends the evaluation.
+NIXPKGS = """
+{
+  outputs = { self }: {
+    legacyPackages = builtins.listToAttrs (map (system: {
+      name = system;
+      value =
+        let
+          package = name: derivation { inherit name system; builder = "stand-in"; };
+          named = names: builtins.listToAttrs (map (name: { inherit name; value = package name; }) names);
+          modules = named [
+            "build" "editables" "hatchling" "hypothesis" "jinja2" "mypy" "packaging" "pytest" "pytest-xdist" "tomlkit"
+            "typer" "uv"
+          ];
+        in
+        named [ "git" "nixfmt" "patchelf" "ruff" ] // {
+          python3 = package "python3" // {
+            withPackages = choose: package "python3-env" // { modules = map (one: one.name) (choose modules); };
+            pkgs = modules // {
+              buildPythonApplication = { pname, version, dependencies, ... }@given:
+                package "${pname}-${version}" // {
+                  given = removeAttrs given [ "meta" ] // { dependencies = map (one: one.name) dependencies; };
+                };
+            };
+          };
+          mkShellNoCC = { packages }: package "shell" // { packages = map (one: one.name) packages; };
+          runCommand = name: attributes: script:
+            derivation { inherit name system script; builder = "stand-in"; };
+        };
+    }) [ "aarch64-darwin" "aarch64-linux" "x86_64-darwin" "x86_64-linux" ]);
+  };
+}
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of what the flake reads, and something that it must leave out."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    for name in ("flake.nix", "flake.lock", "examples", *SHIPPED):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, root / name)
+    (root / "nixgen" / "__pycache__").mkdir()
+    (root / "nixgen" / "__pycache__" / "errors.cpython-311.pyc").write_bytes(b"stale")
+    (root / "docs").mkdir()
+    return root
+
+
+@pytest.fixture
+def evaluate(nix: Nix, repository: Path, tmp_path: Path) -> Any:
+    """The value of an output of the flake, through JSON."""
+    stand_in = tmp_path / "nixpkgs"
+    stand_in.mkdir()
+    (stand_in / "flake.nix").write_text(NIXPKGS)
+
+    def value(output: str, *options: str) -> Any:
+        options = ("--no-write-lock-file", "--override-input", "nixpkgs", f"path:{stand_in}", *options)
+        return json.loads(nix.run("nix", "eval", "--json", *options, f"path:{repository}#{output}").stdout)
+
+    return value
+
+
+def test_the_lock_has_the_pin_that_a_new_project_gets() -> None:
+    base = nixpkgs.resolve_base(Settings(), "3.13")
+    assert base.name == "nixos-26.05"
+    assert (ROOT / "flake.lock").read_bytes() == flakelock.fresh(base, {})
+    assert f'inputs.nixpkgs.url = "{nixpkgs.flake_url(base)}";' in (ROOT / "flake.nix").read_text()
+
+
+def test_the_package_is_this_version_with_the_dependencies_of_pyproject(evaluate: Any) -> None:
+    given = evaluate("packages.x86_64-linux.default.given")
+    assert (given["pname"], given["version"]) == ("nixgen", __version__)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    names = [Requirement(text).name for text in wanted["project"]["dependencies"]]
+    assert given["dependencies"] == sorted(names)
+    assert [Requirement(text).name for text in wanted["build-system"]["requires"]] == ["hatchling"]
+    assert given["build-system"][0].endswith("-hatchling")
+
+
+def test_every_system_has_a_package_an_app_a_shell_and_a_check(evaluate: Any) -> None:
+    for output, attribute in (
+        ("packages", "default.drvPath"),
+        ("apps", "default.program"),
+        ("devShells", "default.drvPath"),
+        ("checks", "package.drvPath"),
+    ):
+        found = evaluate(output, "--apply", f"builtins.mapAttrs (_: one: one.{attribute})")
+        assert sorted(found) == sorted(SYSTEMS)
+        assert len(set(found.values())) == len(SYSTEMS)
+    assert found["x86_64-linux"].endswith("-nixgen-check.drv")
+    assert evaluate("apps.x86_64-linux.default.program").endswith("/bin/nixgen")
+
+
+def test_the_shell_has_what_the_developers_group_names(evaluate: Any) -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    names = {Requirement(text).name for text in groups["dev"]}
+    tools = set(evaluate("devShells.x86_64-linux.default.packages"))
+    assert {"git", "python3-env"} <= tools
+    written = (ROOT / "flake.nix").read_text()
+    assert names - tools - set(written.split()) == set()
+
+
+def test_a_wheel_is_made_of_the_source_alone(nix: Nix, evaluate: Any, tmp_path: Path) -> None:
+    source = nix.real(evaluate("packages.x86_64-linux.default.given")["src"])
+    assert sorted(path.name for path in source.iterdir()) == SHIPPED
+    assert not list(source.rglob("*.pyc"))
+    copy = shutil.copytree(source, tmp_path / "copy", copy_function=shutil.copyfile)
+    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tmp_path / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for name in ("nixgen/cli/__init__.py", "nixgen/_data/templates/default.nix.j2", "nixgen/_data/nix/project.nix"):
+        assert name in names
+
+
+def test_the_library_and_the_template_need_no_nixpkgs(nix: Nix, repository: Path, tmp_path: Path) -> None:
+    listed = nix.run("nix", "eval", "--json", f"path:{repository}#lib", "--apply", "builtins.attrNames").stdout
+    assert json.loads(listed) == ["project"]
+    new = tmp_path / "new"
+    new.mkdir()
+    nix.run("nix", "flake", "init", "--template", f"path:{repository}", cwd=new)
+    example = ROOT / "examples" / "plot"
+    files = subprocess.run(["git", "ls-files"], cwd=example, capture_output=True, text=True, check=True).stdout.split()
+    assert {name: (new / name).read_bytes() for name in files} == {
+        name: (example / name).read_bytes() for name in files
+    }
