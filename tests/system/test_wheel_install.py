@@ -80,10 +80,8 @@ def test_help_and_version_in_an_empty_venv(installed: Path, tmp_path: Path) -> N
     assert _elsewhere([nixgen, "--version"], tmp_path).startswith("nixgen 0.")
     shown = _elsewhere([nixgen, "--help"], tmp_path)
     assert [command for command in ("init", "lock", "generate", "show") if f"  {command} " not in shown] == []
-    assert (
-        _elsewhere([str(installed / "python"), "-m", "nixgen", "--help"], tmp_path).splitlines()[2:]
-        == shown.splitlines()[2:]
-    )
+    module = _elsewhere([str(installed / "python"), "-m", "nixgen", "--help"], tmp_path)
+    assert module.splitlines()[1:] == shown.splitlines()[1:], "all but the line with the program's name"
 
 
 def test_init_in_an_empty_venv_writes_what_the_repository_writes(installed: Path, tmp_path: Path) -> None:
