@@ -21,8 +21,8 @@ def build() -> list[Row]:
     fill = _fill(venv)
     rows = []
     for nix in nix_versions():
-        environment = nix.build(folder, "environment")
-        made = _made(nix, folder, environment)
+        nix.build(folder, "environment")
+        made = _made(nix, folder)
         # Nix's own default is one build at a time: measured once, because it takes longest and has no limit.
         for jobs, runs in (("auto", 3), ("1", 1)) if nix is nix_versions()[-1] else (("auto", 3),):
             command = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(folder), "-A", "environment"]
@@ -40,9 +40,8 @@ def rebuild() -> list[Row]:
     folder = notebook("debian")
     rows = []
     for nix in nix_versions():
-        environment = nix.build(folder, "environment")
-        changed = nix.build(folder, "wheels.pandas")
-        gone = [str(environment), str(changed)]
+        nix.build(folder, "environment")
+        gone = _and_referrers(nix, [str(nix.build(folder, "wheels.pandas"))])
         command = [str(nix.bin / "nix-build"), "--no-out-link", str(folder), "-A", "environment"]
         before = [[str(nix.bin / "nix-store"), "--delete", *gone]]
         (series,) = timed([command], 5, warm=1, before=before, through=through(nix))
@@ -77,7 +76,12 @@ def _fill(venv: Path) -> list[str]:
     return [UV, "pip", "install", *options, *target, *map(str, wheel_files())]
 
 
-def _made(nix: Nix, folder: Path, environment: Path) -> list[str]:
-    """The environment and its unpacked wheels: what a build makes anew once the wheel files and the base are there."""
+def _made(nix: Nix, folder: Path) -> list[str]:
+    """The unpacked wheels and all that refers to them: what a build makes anew from the wheel files and the base."""
     wheels = nix.run("nix-build", "--no-out-link", str(folder), "-A", "wheels").stdout.split()
-    return sorted({str(environment), *wheels})
+    return _and_referrers(nix, wheels)
+
+
+def _and_referrers(nix: Nix, paths: list[str]) -> list[str]:
+    """Paths of a store with everything that refers to them, environments of earlier runs included."""
+    return sorted(nix.run("nix-store", "--query", "--referrers-closure", *paths).stdout.split())

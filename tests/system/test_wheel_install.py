@@ -68,8 +68,8 @@ def _elsewhere(argv: list[str], cwd: Path, **more: str) -> str:
 
 def test_the_wheel_holds_the_templates_and_the_nix_library_and_no_tests(built: Path) -> None:
     names = set(zipfile.ZipFile(built).namelist())
-    wanted = {f"nixgen/_data/{path.relative_to(ROOT)}" for top in ("templates", "nix") for path in (ROOT / top).rglob("*")
-              if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
+    files = [path for top in ("templates", "nix") for path in (ROOT / top).rglob("*") if path.is_file()]
+    wanted = {f"nixgen/_data/{path.relative_to(ROOT)}" for path in files if "__pycache__" not in path.parts}
     assert wanted <= names
     assert "nixgen/py.typed" in names
     assert [name for name in names if "test" in name.lower() or name.endswith(".pyc")] == []
