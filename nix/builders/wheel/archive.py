@@ -122,6 +122,8 @@ def _check(entries):
         parts = name.split("/")
         if "\0" in name or "\\" in name or name.startswith("/") or ".." in parts or "." in parts or "" in parts[:-1]:
             problems.append(f"the member {name!r} would be written outside the wheel's own folder")
+        elif not name.isprintable() and any(char < " " for char in name):
+            problems.append(f"the member {name!r} has control characters in its name")
         elif name in seen:
             problems.append(f"the member {name!r} is there twice")
         elif member.method not in (_STORED, _DEFLATED) or flags & _ENCRYPTED:

@@ -7,6 +7,7 @@ the real one in when it loads the file, and the bytes do not depend on where the
 
 import _imp
 import _warnings
+import gc
 import marshal
 import os
 import sys
@@ -20,6 +21,7 @@ _HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")
 _TESTS = {"test", "tests"}
 
 sys.dont_write_bytecode = True
+gc.disable()  # compiling leaves no cycles behind, and looking for them takes a fiftieth of the time
 # What a source is warned of while it compiles is its author's business. (The module warnings is slow to import.)
 _warnings.filters.insert(0, ("ignore", None, Warning, None, 0))
 
@@ -28,6 +30,12 @@ def wanted(place):
     """Whether a file deserves byte code. Test suites that ship inside wheels do not: they are nearly half of the time
     that compiling takes in a scientific environment, and are imported by whoever tests that package, if by anyone."""
     return _TESTS.isdisjoint(place.split("/"))
+
+
+def place(path):
+    """Where the .pyc of a source belongs (PEP 3147)."""
+    folder, _, file = path.rpartition("/")
+    return f"{folder}/__pycache__/{file[:-3]}.{_TAG}.pyc"
 
 
 def pyc(source, name):
@@ -44,11 +52,10 @@ def write(source, path, name, made=set()):
     content = pyc(source, name)
     if content is None:
         return
-    folder, _, file = path.rpartition("/")
-    cache = f"{folder}/__pycache__"
+    target = place(path)
+    cache = target.rpartition("/")[0]
     if cache not in made:
         os.makedirs(cache, exist_ok=True)
         made.add(cache)
-    target = os.open(f"{cache}/{file[:-3]}.{_TAG}.pyc", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.write(target, content)
-    os.close(target)
+    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb", buffering=0) as file:
+        file.write(content)

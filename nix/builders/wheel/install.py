@@ -13,6 +13,7 @@ Start-up counts as much as speed here: a wheel is often a few files. So imports 
 import binascii
 import hashlib
 import os
+import sys
 
 import bytecode
 import elf
@@ -22,9 +23,11 @@ from archive import Archive, Damaged
 OUT = os.environ["out"]
 FILE = os.environ["file"]
 SITE = f"lib/python{os.environ['python']}/site-packages"
+FACTS = "nixgen-facts"
 LOADER = os.environ["loader"]
 # Compiling is the slow part of most files, so sources weigh more when the work is shared out.
 SOURCE_WEIGHT = 8
+HASHES = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"}
 
 
 def digest_of(algorithm, content):
@@ -48,11 +51,24 @@ class Wheel:
             raise Damaged(f"it has no {self.info}/RECORD")
         self.record = dict(self.read_record())
         self.places = {name: self.destination(name) for name in self.archive.members}
-        by_place = {}
+        # What a publisher compiled is kept: its hash is in RECORD.
+        self.byte_code = {place for place in self.places.values() if place.endswith(".pyc")}
+        if any(name.startswith(self.data) for name in self.places):
+            self.check_places()
+
+    def check_places(self):
+        """Refuses members that meet each other, or nixgen's own file, when those of .data go to their places."""
+        by_place, folders = {}, set()
         for name, place in self.places.items():
             by_place.setdefault(place, []).append(name)
-        if twice := [names for names in by_place.values() if len(names) > 1]:
-            raise Damaged(*(f"the members {' and '.join(names)} are the same file when installed" for names in twice))
+            while (place := place.rpartition("/")[0]) and place not in folders:
+                folders.add(place)
+        problems = [f"the members {' and '.join(names)} are the same file when installed" for names in by_place.values() if len(names) > 1]
+        problems += [f"the member {by_place[place][0]!r} is a file where others need a folder" for place in sorted(folders & by_place.keys())]
+        if FACTS in by_place or FACTS in folders:
+            problems.append(f"a member would be installed as {FACTS}, which is nixgen's own file")
+        if problems:
+            raise Damaged(*problems)
 
     def text(self, name):
         """A member of the metadata folder as text."""
@@ -63,13 +79,17 @@ class Wheel:
 
     def read_record(self):
         """RECORD as (member, "algorithm=digest") pairs; the second is empty where no hash is given."""
-        lines = self.text("RECORD").splitlines()
-        if any('"' in line for line in lines):
+        text = self.text("RECORD")
+        if '"' in text:
             import csv
+            import io
 
-            rows = csv.reader(lines)
+            try:
+                rows = list(csv.reader(io.StringIO(text, newline="")))
+            except csv.Error as error:
+                raise Damaged(f"{self.info}/RECORD cannot be read: {error}") from None
         else:
-            rows = (line.split(",") for line in lines)
+            rows = (line.split(",") for line in text.replace("\r", "").split("\n"))
         return ((row[0], row[1] if len(row) > 1 else "") for row in rows if row and row[0])
 
     def destination(self, name):
@@ -94,8 +114,30 @@ def patch_program(path, content):
     import subprocess
 
     run_path = ["--force-rpath", "--add-rpath", os.environ["rpath"]] if facts.dynamic else []
-    subprocess.run([os.environ["patchelf"], "--set-interpreter", LOADER, *run_path, path], check=True)
+    if subprocess.run([os.environ["patchelf"], "--set-interpreter", LOADER, *run_path, path]).returncode:
+        raise Damaged(f"{path.removeprefix(OUT + '/')} is a program to which patchelf cannot give an interpreter path")
     return True
+
+
+def verify(name, content, wanted):
+    """What is wrong with a member's bytes, given its hash in RECORD; empty where nothing is, or no hash is given."""
+    algorithm, _, digest = wanted.partition("=")
+    if wanted and algorithm not in HASHES:
+        return f"RECORD gives {name} a hash of a kind that is not known here: {wanted}"
+    found = digest_of(algorithm, content) if wanted else ""
+    return "" if found == digest.rstrip("=") else f"{name} is not what RECORD says: {algorithm}={found} instead of {wanted}"
+
+
+def write(path, content, mode, made):
+    """Writes a new file, and the folders to it that are not ``made`` yet."""
+    folder = path.rpartition("/")[0]
+    if folder not in made:
+        os.makedirs(folder, exist_ok=True)
+        made.add(folder)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb", buffering=0) as file:
+        rest = memoryview(content)
+        while rest := rest[file.write(rest) :]:  # one write takes 2 GiB at the most: write(2)
+            pass
 
 
 def install(wheel, share):
@@ -103,29 +145,19 @@ def install(wheel, share):
     lines, problems, made = [], [], set()
     for name in share:
         content = wheel.archive.read(name)
-        wanted = wheel.record.get(name, "")
-        algorithm, _, digest = wanted.partition("=")
-        if digest and algorithm in hashlib.algorithms_available:
-            found = digest_of(algorithm, content)
-            if found != digest.rstrip("="):
-                problems.append(f"{name} is not what RECORD says: {algorithm}={found} instead of {wanted}")
-                continue
+        if problem := verify(name, content, wheel.record.get(name, "")):
+            problems.append(problem)
+            continue
         place = wheel.places[name]
         path = f"{OUT}/{place}"
-        folder = path.rpartition("/")[0]
-        if folder not in made:
-            os.makedirs(folder, exist_ok=True)
-            made.add(folder)
         program = wheel.archive.members[name].executable or place.startswith("bin/")
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755 if program else 0o644)
-        with open(target, "wb", buffering=0) as file:
-            rest = memoryview(content)
-            while rest := rest[file.write(rest) :]:  # one write takes 2 GiB at the most: write(2)
-                pass
-        if name.endswith(".py"):
-            if place.startswith(SITE) and bytecode.wanted(place):
+        try:
+            write(path, content, 0o755 if program else 0o644, made)
+            if name.endswith(".py") and place.startswith(SITE) and bytecode.wanted(place) and bytecode.place(place) not in wheel.byte_code:
                 bytecode.write(content, path, place[len(SITE) + 1 :])
-        elif elf.is_native(content):
+        except OSError as error:
+            raise Damaged(f"{name} cannot be written: {error.strerror}") from None
+        if not name.endswith(".py") and elf.is_native(content):
             lines.append(f"native\t{place}")
             if patch_program(path, content):
                 lines.append(f"patched\t{place}")
@@ -153,7 +185,7 @@ def entry_points(wheel):
     scripts = []
     for group in ("console_scripts", "gui_scripts"):
         for name, target in parser.items(group) if parser.has_section(group) else ():
-            target = target.partition("[")[0].strip()
+            target = re.sub(r"\s*:\s*", ":", target.partition("[")[0].strip())
             if not re.fullmatch(r"[\w.]+:[\w.]+", target) or not re.fullmatch(r"[\w.-][\w. -]*", name) or name in (".", ".."):
                 raise Damaged(f"entry_points.txt: {group}: {name} = {target!r} is not a name with module:object")
             scripts.append((name, target))
@@ -172,7 +204,7 @@ def write_metadata(wheel, scripts):
         *((f"../../../bin/{name}", "", "") for name, _ in scripts),
     ]
     for name, place in wheel.places.items():
-        if name != f"{wheel.info}/RECORD":
+        if name not in (f"{wheel.info}/RECORD", f"{wheel.info}/INSTALLER"):
             path = place[len(SITE) + 1 :] if place.startswith(SITE + "/") else f"../../../{place}"
             rows.append((path, wheel.record.get(name, ""), str(wheel.archive.members[name].size)))
     os.unlink(f"{folder}/RECORD")
@@ -191,8 +223,9 @@ def report(wheel, lines):
         if line.startswith("patched"):
             print(f"{FILE}: patched {line.partition(chr(9))[2]}: a program that was given the interpreter path {LOADER}")
     own = {f"{wheel.info}/{name}" for name in ("RECORD", "RECORD.jws", "RECORD.p7s")}
-    for name in sorted(set(wheel.archive.members) - set(wheel.record) - own):
-        print(f"{FILE}: {name} is not listed in RECORD")
+    for name in sorted(set(wheel.archive.members) - own):
+        if not wheel.record.get(name):
+            print(f"{FILE}: {name} {'has no hash' if name in wheel.record else 'is not listed'} in RECORD")
     for name in sorted(set(wheel.record) - set(wheel.archive.members)):
         print(f"{FILE}: RECORD lists {name}, which is not in the wheel")
 
@@ -211,6 +244,8 @@ def main():
     except Damaged as damage:
         raise SystemExit("\n".join(f"{FILE}: {problem}" for problem in damage.problems)) from None
     report(wheel, lines)
-    with open(f"{OUT}/nixgen-facts", "w", encoding="utf-8") as file:
+    with open(f"{OUT}/{FACTS}", "w", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in lines)
         file.writelines(f"script\t{name}\t{target}\n" for name, target in sorted(scripts))
+    sys.stdout.flush()
+    os._exit(0)  # to take the interpreter down in order costs a fifth of a small wheel's time, and serves nobody
