@@ -49,7 +49,7 @@ class Farm:
     """Collects collisions while it links, so that all of them are told at once."""
 
     def __init__(self):
-        self.collisions = []
+        self.collisions, self.programs = [], {}
 
     def choose(self, place, owners):
         """The owner whose file is linked: of equal files the first, of different ones the preferred wheel's."""
@@ -65,7 +65,8 @@ class Farm:
 
     def merge(self, place, owners):
         """Links what ``owners`` have at ``place``, a folder."""
-        if len(owners) == 1 and place not in REAL and place not in owners[0].real:
+        # uv takes only real folders for installed distributions.
+        if len(owners) == 1 and place not in REAL and place not in owners[0].real and not place.endswith(".dist-info"):
             os.symlink(f"{owners[0].path}/{place}", f"{OUT}/{place}")
             return
         os.makedirs(f"{OUT}/{place}", exist_ok=True)
@@ -91,6 +92,7 @@ class Farm:
         """Links one file; a script that asks for "#!python" is copied, with this environment's Python in it (PEP 427)."""
         source, target = f"{wheel.path}/{place}", f"{OUT}/{place}"
         if place.startswith("bin/"):
+            self.programs[place.removeprefix("bin/")] = wheel
             with open(source, "rb") as file:
                 first = file.readline()
                 if first.startswith(b"#!python"):
@@ -100,14 +102,22 @@ class Farm:
         os.symlink(source, target)
 
     def entry_points(self, scripts):
-        """Writes a script for each (distribution, name, "module:object"); two that differ are a collision."""
+        """Writes a script for each (rank, distribution, name, "module:object"); two that differ are a collision.
+
+        So is one with another wheel's program; a wheel's own entry point replaces its own program, as pip does it.
+        """
         taken = {}
         for rank, owner, name, target in scripts:
             taken.setdefault(name, []).append((rank, target, owner))
+        for name, wheel in self.programs.items():
+            if name in taken and wheel.name not in [owner for _, _, owner in taken[name]]:
+                taken[name].append((wheel.rank, None, wheel.name))
         for name, wanted in sorted(taken.items()):
             rank, target, _ = min(wanted, key=lambda item: item[0])
             if len({item[1] for item in wanted}) > 1 and rank == len(PLAN["prefer"]):
                 self.collisions.append(f"the script {name} is in {' and '.join(item[2] for item in wanted)}, and calls something else in each")
+            if target is None:
+                continue
             module, _, attribute = target.partition(":")
             path = f"{OUT}/bin/{name}"
             if os.path.lexists(path):
@@ -127,7 +137,9 @@ def parse_entry_points(text):
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str
     parser.read_string(text)
-    return {name: target for group in ("console_scripts", "gui_scripts") if parser.has_section(group) for name, target in parser.items(group)}
+    groups = [group for group in ("console_scripts", "gui_scripts") if parser.has_section(group)]
+    # Extras behind the target are ignored (entry points specification, "Data model").
+    return {name: "".join(target.partition("[")[0].split()) for group in groups for name, target in parser.items(group)}
 
 
 def install_trees(trees):
@@ -148,7 +160,9 @@ def install_trees(trees):
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
         roots += [root for root in tree["roots"] if root not in roots]
     if roots:
-        line = f"import os, sys; sys.path.extend(os.path.normpath(os.path.join(os.environ['NIXGEN_ROOT'], p)) for p in {roots!r} if os.environ.get('NIXGEN_ROOT'))\n"
+        # Python reads the .pth files of a venv twice (site.main), so what is on the path already is not added again.
+        place = "os.path.normpath(os.path.join(os.environ['NIXGEN_ROOT'], p))"
+        line = f"import os, sys; sys.path.extend(q for p in {roots!r} if os.environ.get('NIXGEN_ROOT') and (q := {place}) not in sys.path)\n"
         write(f"{OUT}/{SITE}/_nixgen_work_tree.pth", line.encode())
 
 

@@ -174,3 +174,30 @@ def test_a_name_that_no_store_path_may_have(lab: Lab) -> None:
     entry = {**lab.entry(strange), "version": "1!1.0+local.1"}
     built = lab.with_arguments(wheels=[entry]).build("wheels.odd")
     assert built.name.partition("-")[2] == "odd-1_1.0+local.1"
+
+
+def test_byte_code_that_the_publisher_made_is_kept(lab: Lab) -> None:
+    pyc = "compiled/__pycache__/__init__.cpython-311.pyc"
+    wheel = make_wheel(lab.wheels, "compiled", "1.0", {"compiled/__init__.py": "x = 1\n", pyc: b"their own"})
+    (installed,) = lab.installed(wheel)
+    assert (installed / SITE / pyc).read_bytes() == b"their own"
+    verify(wheel, installed)
+
+
+def test_an_installer_that_the_wheel_brings_is_replaced(lab: Lab) -> None:
+    info = "claimed-1.0.dist-info"
+    wheel = make_wheel(lab.wheels, "claimed", "1.0", {"claimed.py": "", f"{info}/INSTALLER": "somebody\n"})
+    (installed,) = lab.installed(wheel)
+    assert (installed / SITE / info / "INSTALLER").read_text() == "nixgen\n"
+    text = (installed / SITE / info / "RECORD").read_text()
+    assert [line for line in text.splitlines() if "INSTALLER" in line] == [
+        f"{info}/INSTALLER,{digest(b'nixgen' + bytes([10]))},7"
+    ]
+
+
+def test_entry_points_with_spaces_and_extras(lab: Lab) -> None:
+    """The entry points specification allows both, and installers ignore the extras."""
+    points = "[console_scripts]\nspaced = spaced : main.run [extra, other]\n[other.group]\nx = anything at all\n"
+    wheel = make_wheel(lab.wheels, "spaced", "1.0", entry_points=points)
+    (installed,) = lab.installed(wheel)
+    assert (installed / "nixgen-facts").read_text() == "script\tspaced\tspaced:main.run\n"

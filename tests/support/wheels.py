@@ -60,7 +60,7 @@ def make_wheel(
     lines.append(f"{info}/RECORD,,\n")
     for path, text in (unrecorded or {}).items():
         members[path] = text.encode() if isinstance(text, str) else text
-    members[f"{info}/RECORD"] = ("".join(lines) if record is None else record).encode()
+    members[f"{info}/RECORD"] = ("".join(lines) if record is None else record).encode("utf-8", "surrogateescape")
 
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{escaped}-{version}-{tag}.whl"
@@ -69,7 +69,7 @@ def make_wheel(
         for path, content in members.items():
             entry = zipfile.ZipInfo(path, _TIME)
             entry.external_attr = (0o100755 if path in runnable else 0o100644) << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return target
 
 
