@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nixgen.artifacts.model import PinnedArtifact, ServiceSpec
 from nixgen.errors import Problem
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
@@ -137,10 +138,11 @@ class FileHash:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """nixgen.lock: every pin that uv.lock lacks."""
+    """nixgen.lock: every pin that uv.lock lacks. ``artifacts`` are the models, then the data, each sorted by name."""
 
     base: Base
     hashes: tuple[FileHash, ...] = ()
+    artifacts: tuple[PinnedArtifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Plan:
     """All that the templates need.
 
     ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes; ``prefer`` and ``skip_imports`` are the
-    settings of these names.
+    settings of these names; ``artifacts`` are the lock's, ``services`` those of models.toml.
     """
 
     name: str
@@ -159,3 +161,5 @@ class Plan:
     digests: dict[str, str] = field(default_factory=dict)
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
+    artifacts: tuple[PinnedArtifact, ...] = ()
+    services: tuple[ServiceSpec, ...] = ()
