@@ -122,7 +122,7 @@ def _check(entries):
         parts = name.split("/")
         if "\0" in name or "\\" in name or name.startswith("/") or ".." in parts or "." in parts or "" in parts[:-1]:
             problems.append(f"the member {name!r} would be written outside the wheel's own folder")
-        elif not name.isprintable() and any(char < " " for char in name):
+        elif not name.isprintable() and any(char < " " or char == "\x7f" for char in name):
             problems.append(f"the member {name!r} has control characters in its name")
         elif name in seen:
             problems.append(f"the member {name!r} is there twice")

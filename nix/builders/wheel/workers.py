@@ -36,13 +36,16 @@ def spread(items, weight, work):
             _run(work, share, target)
         os.close(target)
         running.append((pid, source))
-    lines, failed = [], False
+    lines, problems = [], []
     for pid, source in running:
         with open(source, encoding="utf-8") as pipe:
-            lines += pipe.read().splitlines()
-        failed |= os.waitpid(pid, 0)[1] != 0
-    if failed:
-        raise SystemExit("\n".join(sorted(lines)))
+            said = pipe.read().splitlines()
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        (problems if status else lines).extend(said)
+        if status < 0 or (status and not said):
+            problems.append(f"{os.environ.get('file', '')}: a process of the build ended with status {status}")
+    if problems:
+        raise SystemExit("\n".join(sorted(problems)))
     return sorted(lines)
 
 

@@ -1,0 +1,206 @@
+"""elf.py, bytecode.py and workers.py by themselves: against readelf, against py_compile, with processes that fail."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import py_compile
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders import FOLDER, bytecode, elf, workers
+from hypothesis import given
+from hypothesis import strategies as st
+
+CANDIDATES = ("/usr/bin", "/usr/sbin", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/libexec")
+
+
+def some_elf_files() -> list[Path]:
+    """Programs and libraries of this machine, a few of each folder, and the Python that runs the tests."""
+    found = [Path(sys.executable).resolve()]
+    for folder in map(Path, CANDIDATES):
+        files = sorted(path for path in folder.glob("*") if path.is_file() and not path.is_symlink())
+        for path in files[:: max(1, len(files) // 25)]:
+            with path.open("rb") as file:
+                if file.read(6) == b"\x7fELF\x02\x01":
+                    found.append(path)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf (binutils) is not here to compare with")
+def test_what_readelf_says_of_the_programs_and_libraries_of_this_machine() -> None:
+    programs = 0
+    for path in some_elf_files():
+        said = subprocess.run(
+            ["readelf", "--wide", "-hld", path], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}
+        ).stdout
+        facts = elf.read(path.read_bytes())
+        asked = re.search(r"Requesting program interpreter: (.*)\]", said)
+        kind = re.search(r"Type:\s+(\w+)", said)
+        assert kind
+        pie = bool(re.search(r"\(FLAGS_1\).*\bPIE\b", said))
+        program = asked is not None and (kind[1] == "EXEC" or pie)
+        assert facts.interpreter == (asked[1].encode() if asked else None), path
+        assert facts.dynamic == ("(NEEDED)" in said or "(STRTAB)" in said), path
+        assert facts.has_runpath == ("(RUNPATH)" in said or "(RPATH)" in said), path
+        assert facts.program == program, path
+        assert facts.machine == elf.MACHINES[os.uname().machine], path
+        programs += program
+    assert programs > 0
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_behind_the_magic_number_are_read_or_are_data(rest: bytes) -> None:
+    facts = elf.read(b"\x7fELF\x02\x01" + rest)
+    assert facts is None or isinstance(facts.program, bool)
+
+
+@given(st.integers(0, 1199), st.integers(0, 255))
+def test_a_damaged_program_is_read_or_is_data(place: int, value: int) -> None:
+    data = bytearray(Path(sys.executable).resolve().read_bytes()[:1200])
+    data[place] = value
+    facts = elf.read(bytes(data))
+    assert facts is None or isinstance(facts.program, bool)
+
+
+@pytest.mark.parametrize(
+    ("data", "native"),
+    [
+        (b"\x7fELF\x01\x01 of 32 bits", True),
+        (b"\xcf\xfa\xed\xfe Mach-O", True),
+        (b"\xca\xfe\xba\xbe Mach-O for several machines", True),
+        (b"#!/bin/sh", False),
+        (b"", False),
+    ],
+)
+def test_what_the_loader_of_a_system_reads(data: bytes, native: bool) -> None:  # noqa: FBT001 -- a parameter of the table
+    assert elf.is_native(data) is native
+    assert elf.read(data) is None
+
+
+def test_byte_code_is_what_py_compile_makes(tmp_path: Path) -> None:
+    source = b'"""A module."""\nimport sys\n\n\ndef f(x):\n    assert x, sys\n    return [y for y in x]\n'
+    path = tmp_path / "module.py"
+    path.write_bytes(source)
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(
+        str(path), str(tmp_path / "theirs.pyc"), dfile="pkg/module.py", invalidation_mode=mode, optimize=0
+    )
+    bytecode.write(source, str(path), "pkg/module.py", set())
+    ours = tmp_path / "__pycache__" / f"module.{sys.implementation.cache_tag}.pyc"
+    assert ours.read_bytes() == (tmp_path / "theirs.pyc").read_bytes()
+    assert bytecode.place(str(path)) == importlib.util.cache_from_source(str(path)) == str(ours)
+
+
+@pytest.mark.parametrize(
+    "source", [b"print 'Python 2'", b"\0", b"x = '\xff'", b"{% template %}", b"(" * 500, b"# coding: nowhere\n"]
+)
+def test_what_does_not_compile_gets_no_byte_code(source: bytes, tmp_path: Path) -> None:
+    assert bytecode.pyc(source, "x.py") is None
+    bytecode.write(source, str(tmp_path / "x.py"), "x.py", set())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_byte_code_does_not_depend_on_the_hash_seed() -> None:
+    """Sets and names inside code objects are written in an order of their own."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import bytecode, hashlib; "
+        's = b\'def f(x):\\n    return x in {"a", "b", "c", "d"}\\n\'; print(hashlib.sha256(bytecode.pyc(s, \'m.py\')).hexdigest())'
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "0"}
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        ("pkg/a.py", True),
+        ("pkg/tests/a.py", False),
+        ("test/a.py", False),
+        ("pkg/testing/a.py", True),
+        ("pkg/test_a.py", True),
+    ],
+)
+def test_what_deserves_byte_code(place: str, wanted: bool) -> None:  # noqa: FBT001 -- a parameter of the table
+    assert bytecode.wanted(place) is wanted
+
+
+HEAVY = workers.WORTH_A_PROCESS
+
+
+@pytest.mark.parametrize("cores", ["1", "2", "7", "0"])
+def test_the_work_is_done_once_and_its_lines_are_sorted(cores: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_BUILD_CORES", cores)
+    items = [f"item-{number:02}" for number in range(20)]
+    assert workers.spread(items, lambda _: HEAVY, list) == items
+
+
+def test_little_work_stays_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_BUILD_CORES", "8")
+    assert workers.spread(["a", "b"], lambda _: 10, lambda share: [str(os.getpid())]) == [str(os.getpid())]
+    ways = workers.spread(["a", "b"], lambda _: HEAVY, lambda share: [str(os.getpid())])
+    assert str(os.getpid()) not in ways
+    assert len(ways) == 2
+
+
+def test_the_weight_is_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_BUILD_CORES", "2")
+    weights = {str(number): number * HEAVY for number in range(1, 9)}
+    sums = workers.spread(
+        list(weights), weights.__getitem__, lambda share: [str(sum(weights[one] for one in share) // HEAVY)]
+    )
+    assert sums == ["18", "18"]
+
+
+def failing(error: Callable[[], BaseException]) -> Callable[[list[str]], list[str]]:
+    def work(share: list[str]) -> list[str]:
+        if "bad" in share:
+            raise error()
+        return share
+
+    return work
+
+
+class _Problems(Exception):  # noqa: N818 -- as archive.Damaged
+    problems = ("one", "two")
+
+
+def test_what_goes_wrong_in_a_worker_ends_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_BUILD_CORES", "2")
+    monkeypatch.setenv("file", "x.whl")
+    with pytest.raises(SystemExit, match=r"^x\.whl: one\nx\.whl: two$"):
+        workers.spread(["bad", "good"], lambda _: HEAVY, failing(_Problems))
+    with pytest.raises(SystemExit, match=r"x\.whl: RuntimeError\('no reason'\)"):
+        workers.spread(["bad", "good"], lambda _: HEAVY, failing(lambda: RuntimeError("no reason")))
+
+
+def test_a_worker_that_is_killed_ends_the_build_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel does that when memory runs out."""
+    monkeypatch.setenv("NIX_BUILD_CORES", "2")
+    monkeypatch.setenv("file", "x.whl")
+
+    def work(share: list[str]) -> list[str]:
+        if "bad" in share:
+            os.kill(os.getpid(), 9)
+        return share
+
+    with pytest.raises(SystemExit, match=r"x\.whl: a process of the build ended with status -9"):
+        workers.spread(["bad", "good"], lambda _: HEAVY, work)
+
+
+def test_the_layout_is_that_of_the_abi() -> None:
+    """A file whose one program header is PT_INTERP: System V ABI, figures 4-3 and 5-1."""
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    facts = elf.read(head + struct.pack("<IIQQQQQQ", 3, 4, 120, 120, 120, 4, 4, 1) + b"/ld\0")
+    assert (facts.interpreter, facts.program, facts.dynamic, facts.machine) == (b"/ld", True, False, 62)
