@@ -47,6 +47,10 @@ class Table:
         """The keys that are there."""
         return tuple(self._value)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether the key is there, whatever its value."""
+        return key in self._value
+
     def closed(self, *known: str) -> None:
         """Note every key that is not known, with the nearest one that is."""
         for key in self._value:
@@ -84,6 +88,10 @@ class Table:
         if value is not None and value < 0:
             self.problem(key, f"is {value}, below zero")
         return int(value or 0)
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        return bool(self._get(key, bool))
 
     def choice(self, key: str, known: Sequence[str]) -> str:
         """One of the known texts."""

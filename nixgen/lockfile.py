@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nixgen.artifacts import pins
 from nixgen.checked import Table, duplicates_refused
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
@@ -59,21 +60,22 @@ def parse_lock(text: str) -> Lock:
             "use the nixgen that wrote it, or " + _MEND,
         )
     top = Table(document, NAME, "", problems, _MEND)
-    top.closed("version", "base", "hashes")
+    top.closed("version", "base", "hashes", *pins.KEYS)
     top.integer("version")
     base = _base(top.table("base"))
     urls = top.table("hashes")
     hashes = tuple(_hash(urls, url) for url in sorted(urls.keys()))
+    artifacts = pins.parse(top)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return Lock(base, hashes)
+    return Lock(base, hashes, artifacts)
 
 
 def dump_lock(lock: Lock) -> str:
-    """The file's text: JSON with sorted keys, one line for each package, tarball and hash, a newline at the end."""
+    """The file's text: JSON with sorted keys, a line for each package, tarball, hash and file, a newline at the end."""
     hashes = {entry.url: {"sha256": entry.sha256, "size": entry.size} for entry in lock.hashes}
     base = _dump_debian(lock.base) if isinstance(lock.base, DebianBase) else _dump_nixpkgs(lock.base)
-    return _layout({"version": VERSION, "base": base, "hashes": hashes}, "") + "\n"
+    return _layout({"version": VERSION, "base": base, "hashes": hashes, **pins.dump(lock.artifacts)}, "") + "\n"
 
 
 def _hash(urls: Table, url: str) -> FileHash:
