@@ -111,6 +111,12 @@ def index() -> Iterator[Callable[..., Index]]:
         yield lambda folder, **options: stack.enter_context(serve(folder, **options))
 
 
+@pytest.fixture
+def update_goldens(request: pytest.FixtureRequest) -> bool:
+    """Whether goldens are written instead of compared; never in CI."""
+    return bool(request.config.getoption("--update-goldens"))
+
+
 def _nix(folder: Path, stores: Path) -> Nix:
     if reason := stores_can_be_entered():
         _lacking(reason)
