@@ -1,0 +1,237 @@
+"""The pages say what is so: help texts, settings, messages, links."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from nixgen import __version__, settings
+from nixgen.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+)
+HOSTS = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("deb", "debian", "org"),
+        ("security", "debian", "org"),
+        ("npmjs", "org"),
+        ("crates", "io"),
+        ("anaconda", "org"),
+    )
+]
+COMMANDS = ("init", "lock", "generate", "show")
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(text: str, kind: str) -> Iterator[str]:
+    """The fenced blocks of one kind."""
+    for found in re.finditer(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield found[1]
+
+
+def prose(text: str) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = set()
+    for heading in re.findall(r"^#+ (.*)$", prose(path.read_text(encoding="utf-8")), re.MULTILINE):
+        found.add(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-"))
+    return found
+
+
+def help_of(*command: str) -> str:
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERMINAL_WIDTH": "80"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nixgen", *command, "--help"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.replace("python -m nixgen", "nixgen").strip("\n")
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    return {name: help_of(*name.split()) for name in ("", *COMMANDS)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"{target} leads nowhere"
+        if anchor:
+            assert anchor in anchors(linked), f"{target} names no heading"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_page_names_a_registry_or_a_path_of_one_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").lower()
+    assert [host for host in HOSTS if host in text] == []
+    assert re.findall(r"(?<![\w.~…])/(?:work|root|home/(?!you\b))[\w/]*", text) == []
+
+
+def test_the_commands_page_shows_what_the_program_prints(helps: dict[str, str]) -> None:
+    shown = {}
+    for block in blocks(page("docs/commands.md"), "console"):
+        command, _, printed = block.partition("\n")
+        found = re.fullmatch(r"\$ nixgen ?(\w*) --help", command)
+        assert found, command
+        shown[found[1]] = printed.strip("\n")
+    assert shown == helps
+
+
+def test_every_command_and_option_that_a_page_shows_exists(helps: dict[str, str]) -> None:
+    for path in PAGES:
+        for command, rest in re.findall(r"\bnixgen ([a-z]+)([^`|\n&;,]*)", path.read_text(encoding="utf-8")):
+            if command not in COMMANDS:
+                continue
+            for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
+                assert option in helps[command], f"{path.name}: nixgen {command} {option}"
+    for command in re.findall(r"[`$] ?nixgen ([a-z]+)", "".join(map(page, ("README.md", "docs/troubleshooting.md")))):
+        assert command in COMMANDS
+
+
+def setting_rows() -> dict[str, tuple[str, str]]:
+    """Default and example of each key in the table of docs/settings.md."""
+    rows = re.findall(
+        r"^\| \[`([\w-]+)`\]\(#[\w-]+\) \| .*? \| (.*?) \| `(.*?)` \|$", page("docs/settings.md"), re.MULTILINE
+    )
+    return {key: (default, example) for key, default, example in rows}
+
+
+def test_the_settings_page_has_every_key_in_order_with_its_default() -> None:
+    assert list(setting_rows()) == list(settings._READERS)
+    assert re.findall(r"^## (.*)$", page("docs/settings.md"), re.MULTILINE) == list(settings._READERS)
+    assert [field.name.replace("_", "-") for field in fields(Settings)] == list(settings._READERS)
+    defaults = Settings()
+    for key, (text, _) in setting_rows().items():
+        value: Any = getattr(defaults, key.replace("-", "_"))
+        if value == ():
+            assert text == "none"
+        elif value is False:
+            assert text == "`false`"
+        elif value is not None:
+            assert text == f'`"{value}"`'
+
+
+def test_every_example_of_the_settings_page_is_accepted() -> None:
+    for key, (_, example) in setting_rows().items():
+        table = tomllib.loads(example)
+        assert list(table) == [key]
+        Settings.parse({"base": "debian"} | table if key == "suite" else table)
+    found = list(blocks(page("docs/settings.md"), "toml"))
+    assert found
+    for block in found:
+        Settings.parse(tomllib.loads(block)["tool"]["nixgen"])
+
+
+def sentences() -> str:
+    """All that the program and the library may say: Python's strings, with … for what is filled in."""
+    texts = []
+    for path in sorted([*(ROOT / "nixgen").rglob("*.py"), *(ROOT / "nix").rglob("*.py")]):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                texts.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+    others = sorted([*(ROOT / "nix").rglob("*.nix"), *(ROOT / "nix").rglob("*.sh")])
+    texts += [re.sub(r"\$\{[^}]*\}", "…", path.read_text(encoding="utf-8")) for path in others]
+    return "\n".join(texts)
+
+
+def test_the_messages_that_troubleshooting_explains_are_said() -> None:
+    said = sentences()
+    ours = page("docs/troubleshooting.md").partition("## What Nix says")[0]
+    theirs = {"HTTP error 404"}
+    headings = re.findall(r"^### (.*)$", ours, re.MULTILINE)
+    assert len(headings) > 30
+    for heading in headings:
+        for message in re.findall(r"`([^`]+)`", heading):
+            if message in theirs or message == ".deb":
+                continue
+            for part in re.sub(r"^[\w.]+: ", "", message).split("…"):
+                assert part.strip(' "().') in said, f"nothing says {part!r} of {message!r}"
+
+
+def test_every_error_of_the_library_is_explained() -> None:
+    """What Nix shows a teammate, who has no nixgen to ask."""
+    explained = page("docs/troubleshooting.md")
+    for sentence in (
+        "changed after default.nix was generated",
+        "is not set up for",
+        "two packages own the same file:",
+        "modules cannot be imported:",
+    ):
+        assert sentence in explained
+
+
+def test_each_dependency_has_its_reason() -> None:
+    table = page("docs/design.md").partition("## Dependencies")[2].partition("\n## ")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| ([\w, -]+?)(?: \(build\))? \|", table, re.MULTILINE)
+        for name in row.split(", ")
+    }
+    project = tomllib.loads(page("pyproject.toml"))
+    texts = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    assert {Requirement(text).name for text in texts} - named == set()
+
+
+def test_the_readme_names_every_file_that_init_writes() -> None:
+    from support.project import WRITTEN
+
+    table = page("README.md").partition("## The files")[2].partition("\n## ")[0]
+    for name in WRITTEN - {".gitignore"}:
+        assert f"`{name}`" in table
+
+
+def test_the_benchmarks_page_has_the_place_that_bench_writes_into() -> None:
+    from bench.__main__ import BEGIN, END
+
+    text = page("docs/benchmarks.md")
+    assert text.count(BEGIN) == text.count(END) == 1
+    assert text.index(BEGIN) < text.index(END)
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    text = page("CHANGELOG.md")
+    assert __version__ in text
+    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, re.MULTILINE)
