@@ -13,7 +13,16 @@ import sys
 import sysconfig
 
 SUFFIXES = sorted((*importlib.machinery.all_suffixes(),), key=len, reverse=True)
-ONE = "import importlib, sys; importlib.import_module(sys.argv[1])"
+# A module counts when its name arrives: one that ends the process, even with 0, was not imported. What modules print
+# themselves goes elsewhere.
+ONE = """
+import importlib, os, sys
+done = os.fdopen(os.dup(1), "w", 1)
+os.dup2(2, 1)
+importlib.import_module(sys.argv[1])
+print(sys.argv[1], file=done)
+os._exit(0)
+"""
 MANY = """
 import importlib, os, sys
 done = os.fdopen(os.dup(1), "w", 1)
@@ -64,8 +73,8 @@ def main():
     good.update(result.stdout.split())
     failures = []
     for name in sorted(set(waiting) - good):
-        result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if result.returncode != 0:
+        result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if result.stdout.split() != [name]:
             failures.append(f"  {name} (of {modules[name]}): {last_lines(result.stderr) or f'the process ended with {result.returncode}'}")
     if not waiting and not os.environ.get("empty"):
         raise SystemExit("no module was found: the environment is empty")

@@ -17,7 +17,7 @@ FOLDER = ROOT / "nix" / "builders" / "wheel"
 
 
 def _load(name: str) -> ModuleType:
-    writes, filters = sys.dont_write_bytecode, warnings.filters[:]  # type: ignore[index]
+    writes, filters = sys.dont_write_bytecode, warnings.filters[:]
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(FOLDER))
     try:

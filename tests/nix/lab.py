@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from support.index import Index
 from support.nix import SYSTEM, Nix, Output
 from support.wheels import sha256
 
 from nixgen import resources
+
+if TYPE_CHECKING:
+    from support.index import Index
 
 PYTHON = "3.11"
 SITE = f"lib/python{PYTHON}/site-packages"

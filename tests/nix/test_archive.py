@@ -115,7 +115,7 @@ class Unseekable(io.RawIOBase):
 
 def test_sizes_behind_the_data() -> None:
     target = Unseekable()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as writer:  # type: ignore[call-overload]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as writer:
         writer.writestr("streamed", b"abc" * 1000)
     assert bytes(opened(bytes(target.data)).read("streamed")) == b"abc" * 1000
 

@@ -9,11 +9,13 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import Lab
 from support.wheels import make_wheel
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 OUTSIDE = "would be written outside the wheel's own folder"
 DAMAGED = "is damaged, or not of the size that the directory gives"

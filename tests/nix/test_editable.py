@@ -69,7 +69,7 @@ def test_a_change_is_seen_without_a_build(growing: Lab, environment: Path, root:
 
 @pytest.mark.parametrize("where", [{}, {"NIXGEN_ROOT": ""}])
 def test_without_the_work_tree_the_environment_still_works(
-    growing: Lab, environment: Path, where: dict[str, str]
+    growing: Lab, environment: Path, where: dict[str, Any]
 ) -> None:
     done = growing.python(environment, "import sys; print(sys.path[1:])", **where)
     assert done.stderr == ""
@@ -101,7 +101,7 @@ def test_metadata_of_the_trees(growing: Lab, environment: Path) -> None:
 
 
 def test_entry_points_of_the_trees(growing: Lab, environment: Path, root: Path) -> None:
-    where = {"NIXGEN_ROOT": str(root)}
+    where: dict[str, Any] = {"NIXGEN_ROOT": str(root)}
     assert growing.nix.inside(f"{environment}/bin/sprout", **where).stdout == "sprout\n"
     for script in ("flat", "sprout-window"):
         assert growing.nix.inside(f"{environment}/bin/{script}", **where).stdout.startswith("flat ")

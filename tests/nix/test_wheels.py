@@ -15,7 +15,7 @@ import pytest
 from lab import PYTHON, SITE, Lab, lines_with, rows, tree
 from support.wheels import make_wheel
 
-FILES = {
+FILES: dict[str, str | bytes] = {
     "alpha/__init__.py": "NAME = 'alpha'\n",
     "alpha/tests/test_alpha.py": "assert True\n",
     "alpha/template.py": "print 'not Python 3'\n",

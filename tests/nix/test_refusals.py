@@ -1,0 +1,103 @@
+"""What the library refuses to evaluate, and in which sentence: stale locks, unknown systems, misspelt arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.nix import SYSTEM, Nix, Output
+
+if TYPE_CHECKING:
+    from lab import Lab
+
+
+@pytest.fixture
+def project(pins: Path, tmp_path: Path) -> Path:
+    """A copy of a project as `nixgen init` wrote it."""
+    return Path(shutil.copytree(pins, tmp_path / "demo"))
+
+
+def refused(nix: Nix, expression: str) -> str:
+    """Evaluates what must not evaluate; the error text."""
+    done = nix.evaluate(expression, check=False)
+    assert isinstance(done, Output), f"it evaluates to {done}"
+    return done.stderr
+
+
+@pytest.mark.parametrize("attribute", ["environment.drvPath", "shell.drvPath", "imports.drvPath", "wheels"])
+def test_a_stale_default_nix_names_the_file_and_the_command(nix: Nix, project: Path, attribute: str) -> None:
+    with (project / "uv.lock").open("a") as file:
+        file.write("\n")
+    said = refused(nix, f"(import {project} {{}}).{attribute}")
+    assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in said
+
+
+def test_both_locks_are_named(nix: Nix, project: Path) -> None:
+    for name in ("uv.lock", "nixgen.lock"):
+        with (project / name).open("a") as file:
+            file.write("\n")
+    said = refused(nix, f"(import {project} {{}}).environment.drvPath")
+    assert "nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate" in said
+
+
+def test_stale_shows_through_the_flake_too(nix: Nix, project: Path) -> None:
+    with (project / "uv.lock").open("a") as file:
+        file.write("\n")
+    done = nix.run("nix", "develop", "-c", "true", cwd=project, check=False)
+    assert not done.ok
+    assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in done.stderr
+
+
+def test_the_hashes_are_those_of_the_files(project: Path) -> None:
+    text = (project / "default.nix").read_text()
+    for name in ("uv.lock", "nixgen.lock"):
+        assert f'"{name}" = "{hashlib.sha256((project / name).read_bytes()).hexdigest()}";' in text
+
+
+def test_an_unknown_system(nix: Nix, project: Path) -> None:
+    said = refused(nix, f'(import {project} {{ system = "riscv64-linux"; }}).environment.drvPath')
+    assert (
+        "demo is not set up for riscv64-linux, only for aarch64-linux, x86_64-linux. Add it to systems under "
+        "[tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate"
+    ) in said
+
+
+def test_a_system_without_a_busybox(lab: Lab) -> None:
+    said = refused(lab.nix, f"({lab.expression(base='pins // { bootstrap = { }; }')}).environment.drvPath")
+    assert f"nixgen.lock pins no busybox for {SYSTEM}; add the system in [tool.nixgen] and run: nixgen lock" in said
+
+
+@pytest.mark.parametrize("argument", ["wheel", "skip-imports", "groups"])
+def test_an_unknown_argument_ends_the_evaluation(lab: Lab, argument: str) -> None:
+    said = refused(lab.nix, f"({lab.with_arguments(**{argument: []}).expression()}).environment.drvPath")
+    assert f"called with unexpected argument '{argument}'" in said
+
+
+@pytest.mark.parametrize("argument", ["system", "root", "name", "base", "wheels", "trees"])
+def test_a_missing_argument_ends_the_evaluation(lab: Lab, argument: str) -> None:
+    given = "{ system = 1; root = 1; name = 1; base = 1; wheels = 1; trees = 1; }"
+    said = refused(lab.nix, f'(import {lab.library}).project (removeAttrs {given} [ "{argument}" ])')
+    assert f"called without required argument '{argument}'" in said
+
+
+@pytest.mark.parametrize("file", ["environment", "shell", "imports", "wheel", "formatter", "launcher", "fetch"])
+def test_every_function_is_closed(lab: Lab, file: str) -> None:
+    said = refused(lab.nix, f"import {lab.library}/{file}.nix {{ misspelt = 1; }}")
+    assert "unexpected argument 'misspelt'" in said or "called without required argument" in said
+    assert lab.nix.evaluate(
+        f"builtins.length (builtins.attrNames (builtins.functionArgs (import {lab.library}/{file}.nix)))"
+    )
+
+
+def test_a_file_with_other_bytes_is_not_taken(lab: Lab) -> None:
+    """The fixed-output fetch: what the index serves must have the hash that uv.lock gave."""
+    from support.wheels import make_wheel
+
+    wheel = make_wheel(lab.wheels, "swapped", "1.0")
+    entry = {**lab.entry(wheel), "sha256": "0" * 64}
+    said = lab.with_arguments(wheels=[entry]).failure("environment")
+    assert "hash mismatch" in said
+    assert wheel.name in said
