@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")]
 
 MARK = "@@@ the next command @@@"
+# How this machine reaches its package index, and where it keeps what it has fetched.
+KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "XDG_CACHE_HOME")
 # What another day, or another machine, prints differently: sizes and counts of Debian's packages, times.
 VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Told git)")
 
@@ -70,9 +72,7 @@ def test_the_first_project_prints_what_the_readme_shows(nix: Nix, tmp_path: Path
         "UV_NO_PROGRESS": "1",
         **{f"GIT_{who}_{what}": "reader@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     }
-    for name in ("UV_CACHE_DIR", "XDG_CACHE_HOME"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
+    environment |= {name: os.environ[name] for name in KEPT if name in os.environ}
     done = subprocess.run(
         [*enter(nix.store), "bash", "-c", script],
         cwd=ROOT,

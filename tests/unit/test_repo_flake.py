@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.requirements import Requirement
 
-from nixgen import __version__, flakelock, nixpkgs
+from nixgen import __version__, flakelock
+from nixgen import nixpkgs as pins
 from nixgen.settings import SYSTEMS, Settings
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ NIXPKGS = """
             "typer" "uv"
           ];
         in
-        named [ "git" "nixfmt" "patchelf" "ruff" ] // {
+        named [ "bash" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "patchelf" "ruff" "zlib" ] // {
           python3 = package "python3" // {
             withPackages = choose: package "python3-env" // { modules = map (one: one.name) (choose modules); };
             pkgs = modules // {
@@ -51,11 +53,32 @@ NIXPKGS = """
           mkShellNoCC = { packages }: package "shell" // { packages = map (one: one.name) packages; };
           runCommand = name: attributes: script:
             derivation { inherit name system script; builder = "stand-in"; };
+        } // {
+          # What the nixpkgs base takes.
+          python313 = package "python313";
+          stdenv.hostPlatform.isLinux = true;
+          stdenv.cc.cc = package "cc";
+          stdenv.cc.bintools.dynamicLinker = "/stand-in/ld";
+          pythonManylinuxPackages.manylinux1 = [ (package "glib") ];
+          lib = {
+            attrByPath = path: default: set: set.${builtins.head path} or default;
+            splitString = _: text: [ text ];
+            optionals = wanted: list: if wanted then list else [ ];
+            getLib = one: one;
+            getBin = one: one;
+          };
         };
     }) [ "aarch64-darwin" "aarch64-linux" "x86_64-darwin" "x86_64-linux" ]);
   };
 }
 """
+
+
+def stand_in(folder: Path) -> Path:
+    """The flake that stands for nixpkgs."""
+    folder.mkdir()
+    (folder / "flake.nix").write_text(NIXPKGS)
+    return folder
 
 
 @pytest.fixture
@@ -77,22 +100,20 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(nix: Nix, repository: Path, tmp_path: Path) -> Any:
     """The value of an output of the flake, through JSON."""
-    stand_in = tmp_path / "nixpkgs"
-    stand_in.mkdir()
-    (stand_in / "flake.nix").write_text(NIXPKGS)
+    nixpkgs = stand_in(tmp_path / "nixpkgs")
 
     def value(output: str, *options: str) -> Any:
-        options = ("--no-write-lock-file", "--override-input", "nixpkgs", f"path:{stand_in}", *options)
+        options = ("--no-write-lock-file", "--override-input", "nixpkgs", f"path:{nixpkgs}", *options)
         return json.loads(nix.run("nix", "eval", "--json", *options, f"path:{repository}#{output}").stdout)
 
     return value
 
 
 def test_the_lock_has_the_pin_that_a_new_project_gets() -> None:
-    base = nixpkgs.resolve_base(Settings(), "3.13")
+    base = pins.resolve_base(Settings(), "3.13")
     assert base.name == "nixos-26.05"
     assert (ROOT / "flake.lock").read_bytes() == flakelock.fresh(base, {})
-    assert f'inputs.nixpkgs.url = "{nixpkgs.flake_url(base)}";' in (ROOT / "flake.nix").read_text()
+    assert f'inputs.nixpkgs.url = "{pins.flake_url(base)}";' in (ROOT / "flake.nix").read_text()
 
 
 def test_the_package_is_this_version_with_the_dependencies_of_pyproject(evaluate: Any) -> None:
@@ -156,3 +177,34 @@ def test_the_library_and_the_template_need_no_nixpkgs(nix: Nix, repository: Path
     assert {name: (new / name).read_bytes() for name in files} == {
         name: (example / name).read_bytes() for name in files
     }
+
+
+def test_the_flake_by_hand_of_the_design_page_evaluates(nix: Nix, repository: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```nix\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, url in (("nixpkgs", f"path:{tmp_path / 'nixpkgs'}"), ("nixgen", f"path:{repository}")):
+        text, count = re.subn(rf'inputs\.{name}\.url = "[^"]*"', f'inputs.{name}.url = "{url}"', text)
+        assert count == 1
+    stand_in(tmp_path / "nixpkgs")
+    project = tmp_path / "by-hand"
+    project.mkdir()
+    (project / "flake.nix").write_text(text)
+    for output, name in (
+        ("packages.x86_64-linux.default", "by-hand-environment"),
+        ("devShells.x86_64-linux.default", "by-hand-shell"),
+        ("checks.x86_64-linux.imports", "by-hand-imports"),
+    ):
+        drv = nix.run("nix", "eval", "--raw", "--no-write-lock-file", f"path:{project}#{output}.drvPath").stdout.strip()
+        assert drv.endswith(f"-{name}.drv")
+        needed = {path.partition("-")[2] for path in nix.requisites(drv)}
+        assert {
+            "cc.drv",
+            "ffmpeg.drv",
+            "glib.drv",
+            "patchelf.drv",
+            "python3.13-launcher.drv",
+            "python313.drv",
+            "six-1.17.0.drv",
+            "six-1.17.0-py2.py3-none-any.whl.drv",
+        } <= needed
+        assert ("git.drv" in needed) is (name == "by-hand-shell")
