@@ -1,0 +1,83 @@
+"""Parquet and Arrow files: they say what they hold, so a scan reads little more than their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nixgen.data.arrow import arrow
+from nixgen.data.reading import ROWS, Scan
+from nixgen.data.schema import Schema, from_arrow
+
+_MAGIC = b"ARROW1"  # the file form; without it, the stream form
+_FEATHER_1 = b"FEA1"
+_BUFFER = 1 << 20  # bytes that are read of a Parquet column at once
+
+
+def scan_parquet(file: Path) -> Scan:
+    """The footer's number of rows and schema."""
+    with _parquet(file) as opened:
+        return Scan(opened.metadata.num_rows, _named(from_arrow(opened.schema_arrow)))
+
+
+def parquet_batches(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Blocks of rows."""
+    with _parquet(file) as opened:
+        for batch in opened.iter_batches(batch_size=ROWS, use_threads=False):
+            yield _columns(batch)
+
+
+def scan_arrow(file: Path) -> Scan:
+    """The schema, and the rows of all record batches (mapped, so their values are not read)."""
+    with _mapped(file) as source:
+        reader = _reader(file, source)
+        return Scan(sum(batch.num_rows for batch in _each(reader)), _named(from_arrow(reader.schema)))
+
+
+def arrow_batches(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Blocks of rows."""
+    with _mapped(file) as source:
+        for batch in _each(_reader(file, source)):
+            for start in range(0, batch.num_rows, ROWS):
+                yield _columns(batch.slice(start, ROWS))
+
+
+def _parquet(file: Path) -> Any:  # noqa: ANN401 -- a pyarrow.parquet.ParquetFile
+    return arrow("parquet").ParquetFile(str(file), buffer_size=_BUFFER, pre_buffer=False)
+
+
+def _mapped(file: Path) -> Any:  # noqa: ANN401 -- a pyarrow.NativeFile
+    if not file.stat().st_size:
+        raise ValueError("it is empty")
+    return arrow().memory_map(str(file))
+
+
+def _reader(file: Path, source: Any) -> Any:  # noqa: ANN401 -- a reader of pyarrow.ipc
+    with file.open("rb") as opened:
+        magic = opened.read(len(_MAGIC))
+    if magic.startswith(_FEATHER_1):
+        raise ValueError("it is in Feather's version 1, which Arrow's files came after")
+    return arrow("ipc").open_file(source) if magic == _MAGIC else arrow("ipc").open_stream(source)
+
+
+def _each(reader: Any) -> Iterator[Any]:  # noqa: ANN401 -- a reader of pyarrow.ipc
+    if hasattr(reader, "num_record_batches"):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _columns(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- a pyarrow.RecordBatch
+    return dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+def _named(schema: Schema) -> Schema:
+    check_names([column.name for column in schema])
+    return schema
+
+
+def check_names(names: list[str]) -> None:
+    """Raises ValueError when a column's name is there twice."""
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ValueError(f"it has two columns named {', '.join(map(repr, twice))}")

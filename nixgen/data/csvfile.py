@@ -1,0 +1,198 @@
+"""CSV and TSV. They have no types: those are found by looking at every value, with the rules of docs/data.md."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nixgen.data.arrow import arrow
+from nixgen.data.columnar import check_names
+from nixgen.data.reading import Scan, open_text
+from nixgen.data.schema import Column, DataType, Schema
+from nixgen.errors import UserError
+
+BLOCK = 4 << 20
+"""Bytes that are in memory at once; a row must fit."""
+
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_INT64_DIGITS = 18  # so many characters always fit
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+_PATTERNS = {  # narrowest first; leading zeros and plus signs make codes and telephone numbers, not numbers
+    "bool": r"^(?:true|false|True|False|TRUE|FALSE)$",
+    "integer": r"^-?(?:0|[1-9][0-9]{0,999})$",
+    "float64": r"^(?:-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-?[iI]nf|[nN]a[nN])$",
+    "date": rf"^{_DAY}$",
+    "timestamp[us]": rf"^{_DAY}[T ]{_TIME}$",
+    "timestamp[us, UTC]": rf"^{_DAY}[T ]{_TIME}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})$",
+}
+
+
+def scan(path: str, file: Path, where: str, format_name: str, block: int = BLOCK) -> Scan:
+    """Counts the rows behind the header, and finds each column's type."""
+    guesses: dict[str, _Guess] = {}
+    rows = 0
+    for batch in _read(path, file, where, format_name, block):
+        if not guesses:
+            guesses = {name: _Guess() for name in batch.schema.names}
+        rows += batch.num_rows
+        for guess, array in zip(guesses.values(), batch.columns, strict=True):
+            guess.see(array)
+    return Scan(rows, tuple(Column(name, guess.type, guess.nullable) for name, guess in guesses.items()))
+
+
+def batches(
+    path: str, file: Path, where: str, format_name: str, schema: Schema, block: int = BLOCK
+) -> Iterator[Mapping[str, Any]]:
+    """Blocks of rows, as the types that ``schema`` says."""
+    types = {column.name: column.type for column in schema}
+    for batch in _read(path, file, where, format_name, block):
+        named = zip(batch.schema.names, batch.columns, strict=True)
+        yield {name: _typed(array, types[name]) for name, array in named}
+
+
+class _Guess:
+    """The type of a column by the values that were seen of it."""
+
+    def __init__(self) -> None:
+        self.nullable = False
+        self._seen = False
+        self._wide = False
+        self._left = list(_PATTERNS)
+
+    @property
+    def type(self) -> DataType:
+        if not self._seen:
+            return "null"
+        found = self._left[0] if self._left else "string"
+        return "int64" if found == "integer" and not self._wide else found
+
+    def see(self, array: Any) -> None:  # noqa: ANN401 -- an array of strings
+        self.nullable |= bool(array.null_count)
+        values = array.drop_null()
+        if not len(values):
+            return
+        self._seen = True
+        self._left = [name for name in self._left if self._fits(name, values)]
+
+    def _fits(self, name: str, values: Any) -> bool:  # noqa: ANN401 -- an array of strings
+        pa, compute = arrow(), arrow("compute")
+        if not re.search(_PATTERNS[name], values[0].as_py(), re.ASCII):
+            return False
+        if not compute.all(compute.match_substring_regex(values, _PATTERNS[name])).as_py():
+            return False
+        if name == "integer" and not self._wide:
+            long = values.filter(compute.greater(compute.utf8_length(values), _INT64_DIGITS))
+            self._wide = any(not -(1 << 63) <= int(value) < 1 << 63 for value in long.to_pylist())
+        if name.startswith(("date", "timestamp")):
+            try:
+                compute.cast(values, _arrow_type(name))  # the 30th of February looks like a date
+            except pa.ArrowInvalid:
+                return False
+        return True
+
+
+def _arrow_type(name: DataType) -> Any:  # noqa: ANN401 -- a pyarrow.DataType
+    pa = arrow()
+    return {
+        "null": pa.string(),
+        "bool": pa.bool_(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "date": pa.date32(),
+        "timestamp[us]": pa.timestamp("us"),
+        "timestamp[us, UTC]": pa.timestamp("us", "UTC"),
+        "string": pa.string(),
+    }[str(name)]
+
+
+def _typed(array: Any, kind: DataType) -> Any:  # noqa: ANN401 -- an array of strings; an array, or a list
+    if kind == "integer":
+        return [None if value is None else int(value) for value in array.to_pylist()]
+    return array.cast(_arrow_type(kind))
+
+
+def _read(path: str, file: Path, where: str, format_name: str, block: int) -> Iterator[Any]:
+    """The rows as record batches of strings; an empty field without quotes is null. The first may have no rows."""
+    pa, csv = arrow(), arrow("csv")
+    parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
+    names = _header(path, file, where, parse, block)
+    convert = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    options = csv.ReadOptions(use_threads=False, block_size=block)
+    last = None
+    with open_text(path, file) as opened, io.BufferedReader(_Quotes(opened), block) as source:
+        counted = source.raw
+        try:
+            with csv.open_csv(source, read_options=options, parse_options=parse, convert_options=convert) as reader:
+                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+                for batch in reader:
+                    last = batch if batch.num_rows else last
+                    yield batch
+        except pa.ArrowInvalid as error:
+            raise _problem(where, str(error), block) from None
+    if isinstance(counted, _Quotes) and counted.quotes % 2 and last is not None:
+        end = last.column(last.num_columns - 1)[-1].as_py()
+        if end is not None and "\n" in end:
+            mend = "close it, or get the file again when it was cut off"
+            raise UserError.of(where, "ends within quotes: a quotation mark is opened and never closed", mend)
+
+
+def _header(path: str, file: Path, where: str, parse: Any, block: int) -> list[str]:  # noqa: ANN401 -- pyarrow's options
+    pa, csv = arrow(), arrow("csv")
+    with open_text(path, file) as opened:
+        start = opened.read(4)
+    if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise UserError.of(where, "is UTF-16 text; nixgen reads UTF-8", f"iconv -f UTF-16 -t UTF-8 {path}")
+    if not start.removeprefix(b"\xef\xbb\xbf"):
+        raise UserError.of(where, "is empty: a CSV file begins with a line of column names", "leave it out: exclude")
+    options = csv.ReadOptions(use_threads=False, block_size=block)
+    try:
+        with open_text(path, file) as opened, csv.open_csv(opened, read_options=options, parse_options=parse) as reader:
+            names: list[str] = reader.schema.names
+    except UnicodeDecodeError:
+        raise UserError.of(f"{where}: row 1", "is not UTF-8", "convert the file to UTF-8: iconv") from None
+    except pa.ArrowInvalid as error:
+        raise _problem(where, str(error), block) from None
+    check_names(names)
+    return names
+
+
+def _problem(where: str, words: str, block: int) -> UserError:
+    """Arrow's words as ours. It counts rows from the header, which is row 1."""
+    found = re.search(r"Row #([0-9]+): (.*)", words, re.DOTALL)
+    place = f"{where}: row {found[1]}" if found else where
+    words = " ".join((found[2] if found else words).split())
+    if "invalid UTF8" in words:
+        return UserError.of(place, "is not UTF-8", "convert the file to UTF-8: iconv")
+    if "straddling" in words or "block" in words:
+        what = f"has a row of more than {block >> 20} MiB, or a quotation mark that is never closed"
+        return UserError.of(place, what, "close the quotes, or use another format: parquet, jsonl")
+    if counts := re.search(r"Expected ([0-9]+) columns, got ([0-9]+)", words):
+        what = f"has {counts[2]} fields, and the header has {counts[1]}"
+        return UserError.of(place, what, "put fields with separators in quotation marks, or mend the row")
+    return UserError.of(place, words, "mend the row, or get the file again when it was cut off")
+
+
+class _Quotes(io.RawIOBase):
+    """Counts the quotation marks that pass through."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.quotes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 -- any writable buffer
+        data = self._source.read(len(buffer))
+        self.quotes += data.count(b'"')
+        buffer[: len(data)] = data
+        return len(data)

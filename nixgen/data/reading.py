@@ -1,0 +1,122 @@
+"""Reading the files of a dataset in blocks: first what is in them (``scan``), then their columns (``batches``)."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nixgen.data import formats
+from nixgen.data.arrow import arrow
+from nixgen.data.schema import Schema
+from nixgen.errors import MachineError, NixgenError, UserError
+
+ROWS = 32_768
+"""Rows that are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a file holds: the number of its records, and its schema."""
+
+    records: int
+    schema: Schema
+
+
+def scan(format_name: str, path: str, file: Path, where: str) -> Scan:
+    """The number of records and the schema of one file; ``path`` is its name within the dataset ``where``.
+
+    Raises UserError, with the row or line where it is known, for a file that cannot be read as this format.
+    """
+    from nixgen.data import columnar, csvfile, jsonfile
+
+    with reading(f"{where}: {path}", format_name):
+        if format_name == "parquet":
+            return columnar.scan_parquet(file)
+        if format_name == "arrow":
+            return columnar.scan_arrow(file)
+        if format_name == "jsonl":
+            return jsonfile.scan(path, file, f"{where}: {path}")
+        return csvfile.scan(path, file, f"{where}: {path}", format_name)
+
+
+def batches(format_name: str, path: str, file: Path, where: str, schema: Schema) -> Iterator[Mapping[str, Any]]:
+    """The columns of one file, block by block, as Arrow arrays; ``schema`` is that of the whole dataset.
+
+    Columns of the type "integer" come as lists. Of lists and maps in JSON come the lengths, of structs whether they
+    are there. Raises UserError as ``scan`` does.
+    """
+    from nixgen.data import columnar, csvfile, jsonfile
+
+    with reading(f"{where}: {path}", format_name):
+        if format_name == "parquet":
+            yield from columnar.parquet_batches(file)
+        elif format_name == "arrow":
+            yield from columnar.arrow_batches(file)
+        elif format_name == "jsonl":
+            yield from jsonfile.batches(path, file, f"{where}: {path}", schema)
+        else:
+            yield from csvfile.batches(path, file, f"{where}: {path}", format_name, schema)
+
+
+@contextmanager
+def reading(where: str, format_name: str) -> Iterator[None]:
+    """Turns what the libraries raise on a broken file into one sentence."""
+    try:
+        yield
+    except NixgenError:
+        raise
+    except PermissionError as error:
+        raise MachineError.of(where, f"cannot be read: {error.strerror}", "make it readable") from None
+    except FileNotFoundError:
+        raise UserError.of(where, "is not there") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:  # Arrow's are ValueErrors
+        words = " ".join(str(error).split()).rstrip(".")
+        mend = "get the file again when it was cut off, or set the format that it has"
+        raise UserError.of(where, f"is not {_ARTICLE[format_name]} that can be read: {words}", mend) from None
+
+
+_ARTICLE = {
+    "parquet": "a Parquet file",
+    "arrow": "an Arrow file",
+    "jsonl": "a file of JSON lines",
+    "csv": "a CSV file",
+    "tsv": "a TSV file",
+}
+
+
+def open_text(path: str, file: Path) -> BinaryIO:
+    """The unpacked bytes of a file; ``path``'s end tells how it is packed."""
+    packed = formats.compression(path)
+    if packed == "gz":
+        return gzip.open(file)
+    if packed == "bz2":
+        return bz2.open(file)
+    if packed == "zst":
+        return io.BufferedReader(_Unpacked(arrow().CompressedInputStream(str(file), "zstd")), 1 << 20)
+    return file.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """A stream of Arrow's as Python has them."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 -- a pyarrow.NativeFile
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 -- any writable buffer
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,0 +1,140 @@
+"""The schema of a dataset in words that belong to no library, and its hash. docs/data.md defines both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nixgen.data.arrow import arrow
+from nixgen.errors import Problem, UserError
+
+DataType = str | tuple[Any, ...]
+"""A type: a word ("int64", "timestamp[us, UTC]"), or for what is nested a tuple:
+
+``("list", item, nullable)`` or with a fixed length ``("list", item, nullable, length)``; ``("struct", (name, type,
+nullable), …)``; ``("map", key, value, nullable)``; ``("union", (name, type, nullable), …)``.
+"""
+
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, its type, and whether it may hold (CSV and JSON lines: holds) nulls."""
+
+    name: str
+    type: DataType
+    nullable: bool
+
+    def __str__(self) -> str:
+        return self.name + ": " + self.type_text
+
+    @property
+    def type_text(self) -> str:
+        """The type for people: "list<struct<a: int64>>?"; the question mark says nullable."""
+        return type_text(self.type, nullable=self.nullable)
+
+
+Schema = tuple[Column, ...]
+
+
+def schema_hash(schema: Schema) -> str:
+    """SHA-256, hexadecimal, of the schema as compact JSON: [[name, type, nullable], …], in ASCII."""
+    rows = [[column.name, column.type, column.nullable] for column in schema]
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def type_text(kind: DataType, *, nullable: bool = False) -> str:
+    """A type as people read it."""
+    mark = "?" if nullable else ""
+    if isinstance(kind, str):
+        return kind + mark
+    head, *rest = kind
+    if head == "list":
+        length = f", {rest[2]}" if len(rest) > 2 else ""  # noqa: PLR2004 -- item, nullable, length
+        return f"list<{type_text(rest[0], nullable=rest[1])}{length}>{mark}"
+    if head == "map":
+        return f"map<{type_text(rest[0])}, {type_text(rest[1], nullable=rest[2])}>{mark}"
+    fields = ", ".join(f"{name}: {type_text(inner, nullable=maybe)}" for name, inner, maybe in rest)
+    return f"{head}<{fields}>{mark}"
+
+
+def from_arrow(schema: Any) -> Schema:  # noqa: ANN401 -- a pyarrow.Schema
+    """The schema of a Parquet or Arrow file; ``schema`` is a pyarrow.Schema."""
+    return tuple(Column(*_field(field)) for field in schema)
+
+
+def merge(schemas: Sequence[tuple[str, Schema]], where: str) -> Schema:
+    """The one schema of all files, given with their paths: same names, types and order; nullable where any file is.
+
+    Raises UserError with every difference to the first file.
+    """
+    if not schemas:
+        return ()
+    first, common = schemas[0]
+    problems: list[Problem] = []
+    for path, schema in schemas[1:]:
+        differences = list(_differences(common, schema))
+        if differences:
+            what = f"has another schema than {first}: {'; '.join(differences)}"
+            problems.append(Problem(f"{where}: {path}", what, "make each a dataset of its own (include, exclude)"))
+            continue
+        common = tuple(
+            Column(old.name, old.type, old.nullable or new.nullable) for old, new in zip(common, schema, strict=True)
+        )
+    if problems:
+        raise UserError(problems)
+    return common
+
+
+def _differences(old: Schema, new: Schema) -> Iterator[str]:
+    before, after = ({column.name: column.type for column in schema} for schema in (old, new))
+    yield from (f"it lacks {name}" for name in before if name not in after)
+    yield from (f"it has {name} besides" for name in after if name not in before)
+    for name in before:
+        if name in after and before[name] != after[name]:
+            yield f"{name} is {type_text(after[name])} instead of {type_text(before[name])}"
+    if [column.name for column in old] != [column.name for column in new] and before.keys() == after.keys():
+        yield "its columns stand in another order"
+
+
+def _field(field: Any) -> tuple[str, DataType, bool]:  # noqa: ANN401 -- a pyarrow.Field
+    return field.name, _type(field.type), field.nullable
+
+
+def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
+    types = arrow("types")
+    while True:  # how values are packed is not what they are
+        if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        elif hasattr(kind, "storage_type"):
+            kind = kind.storage_type
+        else:
+            break
+    if types.is_nested(kind):
+        return _nested(kind, types)
+    if types.is_timestamp(kind):
+        return f"timestamp[{kind.unit}, {kind.tz}]" if kind.tz else f"timestamp[{kind.unit}]"
+    if types.is_time(kind) or types.is_duration(kind):
+        return f"{'duration' if types.is_duration(kind) else 'time'}[{kind.unit}]"
+    if types.is_decimal(kind):
+        return f"decimal({kind.precision}, {kind.scale})"
+    if types.is_fixed_size_binary(kind):
+        return f"binary({kind.byte_width})"
+    text = str(kind)
+    if types.is_date(kind):
+        return "date"
+    return _FLOATS.get(text, text.removeprefix("large_").removesuffix("_view"))
+
+
+def _nested(kind: Any, types: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType, pyarrow.types
+    if types.is_map(kind):
+        return ("map", _type(kind.key_type), _type(kind.item_type), kind.item_field.nullable)
+    if types.is_struct(kind) or types.is_union(kind):
+        head = "struct" if types.is_struct(kind) else "union"
+        return (head, *(_field(kind.field(number)) for number in range(kind.num_fields)))
+    length = (kind.list_size,) if types.is_fixed_size_list(kind) else ()
+    return ("list", _type(kind.value_type), kind.value_field.nullable, *length)
