@@ -1,11 +1,14 @@
-# A project: what its generated default.nix calls. The result has the environment, the shell, the import check and the
-# wheels, each a derivation.
+# A project: what its generated default.nix calls. The result has the environment, the shell, the import check, the
+# wheels, the models and data, and the services, each a derivation.
 { system
 , root
 , name
 , base
 , wheels
 , trees
+, artifacts ? [ ]
+, files ? [ ]
+, services ? [ ]
 , locks ? { }
 , prefer ? [ ]
 , skipImports ? [ ]
@@ -39,11 +42,23 @@ let
     wheels = installed;
     trees = map (tree: removeAttrs tree [ "path" "modules" ]) ownTrees;
   };
+
+  pinned = import ./artifacts.nix { base = support; inherit fetch root name; } { inherit artifacts files; };
+  together = pinned.collect pinned.known;
+  served = import ./services.nix
+    {
+      base = support;
+      inherit root name environment;
+      trees = ownTrees;
+      artifacts = pinned;
+    }
+    services;
 in
 {
   environment = current environment;
   shell = current (import ./shell.nix { base = support; } {
     inherit name environment;
+    inherit (together) variables;
     count = builtins.length installed + builtins.length ownTrees;
   });
   imports = current (import ./imports.nix { base = support; } {
@@ -53,6 +68,16 @@ in
     empty = installed == [ ] && ownTrees == [ ];
   });
   wheels = current (builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed));
+  # By name, in the first of its layouts; `.hf` and `.plain` are both of them.
+  models = current pinned.models;
+  data = current pinned.data;
+  # All of them: folders of plain files by name, and a cache for huggingface_hub.
+  models-all = current together.models;
+  data-all = current together.data;
+  cache = current together.cache;
+  services = current served;
+  # The same as a flake's apps.
+  apps = current (builtins.mapAttrs (name: drv: { type = "app"; program = "${drv}/bin/${name}"; }) served);
   formatter = if support.formatter != null then support.formatter else import ./formatter.nix { base = support; } { inherit environment; };
   base = support;
 }

@@ -1,7 +1,7 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, environment, count }:
+{ name, environment, count, variables }:
 derivation {
   inherit (base) system keep;
   name = "${name}-shell";
@@ -14,6 +14,8 @@ derivation {
     tools = builtins.concatStringsSep ":" base.tools;
     hook = ./builders/hook.sh;
     title = "${name}: Python ${base.version}, ${toString count} packages";
+    variables = builtins.toJSON variables;
+    private = ./builders/private.py;
   };
   shellHook = "nixgen_enter";
 }

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nixgen import resources
+from nixgen.artifacts.model import PinnedArchive, PinnedArtifact
 from nixgen.model import Base, DebianBase, Plan
 from nixgen.nixstr import nix_attr, to_nix
 
@@ -33,7 +34,10 @@ def environment() -> Environment:
 
 
 def default_nix(plan: Plan) -> str:
-    """default.nix: every wheel and source tree of ``plan``, one line each, sorted, with the systems that use it."""
+    """default.nix: every wheel, source tree, file of a model or dataset, and service of ``plan``.
+
+    One line each, sorted; wheels and trees with the systems that use them.
+    """
     return _render(
         "default.nix.j2",
         name=plan.name,
@@ -42,6 +46,14 @@ def default_nix(plan: Plan) -> str:
         trees=[to_nix(row) for row in tree_rows(plan)],
         prefer=plan.prefer,
         skip_imports=plan.skip_imports,
+        pinned=[
+            (name, [to_nix(row) for row in rows])
+            for name, rows in (
+                ("artifacts", artifact_rows(plan)),
+                ("files", file_rows(plan)),
+                ("services", service_rows(plan)),
+            )
+        ],
     )
 
 
@@ -118,6 +130,76 @@ def tree_rows(plan: Plan) -> list[dict[str, object]]:
         }
         for tree in sorted(plan.trees, key=lambda tree: (tree.name, tree.version, tree.path))
     ]
+
+
+def artifact_rows(plan: Plan) -> list[dict[str, object]]:
+    """One row for each model and dataset, sorted by kind and name: what its folder looks like.
+
+    ``gated`` is the page on which access is asked for.
+    """
+    return [
+        _given(
+            kind=artifact.kind,
+            name=artifact.name,
+            source=artifact.source,
+            layout=artifact.layout,
+            repo=artifact.repo,
+            repoType=artifact.repo_type if artifact.repo_type != "model" else None,
+            revision=artifact.revision,
+            commit=artifact.commit,
+            gated=_page(artifact) if artifact.gated else None,
+        )
+        for artifact in _artifacts(plan)
+    ]
+
+
+def file_rows(plan: Plan) -> list[dict[str, object]]:
+    """One row for each file of each model and dataset, sorted by artifact and path.
+
+    A row without ``url``, ``local`` and ``archive`` is a file that only nixgen can put into the store.
+    """
+    return [
+        _given(
+            artifact=artifact.key,
+            path=file.path,
+            size=file.size,
+            sha256=file.sha256,
+            url=file.url,
+            local=file.local,
+            member=file.member,
+            archive=_archive(file.archive) if file.archive is not None else None,
+        )
+        for artifact in _artifacts(plan)
+        for file in sorted(artifact.files, key=lambda file: file.path)
+    ]
+
+
+def service_rows(plan: Plan) -> list[dict[str, object]]:
+    """One row for each service, sorted by name. Without ``models`` it is all models and data."""
+    return [
+        _given(name=service.name, command=service.command, models=service.models or None)
+        for service in sorted(plan.services, key=lambda service: service.name)
+    ]
+
+
+def _artifacts(plan: Plan) -> list[PinnedArtifact]:
+    return sorted(plan.artifacts, key=lambda artifact: (artifact.kind, artifact.name))
+
+
+def _page(artifact: PinnedArtifact) -> str:
+    """The page of a repo on its hub: what stands before ``/resolve/`` in its files' addresses."""
+    urls = [file.url for file in artifact.files if file.url is not None]
+    return urls[0].partition("/resolve/")[0] if urls else artifact.source
+
+
+def _archive(archive: PinnedArchive) -> dict[str, object]:
+    from nixgen.artifacts.store import archive_name
+
+    return _given(name=archive_name(archive), sha256=archive.sha256, url=archive.url, local=archive.local)
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _systems_with(plan: Plan, name: str, path: str) -> Iterable[str]:

@@ -4,6 +4,12 @@ runHook() { eval "${!1:-}"; }
 nixgen_enter() {
   # Nix's own build variables are of no use here, and some confuse other programs.
   unset PYTHONPATH PYTHONHOME PYTHONNOUSERSITE SOURCE_DATE_EPOCH
+  # nix-shell puts its bash's folder before everything: "." or nothing (which means the same) when it found none.
+  case $PATH in
+    "$NIXGEN_PATH"*) ;;
+    .:"$NIXGEN_PATH"* | :"$NIXGEN_PATH"*) PATH=${PATH#*:} ;;
+    *) PATH=$NIXGEN_PATH:$PATH ;;
+  esac
   export VIRTUAL_ENV=$NIXGEN_ENVIRONMENT
   export UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_ENVIRONMENT/bin/python
   # Where a system keeps its certificates is the system's; Debian's OpenSSL knows only of Debian's place.
@@ -26,5 +32,24 @@ nixgen_enter() {
       echo "nixgen: .venv is a folder of its own; remove it to let editors find this environment" >&2
     fi
   fi
+  [ -z "${NIXGEN_PRIVATE:-}" ] || nixgen_private
   [ ! -t 2 ] || [ -z "${PS1:-}" ] || echo "$NIXGEN_TITLE" >&2
+}
+
+# What huggingface_hub and transformers write (code of models, above all, which they later trust because it is there)
+# goes into a folder that is new for every shell, and gone after it.
+nixgen_private() {
+  # These would go before HF_HUB_CACHE.
+  unset TRANSFORMERS_CACHE PYTORCH_TRANSFORMERS_CACHE PYTORCH_PRETRAINED_BERT_CACHE SENTENCE_TRANSFORMERS_HOME
+  # direnv takes the variables over into another process: this one's end means nothing then.
+  local owner=$$
+  [ -z "${DIRENV_IN_ENVRC:-}" ] || owner=0
+  HF_HOME=$("$NIXGEN_ENVIRONMENT/bin/python" -ISB "$NIXGEN_PRIVATE" "$owner") || HF_HOME=/dev/null
+  export HF_HOME HF_MODULES_CACHE=$HF_HOME/modules
+  if [ "$owner" != 0 ] && [ -d "$HF_HOME" ]; then
+    NIXGEN_PRIVATE_FOLDER=$HF_HOME
+    # A trap that is set already stays.
+    eval "set -- $(trap -p EXIT)"
+    trap 'rm -rf "$NIXGEN_PRIVATE_FOLDER"'"${3:+; $3}" EXIT
+  fi
 }

@@ -1,8 +1,10 @@
 """Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup.
 
-Input, as environment variables: out, environment, tools (PATH entries), hook (a bash file), title.
+Input, as environment variables: out, environment, tools (PATH entries), hook (a bash file), title, variables (JSON: what
+is exported as it is), private (a program that makes a folder for what huggingface_hub writes).
 """
 
+import json
 import os
 import shlex
 
@@ -14,6 +16,12 @@ with open(os.environ["hook"], encoding="utf-8") as file:
 os.mkdir(os.environ["out"])
 with open(f"{os.environ['out']}/setup", "w", encoding="utf-8") as file:
     file.write(f"NIXGEN_ENVIRONMENT={shlex.quote(environment)}\n")
-    file.write(f"export PATH={shlex.quote(path)}${{PATH:+:$PATH}}\n")
+    file.write(f"NIXGEN_PATH={shlex.quote(path)}\n")
+    file.write("export PATH=$NIXGEN_PATH${PATH:+:$PATH}\n")
     file.write(f"NIXGEN_TITLE={shlex.quote(os.environ['title'])}\n")
+    variables = json.loads(os.environ["variables"])
+    for name, value in sorted(variables.items()):
+        file.write(f"export {name}={shlex.quote(value)}\n")
+    if "HF_HUB_CACHE" in variables:
+        file.write(f"NIXGEN_PRIVATE={shlex.quote(os.environ['private'])}\n")
     file.write(hook)

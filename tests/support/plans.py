@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from nixgen.artifacts.model import PinnedArchive, PinnedArtifact, PinnedFile, ServiceSpec
 from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
 
 HASH = "0123456789abcdef" * 4
@@ -71,3 +74,58 @@ NIXPKGS = NixpkgsBase(
 DEBIAN_PLAN = Plan("demo", DEBIAN, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
 NIXPKGS_PLAN = Plan("demo", NIXPKGS, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
 EMPTY_PLAN = Plan("empty", NIXPKGS, ("x86_64-linux",), (Resolution(Target("x86_64-linux", "3.11"), ()),), (), DIGESTS)
+
+COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+HUB = f"https://hub.example.org/org/minilm/resolve/{COMMIT}"
+WHEEL = PinnedArchive("7" * 64, 11317527, url="https://files.example.org/silero%2Bvad-6.2.3-py3-none-any.whl")
+MODELS = (
+    PinnedArtifact(
+        "models",
+        "minilm",
+        "hf:org/minilm",
+        "hf",
+        (
+            PinnedFile("config.json", 612, "8" * 64, url=f"{HUB}/config.json"),
+            PinnedFile("1_Pooling/config.json", 190, "9" * 64, url=f"{HUB}/1_Pooling/config.json"),
+        ),
+        layout=("hf",),
+        revision="refs/pr/1",
+        commit=COMMIT,
+        repo="org/minilm",
+    ),
+    PinnedArtifact(
+        "models",
+        "llama",
+        "hf:org/llama",
+        "hf",
+        (PinnedFile("w.bin", 7, "a" * 64, url=f"https://hub.example.org/org/llama/resolve/{COMMIT}/w.bin"),),
+        layout=("hf", "plain"),
+        commit=COMMIT,
+        repo="org/llama",
+        gated=True,
+    ),
+    PinnedArtifact(
+        "models",
+        "vad",
+        "archive:silero-vad",
+        "archive",
+        (PinnedFile("vad.onnx", 2327524, "b" * 64, member="silero_vad/data/vad.onnx", archive=WHEEL),),
+        member="silero_vad/data/vad.onnx",
+    ),
+    PinnedArtifact(
+        "data",
+        "garden",
+        "weather/${day}.csv",
+        "file",
+        (PinnedFile("${day}.csv", 3000, "c" * 64, local="weather/${day}.csv"),),
+        format="csv",
+    ),
+    PinnedArtifact(
+        "data", "sales", "s3://bucket/sales/", "s3", (PinnedFile("2024/a.parquet", 9, "d" * 64),), format="parquet"
+    ),
+)
+SERVICES = (
+    ServiceSpec("api", ("python", "-m", "app")),
+    ServiceSpec("listen", ("python", "-c", 'print("$1")'), ("vad",)),
+)
+MODELS_PLAN = replace(EMPTY_PLAN, name="models", artifacts=MODELS, services=SERVICES)

@@ -15,15 +15,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.plans import DEBIAN_PLAN, EMPTY_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE
+from support.plans import COMMIT, DEBIAN_PLAN, EMPTY_PLAN, MODELS_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE, WHEEL
 
 from nixgen import render
+from nixgen.artifacts.store import archive_name
 from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
 from nixgen.nixstr import to_nix
 
 Golden = Callable[[str, str], None]
 needs_nix = pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="no Nix on this machine")
-STUB = "{ project = given: { inherit (given) name base locks wheels trees; }; }\n"
+STUB = """{
+  project = given: { artifacts = [ ]; files = [ ]; services = [ ]; } // removeAttrs given [ "root" "system" "nixpkgs" ];
+}
+"""
 
 
 def evaluate(folder: Path, plan: Plan) -> Any:
@@ -39,7 +43,10 @@ def evaluate(folder: Path, plan: Plan) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("name", "plan"), [("debian", DEBIAN_PLAN), ("nixpkgs", NIXPKGS_PLAN), ("empty", EMPTY_PLAN)])
+PLANS = [("debian", DEBIAN_PLAN), ("nixpkgs", NIXPKGS_PLAN), ("empty", EMPTY_PLAN), ("models", MODELS_PLAN)]
+
+
+@pytest.mark.parametrize(("name", "plan"), PLANS)
 def test_default_and_base_are_as_the_goldens(golden: Golden, name: str, plan: Plan) -> None:
     golden(f"{name}/default.nix", render.default_nix(plan))
     golden(f"{name}/nix/nixgen/base.nix", render.base_nix(plan))
@@ -116,9 +123,46 @@ def test_the_skeleton_of_models_is_toml_and_so_are_its_examples() -> None:
 
 
 @needs_nix
-@pytest.mark.parametrize("plan", [DEBIAN_PLAN, NIXPKGS_PLAN, EMPTY_PLAN])
+@pytest.mark.parametrize("plan", [plan for _, plan in PLANS])
 def test_the_goldens_evaluate(tmp_path: Path, plan: Plan) -> None:
-    assert evaluate(tmp_path, plan)["wheels"] == json.loads(json.dumps(render.wheel_rows(plan)))
+    seen = evaluate(tmp_path, plan)
+    rows = {
+        "wheels": render.wheel_rows(plan),
+        "artifacts": render.artifact_rows(plan),
+        "files": render.file_rows(plan),
+        "services": render.service_rows(plan),
+    }
+    assert {key: seen[key] for key in rows} == json.loads(json.dumps(rows))
+
+
+def test_what_only_models_and_services_need_is_not_written_without_them() -> None:
+    text = render.default_nix(EMPTY_PLAN)
+    assert not any(word in text for word in ("artifacts", "files", "services"))
+
+
+def test_the_order_of_models_does_not_matter() -> None:
+    turned = replace(
+        MODELS_PLAN,
+        artifacts=tuple(replace(one, files=one.files[::-1]) for one in MODELS_PLAN.artifacts[::-1]),
+        services=MODELS_PLAN.services[::-1],
+    )
+    assert render.default_nix(turned) == render.default_nix(MODELS_PLAN)
+
+
+def test_a_gated_model_names_the_page_on_which_access_is_asked_for() -> None:
+    pages = {row["name"]: row.get("gated") for row in render.artifact_rows(MODELS_PLAN)}
+    assert pages["llama"] == "https://hub.example.org/org/llama"
+    assert pages["minilm"] is None
+
+
+def test_an_archive_has_the_name_that_it_has_in_the_store() -> None:
+    (row,) = [row for row in render.file_rows(MODELS_PLAN) if "archive" in row]
+    assert row["archive"] == {
+        "name": archive_name(WHEEL),
+        "sha256": "7" * 64,
+        "url": "https://files.example.org/silero%2Bvad-6.2.3-py3-none-any.whl",
+    }
+    assert COMMIT not in str(row)
 
 
 TEXT = st.text(alphabet=st.one_of(st.sampled_from("$\\\"{}'\n\r\t ;#"), st.characters(exclude_categories=["Cs"])))

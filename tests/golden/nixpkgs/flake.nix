@@ -18,7 +18,12 @@
         );
     in
     {
-      packages = forEach (project: { default = project.environment; });
+      packages = forEach (project: {
+        default = project.environment;
+        models = project.models-all;
+        data = project.data-all;
+      });
+      apps = forEach (project: project.apps);
       devShells = forEach (project: { default = project.shell; });
       checks = forEach (project: { imports = project.imports; });
       formatter = forEach (project: project.formatter);

@@ -1,0 +1,53 @@
+# Services: programs that first compare the models and data on the disk with nixgen.lock, then become the command.
+# `services` are the rows of the generated default.nix.
+{ base, root, name, environment, trees, artifacts }:
+services:
+let
+  # In a project the guard lies beside this file; in nixgen's own repository it is a module of the package.
+  guard = if builtins.pathExists ./guard.py then ./guard.py else ../nixgen/guard.py;
+
+  # The project's own code, as it was when the service was built: a service needs no work tree beside it.
+  relative = path: builtins.substring (builtins.stringLength (toString root) + 1) (-1) (toString path);
+  hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+  tops = builtins.concatMap (tree: builtins.concatMap (top: map (module: if top == "." then module else "${top}/${module}") tree.modules) tree.roots) trees;
+  # Without a package of its own, a project's code is its Python files, wherever they lie.
+  wanted = path: type:
+    let place = relative path;
+    in
+    builtins.match "(.*/)?([.].*|__pycache__|result|result-.*)" place == null
+    && (
+      if trees == [ ] then place != "nix" && (type == "directory" || builtins.match ".*[.]py" place != null)
+      else builtins.any (top: place == top || place == "${top}.py" || hasPrefix "${top}/" place || hasPrefix "${place}/" top) tops
+    );
+  source = builtins.path { name = "${name}-source"; path = root; filter = wanted; };
+
+  service = { name, command, models ? [ ] }:
+    let
+      where = "services.${name}";
+      lacking = builtins.filter (wanted: !builtins.any (artifact: artifact.name == wanted) artifacts.known) models;
+      # A service sees no other models and data than those that are verified for it.
+      mine = artifacts.collect (builtins.filter (artifact: models == [ ] || builtins.elem artifact.name models) artifacts.known);
+    in
+    if builtins.match "[A-Za-z0-9][A-Za-z0-9._-]*" name == null then throw "${where}: ${builtins.toJSON name} is not a name that can be used"
+    else if command == [ ] then throw "${where}: there is no command"
+    else if lacking != [ ] then throw "${where}: there is neither a model nor data named ${builtins.concatStringsSep ", " lacking}"
+    else
+      import ./python.nix base ./builders/service.py {
+        inherit name environment guard;
+        serve = ./builders/serve.py;
+        private = ./builders/private.py;
+        passAsFile = [ "plan" ];
+        plan = builtins.toJSON {
+          settings = {
+            inherit name command;
+            inherit (mine) variables;
+            environment = "${environment}";
+            tools = base.tools;
+            source = "${source}";
+            packaged = trees != [ ];
+          };
+          expected = { version = 1; inherit (mine) trees; };
+        };
+      };
+in
+builtins.listToAttrs (map (row: { inherit (row) name; value = service row; }) services)
