@@ -60,6 +60,11 @@ def netrc_path() -> Path:
     return Path(named) if named else Path.home() / ".netrc"
 
 
+def opener(*more: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """What opens addresses: proxies as the environment names them, the user's netrc, and ``more`` handlers."""
+    return urllib.request.build_opener(_Netrc(netrc_path()), *more)
+
+
 @contextmanager
 def open_url(url: str) -> Iterator[BinaryIO]:
     """The bytes behind an http, https or file address.
@@ -69,13 +74,12 @@ def open_url(url: str) -> Iterator[BinaryIO]:
     refuse_credentials(url)
     if urlsplit(url).scheme not in ("http", "https", "file"):
         raise UserError.of(without_query(url), "is not an http, https or file address", "change the package's source")
-    opener = urllib.request.build_opener(_Netrc(netrc_path()))
     # The host's own bytes: a transparent compression would change the hash.
     request = urllib.request.Request(  # noqa: S310 (the scheme is checked above)
         url, headers={"User-Agent": f"nixgen/{__version__}", "Accept-Encoding": "identity"}
     )
     try:
-        with _opened(opener, request) as response:
+        with _opened(opener(), request) as response:
             yield response
     except urllib.error.HTTPError as error:
         mend = "check the address, and the network or proxy"
