@@ -16,6 +16,7 @@ def arrow(module: str = "") -> Any:  # noqa: ANN401 -- a module of pyarrow, whic
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise
         raise MachineError.of(
-            "", "to read datasets, nixgen needs pyarrow, which is not installed",
+            "",
+            "to read datasets, nixgen needs pyarrow, which is not installed",
             "install nixgen with it: uv tool install 'nixgen[data]' (or: pip install 'nixgen[data]')",
         ) from None

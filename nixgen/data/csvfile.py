@@ -54,6 +54,16 @@ def batches(
         yield {name: _typed(array, types[name]) for name, array in named}
 
 
+def widen(old: DataType, new: DataType) -> DataType:
+    """The type that a column has whose one half has the type ``old`` and the other ``new``."""
+    if old == new or new == "null":
+        return old
+    if old == "null":
+        return new
+    numbers = ("int64", "integer", "float64")
+    return max(old, new, key=numbers.index) if old in numbers and new in numbers else "string"
+
+
 class _Guess:
     """The type of a column by the values that were seen of it."""
 

@@ -20,6 +20,8 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 }
 """The formats with records, and the ends of their files' names."""
 
+_ASKED = {"jsonl": tuple(".json" + packed for packed in _TEXT)}  # ends that tell nothing until the format is named
+
 FILES = "files"
 """The format without records: a dataset of images, say. It has no record count and no schema."""
 
@@ -64,7 +66,8 @@ def record_files(paths: Sequence[str], name: str, where: str) -> tuple[str, ...]
         raise UserError.of(where, "has no files", "check the source, and include and exclude")
     if len(paths) == 1:
         return tuple(paths)
-    fitting = sorted(path for path in paths if not _hidden(path) and path.lower().endswith(SUFFIXES[name]))
+    suffixes = SUFFIXES[name] + _ASKED.get(name, ())
+    fitting = sorted(path for path in paths if not _hidden(path) and path.lower().endswith(suffixes))
     if not fitting:
         ends = ", ".join(f"*{suffix}" for suffix in SUFFIXES[name])
         what = f"none of its {len(paths)} files is named as {name} files are ({ends})"

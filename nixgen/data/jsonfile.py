@@ -12,7 +12,7 @@ from typing import Any
 from nixgen.data.arrow import arrow
 from nixgen.data.reading import Scan, open_text
 from nixgen.data.schema import Column, DataType, Schema, type_text
-from nixgen.errors import UserError
+from nixgen.errors import Problem, UserError
 
 ROWS = 4096
 LINE = 64 << 20  # bytes; a longer line is not read into memory
@@ -42,14 +42,31 @@ def scan(path: str, file: Path, where: str, rows: int = ROWS) -> Scan:
     return Scan(count, tuple(Column(*field) for field in common[1:]))
 
 
-def batches(
-    path: str, file: Path, where: str, schema: Schema, rows: int = ROWS
-) -> Iterator[Mapping[str, Any]]:
+def batches(path: str, file: Path, where: str, schema: Schema, rows: int = ROWS) -> Iterator[Mapping[str, Any]]:
     """Blocks of rows, as the types that ``schema`` says."""
     for block in _blocks(path, file, where, rows):
-        yield {
-            column.name: _array([row.get(column.name) for _, row in block], column.type) for column in schema
-        }
+        yield {column.name: _array([row.get(column.name) for _, row in block], column.type) for column in schema}
+
+
+def unify(schemas: Sequence[tuple[str, Schema]], where: str) -> Schema:
+    """The schema of all files, as if they were one. Raises UserError for a column whose types do not go together."""
+    common: dict[str, Column] = {}
+    problems: list[Problem] = []
+    first = schemas[0][0]
+    for index, (path, schema) in enumerate(schema_ for schema_ in schemas if schema_[1]):
+        found = {column.name: column for column in schema}
+        for name in dict.fromkeys([*common, *found]):
+            old, new = common.get(name), found.get(name)
+            before = (old.type, old.nullable) if old else ("null", bool(index))
+            after = (new.type, new.nullable) if new else ("null", True)
+            try:
+                common[name] = Column(name, combine(before[0], after[0]), before[1] or after[1])
+            except _MixedError:
+                what = f"has {type_text(after[0])} in {name}, which is {type_text(before[0])} in {first} and others"
+                problems.append(Problem(f"{where}: {path}", what, "make each a dataset of its own (include, exclude)"))
+    if problems:
+        raise UserError(problems)
+    return tuple(common.values())
 
 
 def infer(values: Sequence[Any]) -> tuple[DataType, bool]:
@@ -99,7 +116,7 @@ def combine(old: DataType, new: DataType) -> DataType:
 
 def _first_mixed(common: DataType | None, block: Sequence[tuple[int, _Row]], where: str) -> UserError:
     """The line that does not go with those before it."""
-    mend = "give the column one type in every line, or pin the files without a schema: format = \"files\""
+    mend = 'give the column one type in every line, or pin the files without a schema: format = "files"'
     for number, row in block:
         try:
             found = infer([row])[0]
@@ -152,7 +169,7 @@ def _records(path: str, file: Path, where: str) -> Iterator[tuple[int, _Row]]:
             number += 1
             place = f"{where}: line {number}"
             if len(line) > LINE:
-                mend = "write one record to a line, or pin the files without a schema: format = \"files\""
+                mend = 'write one record to a line, or pin the files without a schema: format = "files"'
                 raise UserError.of(place, f"is longer than {LINE >> 20} MiB", mend)
             if number == 1:
                 line = line.removeprefix(_BOM)  # noqa: PLW2901 -- a byte order mark is no part of the record

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nixgen.artifacts.model import DataManifest
 from nixgen.data.formats import FILES, check_format, format_of, record_files
-from nixgen.data.schema import merge, schema_hash
+from nixgen.data.schema import schema_hash
 from nixgen.errors import Problem, UserError
 
 Files = Sequence[tuple[str, Path]]
@@ -42,11 +42,11 @@ def describe(  # noqa: PLR0913 -- each is a field of the manifest, or what one d
     content = content_hash([(path, file.stat().st_size, sha256s[path]) for path, file in files])
     count, schema = None, None
     if chosen != FILES:
-        from nixgen.data.reading import scan
+        from nixgen.data.reading import scan, unify
 
         places = dict(files)
         scans = [(path, scan(chosen, path, places[path], where)) for path in record_files(paths, chosen, where)]
-        schema = schema_hash(merge([(path, found.schema) for path, found in scans], where))
+        schema = schema_hash(unify(chosen, [(path, found.schema) for path, found in scans], where))
         count = sum(found.records for _, found in scans)
     same = previous is not None and previous.content_hash == content
     created = previous.created_at if previous is not None and same else _stamp(now or datetime.now(UTC))

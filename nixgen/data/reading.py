@@ -6,7 +6,7 @@ import bz2
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from nixgen.data import formats
 from nixgen.data.arrow import arrow
-from nixgen.data.schema import Schema
+from nixgen.data.schema import Schema, merge
 from nixgen.errors import MachineError, NixgenError, UserError
 
 ROWS = 32_768
@@ -44,6 +44,19 @@ def scan(format_name: str, path: str, file: Path, where: str) -> Scan:
         if format_name == "jsonl":
             return jsonfile.scan(path, file, f"{where}: {path}")
         return csvfile.scan(path, file, f"{where}: {path}", format_name)
+
+
+def unify(format_name: str, schemas: Sequence[tuple[str, Schema]], where: str) -> Schema:
+    """The one schema of a dataset's files, given with their paths.
+
+    Parquet and Arrow files say their types: they must be the same. In CSV and JSON lines the types are found by looking
+    at the values, so it is as if the files were one. Raises UserError with what does not go together.
+    """
+    from nixgen.data import csvfile, jsonfile
+
+    if format_name == "jsonl":
+        return jsonfile.unify(schemas, where)
+    return merge(schemas, where, csvfile.widen if format_name in {"csv", "tsv"} else None)
 
 
 def batches(format_name: str, path: str, file: Path, where: str, schema: Schema) -> Iterator[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,12 @@ DataType = str | tuple[Any, ...]
 nullable), …)``; ``("map", key, value, nullable)``; ``("union", (name, type, nullable), …)``.
 """
 
-_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+_WORDS = {
+    "halffloat": "float16",
+    "float": "float32",
+    "double": "float64",
+    "month_day_nano_interval": "interval",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +72,39 @@ def from_arrow(schema: Any) -> Schema:  # noqa: ANN401 -- a pyarrow.Schema
     return tuple(Column(*_field(field)) for field in schema)
 
 
-def merge(schemas: Sequence[tuple[str, Schema]], where: str) -> Schema:
+def merge(
+    schemas: Sequence[tuple[str, Schema]], where: str, widen: Callable[[DataType, DataType], DataType] | None = None
+) -> Schema:
     """The one schema of all files, given with their paths: same names, types and order; nullable where any file is.
 
-    Raises UserError with every difference to the first file.
+    ``widen`` gives the type that holds two others, for formats whose types are found by looking; without it, types
+    must be equal. Raises UserError with every difference to the first file.
     """
     if not schemas:
         return ()
     first, common = schemas[0]
     problems: list[Problem] = []
     for path, schema in schemas[1:]:
-        differences = list(_differences(common, schema))
+        differences = list(_differences(common, schema, types=widen is None))
         if differences:
             what = f"has another schema than {first}: {'; '.join(differences)}"
             problems.append(Problem(f"{where}: {path}", what, "make each a dataset of its own (include, exclude)"))
             continue
         common = tuple(
-            Column(old.name, old.type, old.nullable or new.nullable) for old, new in zip(common, schema, strict=True)
+            Column(old.name, widen(old.type, new.type) if widen else old.type, old.nullable or new.nullable)
+            for old, new in zip(common, schema, strict=True)
         )
     if problems:
         raise UserError(problems)
     return common
 
 
-def _differences(old: Schema, new: Schema) -> Iterator[str]:
+def _differences(old: Schema, new: Schema, *, types: bool) -> Iterator[str]:
     before, after = ({column.name: column.type for column in schema} for schema in (old, new))
     yield from (f"it lacks {name}" for name in before if name not in after)
     yield from (f"it has {name} besides" for name in after if name not in before)
     for name in before:
-        if name in after and before[name] != after[name]:
+        if types and name in after and before[name] != after[name]:
             yield f"{name} is {type_text(after[name])} instead of {type_text(before[name])}"
     if [column.name for column in old] != [column.name for column in new] and before.keys() == after.keys():
         yield "its columns stand in another order"
@@ -127,7 +136,7 @@ def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
     text = str(kind)
     if types.is_date(kind):
         return "date"
-    return _FLOATS.get(text, text.removeprefix("large_").removesuffix("_view"))
+    return _WORDS.get(text, text.removeprefix("large_").removesuffix("_view"))
 
 
 def _nested(kind: Any, types: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType, pyarrow.types
