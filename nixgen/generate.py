@@ -55,7 +55,7 @@ def read_pins(project: Project) -> Pins:
         lock = parse_lock(text.decode())
     except UnicodeDecodeError:
         raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_LOCK_MEND}") from None
-    problems = lock_problems(project.settings, lock)
+    problems = lock_problems(project.settings, lock) + artifact_problems(project, lock)
     tarballs: dict[str, bytes] = {}
     if isinstance(lock.base, DebianBase) and not problems:
         for entry in lock.base.bootstrap:
@@ -100,8 +100,20 @@ def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
     ]
 
 
+def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
+    """In what nixgen.lock and models.toml disagree. Raises UserError for what is wrong in models.toml."""
+    from nixgen.artifacts import drift
+    from nixgen.artifacts.manifest import read_manifest
+
+    manifest = read_manifest(project.root)
+    if not manifest.specs and not lock.artifacts:
+        return []
+    return drift.problems(manifest, lock.artifacts, project.lock_text())
+
+
 def plan(project: Project, pins: Pins) -> Plan:
     """What is to be generated. Raises UserError with everything that cannot be built, for all targets."""
+    from nixgen.artifacts.manifest import read_manifest
     from nixgen.resolve import resolve, split_served
     from nixgen.targets import full_version, targets
     from nixgen.trees import source_trees
@@ -129,6 +141,8 @@ def plan(project: Project, pins: Pins) -> Plan:
         digests={"uv.lock": hashlib.sha256(uv_lock).hexdigest(), LOCK: hashlib.sha256(pins.text).hexdigest()},
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
+        artifacts=pins.lock.artifacts,
+        services=read_manifest(project.root).services,
     )
 
 

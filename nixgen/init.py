@@ -135,10 +135,12 @@ def _pins(project: Project, previous: Lock | None) -> generate.Pins:
     """The pins on disk, where they are for these settings, else new ones: only then is the network used."""
     from nixgen import lock, lockfile
 
-    if previous is not None and not generate.lock_problems(project.settings, previous):
+    if previous is not None and not (
+        generate.lock_problems(project.settings, previous) or generate.artifact_problems(project, previous)
+    ):
         return generate.read_pins(project)
     found, tarballs = lock.pins(project, lock.Options(), previous)
-    for line in lock.summary(previous.base if previous else None, found.base):
+    for line in lock.told(previous, found, lock.Options()):
         console.info(line)
     return generate.Pins(found, lockfile.dump_lock(found).encode(), tarballs)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nixgen import bases, bootstrap, files, lockfile
+from nixgen.artifacts import locking
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
@@ -23,13 +24,25 @@ if TYPE_CHECKING:
 class Options:
     """How to lock.
 
-    ``upgrade`` pins the base anew even where the old pins fit; ``offline`` forbids the network; ``mirrors`` are
-    Debian mirrors to use instead of the machine's own.
+    ``upgrade`` pins the base, and what the revisions of models and data mean now, anew even where the old pins fit;
+    with ``names`` only these models and data. ``offline`` forbids the network; ``mirrors`` are Debian mirrors to use
+    instead of the machine's own.
     """
 
     upgrade: bool = False
+    names: tuple[str, ...] = ()
     offline: bool = False
     mirrors: tuple[str, ...] = ()
+
+    @property
+    def upgrade_base(self) -> bool:
+        """Whether everything is to be pinned anew, not only some models."""
+        return self.upgrade and not self.names
+
+    @property
+    def artifacts(self) -> locking.Request:
+        """The same for models and data."""
+        return locking.Request(self.upgrade, self.names, self.offline)
 
 
 def lock(project: Project, options: Options) -> Lock:
@@ -37,12 +50,15 @@ def lock(project: Project, options: Options) -> Lock:
 
     Raises UserError and MachineError; the project is then as it was.
     """
+    if options.names and not options.upgrade:
+        mend = f"nixgen lock --upgrade {' '.join(options.names)}"
+        raise UserError.of("nixgen lock", "takes names of models and data only to upgrade them", mend)
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
         new, tarballs = pins(project, options, old)
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
-    _tell(old, new, changed)
+    _tell(old, new, changed, options)
     return new
 
 
@@ -50,7 +66,10 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
     python = _python(project, old)
     base, tarballs = _base(project, python, project.settings.default_systems(), old, options)
-    return Lock(base, _hashes(project, base, python, old, options)), tarballs
+    hashes = _hashes(project, base, python, old, options)
+    artifacts = old.artifacts if old else ()
+    artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
+    return Lock(base, hashes, artifacts), tarballs
 
 
 def read_old(project: Project, options: Options) -> Lock | None:
@@ -61,7 +80,7 @@ def read_old(project: Project, options: Options) -> Lock | None:
     try:
         return lockfile.read_lock(project.path(lockfile.NAME))
     except UserError:
-        if options.upgrade:
+        if options.upgrade_base:
             return None
         raise
 
@@ -107,7 +126,7 @@ def _base(
     project: Project, python: str, systems: Sequence[str], old: Lock | None, options: Options
 ) -> tuple[Base, dict[str, bytes]]:
     """The base, and the tarballs to write with it."""
-    kept = old.base if old is not None and not options.upgrade else None
+    kept = old.base if old is not None and not options.upgrade_base else None
     if kept is not None and not fits(project.settings, python, systems, kept):
         kept = None
     if project.settings.base == "nixpkgs":
@@ -194,18 +213,24 @@ def _stale(project: Project, base: Base) -> tuple[str, ...]:
     )
 
 
-def _tell(old: Lock | None, new: Lock, changed: Sequence[str]) -> None:
+def _tell(old: Lock | None, new: Lock, changed: Sequence[str], options: Options) -> None:
+    for line in told(old, new, options):
+        console.info(line)
     if not changed:
         console.info("nixgen.lock: nothing to do, every pin still fits.")
         return
-    for line in summary(old.base if old else None, new.base):
-        console.info(line)
-    before = set(old.hashes) if old else set()
-    added = len(set(new.hashes) - before)
+    added = len(set(new.hashes) - set(old.hashes if old else ()))
     if added:
         console.info(f"Pinned {added} {'file' if added == 1 else 'files'} that uv.lock gives no hash for.")
     for path in changed:
         console.info(f"wrote {path}")
+
+
+def told(old: Lock | None, new: Lock, options: Options) -> Iterator[str]:
+    """What became of the pins of base, models and data, one line each; nothing for what stayed as it was."""
+    if old is None or old.base != new.base:
+        yield from summary(old.base if old else None, new.base)
+    yield from locking.summary(old.artifacts if old else (), new.artifacts, options.artifacts)
 
 
 def summary(old: Base | None, new: Base) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ Value = str | Sequence[str]
 
 
 def with_entry(text: str, kind: Kind, name: str, values: Mapping[str, Value]) -> str:
-    """``text`` with one entry more, at its end. Raises UserError when the name is taken, or for what is wrong with it."""
+    """``text`` with one more entry, at its end. Raises UserError when the name is taken, or for what is wrong."""
     old = _decoded(text)
     if name in _tables(old, kind):
         mend = f"give it another name, or take the old one out first: nixgen {command(kind)} remove {name}"
@@ -44,11 +45,12 @@ def without_entry(text: str, kind: Kind, name: str) -> str:
     rest = {key: value for key, value in names.items() if key != name}
     wanted = {key: rest if key == kind else value for key, value in old.items() if key != kind or rest}
     parse_manifest(wanted)
-    new = _removed(text, kind, name)
-    if _loads(new) not in ({**wanted, kind: {}}, wanted):
-        mend = f"take [{kind}.{quoted(name)}] out by hand"
-        raise UserError.of(FILE, "is written in a form that nixgen cannot change", mend)
-    return new
+    for way in (_without_lines, _without_key):
+        new = way(text, kind, name)
+        if _loads(new) in (wanted, {**wanted, kind: {}}):
+            return new
+    mend = f"take [{kind}.{quoted(name)}] out by hand"
+    raise UserError.of(FILE, "is written in a form that nixgen cannot change", mend)
 
 
 def command(kind: Kind) -> str:
@@ -56,19 +58,33 @@ def command(kind: Kind) -> str:
     return "model" if kind == "models" else "data"
 
 
-def _removed(text: str, kind: Kind, name: str) -> str:
+def _without_lines(text: str, kind: Kind, name: str) -> str:
+    """Without the lines from the entry's header to its last key: the comments behind them are about what follows."""
+    header = re.compile(rf"""\s*\[\s*{kind}\s*\.\s*(["']?){re.escape(name)}\1\s*\]""")
+    lines = text.splitlines(keepends=True)
+    start = next((index for index, line in enumerate(lines) if header.match(line)), None)
+    if start is None:
+        return text
+    end = next((index for index in range(start + 1, len(lines)) if lines[index].lstrip().startswith("[")), len(lines))
+    while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+        end -= 1
+    before, after = lines[:start], lines[end:]
+    while before and not before[-1].strip() and (not after or not after[0].strip()):
+        before.pop()
+    return "".join([*before, *after])
+
+
+def _without_key(text: str, kind: Kind, name: str) -> str:
+    """The same for an entry without a header of its own: a dotted key, an inline table."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     try:
         document: Any = tomlkit.parse(text)
         del document[kind][name]
-        if not document[kind]:
-            del document[kind]
-        new = tomlkit.dumps(document)
+        return tomlkit.dumps(document)
     except (TOMLKitError, TypeError, ValueError, KeyError):
         return text
-    return new.rstrip() + "\n" if new.strip() else new
 
 
 def _section(kind: Kind, name: str, values: Mapping[str, object]) -> str:

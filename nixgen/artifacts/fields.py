@@ -16,9 +16,6 @@ from nixgen.artifacts.sourcetext import address_fault, is_repo, single_file
 from nixgen.errors import Problem
 
 FILE = "models.toml"
-FORMATS = ("arrow", "csv", "jsonl", "parquet")
-"""What ``format`` may say; docs/data.md says what is counted in each."""
-
 _TYPES = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a table"}
 _WRONG_LENGTHS = {
     32: ", as an MD5 has",
@@ -187,11 +184,12 @@ def repo(entry: Entry) -> str | None:
 
 def format_of(entry: Entry) -> str | None:
     """The kind of a dataset's files."""
+    from nixgen.data.formats import FORMATS
+
     value = entry.text("format", "parquet")
     if value is not None and value not in FORMATS:
-        mend = "" if value.lower() not in {"json", "ndjson"} else "did you mean jsonl?"
-        mend = mend or nearest(value, FORMATS) + "; for anything else leave it out"
-        entry.wrong("format", f'"{value}" is not a format whose records can be counted', mend)
+        mend = "did you mean jsonl?" if value.lower() == "json" else nearest(value, FORMATS)
+        entry.wrong("format", f'"{value}" is not a format of data', mend)
     return value
 
 

@@ -14,7 +14,7 @@ from nixgen.artifacts.paths import path_problem
 KINDS = ", ".join(f"{scheme}:" for scheme in SCHEMES)
 _REPO = re.compile(r"(?=.{1,96}$)(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 _GITHUB = re.compile(r"[\w.-]+/[\w.-]+@[^\s@]+/[^\s/@]+", re.ASCII)
-_BUCKET = re.compile(r"//[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^\s?#]+")
+_BUCKET = re.compile(r"//[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^\s?#]*")
 _OCI = re.compile(r"(?://)?[\w.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _SECRET_KEYS = frozenset(

@@ -1,0 +1,237 @@
+"""What ``nixgen lock`` does for models and data: keeps the pins of what is unchanged, asks the sources for the rest.
+
+Nothing is written into the project here; only the sources use the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.artifacts import drift
+from nixgen.artifacts.fields import FILE, nearest
+from nixgen.artifacts.manifest import read_manifest
+from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact
+from nixgen.artifacts.paths import clashes, path_problem
+from nixgen.console import console, size
+from nixgen.errors import NixgenError, Problem, UserError
+
+if TYPE_CHECKING:
+    from nixgen.artifacts.sources.context import Context
+
+_SHOWN = 20  # files of one artifact that are named without --verbose
+_COMMIT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to lock: ``upgrade`` asks anew what a revision means now, of ``names`` only when there are any."""
+
+    upgrade: bool = False
+    names: tuple[str, ...] = ()
+    offline: bool = False
+
+    def moves(self, spec: ArtifactSpec) -> bool:
+        """Whether this artifact's pin is to be moved even though it still fits."""
+        return self.upgrade and (not self.names or spec.name in self.names or spec.key in self.names)
+
+
+def lock_artifacts(
+    root: Path, uv_lock: str, old: Sequence[PinnedArtifact], request: Request
+) -> tuple[PinnedArtifact, ...]:
+    """The pins of all that models.toml asks for. ``uv_lock`` is that file's text; ``old`` are the pins until now.
+
+    Raises UserError for what is wrong in models.toml, for names to upgrade that it lacks, offline for what would have
+    to be asked, and for what the sources answer; MachineError where the network or a program fails.
+    """
+    manifest = read_manifest(root)
+    _check_names(manifest, request)
+    pins = {pin.key: pin for pin in old}
+    ask = [spec for spec in manifest.specs if _asks(root, spec, pins.get(spec.key), uv_lock, request)]
+    if request.offline:
+        _refuse_offline(ask, pins, uv_lock)
+    asked = {spec.key for spec in ask}
+    fresh = _resolved(root, ask, pins, request)
+    found = tuple(
+        fresh[spec.key] if spec.key in asked else drift.fitted(spec, pins[spec.key]) for spec in manifest.specs
+    )
+    _warn_of_code(found)
+    return found
+
+
+def summary(old: Sequence[PinnedArtifact], new: Sequence[PinnedArtifact], request: Request) -> Iterator[str]:
+    """What is pinned now that was not before, and which files that changes, one line each."""
+    before = {pin.key: pin for pin in old}
+    for pin in new:
+        was = before.pop(pin.key, None)
+        if was != pin:
+            yield f"Pinned {described(pin)}."
+            yield from _moved(was, pin)
+        elif request.upgrade and pin.revision and (not request.names or {pin.name, pin.key} & {*request.names}):
+            yield f"{pin.key}: {pin.revision} is still {_short(pin)}."
+    for key in before:
+        yield f"{key}: no longer pinned, {FILE} does not have it."
+
+
+def described(pin: PinnedArtifact) -> str:
+    """One artifact in one line: name, source, commit, files and size."""
+    files = f"{len(pin.files)} file{'' if len(pin.files) == 1 else 's'}, {size(pin.size)}"
+    at = f" at {_short(pin)}" if pin.commit and pin.scheme in {"hf", "github"} else ""
+    revision = f" {pin.revision}" if pin.revision else ""
+    return f"{pin.key}: {pin.source}{revision}{at}, {files}"
+
+
+def _asks(root: Path, spec: ArtifactSpec, pin: PinnedArtifact | None, uv_lock: str, request: Request) -> bool:
+    """Whether the source must be asked. A file of the project is read each time: that costs no network."""
+    if pin is None or request.moves(spec) or any(drift.changes(spec, pin, uv_lock)):
+        return True
+    places = {file.archive.local if file.archive else file.local for file in pin.files}
+    return any(place is not None and (root / place).exists() for place in places)
+
+
+def _check_names(manifest: Manifest, request: Request) -> None:
+    known = {name for spec in manifest.specs for name in (spec.name, spec.key)}
+    short = sorted({spec.name for spec in manifest.specs})
+    unknown = [name for name in request.names if name not in known]
+    if unknown:
+        mend = "" if short else "add it: nixgen model add NAME SOURCE"
+        raise UserError(
+            Problem(name, f"is no model and no data of {FILE}", mend or nearest(name, short)) for name in unknown
+        )
+
+
+def _refuse_offline(ask: Iterable[ArtifactSpec], pins: Mapping[str, PinnedArtifact], uv_lock: str) -> None:
+    problems = []
+    for spec in ask:
+        if spec.scheme == "file" or (spec.scheme == "archive" and spec.source.partition(":")[0] == "file"):
+            continue
+        pin = pins.get(spec.key)
+        why = next((f"{key} {what}" for key, what in drift.changes(spec, pin, uv_lock)), "") if pin else "is not pinned"
+        why = why or "cannot be upgraded without the network"
+        problems.append(Problem(spec.where, why, "run it with the network: nixgen lock"))
+    if problems:
+        raise UserError(problems)
+
+
+def _resolved(
+    root: Path, ask: Sequence[ArtifactSpec], pins: Mapping[str, PinnedArtifact], request: Request
+) -> dict[str, PinnedArtifact]:
+    """What the sources answer, all of them asked before anything is raised."""
+    if not ask:
+        return {}
+    from nixgen.artifacts.sources.context import Context
+    from nixgen.artifacts.store import Folder, Store, cache_folder
+
+    context = Context(root, Store.here() or Folder(cache_folder() / "files"), offline=request.offline)
+    found: dict[str, PinnedArtifact] = {}
+    errors: list[NixgenError] = []
+    for spec in ask:
+        previous = pins.get(spec.key)
+        try:
+            with console.step(f"Asking for {spec.key} ({spec.source})"):
+                pin = _checked(spec, _resolve(spec, previous, context, moves=request.moves(spec)))
+                found[spec.key] = drift.fitted(spec, _with_manifest(pin, previous, context))
+        except NixgenError as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])(dict.fromkeys(problem for error in errors for problem in error.problems))
+    return found
+
+
+def _resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context, *, moves: bool) -> PinnedArtifact:
+    """What the source answers. Where only the choice of files changed, the commit stays."""
+    from nixgen.artifacts import sources
+
+    if (
+        previous is not None
+        and previous.commit
+        and not moves
+        and spec.scheme == "hf"
+        and (spec.source, spec.revision) == (previous.source, previous.revision)
+    ):
+        pin = sources.resolve(replace(spec, revision=previous.commit), previous, context)
+        return replace(pin, revision=spec.revision)
+    return sources.resolve(spec, previous, context)
+
+
+def _with_manifest(pin: PinnedArtifact, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
+    """A dataset with its manifest, for which its files are read."""
+    if pin.kind != "data":
+        return pin
+    from nixgen.artifacts import sources
+    from nixgen.data.manifest import describe
+
+    old = previous.data if previous is not None else None
+    if old is not None and previous is not None and _same_data(previous, pin):
+        return replace(pin, data=replace(old, storage_uri=pin.source))
+    places = sources.fetch(pin, context)
+    files = [(file.path, places[file.path]) for file in pin.files]
+    sha256s = {file.path: file.sha256 for file in pin.files}
+    return replace(pin, data=describe(pin.name, pin.source, pin.format, files, sha256s, previous=old))
+
+
+def _same_data(previous: PinnedArtifact, pin: PinnedArtifact) -> bool:
+    """Whether reading the files again would find the same."""
+    contents = ([(file.path, file.sha256) for file in one.files] for one in (previous, pin))
+    return previous.format == pin.format and next(contents) == next(contents)
+
+
+def _checked(spec: ArtifactSpec, pin: PinnedArtifact) -> PinnedArtifact:
+    """Refuses paths that a source must not give, whatever it is."""
+    problems = [
+        Problem(spec.where, f"the source has a file {file.path!a}, whose path {what}", "exclude it, if it can be")
+        for file in pin.files
+        if (what := path_problem(file.path))
+    ]
+    problems += [
+        Problem(spec.where, f"the source's file {path!a} {what}", "exclude one of the two")
+        for path, what in clashes(file.path for file in pin.files)
+    ]
+    if not pin.files:
+        mend = "check the source, and include and exclude"
+        problems.append(Problem(spec.where, "the source has no file that is asked for", mend))
+    if problems:
+        raise UserError(problems)
+    return pin
+
+
+def _warn_of_code(pins: Sequence[PinnedArtifact]) -> None:
+    """Repos that a model's own code comes from, and that nothing pins."""
+    here = {pin.repo for pin in pins}
+    for pin in pins:
+        for repo in pin.extra_repos:
+            if repo not in here:
+                name = repo.rpartition("/")[2]
+                console.warn(
+                    f"{pin.key} runs code of {repo}, which is not pinned. To pin it: nixgen model add {name} hf:{repo}"
+                )
+
+
+def _moved(was: PinnedArtifact | None, pin: PinnedArtifact) -> Iterator[str]:
+    """Old → new commit, and each file that is new, gone or changed."""
+    if was is None:
+        return
+    if was.commit != pin.commit and was.commit and pin.commit:
+        yield f"  commit: {_short(was)} → {_short(pin)}"
+    before, after = ({file.path: file for file in one.files} for one in (was, pin))
+    lines = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path), after.get(path)
+        if old is None and new is not None:
+            lines.append(f"  {path}: new, {size(new.size)}")
+        elif new is None and old is not None:
+            lines.append(f"  {path}: gone, was {size(old.size)}")
+        elif old is not None and new is not None and old.sha256 != new.sha256:
+            lines.append(f"  {path}: changed, {size(old.size)} → {size(new.size)}")
+    shown = len(lines) if console.verbose or len(lines) <= _SHOWN + 1 else _SHOWN
+    yield from lines[:shown]
+    if lines[shown:]:
+        yield f"  and {len(lines) - shown} files more: --verbose names them"
+    if not lines:
+        yield "  the same files"
+
+
+def _short(pin: PinnedArtifact) -> str:
+    return (pin.commit or "")[:_COMMIT]
