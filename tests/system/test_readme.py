@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linu
 
 MARK = "@@@ the next command @@@"
 # How this machine reaches its package index, and where it keeps what it has fetched.
-KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "XDG_CACHE_HOME")
+KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 # What another day, or another machine, prints differently: sizes and counts of Debian's packages, times.
 VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Told git)")
 

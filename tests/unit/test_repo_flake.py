@@ -86,15 +86,25 @@ def repository(tmp_path: Path) -> Path:
     """A copy of what the flake reads, and something that it must leave out."""
     root = tmp_path / "repository"
     root.mkdir()
-    for name in ("flake.nix", "flake.lock", "examples", *SHIPPED):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, root / name)
+    # What git knows, as a clone has it: a file that somebody is just writing is not part of it.
+    wanted = ["flake.nix", "flake.lock", "examples", *SHIPPED]
+    listed = subprocess.run(["git", "ls-files", "-z", "--", *wanted], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in listed.decode().split("\0")[:-1]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
     (root / "nixgen" / "__pycache__").mkdir()
     (root / "nixgen" / "__pycache__" / "errors.cpython-311.pyc").write_bytes(b"stale")
     (root / "docs").mkdir()
     return root
+
+
+@pytest.fixture
+def nix(nix: Nix, tmp_path: Path) -> Nix:
+    """Nix with an evaluation cache of its own.
+
+    Where two processes of Nix 2.8 make the same new cache, one of them may find an attribute "unexpectedly missing".
+    """
+    return nix.with_env(XDG_CACHE_HOME=str(tmp_path / "cache"))
 
 
 @pytest.fixture
