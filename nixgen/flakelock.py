@@ -38,7 +38,7 @@ def in_step(data: bytes, wanted: Mapping[str, bytes]) -> bytes:
     what is not a lock file.
     """
     lock, name, locked = _parsed(data)
-    if locked.get("path") != _RELATIVE:
+    if locked.get("type") != "path" or lock["nodes"][name].get("original", {}).get("path") != _RELATIVE:
         return data
     node = _debian_node(wanted)
     if lock["nodes"][name] == node:
@@ -70,12 +70,18 @@ def _parsed(data: bytes) -> tuple[dict[str, Any], str, dict[str, Any]]:
 
 
 def _debian_node(wanted: Mapping[str, bytes]) -> dict[str, Any]:
-    from nixgen.nar import hash_tree
+    """The folder by its store path, where the shell's derivation puts it.
+
+    With a relative path, a current Nix finds no bash there (`nix develop` prints an error and takes the machine's own),
+    and 2.8 cannot fetch the input.
+    """
+    from nixgen.nar import hash_tree, source_path
 
     prefix = f"{vendored.FOLDER}/"
     tree = {path.removeprefix(prefix): (data, False) for path, data in wanted.items() if path.startswith(prefix)}
+    nar_hash = hash_tree(tree)
     return {
-        "locked": {"lastModified": 1, "narHash": hash_tree(tree), "path": _RELATIVE, "type": "path"},
+        "locked": {"lastModified": 1, "narHash": nar_hash, "path": source_path(nar_hash), "type": "path"},
         "original": {"path": _RELATIVE, "type": "path"},
         "parent": [],
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 from nixgen.errors import MachineError, UserError
 
 _CHUNK = 1 << 20
+_NIX32 = "0123456789abcdfghijklmnpqrsvwxyz"
 
 Write = Callable[[bytes], object]
 
@@ -128,3 +129,17 @@ def _string(write: Write, value: bytes) -> None:
 
 def _sri(digest: bytes) -> str:
     return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def source_path(sri: str) -> str:
+    """The store path of a source with this NAR hash ("sha256-…"), named ``source`` as flakes name theirs.
+
+    Source of the rule: the Nix manual, "Store Path Specification" (type ``source`` without references).
+    """
+    digest = base64.b64decode(sri.removeprefix("sha256-"))
+    whole = hashlib.sha256(f"source:sha256:{digest.hex()}:/nix/store:source".encode()).digest()
+    folded = bytearray(20)
+    for place, byte in enumerate(whole):
+        folded[place % 20] ^= byte
+    number = int.from_bytes(folded, "little")
+    return f"/nix/store/{''.join(_NIX32[number >> 5 * place & 31] for place in reversed(range(32)))}-source"

@@ -21,6 +21,8 @@ CORE = os.environ.get("core") or OUT
 PYTHON = f"python{os.environ['python']}"
 # What Debian's loader would look at on the host: its cache, its list of preloaded libraries, the default folders.
 HOST_PATHS = re.compile(rb"(?<![!-~])/(etc/ld\.so\.(?:cache|preload)|(?:usr/)?lib(?:64)?/(?:[a-z0-9_]+-linux-gnu/)?)\0")
+# What Debian's C library would load from the host when text is converted: its iconv modules are libraries, too.
+CONVERTERS = re.compile(rb"(?<![!-~])/(usr/lib/[a-z0-9_]+-linux-gnu/gconv(?:/gconv-modules\.cache)?)\0")
 
 
 def regular_files():
@@ -69,13 +71,13 @@ def loader():
     return next(f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.startswith("ld-linux"))
 
 
-def blind(path):
-    """Takes the host's folders out of the loader, so that a missing library is missing everywhere alike."""
+def blind(path, places, least):
+    """Takes the host's places out of the loader or libc, so that a missing library is missing everywhere alike."""
     with open(path, "rb") as file:
         content = file.read()
-    content, count = HOST_PATHS.subn(lambda hit: b"/" + b"\x01" * len(hit[1]) + b"\0", content)
-    if count < 4:
-        raise SystemExit(f"{path}: expected the loader's cache and default folders, found {count} of them")
+    content, count = places.subn(lambda hit: b"/" + b"\x01" * len(hit[1]) + b"\0", content)
+    if count < least:
+        raise SystemExit(f"{path}: expected {least} of the host's places or more, found {count}")
     replace(path, content)
 
 
@@ -157,7 +159,8 @@ def main():
     mend_links()
     paths = list(regular_files())
     if CORE == OUT:
-        blind(loader())
+        blind(loader(), HOST_PATHS, 4)
+        blind(f"{library_folders(OUT)[0]}/libc.so.6", CONVERTERS, 2)
     programs_and_libraries(paths)
     shebangs(paths)
     time_zones(paths)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nixgen.errors import MachineError, UserError
-from nixgen.nar import hash_path, hash_tree
+from nixgen.nar import hash_path, hash_tree, source_path
 
 needs_nix = pytest.mark.skipif(shutil.which("nix") is None, reason="needs Nix")
 
@@ -119,3 +119,9 @@ def test_what_no_store_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             hash_path(tmp_path)
     with pytest.raises(MachineError, match="gone: cannot be read: No such file or directory"):
         hash_path(tmp_path / "gone")
+
+
+def test_the_store_path_of_a_source() -> None:
+    """What `nix store add-path --name source` gives for an empty file's folder with this hash."""
+    known = "sha256-pQpattmS9VmO3ZIQUFn66az8GSmB4IvYhTTCFn6SUmo="  # an empty folder
+    assert source_path(known) == "/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-source"
