@@ -93,13 +93,15 @@ let
 
       # The hub cache of huggingface_hub: the folder of a repo holds refs, which say what a revision's commit is (no
       # newline behind it), and snapshots, one folder a commit.
-      place = matching "(models|datasets|spaces)--[A-Za-z0-9._-]+" key "${repoType}s--${replaceStrings [ "/" ] [ "--" ] repo}";
-      prefix = "snapshots/${matching "[0-9a-f]{40}" key commit}/";
+      folded = replaceStrings [ "/" ] [ "--" ] (inside key (matching "[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?" key repo));
+      place = "${matching "model|dataset|space" key repoType}s--${folded}";
+      pinned = matching "[0-9a-f]{40}" key commit;
+      prefix = "snapshots/${pinned}/";
       reference = if revision == null then "main" else inside key revision;
       hub = {
         inherit place;
         links = map (row: row // { path = "${prefix}${row.path}"; }) rows;
-        texts = if reference == commit then [ ] else [{ path = "refs/${reference}"; text = commit; }];
+        texts = if reference == pinned then [ ] else [{ path = "refs/${reference}"; text = pinned; }];
       };
       layouts = {
         hf = hubCache "${name}-hf" [ hub ];
