@@ -194,7 +194,7 @@ def format_of(entry: Entry) -> str | None:
 
 
 def endpoint(entry: Entry) -> str | None:
-    """The address of a server that speaks S3."""
+    """The address of a server that speaks S3, or of a hub."""
     value = entry.text("endpoint", "https://s3.example.org")
     if value is None:
         return None
@@ -217,8 +217,8 @@ def readable(spec: ArtifactSpec) -> bool:
 def misfits(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]]:
     """Keys that say nothing, or too little, beside this kind of source: key, what, mend."""
     here = f"and the source is {scheme}:"
-    if spec.endpoint and scheme != "s3":
-        yield "endpoint", f"is for s3: sources, {here}", "remove it"
+    if spec.endpoint and scheme not in {"s3", "hf"}:
+        yield "endpoint", f"is for s3: and hf: sources, {here}", "remove it"
     if scheme == "archive" and spec.member is None:
         yield "member", "is missing", 'name a file of the package, like "pkg/data/model.onnx", or a folder, "pkg/data/"'
     if spec.member is not None and scheme in {"hf", "oci"}:

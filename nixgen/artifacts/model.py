@@ -29,7 +29,8 @@ class ArtifactSpec:
     path inside an archive; with a slash at its end a folder, whose files then are the artifact's. ``repo``
     ("org/name") is the name that ``from_pretrained`` is given where the layout hf is asked for a source that is not
     ``hf:``; of a ``hf:`` source it is None. ``format`` is the files' kind of a dataset ("parquet"), None to tell it
-    from their names; ``endpoint`` an address (s3). ``where`` is the place for problems ("models.toml: models.minilm").
+    from their names; ``endpoint`` an address (of an S3-compatible server, or of
+    another hub). ``where`` is the place for problems ("models.toml: models.minilm").
     """
 
     kind: Kind

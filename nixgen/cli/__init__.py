@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from nixgen import __version__
-from nixgen.cli import options
+from nixgen.cli import data, model, options
 from nixgen.cli.generate import generate
 from nixgen.cli.init import init
 from nixgen.cli.lock import lock
@@ -81,6 +81,8 @@ def nixgen(
 
 for _command in (init, lock, generate, show):
     app.command(epilog=options.EXIT_CODES)(_command)
+for _group in (model, data):
+    app.add_typer(_group.app)
 
 
 def main() -> NoReturn:

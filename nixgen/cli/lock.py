@@ -11,9 +11,13 @@ from nixgen.cli import options
 
 
 def lock(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="With --upgrade: only these models and data.", show_default=False),
+    ] = None,
     project: options.ProjectOption = Path(),
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Pin the base anew, and print which versions changed.")
+        bool, typer.Option("--upgrade", help="Pin everything anew, the base, models and data, and print what changed.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not use the network; say what is missing instead.")
@@ -29,14 +33,15 @@ def lock(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Pin what uv.lock does not pin: the base, and the hashes that an index did not give.
+    """Pin what uv.lock does not pin: the base, models and data, and the hashes that an index did not give.
 
-    The only command that uses the network. Pins that still fit the settings are kept; a second run changes nothing.
+    Pins that still fit the settings and models.toml are kept; a second run changes nothing.
 
-    Example: nixgen lock --upgrade
+    Example: nixgen lock --upgrade minilm
     """
     from nixgen.lock import Options
     from nixgen.lock import lock as run
     from nixgen.project import find_project
 
-    run(find_project(project), Options(upgrade=upgrade, offline=offline, mirrors=tuple(mirror or ())))
+    asked = Options(upgrade=upgrade, names=tuple(names or ()), offline=offline, mirrors=tuple(mirror or ()))
+    run(find_project(project), asked)
