@@ -20,6 +20,8 @@ def variables(settings, expected):
     environment, source = settings["environment"], settings["source"]
     path = [f"{environment}/bin", *settings["tools"], *filter(None, [os.environ.get("PATH")])]
     found = {"PATH": ":".join(path), "VIRTUAL_ENV": environment, "NIXGEN_ROOT": source, "NIXGEN_LOCK": expected, **settings["variables"]}
+    # The code lies in the store, which root could write to: nothing may change there.
+    found |= {"PYTHONDONTWRITEBYTECODE": "1"}
     if not settings["packaged"]:
         # Modules beside pyproject.toml: those that were built with the service, not those of the current folder.
         found |= {"PYTHONPATH": source, "PYTHONSAFEPATH": "1"}

@@ -1,0 +1,210 @@
+"""What a shell and a service see of models and data, and that a service does not start on a wrong byte."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pinned import COMMIT, Rows
+
+if TYPE_CHECKING:
+    from lab import Lab
+    from support.nix import Output
+
+REFUSED = 79
+HUB = {
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+    "HF_HOME",
+    "HF_MODULES_CACHE",
+}
+OURS = {"NIXGEN_MODELS", "NIXGEN_DATA"}
+FOREIGN: dict[str, Any] = {"TRANSFORMERS_CACHE": "/elsewhere", "SENTENCE_TRANSFORMERS_HOME": "/elsewhere"}
+SHOW = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:], os.getcwd()]))"
+WEIGHTS = os.urandom(1000)  # in no store that is kept between runs
+
+
+@pytest.fixture
+def rows(lab: Lab) -> Rows:
+    rows = Rows(lab.index).add("models.minilm", {"config.json": b"{}", "w.bin": WEIGHTS}, repo="org/minilm")
+    return rows.add("models.vad", {"vad.onnx": WEIGHTS[1:]}).add("data.sales", {"a.csv": b"a\n"})
+
+
+def seen(output: Output) -> dict[str, str]:
+    """The environment that SHOW printed."""
+    found, _, _ = json.loads(output.stdout.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def in_shell(lab: Lab, command: str, **env: Any) -> Output:
+    """Runs a command in the shell, without flakes."""
+    return lab.nix.inside(lab.nix.bin / "nix-shell", "--run", command, "-E", f"({lab.expression()}).shell", **env)
+
+
+def test_a_shell_names_the_cache_and_the_folders(each_lab: Lab, rows: Rows, tmp_path: Path) -> None:
+    lab = rows.on(each_lab)
+    found = seen(in_shell(lab, f"python -c '{SHOW}'", XDG_RUNTIME_DIR=str(tmp_path), **FOREIGN))
+    assert found["HF_HUB_CACHE"] == found["HUGGINGFACE_HUB_CACHE"] == str(lab.build("cache"))
+    assert found["NIXGEN_MODELS"] == str(lab.build("models-all"))
+    assert found["NIXGEN_DATA"] == str(lab.build("data-all"))
+    assert [found[f"{name}_OFFLINE"] for name in ("HF_HUB", "TRANSFORMERS", "HF_DATASETS")] == ["1", "1", "1"]
+    assert found["HF_HOME"].startswith(f"{tmp_path}/nixgen-hf-")
+    assert found["HF_MODULES_CACHE"] == found["HF_HOME"] + "/modules"
+    assert not FOREIGN.keys() & found.keys()
+    names = "/minilm/config.json:/vad/vad.onnx"
+    paths = [found["NIXGEN_MODELS"] + name for name in names.split(":")] + [found["NIXGEN_DATA"] + "/sales/a.csv"]
+    assert lab.nix.inside("cat", *paths).ok
+
+
+def test_a_shell_without_models_has_none_of_it_and_one_without_the_hub_only_ours(lab: Lab, rows: Rows) -> None:
+    assert not (HUB | OURS) & seen(in_shell(lab, f"python -c '{SHOW}'")).keys()
+    rows.artifacts, rows.files = rows.artifacts[1:], rows.files[2:]
+    assert (HUB | OURS) & seen(in_shell(rows.on(lab), f"python -c '{SHOW}'")).keys() == OURS
+
+
+def test_what_is_written_goes_into_a_folder_that_is_new_for_each_shell_and_gone_after_it(
+    each_lab: Lab, rows: Rows, tmp_path: Path
+) -> None:
+    lab = rows.on(each_lab)
+    command = 'mkdir "$HF_MODULES_CACHE"; touch "$HF_MODULES_CACHE/x"; stat -c %a "$HF_HOME"; echo "$HF_HOME"'
+    shells = [in_shell(lab, command, XDG_RUNTIME_DIR=str(tmp_path)).stdout.split() for _ in range(2)]
+    assert [mode for mode, _ in shells] == ["700", "700"]
+    assert shells[0][1] != shells[1][1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_process_that_became_another_program_is_removed_by_the_next(
+    lab: Lab, rows: Rows, tmp_path: Path
+) -> None:
+    lab = rows.on(lab)
+    (tmp_path / "nixgen-hf-note").mkdir()
+    first = in_shell(lab, 'echo "$HF_HOME"; exec true', XDG_RUNTIME_DIR=str(tmp_path)).stdout.strip()
+    assert Path(first).is_dir()
+    in_shell(lab, f'[ -d "$HF_HOME" ] && [ ! -e {first} ]', XDG_RUNTIME_DIR=str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["nixgen-hf-note"]
+
+
+def test_a_service_verifies_then_becomes_the_command(each_lab: Lab, rows: Rows, tmp_path: Path) -> None:
+    rows.service("api", "python", "-c", SHOW, "--first")
+    lab = rows.on(each_lab)
+    service = lab.build("services.api")
+    env: dict[str, Any] = {
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "NIXGEN_STAMP": "no",
+        "PYTHONPATH": "/elsewhere",
+        **FOREIGN,
+    }
+    done = lab.nix.inside(f"{service}/bin/api", "a b", "--", "*", cwd=tmp_path, **env)
+    assert done.stderr.startswith("verified: 7 files, ")
+    found, arguments, folder = json.loads(done.stdout)
+    assert arguments == ["--first", "a b", "--", "*"]
+    assert folder == str(tmp_path)
+    assert found.keys() >= HUB | OURS
+    assert not FOREIGN.keys() & found.keys()
+    environment = lab.build("environment")
+    assert found["PATH"].startswith(f"{environment}/bin:")
+    assert found["VIRTUAL_ENV"] == str(environment)
+    assert found["HF_HUB_CACHE"] == str(lab.build("cache"))
+
+
+def test_a_service_is_an_app_of_the_flake(lab: Lab, rows: Rows) -> None:
+    lab = rows.service("api", "python").on(lab)
+    apps = lab.nix.evaluate(f"({lab.expression()}).apps")
+    assert apps == {"api": {"type": "app", "program": f"{lab.build('services.api')}/bin/api"}}
+
+
+def test_a_service_sees_only_its_own_models(lab: Lab, rows: Rows, tmp_path: Path) -> None:
+    lab = rows.service("vad", "python", "-c", SHOW, models=["vad"]).on(lab)
+    service = lab.build("services.vad")
+    done = lab.nix.inside(f"{service}/bin/vad", XDG_RUNTIME_DIR=str(tmp_path), NIXGEN_STAMP="no")
+    found = seen(done)
+    assert done.stderr.startswith("verified: 1 files, 999 bytes")
+    assert not HUB & found.keys()
+    assert sorted(path.name for path in lab.nix.real(found["NIXGEN_MODELS"]).iterdir()) == ["vad"]
+    assert list(lab.nix.real(found["NIXGEN_DATA"]).iterdir()) == []
+    assert str(service) in found["NIXGEN_LOCK"]
+
+
+def test_the_projects_own_modules_come_with_the_service(lab: Lab, rows: Rows, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "helpers").mkdir(parents=True)
+    (root / "app.py").write_text("import helpers.words, sys; print(helpers.words.WORD, sys.argv[1:])\n")
+    (root / "helpers/words.py").write_text("WORD = 'built'\n")
+    (root / ".secret.py").write_text("")
+    (root / "large.bin").write_bytes(WEIGHTS)
+    lab = rows.service("api", "python", "-m", "app", "x").on(lab)
+    service = lab.build("services.api", root=root)
+    (root / "helpers/words.py").write_text("WORD = 'changed'\n")
+    done = lab.nix.inside(f"{service}/bin/api", cwd=root, XDG_RUNTIME_DIR=str(tmp_path), NIXGEN_STAMP="no")
+    assert done.stdout == "built ['x']\n"
+    settings = json.loads((lab.nix.real(service) / "share/api/settings.json").read_text())
+    assert sorted(path.name for path in lab.nix.real(settings["source"]).rglob("*")) == [
+        "app.py",
+        "helpers",
+        "words.py",
+    ]
+
+
+@contextmanager
+def flipped(path: Path, place: int) -> Iterator[None]:
+    """One bit of a file in a store is another for a while; its times are set back, as an attacker would."""
+    content, times = path.read_bytes(), path.stat()
+    changed = bytearray(content)
+    changed[place] ^= 1
+    try:
+        path.chmod(0o644)
+        path.write_bytes(changed)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        yield
+    finally:
+        path.write_bytes(content)
+        path.chmod(0o444)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("place", [0, 500, -1])
+def test_one_flipped_bit_and_the_command_never_starts(each_lab: Lab, rows: Rows, tmp_path: Path, place: int) -> None:
+    lab = rows.service("api", "touch", str(tmp_path / "started")).on(each_lab)
+    program = f"{lab.build('services.api')}/bin/api"
+    env: dict[str, Any] = {"XDG_RUNTIME_DIR": str(tmp_path / "run"), "NIXGEN_STAMP": str(tmp_path / "stamps")}
+    (tmp_path / "run").mkdir()
+    assert lab.nix.inside(program, **env).ok
+    (tmp_path / "started").unlink()
+    cache = lab.nix.real(lab.build("cache"))
+    weights = lab.nix.real((cache / f"models--org--minilm/snapshots/{COMMIT}/w.bin").readlink())
+    with flipped(weights, place):
+        done = lab.nix.inside(program, check=False, **env)
+        told = lab.nix.inside(program, check=False, NIXGEN_REPORT="json", **env)
+    assert done.returncode == told.returncode == REFUSED
+    assert "models.minilm: w.bin: is changed: SHA-256 " in done.stderr
+    assert done.stderr.endswith("The command was not started.\n")
+    report = json.loads(told.stderr)
+    assert {(item["artifact"], item["problem"]) for item in report["findings"]} >= {("models.minilm", "changed")}
+    assert not (tmp_path / "started").exists()
+    # The first start became the command and left its folder; the second removed that, and its own when it refused.
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_service_names_what_there_is(lab: Lab, rows: Rows) -> None:
+    said = Rows(lab.index, rows.artifacts, rows.files).service("api", "python", models=["gone"]).on(lab)
+    assert "services.api: there is neither a model nor data named gone" in said.failure("services.api")
+    assert "services.api: there is no command" in Rows(lab.index).service("api").on(lab).failure("services.api")
+    bad = Rows(lab.index).service("../api", "python").on(lab)
+    assert 'services.../api: "../api" is not a name that can be used' in bad.failure('services."../api"')
+
+
+def test_a_service_needs_nothing_but_its_closure(lab: Lab, rows: Rows, tmp_path: Path) -> None:
+    """As in a container: without a PATH, a home, or a folder for what runs."""
+    lab = rows.service("api", "python", "-c", "import sys; print(sys.prefix)").on(lab)
+    program = f"{lab.build('services.api')}/bin/api"
+    done = lab.nix.inside("env", "-i", f"TMPDIR={tmp_path}", program)
+    assert done.stdout.strip() == str(lab.build("environment"))
