@@ -1,0 +1,44 @@
+# A double of nixpkgs, for tests of nix/base/nixpkgs.nix: a set of the shape that the library reads, with derivations
+# that have the right names and outputs and no content. It proves which attributes are read and where they end up in the
+# derivation graph, not that nixpkgs builds. NIXGEN_TEST_NIXPKGS names a real nixpkgs-like set to run the same tests on.
+{ system }:
+let
+  package = name: outputs:
+    derivation {
+      inherit name system outputs;
+      builder = "/no/builder";
+    } // { meta.name = name; };
+  linux = builtins.match ".*-linux" system != null;
+  output = name: drv: drv.${name} or drv;
+in
+rec {
+  lib = {
+    getLib = output "lib";
+    getBin = output "bin";
+    optionals = condition: list: if condition then list else [ ];
+    splitString = separator: text: builtins.filter builtins.isString (builtins.split "[${separator}]" text);
+    attrByPath = path: default: set:
+      if path == [ ] then set
+      else if set ? ${builtins.head path} then lib.attrByPath (builtins.tail path) default set.${builtins.head path}
+      else default;
+  };
+  stdenv = {
+    hostPlatform.isLinux = linux;
+    cc.cc = package "gcc-15.2.0" [ "out" "lib" ];
+    cc.bintools.dynamicLinker = if linux then "${package "glibc-2.42" [ "out" ]}/lib/ld-linux.so.2" else throw "there is none on macOS";
+  };
+  python313 = package "python3-3.13.9" [ "out" ];
+  bash = package "bash-5.3" [ "out" ];
+  git = package "git-2.52.0" [ "out" ];
+  jq = package "jq-1.8.1" [ "bin" "out" ];
+  ffmpeg = package "ffmpeg-8.0" [ "bin" "lib" "out" ];
+  python313Packages.numpy = package "python3.13-numpy" [ "out" ];
+}
+  // (if linux then {
+  patchelf = package "patchelf-0.15.2" [ "out" ];
+  zlib = package "zlib-1.3.1" [ "out" ];
+  expat = package "expat-2.7.3" [ "out" ];
+  libdeflate = package "libdeflate-1.25" [ "out" ];
+  pythonManylinuxPackages.manylinux1 = [ (package "glib-2.86" [ "bin" "out" ]) (package "libGL-1.7" [ "out" ]) ];
+  nixfmt = package "nixfmt-1.1.0" [ "out" ];
+} else { nixfmt-rfc-style = package "nixfmt-1.0.0" [ "out" ]; })

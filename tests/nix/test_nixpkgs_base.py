@@ -1,0 +1,179 @@
+"""The nixpkgs base, evaluated: which interpreter, libraries, loader and builder the derivation graph names.
+
+Nothing is built: this machine need not reach nixpkgs. The set is a double (nixpkgs_double.nix), or the one that the
+environment variable NIXGEN_TEST_NIXPKGS names: a path to a file or folder that, imported with { system }, gives a
+nixpkgs-like set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.nix import ROOT, Nix
+from support.plans import HASH
+
+DOUBLE = Path(__file__).with_name("nixpkgs_double.nix")
+GIVEN = os.environ.get("NIXGEN_TEST_NIXPKGS", str(DOUBLE))
+LINUX = ["x86_64-linux", "aarch64-linux"]
+# Sets other than nixpkgs often lack macOS.
+SYSTEMS = [*LINUX, "aarch64-darwin"] if str(DOUBLE) == GIVEN else LINUX
+ours = pytest.mark.skipif(str(DOUBLE) != GIVEN, reason="the versions are those of the double")
+
+PROJECT = """
+let
+  pkgs = import {given} {{ system = "{system}"; }};
+  project = import {root}/nix/project.nix {{
+    system = "{system}"; name = "demo"; root = {root}/examples; trees = [ ];
+    nixpkgs.legacyPackages."{system}" = pkgs;
+    base = {{
+      kind = "nixpkgs"; python = "{python}"; systems = [ "{system}" ]; rev = "r"; narHash = "h";
+      libraries = [ {libraries} ]; tools = [ {tools} ];
+    }};
+    wheels = [ {{
+      name = "six"; version = "1"; file = "six-1-py3-none-any.whl"; systems = [ "{system}" ]; sha256 = "{sha}";
+      url = "https://example.org/six-1-py3-none-any.whl";
+    }} ];
+  }};
+in {wanted}
+"""
+
+Evaluate = Callable[..., Any]
+
+
+@pytest.fixture
+def evaluate(nix_new: Nix) -> Evaluate:
+    """The value of an expression about the project, or the failed command; its derivations are in the store then.
+
+    ``libraries`` and ``tools`` are the items of Nix lists.
+    """
+
+    def run(wanted: str, system: str = "x86_64-linux", **settings: str) -> Any:
+        chosen = {"libraries": "", "tools": "", "python": "3.13", **settings}
+        expression = PROJECT.format(given=GIVEN, root=ROOT, system=system, sha=HASH, wanted=wanted, **chosen)
+        return nix_new.evaluate(expression, "--read-write-mode", check=False)
+
+    return run
+
+
+def graph(nix: Nix, drv: str) -> set[str]:
+    """The names of all derivations that are needed to build one."""
+    return {path.partition("-")[2].removesuffix(".drv") for path in nix.requisites(drv) if path.endswith(".drv")}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("output", ["environment", "shell", "imports"])
+def test_every_output_evaluates(evaluate: Evaluate, system: str, output: str) -> None:
+    assert str(evaluate(f"project.{output}.drvPath", system)).endswith(f"-demo-{output}.drv")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_builder_of_wheels_and_environment_is_the_bases_python(evaluate: Evaluate, system: str) -> None:
+    python, *builders = evaluate(
+        "[ project.base.python project.wheels.six.builder project.environment.builder ]", system
+    )
+    assert builders == [f"{python}/bin/python3.13"] * 2
+    assert evaluate("project.wheels.six.PYTHONHOME", system) == python
+    assert evaluate("project.environment.system", system) == system
+
+
+@pytest.mark.parametrize("system", LINUX)
+def test_the_launcher_is_patched_with_the_bases_libraries(evaluate: Evaluate, system: str) -> None:
+    launcher = "(import ROOT/nix/launcher.nix { base = project.base; })".replace("ROOT", str(ROOT))
+    rpath, preload, patchelf = evaluate(f"[ {launcher}.rpath {launcher}.preload {launcher}.patchelf ]", system)
+    libraries = evaluate("project.base.libraries", system)
+    assert rpath == ":".join(libraries)
+    assert [path for path in libraries if not path.startswith("/nix/store/") or not path.endswith("/lib")] == []
+    assert preload == "libstdc++.so.6 libgcc_s.so.1 libz.so.1"
+    assert patchelf.endswith("/bin/patchelf")
+
+
+@pytest.mark.parametrize("system", LINUX)
+def test_a_wheels_programs_get_the_bases_loader(evaluate: Evaluate, system: str) -> None:
+    six, base = evaluate("[ project.wheels.six.loader project.base.loader ]", system)
+    assert six == base
+    assert base.startswith("/nix/store/")
+    assert evaluate("project.wheels.six.patchelf", system) == evaluate("project.base.patchelf", system)
+
+
+@ours
+def test_nothing_is_patched_on_macos(evaluate: Evaluate) -> None:
+    launcher, python = evaluate("[ project.base.launcher project.base.python ]", "aarch64-darwin")
+    assert launcher == python
+    wanted = "with project.base; [ loader patchelf libdeflate libraries preload ]"
+    assert evaluate(wanted, "aarch64-darwin") == ["", "", "", [], []]
+
+
+@ours
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_graph_of_the_environment(evaluate: Evaluate, nix_new: Nix, system: str) -> None:
+    names = graph(nix_new, evaluate("project.environment.drvPath", system, libraries='"ffmpeg"', tools='"git" "jq"'))
+    everywhere = {
+        "demo-environment", "six-1", "six-1-py3-none-any.whl", "nixgen-wheel-builder", "python3-3.13.9",
+    }  # fmt: skip
+    linux = {
+        "python3.13-launcher", "patchelf-0.15.2", "glibc-2.42", "gcc-15.2.0", "zlib-1.3.1", "expat-2.7.3", "glib-2.86",
+        "libGL-1.7", "libdeflate-1.25", "ffmpeg-8.0",
+    }  # fmt: skip
+    # A library that the project asks for is in the search path on Linux only; tools belong to the shell.
+    assert names == everywhere | (linux if system in LINUX else {"ffmpeg-8.0"})
+
+
+@ours
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_graph_of_the_shell_has_the_tools_and_bash(evaluate: Evaluate, nix_new: Nix, system: str) -> None:
+    names = graph(nix_new, evaluate("project.shell.drvPath", system, tools='"git" "jq"'))
+    assert names >= {"demo-shell", "demo-setup", "bash-5.3", "git-2.52.0", "jq-1.8.1", "demo-environment"}
+
+
+@ours
+def test_the_outputs_that_hold_libraries_and_programs(evaluate: Evaluate) -> None:
+    tools, libraries = evaluate(
+        '[ project.base.tools (map (p: p == "${pkgs.ffmpeg.lib}/lib") project.base.libraries) ]',
+        tools='"jq"', libraries='"ffmpeg"',
+    )  # fmt: skip
+    assert tools == [evaluate('"${pkgs.jq.bin}/bin"')]
+    assert libraries[0] is True
+    assert evaluate('builtins.elem "${pkgs.stdenv.cc.cc.lib}/lib" project.base.libraries')
+
+
+@ours
+def test_a_name_with_dots_is_a_path_of_attributes(evaluate: Evaluate) -> None:
+    wanted = 'project.base.libraries == [ "${pkgs.python313Packages.numpy}/lib" ] ++ LIBS'.replace(
+        "LIBS", "builtins.tail project.base.libraries"
+    )
+    assert evaluate(wanted, libraries='"python313Packages.numpy"') is True
+
+
+@pytest.mark.parametrize(("key", "other"), [("libraries", "tools"), ("tools", "libraries")])
+def test_a_name_that_nixpkgs_lacks(evaluate: Evaluate, key: str, other: str) -> None:
+    assert other != key
+    done = evaluate(f"project.base.{key}", **{key: '"no.such-thing"'})
+    assert f"this nixpkgs has no no.such-thing, which {key} under [tool.nixgen] in pyproject.toml names" in done.stderr
+
+
+def test_a_python_that_nixpkgs_lacks(evaluate: Evaluate) -> None:
+    done = evaluate("project.environment.drvPath", python="3.99")
+    assert (
+        "this nixpkgs has no python399; choose another python under [tool.nixgen] in pyproject.toml, then run: "
+        "nixgen lock && nixgen generate"
+    ) in done.stderr
+
+
+@ours
+def test_nix_fmt_is_nixpkgs_own_formatter(evaluate: Evaluate) -> None:
+    assert evaluate("project.formatter.name") == "nixfmt-1.1.0"
+    assert evaluate("project.formatter.name", "aarch64-darwin") == "nixfmt-1.0.0"
+
+
+def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> None:
+    expression = PROJECT.format(
+        given=GIVEN, root=ROOT, system="x86_64-linux", sha=HASH, libraries="", tools="", python="3.13",
+        wanted="[ project.environment.drvPath project.shell.drvPath project.imports.drvPath ]",
+    )  # fmt: skip
+    if str(DOUBLE) != GIVEN:
+        pytest.skip("a nixpkgs-like set may be different for each version of Nix")
+    assert both_nix[0].evaluate(expression) == both_nix[1].evaluate(expression)
