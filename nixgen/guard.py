@@ -229,7 +229,9 @@ def find_lock() -> str:
     return os.path.join(folder, "nixgen.lock")
 
 
-def read(path: str, root: str | os.PathLike[str] | None = None) -> tuple[Tree, ...]:
+def read(
+    path: str, root: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None
+) -> tuple[Tree, ...]:
     """:func:`parse` of a file. Raises BadInput."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -238,15 +240,19 @@ def read(path: str, root: str | os.PathLike[str] | None = None) -> tuple[Tree, .
         raise BadInput(f"{path}: is not UTF-8 text") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return parse(text, path, root)
+    return parse(text, path, root, env)
 
 
-def parse(text: str, where: str, root: str | os.PathLike[str] | None = None) -> tuple[Tree, ...]:
+def parse(
+    text: str, where: str, root: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None
+) -> tuple[Tree, ...]:
     """The trees that a text tells, sorted by name. Raises BadInput, with the place in it.
 
-    The text is nixgen.lock: models are then looked for as ``root``/NAME, without a root as $NIXGEN_MODELS/NAME, and
-    data as $NIXGEN_DATA/NAME. Or it is JSON of this form, in which relative folders are relative to ``root``, without
-    one to the current folder::
+    The text is nixgen.lock: models and data are then looked for as ``root``/NAME. Without a root models are looked for
+    as $NIXGEN_MODELS/NAME, data as $NIXGEN_DATA/NAME, and those with the layout hf in $HF_HUB_CACHE, too, all of
+    ``env`` (default: this process's environment).
+
+    Or it is JSON of this form, in which relative folders are relative to ``root``, without one to the current folder::
 
         {"version": 1, "trees": [{"name": "models.minilm", "path": "/nix/store/…-minilm",
                                   "files": [{"path": "config.json", "size": 612, "sha256": "…"}]}]}
@@ -261,7 +267,7 @@ def parse(text: str, where: str, root: str | os.PathLike[str] | None = None) -> 
     if table.get("version") != VERSION:
         raise BadInput(f"{where}: version: is {json.dumps(table.get('version'))}, and this guard knows {VERSION}")
     if "base" in table:
-        trees = _of_lock(table, where, root)
+        trees = _of_lock(table, where, root, os.environ if env is None else env)
     else:
         _closed(table, {"version", "trees"}, where)
         trees = [_tree(item, f"{where}: trees[{i}]", root) for i, item in enumerate(_list(table, "trees", where))]
@@ -297,12 +303,14 @@ def _tree(value: object, where: str, root: str | os.PathLike[str] | None) -> Tre
     return Tree(_text(table, "name", where), folder, _files(table, where), prefix)
 
 
-def _of_lock(document: Mapping[str, Any], where: str, root: str | os.PathLike[str] | None) -> list[Tree]:
+def _of_lock(
+    document: Mapping[str, Any], where: str, root: str | os.PathLike[str] | None, env: Mapping[str, str]
+) -> list[Tree]:
     trees: list[Tree] = []
     cached: dict[str, dict[str, File]] = {}
-    cache = os.environ.get("HF_HUB_CACHE") if root is None else None
+    cache = env.get("HF_HUB_CACHE") if root is None else None
     for kind, variable in (("models", "NIXGEN_MODELS"), ("data", "NIXGEN_DATA")):
-        above = os.path.abspath(root) if root else os.environ.get(variable) or ""
+        above = os.path.abspath(root) if root else env.get(variable) or ""
         for name, value in _table(document.get(kind, {}), f"{where}: {kind}").items():
             at = f"{where}: {kind}.{shown(name)}"
             if path_problem(name) or "/" in name:
@@ -536,9 +544,8 @@ class _Scan:
                 )
                 self._closed.add(below)
                 continue
-            for item in items:
-                if inner := self._item(item, f"{below}/{item.name}" if below else item.name, below, folder):
-                    pending.append(inner)
+            inner = (self._item(item, f"{below}/{item.name}" if below else item.name, below, folder) for item in items)
+            pending.extend(filter(None, inner))
         unseen = self._expected.keys() - self._seen if "" not in self._closed else set()
         for path in unseen:
             if self._closed.isdisjoint(_above(path)):

@@ -1,0 +1,65 @@
+"""``nixgen run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.cli import options
+
+CONTEXT = {"allow_interspersed_args": False}
+"""How the command is registered: what follows COMMAND's first word is COMMAND's, options too."""
+
+EXIT_CODES = (
+    "Exit codes: COMMAND's; 79 a file is not the pinned one and COMMAND was not started, 126 and 127 COMMAND cannot be "
+    "run, 2 a mistake in the input, 3 the machine lacks something."
+)
+
+
+def run(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[--] COMMAND...", help="A program and its arguments.", show_default=False),
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            "--service", metavar="NAME", help="The command of [services.NAME] in models.toml, and its models."
+        ),
+    ] = None,
+    stamp: Annotated[
+        Path | None,
+        typer.Option("--stamp", metavar="DIR", help="Where the stamp is kept.", show_default="this user's state"),
+    ] = None,
+    no_stamp: Annotated[bool, typer.Option("--no-stamp", help="Hash every file, whatever was checked before.")] = False,
+    stamp_age: Annotated[
+        float, typer.Option("--stamp-age", metavar="SECONDS", help="How long a stamp counts.")
+    ] = 86400,
+    report: Annotated[
+        str, typer.Option("--report", metavar="text|json", help="The report's form, on stderr.")
+    ] = "text",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """Verify models and data, then become COMMAND in the project's environment. It never starts when a byte differs.
+
+    Example: nixgen run -- python -m app
+    """
+    from nixgen import verify as implementation
+    from nixgen.errors import UserError
+
+    if report not in {"text", "json"}:
+        raise UserError.of("--report", f"is {report}, not text or json")
+    lock = implementation.find_lock(project)
+    words: tuple[str, ...] = tuple(command or ())
+    names: tuple[str, ...] = ()
+    if service is not None:
+        own, names = implementation.service(lock.parent, service)
+        words = own + words
+    if not words:
+        raise UserError.of("", "there is no command to run", "nixgen run -- COMMAND, or nixgen run --service NAME")
+    how = implementation.Options(stamp=not no_stamp, stamps=stamp, age=stamp_age, report=report)
+    raise typer.Exit(implementation.start(lock, names, words, how))

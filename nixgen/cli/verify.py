@@ -1,0 +1,64 @@
+"""``nixgen verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixgen.cli import options
+
+
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Models and data, like minilm or data.sales.", show_default="all"),
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option("--path", metavar="DIR", help="A plain folder with the files: needs no Nix.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    signature: Annotated[
+        Path | None,
+        typer.Option("--signature", metavar="FILE", help="Check this sigstore bundle over the files, too."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="The public key of the signature (PEM).")
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option("--identity", metavar="WHO", help="Who must have signed, without a key.")
+    ] = None,
+    issuer: Annotated[
+        str | None, typer.Option("--issuer", metavar="URL", help="Who must have vouched for the identity.")
+    ] = None,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """Are the files of models and data the pinned ones? Hashes every byte; exits with 1 when one differs.
+
+    Tells missing, extra and changed files apart, and asks Nix about those in its store.
+
+    Example: nixgen verify minilm --path /srv/models/minilm
+    """
+    from nixgen import verify as implementation
+    from nixgen.console import console
+
+    found = implementation.trees(implementation.find_lock(project), names or (), path)
+    report = implementation.check(found)
+    if json:
+        console.result(report.json())
+        if not report.ok:
+            raise typer.Exit(1)
+    elif not report.ok:
+        raise implementation.refusal(report)
+    if signature is not None:
+        from nixgen.artifacts import signing
+
+        unsigned = signing.verify(found, signature, signing.Signer(key, identity, issuer))
+        for name in unsigned:
+            console.warn(f"{name}: is pinned, and not covered by the signature")
+    if not json:
+        console.result(report.text())
