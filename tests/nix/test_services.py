@@ -138,14 +138,15 @@ def test_the_projects_own_modules_come_with_the_service(lab: Lab, rows: Rows, tm
     root = tmp_path / "project"
     (root / "helpers").mkdir(parents=True)
     (root / "app.py").write_text("import helpers.words, sys; print(helpers.words.WORD, sys.argv[1:])\n")
-    (root / "helpers/words.py").write_text("WORD = 'built'\n")
+    word = os.urandom(4).hex()
+    (root / "helpers/words.py").write_text(f"WORD = '{word}'\n")
     (root / ".secret.py").write_text("")
     (root / "large.bin").write_bytes(WEIGHTS)
     lab = rows.service("api", "python", "-m", "app", "x").on(lab)
     service = lab.build("services.api", root=root)
     (root / "helpers/words.py").write_text("WORD = 'changed'\n")
     done = lab.nix.inside(f"{service}/bin/api", cwd=root, XDG_RUNTIME_DIR=str(tmp_path), NIXGEN_STAMP="no")
-    assert done.stdout == "built ['x']\n"
+    assert done.stdout == f"{word} ['x']\n"
     settings = json.loads((lab.nix.real(service) / "share/api/settings.json").read_text())
     assert sorted(path.name for path in lab.nix.real(settings["source"]).rglob("*")) == [
         "app.py",
