@@ -14,11 +14,13 @@ from nixgen.errors import Finding, Problem, UserError
 from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
 
 if TYPE_CHECKING:
+    from nixgen.artifacts.model import Manifest
     from nixgen.project import Project
     from nixgen.settings import Settings
 
 DEFAULT = "default.nix"
 LOCK = "nixgen.lock"
+MANIFEST = "models.toml"
 _MEND = "nixgen generate"
 _LOCK_MEND = "nixgen lock"
 
@@ -131,19 +133,30 @@ def plan(project: Project, pins: Pins) -> Plan:
     problems = merged_problems(resolutions)
     if problems:
         raise UserError(problems)
-    uv_lock = files.read(project.root, "uv.lock") or b""
+    manifest = read_manifest(project.root)
     return Plan(
         name=project.name,
         base=base,
         systems=tuple(one.target.system for one in resolutions),
         resolutions=resolutions,
         trees=source_trees(project, resolutions),
-        digests={"uv.lock": hashlib.sha256(uv_lock).hexdigest(), LOCK: hashlib.sha256(pins.text).hexdigest()},
+        digests=digests(project.root, pins, manifest),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         artifacts=pins.lock.artifacts,
-        services=read_manifest(project.root).services,
+        services=manifest.services,
     )
+
+
+def digests(root: Path, pins: Pins, manifest: Manifest) -> dict[str, str]:
+    """The SHA-256 of what default.nix is made from: when one changes, Nix refuses to evaluate.
+
+    models.toml is among them when it asks for something; comments in an empty one may change.
+    """
+    made_from = {"uv.lock": files.read(root, "uv.lock") or b"", LOCK: pins.text}
+    if manifest.specs or manifest.services:
+        made_from[MANIFEST] = files.read(root, MANIFEST) or b""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in made_from.items()}
 
 
 def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
