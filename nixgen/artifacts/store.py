@@ -11,10 +11,10 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -94,12 +94,13 @@ class Store:
         return cache_folder()
 
     def _add(self, files: Sequence[tuple[Path, str, str]]) -> list[Path]:
-        # The name in the store is the file's own: each gets a folder where it may have it, beside the others.
+        # The name in the store is the file's own; files of the same name are put into folders of their own.
         with _beside(files[0][0]) as folder:
             named = []
-            for number, (path, name, _) in zip(count(), files, strict=False):
-                (folder / str(number)).mkdir()
-                named.append(folder / str(number) / name)
+            seen: Counter[str] = Counter()
+            for path, name, _ in files:
+                named.append(folder / str(seen[name]) / name)
+                seen[name] += 1
                 _move(path, named[-1])
             result = run.run((self.program, "--add-fixed", "sha256", *map(str, named)))
         places = [self.path(name, sha256) for _, name, sha256 in files]
@@ -183,6 +184,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 def _move(path: Path, target: Path) -> None:
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
     except OSError as error:
         raise MachineError.of(str(target.parent), f"cannot be written: {error.strerror}") from None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from nixgen.artifacts.progress import Progress
 from nixgen.artifacts.sources.transfer import Wanted, read
 from nixgen.artifacts.sources.web import Client
-from nixgen.artifacts.store import Found, Holder
+from nixgen.artifacts.store import Found, Holder, Store
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 
 AT_ONCE = 8
@@ -25,12 +25,13 @@ class Context:
     """How sources work: ``root`` is the project's folder, ``holder`` what keeps the files that are read.
 
     Without a holder files are read for their hash and forgotten. ``offline`` refuses what needs a network.
-    ``command`` is what a sentence tells to run again ("nixgen lock").
+    ``upgrade`` asks anew what a revision means. ``command`` is what a sentence tells to run again ("nixgen lock").
     """
 
     root: Path
-    holder: Holder | None = None
+    holder: Holder | None = field(default_factory=Store.here)
     offline: bool = False
+    upgrade: bool = False
     command: str = "nixgen lock"
 
     def read_all(self, files: Sequence[tuple[Wanted, str]], client: Client, title: str) -> list[Found]:

@@ -16,9 +16,7 @@ def check(paths: Sequence[str], where: str, whose: str) -> None:
     mend = "leave it out with exclude, or tell its publisher"
     faults = [(path, fault) for path in paths if (fault := path_problem(path))] or list(clashes(paths))
     if faults:
-        raise UserError(
-            Problem(where, f"{whose} has the file {path!a}, which {fault}", mend) for path, fault in faults
-        )
+        raise UserError(Problem(where, f"{whose} has the file {path!a}, which {fault}", mend) for path, fault in faults)
 
 
 def wanted(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> list[str]:

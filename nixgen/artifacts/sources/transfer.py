@@ -24,6 +24,7 @@ from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
 
 CHUNK = 1 << 20
+_SMALL = 1 << 20  # bytes
 _BARREN = 5  # connections in a row that bring nothing
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -55,6 +56,9 @@ def read(wanted: Wanted, client: Client, scratch: Path | None, progress: Progres
     """
     if scratch is None:
         return _Transfer(wanted, client, progress, None).run()
+    if wanted.size is not None and wanted.size <= _SMALL:
+        small = _Memory()
+        return small.whole(_Transfer(wanted, client, progress, small).run(), scratch)
     with _place(scratch, wanted) as place:
         left = place.size()
         try:
@@ -71,6 +75,36 @@ def read(wanted: Wanted, client: Client, scratch: Path | None, progress: Progres
             raise
 
 
+class _Memory:
+    """The bytes of a small file, which is read again rather than resumed."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def begin(self) -> tuple[str | None, Iterator[bytes]]:
+        return None, iter(())
+
+    def write(self, data: bytes) -> None:
+        self._data += data
+
+    def restart(self) -> None:
+        self._data.clear()
+
+    def remember(self, etag: str | None) -> None:
+        """Not kept."""
+
+    def whole(self, found: Found, scratch: Path) -> Found:
+        """Writes the file, under a name of its own."""
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix="whole-", dir=scratch)
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._data)
+        except OSError as error:
+            raise MachineError.of(str(scratch), f"cannot be written: {error.strerror}", "make room") from None
+        return Found(Path(name), found.sha256, found.size)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """The file that a download goes to, and beside it the validator of what it holds."""
@@ -79,11 +113,16 @@ class _Place:
     file: BinaryIO
 
     @property
-    def note(self) -> Path:
+    def _note(self) -> Path:
         return self.path.with_suffix(".etag")
 
     def size(self) -> int:
         return os.fstat(self.file.fileno()).st_size
+
+    def begin(self) -> tuple[str | None, Iterator[bytes]]:
+        """What an earlier run left: the validator, and the bytes."""
+        self.file.seek(0)
+        return self._note.read_text() if self._note.is_file() else None, iter(lambda: self.file.read(CHUNK), b"")
 
     def write(self, data: bytes) -> None:
         """Raises MachineError when the disk is full."""
@@ -96,15 +135,22 @@ class _Place:
         self.file.seek(0)
         self.file.truncate()
 
+    def remember(self, etag: str | None) -> None:
+        """Keeps the validator of what is being written."""
+        if etag is None:
+            self._note.unlink(missing_ok=True)
+        else:
+            self._note.write_text(etag)
+
     def drop(self) -> None:
         """Forgets what is there."""
         self.restart()
-        self.note.unlink(missing_ok=True)
+        self.remember(None)
 
     def whole(self, found: Found) -> Found:
         """Gives the file a name of its own, which no other process goes on with."""
         self.file.flush()
-        self.note.unlink(missing_ok=True)
+        self.remember(None)
         handle, name = tempfile.mkstemp(prefix="whole-", dir=self.path.parent)
         os.close(handle)
         self.path.replace(name)
@@ -129,7 +175,7 @@ class _Sums:
 class _Transfer:
     """One file, over as many connections as it takes; its bytes go to ``place``, where there is one."""
 
-    def __init__(self, wanted: Wanted, client: Client, progress: Progress, place: _Place | None) -> None:
+    def __init__(self, wanted: Wanted, client: Client, progress: Progress, place: _Place | _Memory | None) -> None:
         self._wanted, self._client, self._progress, self._place = wanted, client, progress, place
         self._sums = _Sums(wanted)
         self._etag: str | None = None
@@ -158,12 +204,11 @@ class _Transfer:
         """Goes on behind what an earlier run left."""
         if self._place is None:
             return
-        if self._place.note.is_file():
-            self._etag = self._place.note.read_text()
+        self._etag, left = self._place.begin()
         if not self._resumable:
             self._place.restart()
-        self._place.file.seek(0)
-        while data := self._place.file.read(CHUNK):
+            return
+        for data in left:
             self._sums.update(data)
         self._progress(self._sums.size)
 
@@ -223,12 +268,8 @@ class _Transfer:
     def _remember(self, etag: str | None) -> None:
         """Keeps a strong validator: with it, a later connection may go on (If-Range, RFC 9110, 13.1.5)."""
         self._etag = etag if etag and etag.startswith('"') else None
-        if self._place is None:
-            return
-        if self._etag is None:
-            self._place.note.unlink(missing_ok=True)
-        else:
-            self._place.note.write_text(self._etag)
+        if self._place is not None:
+            self._place.remember(self._etag)
 
     def _fault(self, what: str, mend: str = "") -> MachineError:
         return MachineError.of(download.without_query(self._wanted.url), what, mend)

@@ -65,6 +65,11 @@ class Client:
     token: str | None = field(default=None, repr=False)
     refused: Refused | None = None
     pause: Callable[[float], object] = time.sleep
+    _opener: urllib.request.OpenerDirector = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: that costs as much as a request. It may be used from any thread.
+        object.__setattr__(self, "_opener", download.opener(_Redirects(self)))
 
     @contextlib.contextmanager
     def open(self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Iterator[Answer]:
@@ -110,7 +115,6 @@ class Client:
 
     @contextlib.contextmanager
     def _opened(self, url: str, headers: dict[str, str], method: str) -> Iterator[Answer]:
-        opener = download.opener(_Redirects(self))
         for attempt in range(1, _TRIES + 1):
             request = _Request(url, method=method)
             request.headers = {"User-agent": f"nixgen/{__version__}", "Accept-encoding": "identity"}
@@ -118,7 +122,7 @@ class Client:
                 request.add_header(name, value)
             self.sign(request)
             try:
-                response = opener.open(request, timeout=TIMEOUT)
+                response = self._opener.open(request, timeout=TIMEOUT)
             except urllib.error.HTTPError as error:
                 with error:
                     wait = _patience(error.headers, attempt)
