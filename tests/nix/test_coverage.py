@@ -1,0 +1,77 @@
+"""Every file of the Nix library has its tests: this table says which, and is held against the folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nixgen import resources
+
+HERE = Path(__file__).parent
+TESTED = {
+    "base/debian.nix": ["test_programs", "test_refusals", "test_shell", "test_real_wheels"],
+    "base/nixpkgs.nix": ["test_nixpkgs_base"],
+    "builders.nix": ["test_wheels", "test_determinism"],
+    "builders/compile.py": ["test_determinism", "test_wheels"],
+    "builders/environment.py": ["test_environment", "test_collisions", "test_editable"],
+    "builders/format.py": ["test_formatter"],
+    "builders/formatter.py": ["test_formatter"],
+    "builders/hook.sh": ["test_shell"],
+    "builders/imports.py": ["test_imports_check", "test_editable"],
+    "builders/launcher.py": ["test_shell", "test_nixpkgs_base"],
+    "builders/relocate.py": ["test_real_wheels", "test_determinism"],
+    "builders/setup.py": ["test_shell"],
+    "builders/unpack.sh": ["test_determinism", "test_programs"],
+    "builders/wheel/archive.py": ["test_archive", "test_bad_wheels"],
+    "builders/wheel/bytecode.py": ["test_builder_modules", "test_wheels", "test_real_wheels"],
+    "builders/wheel/elf.py": ["test_builder_modules", "test_programs"],
+    "builders/wheel/install.py": ["test_wheels", "test_bad_wheels", "test_real_wheels"],
+    "builders/wheel/workers.py": ["test_builder_modules", "test_bad_wheels"],
+    "default.nix": ["test_refusals"],
+    "environment.nix": ["test_environment", "test_refusals"],
+    "fetch.nix": ["test_refusals"],
+    "flake.nix": ["test_shell"],
+    "formatter.nix": ["test_formatter", "test_nixpkgs_base"],
+    "imports.nix": ["test_imports_check", "test_editable"],
+    "launcher.nix": ["test_shell", "test_nixpkgs_base"],
+    "project.nix": ["test_refusals", "test_shell"],
+    "python.nix": ["test_nixpkgs_base"],
+    "shell.nix": ["test_shell"],
+    "wheel.nix": ["test_wheels", "test_nixpkgs_base"],
+}
+# What serves models, data and services came later than this table: move a file up with the test that it gets.
+UNTESTED = {
+    "artifacts.nix",
+    "builders/folder.py",
+    "builders/member.py",
+    "builders/private.py",
+    "builders/serve.py",
+    "builders/service.py",
+    "guard.py",
+    "services.nix",
+}
+
+
+def test_every_file_of_the_library_is_in_the_table() -> None:
+    assert sorted(resources.library()) == sorted({*TESTED, *UNTESTED})
+    assert UNTESTED.isdisjoint(TESTED)
+
+
+@pytest.mark.parametrize("module", sorted({module for modules in TESTED.values() for module in modules}))
+def test_the_tests_that_the_table_names_exist(module: str) -> None:
+    assert re.search(r"^def test_", (HERE / f"{module}.py").read_text(), re.MULTILINE)
+
+
+def test_the_library_offers_what_the_tests_know() -> None:
+    names = re.findall(r"^  (\w+) = ", resources.library()["default.nix"].decode(), re.MULTILINE)
+    assert names == ["project"]
+
+
+@pytest.mark.parametrize("name", ["environment", "shell", "imports", "wheels", "formatter", "base"])
+def test_every_attribute_of_a_project_is_asked_for_by_a_test(name: str) -> None:
+    text = resources.library()["project.nix"].decode()
+    assert re.search(rf"^  {name} = ", text, re.MULTILINE)
+    asked = [path.name for path in HERE.glob("test_*.py") if re.search(rf"\b{name}\b", path.read_text())]
+    assert len(asked) > 1
