@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nixgen.artifacts.model import PinnedArtifact
+from nixgen.artifacts.store import Folder, Holder, Store, cache_folder, store_name
 from nixgen.data import snapshot as snapshots
 from nixgen.data.diff import DataDiff, diff
 from nixgen.data.snapshot import Snapshot
@@ -16,9 +17,6 @@ from nixgen.errors import UserError
 from nixgen.lockfile import NAME, parse_lock, read_lock
 from nixgen.project import Project
 from nixgen.run import run
-
-Locate = Callable[[PinnedArtifact], Mapping[str, Path]]
-"""Where the files of a pinned dataset may be on this machine, by their paths; what it does not know, it leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +28,21 @@ class _Side:
     note: str = ""
 
 
-def diff_command(old: str, new: str, project: Project | None, locate: Locate | None = None) -> DataDiff:
+def diff_command(old: str, new: str, project: Project | None, holder: Holder | None = None) -> DataDiff:
     """What differs between two snapshots. Each is a folder, a file, or a dataset of nixgen.lock.
 
     A dataset is ``NAME`` or ``data.NAME``, with ``@REVISION`` as nixgen.lock had it at this revision of git; a path
-    that exists wins over a name. ``locate`` finds the files of a pinned dataset; without it only those that lie in the
-    project are found. They are used when they are what was pinned. Where one is not here, what nixgen.lock says is
-    compared, and a note says so. Nothing is read as data when both sides have the same content.
+    that exists wins over a name. Its files are looked for in the project and in ``holder`` (None: the machine's), and
+    used when they still are what was pinned. Where one is not here, what nixgen.lock says is compared, and a note says
+    so; nothing is fetched. When both sides have the same content, no statistics are made.
 
     Raises UserError for a name that is nothing and for files that cannot be read, MachineError without pyarrow.
     """
-    first, second = (_side(text, project, locate) for text in (old, new))
+    first, second = (_side(text, project, holder) for text in (old, new))
     same = first.snapshot.content_hash == second.snapshot.content_hash
     if same and first.snapshot.format == second.snapshot.format:
-        known = first.snapshot if first.snapshot.schema_hash else second.snapshot
+        lies = next((side for side in (first, second) if side.files is not None), first)
+        known = snapshots.read(lies.snapshot, lies.files or {}, statistics=False) if lies.files else lies.snapshot
         return diff(replace(known, name=first.snapshot.name), replace(known, name=second.snapshot.name))
     notes = tuple(side.note for side in (first, second) if side.note)
     sides = [
@@ -53,7 +52,7 @@ def diff_command(old: str, new: str, project: Project | None, locate: Locate | N
     return diff(sides[0], sides[1], notes)
 
 
-def _side(text: str, project: Project | None, locate: Locate | None) -> _Side:
+def _side(text: str, project: Project | None, holder: Holder | None) -> _Side:
     path = Path(text)
     if path.exists():
         return _Side(*snapshots.of_path(path, text))
@@ -61,12 +60,16 @@ def _side(text: str, project: Project | None, locate: Locate | None) -> _Side:
     if project is None or "/" in name or not name:
         raise UserError.of(text, "is not there", f"name a folder, a file, or a dataset of {NAME}")
     artifact = _pinned(name, revision, project)
-    found = dict(locate(artifact)) if locate else {}
+    holder = holder or Store.here() or Folder(cache_folder() / "files")
+    held = holder.find((store_name(file.path), file.sha256) for file in artifact.files)
+    found: dict[str, Path] = {}
     for file in artifact.files:
-        if file.local is not None:
-            found.setdefault(file.path, project.path(file.local))
+        places = [held.get((store_name(file.path), file.sha256)), file.local and project.path(file.local)]
+        for place in places:
+            if place and file.path not in found and _is(place, file.size, file.sha256):
+                found[file.path] = place
     snapshot = snapshots.of_artifact(artifact, text)
-    lacking = [file.path for file in snapshot.files if not _is(found.get(file.path), file.size, file.sha256)]
+    lacking = [file.path for file in snapshot.files if file.path not in found]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         note = f"{text}: {lacking[0]}{more} not on this machine as pinned; columns are not compared"
@@ -92,10 +95,10 @@ def _pinned(name: str, revision: str, project: Project) -> PinnedArtifact:
     return data[name]
 
 
-def _is(file: Path | None, size: int, sha256: str) -> bool:
+def _is(file: Path, size: int, sha256: str) -> bool:
     """Whether this file is the pinned one."""
     try:
-        if file is None or file.stat().st_size != size:
+        if file.stat().st_size != size:
             return False
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest() == sha256

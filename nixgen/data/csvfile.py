@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nixgen.data.arrow import arrow
 from nixgen.data.columnar import check_names
@@ -14,10 +14,14 @@ from nixgen.data.reading import Scan, open_text
 from nixgen.data.schema import Column, DataType, Schema
 from nixgen.errors import UserError
 
-BLOCK = 4 << 20
-"""Bytes that are in memory at once; a row must fit."""
+BLOCKS = (256 << 10, 2 << 20, 16 << 20)
+"""Bytes of a block. A row must fit in one; the next size is for files that have a longer row.
+
+Arrow reads some thirty blocks ahead, so small ones keep memory flat.
+"""
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
+_EMPTY = "is empty: a CSV file begins with a line of column names"
 _INT64_DIGITS = 18  # so many characters always fit
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -31,11 +35,11 @@ _PATTERNS = {  # narrowest first; leading zeros and plus signs make codes and te
 }
 
 
-def scan(path: str, file: Path, where: str, format_name: str, block: int = BLOCK) -> Scan:
+def scan(path: str, file: Path, where: str, format_name: str, blocks: Sequence[int] = BLOCKS) -> Scan:
     """Counts the rows behind the header, and finds each column's type."""
     guesses: dict[str, _Guess] = {}
     rows = 0
-    for batch in _read(path, file, where, format_name, block):
+    for batch in _read(path, file, where, format_name, blocks):
         if not guesses:
             guesses = {name: _Guess() for name in batch.schema.names}
         rows += batch.num_rows
@@ -45,18 +49,18 @@ def scan(path: str, file: Path, where: str, format_name: str, block: int = BLOCK
 
 
 def batches(
-    path: str, file: Path, where: str, format_name: str, schema: Schema, block: int = BLOCK
+    path: str, file: Path, where: str, format_name: str, schema: Schema, blocks: Sequence[int] = BLOCKS
 ) -> Iterator[Mapping[str, Any]]:
     """Blocks of rows, as the types that ``schema`` says."""
     types = {column.name: column.type for column in schema}
-    for batch in _read(path, file, where, format_name, block):
+    for batch in _read(path, file, where, format_name, blocks):
         named = zip(batch.schema.names, batch.columns, strict=True)
         yield {name: _typed(array, types[name]) for name, array in named}
 
 
 def widen(old: DataType, new: DataType) -> DataType:
     """The type that a column has whose one half has the type ``old`` and the other ``new``."""
-    if old == new or new == "null":
+    if new in {old, "null"}:
         return old
     if old == "null":
         return new
@@ -125,8 +129,31 @@ def _typed(array: Any, kind: DataType) -> Any:  # noqa: ANN401 -- an array of st
     return array.cast(_arrow_type(kind))
 
 
-def _read(path: str, file: Path, where: str, format_name: str, block: int) -> Iterator[Any]:
-    """The rows as record batches of strings; an empty field without quotes is null. The first may have no rows."""
+class _TooLongError(Exception):
+    """A row does not fit in a block."""
+
+
+def _read(path: str, file: Path, where: str, format_name: str, blocks: Sequence[int]) -> Iterator[Any]:
+    """The rows as record batches of strings; an empty field without quotes is null. The first has no rows."""
+    done = 0
+    for block in blocks:
+        begun, passed = bool(done), 0
+        try:
+            for batch in _read_once(path, file, where, format_name, block):
+                passed += batch.num_rows
+                if passed > done or not begun:
+                    begun = True
+                    fresh = batch.slice(batch.num_rows - max(passed - done, 0))
+                    done = max(done, passed)
+                    yield fresh
+        except _TooLongError:
+            continue
+        return
+    what = f"has a row of more than {blocks[-1] >> 20} MiB, or a quotation mark that is never closed"
+    raise UserError.of(where, what, "close the quotes, or use another format: parquet, jsonl")
+
+
+def _read_once(path: str, file: Path, where: str, format_name: str, block: int) -> Iterator[Any]:
     pa, csv = arrow(), arrow("csv")
     parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
     names = _header(path, file, where, parse, block)
@@ -138,8 +165,7 @@ def _read(path: str, file: Path, where: str, format_name: str, block: int) -> It
     )
     options = csv.ReadOptions(use_threads=False, block_size=block)
     last = None
-    with open_text(path, file) as opened, io.BufferedReader(_Quotes(opened), block) as source:
-        counted = source.raw
+    with open_text(path, file) as opened, _Quotes(opened) as counted, io.BufferedReader(counted, block) as source:
         try:
             with csv.open_csv(source, read_options=options, parse_options=parse, convert_options=convert) as reader:
                 yield pa.RecordBatch.from_pylist([], schema=reader.schema)
@@ -147,8 +173,8 @@ def _read(path: str, file: Path, where: str, format_name: str, block: int) -> It
                     last = batch if batch.num_rows else last
                     yield batch
         except pa.ArrowInvalid as error:
-            raise _problem(where, str(error), block) from None
-    if isinstance(counted, _Quotes) and counted.quotes % 2 and last is not None:
+            raise _problem(where, str(error)) from None
+    if counted.quotes % 2 and last is not None:
         end = last.column(last.num_columns - 1)[-1].as_py()
         if end is not None and "\n" in end:
             mend = "close it, or get the file again when it was cut off"
@@ -162,29 +188,34 @@ def _header(path: str, file: Path, where: str, parse: Any, block: int) -> list[s
     if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise UserError.of(where, "is UTF-16 text; nixgen reads UTF-8", f"iconv -f UTF-16 -t UTF-8 {path}")
     if not start.removeprefix(b"\xef\xbb\xbf"):
-        raise UserError.of(where, "is empty: a CSV file begins with a line of column names", "leave it out: exclude")
+        raise UserError.of(where, _EMPTY, "leave it out: exclude")
     options = csv.ReadOptions(use_threads=False, block_size=block)
     try:
-        with open_text(path, file) as opened, csv.open_csv(opened, read_options=options, parse_options=parse) as reader:
+        with (
+            open_text(path, file) as opened,
+            io.BufferedReader(_Quotes(opened), block) as source,
+            csv.open_csv(source, read_options=options, parse_options=parse) as reader,
+        ):
             names: list[str] = reader.schema.names
     except UnicodeDecodeError:
         raise UserError.of(f"{where}: row 1", "is not UTF-8", "convert the file to UTF-8: iconv") from None
     except pa.ArrowInvalid as error:
-        raise _problem(where, str(error), block) from None
+        raise _problem(where, str(error)) from None
     check_names(names)
     return names
 
 
-def _problem(where: str, words: str, block: int) -> UserError:
-    """Arrow's words as ours. It counts rows from the header, which is row 1."""
+def _problem(where: str, words: str) -> UserError:
+    """Arrow's words as ours. It counts rows from the header, which is row 1. Raises _TooLongError."""
     found = re.search(r"Row #([0-9]+): (.*)", words, re.DOTALL)
     place = f"{where}: row {found[1]}" if found else where
     words = " ".join((found[2] if found else words).split())
     if "invalid UTF8" in words:
         return UserError.of(place, "is not UTF-8", "convert the file to UTF-8: iconv")
-    if "straddling" in words or "block" in words:
-        what = f"has a row of more than {block >> 20} MiB, or a quotation mark that is never closed"
-        return UserError.of(place, what, "close the quotes, or use another format: parquet, jsonl")
+    if "straddling" in words:
+        raise _TooLongError
+    if "Empty CSV file" in words:
+        return UserError.of(where, _EMPTY, "leave it out: exclude")
     if counts := re.search(r"Expected ([0-9]+) columns, got ([0-9]+)", words):
         what = f"has {counts[2]} fields, and the header has {counts[1]}"
         return UserError.of(place, what, "put fields with separators in quotation marks, or mend the row")
@@ -192,10 +223,11 @@ def _problem(where: str, words: str, block: int) -> UserError:
 
 
 class _Quotes(io.RawIOBase):
-    """Counts the quotation marks that pass through."""
+    """Counts the quotation marks that pass through, and ends the last line where that was not done."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: io.BufferedIOBase) -> None:
         self._source = source
+        self._last = b""
         self.quotes = 0
 
     def readable(self) -> bool:
@@ -203,6 +235,9 @@ class _Quotes(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 -- any writable buffer
         data = self._source.read(len(buffer))
+        if not data and self._last not in {b"", b"\n"}:
+            data = b"\n"
+        self._last = data[-1:]
         self.quotes += data.count(b'"')
         buffer[: len(data)] = data
         return len(data)

@@ -39,7 +39,7 @@ def scan(path: str, file: Path, where: str, rows: int = ROWS) -> Scan:
         except _MixedError:
             raise _first_mixed(common if count else None, block, where) from None
         count += len(records)
-    return Scan(count, tuple(Column(*field) for field in common[1:]))
+    return Scan(count, _columns(common))
 
 
 def batches(path: str, file: Path, where: str, schema: Schema, rows: int = ROWS) -> Iterator[Mapping[str, Any]]:
@@ -96,7 +96,7 @@ def infer(values: Sequence[Any]) -> tuple[DataType, bool]:
 
 def combine(old: DataType, new: DataType) -> DataType:
     """The narrowest type that holds what both hold. Raises _MixedError."""
-    if old == new or new == "null":
+    if new in {old, "null"}:
         return old
     if old == "null":
         return new
@@ -125,14 +125,20 @@ def _first_mixed(common: DataType | None, block: Sequence[tuple[int, _Row]], whe
         try:
             common = found if common is None else combine(common, found)
         except _MixedError:
-            old = {name: kind for name, kind, _ in common[1:]} if common else {}
-            for name, kind, _ in found[1:]:
+            old = {column.name: column.type for column in _columns(common)}
+            for column in _columns(found):
+                name, kind = column.name, column.type
                 try:
                     combine(old.get(name, "null"), kind)
                 except _MixedError:
                     what = f"has {type_text(kind)} in {name}, which is {type_text(old[name])} in the lines before"
                     return UserError.of(f"{where}: line {number}", what, mend)
     raise AssertionError("a block of mixed types has a line that makes it so")
+
+
+def _columns(record: DataType | None) -> Schema:
+    """The columns of records that have this type, which is a struct."""
+    return tuple(Column(*field) for field in record[1:]) if isinstance(record, tuple) else ()
 
 
 def _array(values: list[Any], kind: DataType) -> Any:  # noqa: ANN401 -- a pyarrow.Array, or a list
@@ -172,7 +178,7 @@ def _records(path: str, file: Path, where: str) -> Iterator[tuple[int, _Row]]:
                 mend = 'write one record to a line, or pin the files without a schema: format = "files"'
                 raise UserError.of(place, f"is longer than {LINE >> 20} MiB", mend)
             if number == 1:
-                line = line.removeprefix(_BOM)  # noqa: PLW2901 -- a byte order mark is no part of the record
+                line = line.removeprefix(_BOM)
                 if line[:2] in {b"\xff\xfe", b"\xfe\xff"}:
                     raise UserError.of(where, "is UTF-16 text; nixgen reads UTF-8", f"iconv -f UTF-16 -t UTF-8 {path}")
             if line.strip():

@@ -67,7 +67,7 @@ def check_paths(paths: Iterable[str], where: str) -> tuple[str, ...]:
         if path in seen:
             problems.append(Problem(where, f"has the path {path} twice", "keep one of the two"))
         if not path.isprintable() and _surrogates(path):
-            problems.append(Problem(where, f"has a file whose name is not UTF-8: {ascii(path)}", "rename the file"))
+            problems.append(Problem(where, f"has a file whose name is not UTF-8: {path!a}", "rename the file"))
         seen.add(path)
     if problems:
         raise UserError(problems)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nixgen.data import formats
 from nixgen.data.arrow import arrow
@@ -104,7 +104,7 @@ _ARTICLE = {
 }
 
 
-def open_text(path: str, file: Path) -> BinaryIO:
+def open_text(path: str, file: Path) -> io.BufferedIOBase:
     """The unpacked bytes of a file; ``path``'s end tells how it is packed."""
     packed = formats.compression(path)
     if packed == "gz":

@@ -49,7 +49,10 @@ def as_markdown(found: DataDiff) -> str:
 
 
 def as_json(found: DataDiff) -> str:
-    """One object; every key is there, whether something differs or not. Infinities are the strings "inf", "-inf"."""
+    """One object; every key is there, whether something differs or not. Infinities are the strings "inf", "-inf".
+
+    The sides' schemas are what their ``schema_hash`` is of.
+    """
     document = {
         "version": JSON_VERSION,
         "equal": found.empty,
@@ -180,7 +183,9 @@ def _side(side: Snapshot) -> dict[str, Any]:
         "records": side.records,
         "content_hash": side.content_hash,
         "schema_hash": side.schema_hash,
-        "schema": None if side.schema is None else [asdict(column) for column in side.schema],
+        "schema": None
+        if side.schema is None
+        else [[column.name, column.type, column.nullable] for column in side.schema],
     }
 
 

@@ -125,17 +125,15 @@ def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
             break
     if types.is_nested(kind):
         return _nested(kind, types)
-    if types.is_timestamp(kind):
-        return f"timestamp[{kind.unit}, {kind.tz}]" if kind.tz else f"timestamp[{kind.unit}]"
-    if types.is_time(kind) or types.is_duration(kind):
-        return f"{'duration' if types.is_duration(kind) else 'time'}[{kind.unit}]"
     if types.is_decimal(kind):
         return f"decimal({kind.precision}, {kind.scale})"
     if types.is_fixed_size_binary(kind):
         return f"binary({kind.byte_width})"
-    text = str(kind)
-    if types.is_date(kind):
-        return "date"
+    text = "date" if types.is_date(kind) else str(kind)
+    if types.is_timestamp(kind):
+        text = f"timestamp[{kind.unit}, {kind.tz}]" if kind.tz else f"timestamp[{kind.unit}]"
+    elif types.is_time(kind):
+        text = f"time[{kind.unit}]"
     return _WORDS.get(text, text.removeprefix("large_").removesuffix("_view"))
 
 
