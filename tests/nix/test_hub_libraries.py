@@ -144,7 +144,8 @@ answer = {
     "offline": snapshot("org/minilm", revision="refs/pr/7"),
     "some": snapshot("org/minilm", revision="main", allow_patterns=["*.json"])[0],
     "tag": snapshot("org/own", revision="v1.0"),
-    "commit": snapshot("org/own", revision="f" * 40)[0],
+    # Without local_files_only, 1.33 asks the hub for the list of a commit's files, although it is told to be offline.
+    "commit": snapshot("org/own", revision="f" * 40, local_files_only=True)[0],
     "data": snapshot("org/sales", repo_type="dataset"),
     "found": Path(try_to_load_from_cache("org/minilm", "config.json")).is_file(),
     "unpinned": missing(repo_id="org/minilm", filename="other.bin"),
@@ -202,18 +203,5 @@ def test_transformers_loads_with_from_pretrained(
     lab = with_packages(rows.on(lab), pins, tmp_path / "demo", TRANSFORMERS[version])
     found = loaded(lab, TRANSFORMERS_CODE)
     assert found.pop("version").startswith(f"{version}.")
-    assert found == {
-        "tokens": [4, 5, 6],
-        "revision": [5],
-        "config": 8,
-        "own": 42,
-        "modules": "transformers_modules",
-        "copied": ["__init__.py", "transformers_modules"],
-    } or {**found, "copied": []} == {
-        "tokens": [4, 5, 6],
-        "revision": [5],
-        "config": 8,
-        "own": 42,
-        "modules": "transformers_modules",
-        "copied": [],
-    }
+    assert "transformers_modules" in found.pop("copied")
+    assert found == {"tokens": [4, 5, 6], "revision": [5], "config": 8, "own": 42, "modules": "transformers_modules"}
