@@ -6,6 +6,7 @@ whose stores are used and kept between runs (quick while working on one test; CI
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -120,9 +121,16 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
 def _nix(folder: Path, stores: Path) -> Nix:
     if reason := stores_can_be_entered():
         _lacking(reason)
-    name = ".".join(map(str, nix_version(folder)))
-    (stores / name).mkdir(parents=True, exist_ok=True)
-    return Nix(folder, stores / name)
+    store = stores / ".".join(map(str, nix_version(folder)))
+    store.mkdir(parents=True, exist_ok=True)
+    # Nix 2.8 does not stand two processes that use an evaluation cache at once: each worker has one of its own.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    nix = Nix(folder, store, env={"XDG_CACHE_HOME": str(stores / f"cache-{worker}")})
+    # Nor two that make a store at once: the first worker does, the others wait for it.
+    with (stores / f"{store.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        nix.run("nix-instantiate", "-E", 'derivation { name = "first"; system = "none"; builder = "none"; }')
+    return nix
 
 
 def _lacking(reason: str) -> None:
