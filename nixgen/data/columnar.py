@@ -39,6 +39,7 @@ def arrow_batches(file: Path) -> Iterator[Mapping[str, Any]]:
     """Blocks of rows."""
     with _mapped(file) as source:
         for batch in _each(_reader(file, source)):
+            batch.validate(full=True)  # offsets that lead out of the file would end the process
             for start in range(0, batch.num_rows, ROWS):
                 yield _columns(batch.slice(start, ROWS))
 

@@ -89,7 +89,7 @@ def reading(where: str, format_name: str) -> Iterator[None]:
         raise MachineError.of(where, f"cannot be read: {error.strerror}", "make it readable") from None
     except FileNotFoundError:
         raise UserError.of(where, "is not there") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:  # Arrow's are ValueErrors
+    except (OSError, EOFError, zlib.error, ValueError, NotImplementedError, LookupError) as error:  # Arrow has its own
         words = " ".join(str(error).split()).rstrip(".")
         mend = "get the file again when it was cut off, or set the format that it has"
         raise UserError.of(where, f"is not {_ARTICLE[format_name]} that can be read: {words}", mend) from None
