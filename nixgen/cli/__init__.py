@@ -14,11 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from nixgen import __version__
-from nixgen.cli import data, model, options
+from nixgen.cli import data, model, options, run
 from nixgen.cli.generate import generate
 from nixgen.cli.init import init
 from nixgen.cli.lock import lock
 from nixgen.cli.show import show
+from nixgen.cli.verify import verify
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError
 
@@ -79,8 +80,9 @@ def nixgen(
     """
 
 
-for _command in (init, lock, generate, show):
+for _command in (init, lock, generate, show, verify):
     app.command(epilog=options.EXIT_CODES)(_command)
+app.command(epilog=run.EXIT_CODES, context_settings=run.CONTEXT)(run.run)
 for _group in (model, data):
     app.add_typer(_group.app)
 

@@ -285,7 +285,8 @@ def _as_nobody(look: Callable[[], guard.Report]) -> list[str]:
 def test_a_file_that_changes_while_it_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     data = b"x" * (3 << 20)
     path = fill(tmp_path / "m", {"a": data}) / "a"
-    read, done = os.readv, []
+    read = os.readv
+    done: list[int] = []
 
     def interrupted(descriptor: int, buffers: list[memoryview]) -> int:
         got = read(descriptor, buffers)
