@@ -5,7 +5,8 @@ let
   builder = python ./builders/compile.py { name = "nixgen-wheel-builder"; src = import ./builders.nix; };
   # A store path's name may hold only these characters.
   safe = text: builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
-  rpath = builtins.concatStringsSep ":" base.libraries;
+  # Not the project's own libraries: a wheel is the same path in every project.
+  rpath = builtins.concatStringsSep ":" base.systemLibraries;
 in
 { name, version, file, sha256, url, ... }:
 python [ "-c" "import install; install.main()" ] {

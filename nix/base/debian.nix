@@ -51,6 +51,7 @@ let
 
   triplet = { x86_64-linux = "x86_64-linux-gnu"; aarch64-linux = "aarch64-linux-gnu"; }.${system};
   loader = { x86_64-linux = "ld-linux-x86-64.so.2"; aarch64-linux = "ld-linux-aarch64.so.1"; }.${system};
+  folder = tree: "${tree}/usr/lib/${triplet}";
 in
 {
   inherit system preload core;
@@ -58,7 +59,8 @@ in
   python = "${core}/usr";
   # The base's own Python is patched already; one that must see more libraries is a copy.
   launcher = if extras == [ ] then "${core}/usr" else null;
-  libraries = map (tree: "${tree}/usr/lib/${triplet}") (extras ++ [ core ]);
+  libraries = map folder (extras ++ [ core ]);
+  systemLibraries = [ (folder core) ];
   loader = "${core}/usr/lib/${triplet}/${loader}";
   patchelf = "${core}/usr/bin/patchelf";
   libdeflate = if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";

@@ -21,6 +21,7 @@ let
     lib.attrByPath (lib.splitString "." name)
       (throw "this nixpkgs has no ${name}, which ${key} under [tool.nixgen] in pyproject.toml names")
       pkgs;
+  folder = drv: "${lib.getLib drv}/lib";
   wanted = map (package "libraries") pins.libraries;
   system-libraries = lib.optionals linux ([ pkgs.stdenv.cc.cc pkgs.zlib pkgs.expat ] ++ pkgs.pythonManylinuxPackages.manylinux1);
 in
@@ -30,7 +31,8 @@ in
   python = "${python}";
   # macOS wheels find what they need by themselves: nothing is patched there.
   launcher = if linux then null else "${python}";
-  libraries = map (drv: "${lib.getLib drv}/lib") (wanted ++ system-libraries);
+  libraries = map folder (wanted ++ system-libraries);
+  systemLibraries = map folder system-libraries;
   # Loaded first, so that a library with a search path of its own still finds them.
   preload = lib.optionals linux [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" ];
   loader = if linux then pkgs.stdenv.cc.bintools.dynamicLinker else "";

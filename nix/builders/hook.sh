@@ -20,20 +20,29 @@ nixgen_enter() {
   local folder=$PWD
   while [ -n "$folder" ] && [ ! -e "$folder/nixgen.lock" ]; do folder=${folder%/*}; done
   export NIXGEN_ROOT=${folder:-$PWD}
-  # Editors look for .venv: a link is offered where there is none, and kept up to date where it is ours.
-  local link=$NIXGEN_ROOT/.venv
-  if [ -n "$folder" ]; then
-    if [ -L "$link" ] || [ ! -e "$link" ]; then
-      case $(readlink "$link" 2>/dev/null) in
-        "$NIXGEN_ENVIRONMENT") ;;
-        "" | /nix/store/*) ln -sfn "$NIXGEN_ENVIRONMENT" "$link" 2>/dev/null || : ;;
-      esac
-    elif [ -t 2 ]; then
-      echo "nixgen: .venv is a folder of its own; remove it to let editors find this environment" >&2
-    fi
-  fi
+  [ -z "$folder" ] || nixgen_link "$folder/.venv"
   [ -z "${NIXGEN_PRIVATE:-}" ] || nixgen_private
   [ ! -t 2 ] || [ -z "${PS1:-}" ] || echo "$NIXGEN_TITLE" >&2
+}
+
+# Editors look for .venv: a link is offered where there is none, and kept up to date where it is ours. Not to somebody who
+# may write into the store (root, where the store is not mounted read-only): uv, run outside the shell, would install
+# through the link into the environment itself.
+nixgen_link() {
+  local target=
+  target=$(readlink "$1" 2>/dev/null) || [ ! -e "$1" ] || target=folder
+  case $target in
+    "" | /nix/store/*)
+      if [ -w "$NIXGEN_ENVIRONMENT" ]; then
+        [ -z "$target" ] || rm -f "$1" 2>/dev/null || :
+      elif [ "$target" != "$NIXGEN_ENVIRONMENT" ]; then
+        ln -sfn "$NIXGEN_ENVIRONMENT" "$1" 2>/dev/null || :
+      fi
+      ;;
+    folder)
+      [ ! -t 2 ] || echo "nixgen: .venv is a folder of its own; remove it to let editors find this environment" >&2
+      ;;
+  esac
 }
 
 # What huggingface_hub and transformers write (code of models, above all, which they later trust because it is there)

@@ -119,7 +119,15 @@ def test_the_graph_of_the_environment(evaluate: Evaluate, nix_new: Nix, system: 
         "libGL-1.7", "libdeflate-1.25", "ffmpeg-8.0",
     }  # fmt: skip
     # A library that the project asks for is in the search path on Linux only; tools belong to the shell.
-    assert names == everywhere | (linux if system in LINUX else {"ffmpeg-8.0"})
+    assert names == everywhere | (linux if system in LINUX else set())
+
+
+@ours
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_wheel_is_the_same_path_whatever_libraries_a_project_asks_for(evaluate: Evaluate, system: str) -> None:
+    assert evaluate("project.wheels.six.outPath", system, libraries='"ffmpeg"', tools='"git"') == evaluate(
+        "project.wheels.six.outPath", system
+    )
 
 
 @ours

@@ -133,17 +133,31 @@ def test_the_flakes_input_is_the_path_that_the_shell_keeps(project: Project, nix
     assert nix.evaluate(f"(import {project.folder} {{}}).base.keep") == locked["path"]
 
 
-def test_a_link_for_editors_is_made_and_refreshed(project: Project, enter: Enter) -> None:
+@pytest.mark.parametrize("command", ["nix develop -c true", "nix-shell --run true"])
+def test_a_link_for_editors_is_made_and_refreshed(project: Project, nix: Nix, command: str) -> None:
     link = project.folder / ".venv"
-    environment = enter(project, "echo $VIRTUAL_ENV").stdout.strip()
+    environment = str(nix.build(project.folder, "environment"))
+    # What root cannot write to either is as for everybody else.
+    script = f"mount --bind {environment} {environment} && mount -o remount,bind,ro {environment} && {command}"
+    nix.inside("sh", "-c", script, cwd=project.folder)
     assert str(link.readlink()) == environment
     made = link.lstat().st_mtime_ns
-    enter(project, "true")
+    nix.inside("sh", "-c", script, cwd=project.folder)
     assert link.lstat().st_mtime_ns == made
     link.unlink()
     link.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
-    enter(project, "true")
+    nix.inside("sh", "-c", script, cwd=project.folder)
     assert str(link.readlink()) == environment
+
+
+def test_no_link_leads_root_into_the_store(project: Project, enter: Enter) -> None:
+    """uv, run by root outside the shell, would install through it."""
+    link = project.folder / ".venv"
+    enter(project, "true")
+    assert not link.is_symlink()
+    link.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
+    enter(project, "true")
+    assert not link.is_symlink()
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "file", "dangling"])
