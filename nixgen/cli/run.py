@@ -21,7 +21,7 @@ EXIT_CODES = (
 def run(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[--] COMMAND...", help="A program and its arguments.", show_default=False),
+        typer.Argument(metavar="COMMAND", help="A program and its arguments.", show_default=False),
     ] = None,
     service: Annotated[
         str | None,

@@ -1,0 +1,195 @@
+"""``nixgen verify`` and ``nixgen run``, as commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.tree import fill, flip, lock, rows
+
+from nixgen import guard
+
+FILES = {"config.json": b"{}", "model.onnx": b"m" * 5000}
+OTHER = {"d.csv": b"1,2\n"}
+Nixgen = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with one model and one dataset, and its files in ``files``."""
+    text = lock(models__m={"files": rows(FILES)}, data__d={"files": rows(OTHER)})
+    fill(tmp_path / "project", {"nixgen.lock": text.encode()})
+    fill(tmp_path / "files/models/m", FILES)
+    fill(tmp_path / "files/data/d", OTHER)
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def nixgen(project: Path) -> Nixgen:
+    """Runs nixgen in the project, in what looks like its shell; ``shell=False`` is outside of it."""
+
+    def run(*arguments: str, shell: bool = True, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
+        files = project.parent / "files"
+        env = {"PATH": path, "HOME": str(project.parent)}
+        if shell:
+            env |= {"NIXGEN_MODELS": str(files / "models"), "NIXGEN_DATA": str(files / "data")}
+            env |= {"NIXGEN_ROOT": str(project)}
+        command = [sys.executable, "-m", "nixgen", *arguments]
+        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_verify_in_the_shell(nixgen: Nixgen, project: Path) -> None:
+    done = nixgen("verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("verified: 3 files, 5006 bytes, ")
+    flip(project.parent / "files/models/m/model.onnx", 2500)
+    done = nixgen("verify")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: models.m: model.onnx: is changed: SHA-256 ")
+    assert nixgen("verify", "d").returncode == 0
+
+
+def test_verify_tells_what_mends_it(nixgen: Nixgen, project: Path) -> None:
+    (project.parent / "files/data/d/d.csv").rename(project.parent / "files/data/d/e.csv")
+    done = nixgen("verify", "data.d")
+    assert done.stderr == (
+        "error: data.d: d.csv: is missing\n"
+        "    get the files, then enter the shell: nixgen data fetch d; nix develop\n"
+        "error: data.d: e.csv: is extra\n"
+    )
+
+
+def test_verify_as_json(nixgen: Nixgen, project: Path) -> None:
+    assert json.loads(nixgen("verify", "--json").stdout)["verified"] is True
+    (project.parent / "files/models/m/extra").write_bytes(b"")
+    done = nixgen("verify", "--json", "m")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["findings"] == [
+        {
+            "artifact": "models.m",
+            "path": "extra",
+            "problem": "extra",
+            "said": "is extra",
+            "expected": None,
+            "found": None,
+        }
+    ]
+
+
+def test_a_plain_folder_without_nix_or_a_shell(nixgen: Nixgen, project: Path, tmp_path: Path) -> None:
+    plain = fill(tmp_path / "elsewhere", FILES)
+    assert nixgen("verify", "m", "--path", str(plain), shell=False).returncode == 0
+    (plain / "config.json").unlink()
+    done = nixgen("verify", "m", "--path", str(plain), shell=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: models.m: config.json: is missing")
+    both = fill(tmp_path / "both", {})
+    (project.parent / "files/models/m").rename(both / "m")
+    (project.parent / "files/data/d").rename(both / "d")
+    assert nixgen("verify", "--path", str(both), shell=False).returncode == 0
+
+
+@pytest.mark.parametrize("holds", ["m", ""])
+def test_the_only_artifact_lies_in_the_folder_or_is_it(
+    nixgen: Nixgen, project: Path, tmp_path: Path, holds: str
+) -> None:
+    (project / "nixgen.lock").write_text(lock(models__m={"files": rows(FILES)}))
+    fill(tmp_path / "plain" / holds, FILES)
+    assert nixgen("verify", "--path", str(tmp_path / "plain"), shell=False).returncode == 0
+
+
+def test_where_files_lie_is_not_known_without_nix(nixgen: Nixgen) -> None:
+    done = nixgen("verify", shell=False, path="/nowhere")
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: where models and data lie is not known: there is no Nix here\n")
+
+
+def test_bad_input(nixgen: Nixgen, project: Path) -> None:
+    assert nixgen("verify", "nothing").stderr.startswith("error: nothing: is not pinned; pinned: data.d, models.m\n")
+    (project / "nixgen.lock").write_text("{")
+    assert (nixgen("verify").returncode, nixgen("run", "true").returncode) == (2, 2)
+    (project / "nixgen.lock").unlink()
+    done = nixgen("verify")
+    assert done.returncode == 2
+    assert "there is no nixgen.lock here or above" in done.stderr
+
+
+def test_a_lock_without_models(nixgen: Nixgen, project: Path) -> None:
+    (project / "nixgen.lock").write_text(lock())
+    assert nixgen("verify", shell=False).stdout.startswith("verified: 0 files, 0 bytes")
+
+
+def test_run_becomes_the_command(nixgen: Nixgen, project: Path) -> None:
+    done = nixgen("run", "--no-stamp", "--", "sh", "-c", "echo in $(pwd) $0 $1; exit 7", "-x", "--service")
+    assert (done.returncode, done.stdout) == (7, f"in {project} -x --service\n")
+    assert done.stderr.startswith("verified: 3 files")
+    assert nixgen("run", "sh", "-c", "exit 8").returncode == 8
+
+
+def test_run_never_starts_the_command_after_one_flipped_bit(nixgen: Nixgen, project: Path) -> None:
+    flip(project.parent / "files/models/m/model.onnx", 0)
+    done = nixgen("run", "--", "touch", "started")
+    assert done.returncode == guard.REFUSED
+    assert not (project / "started").exists()
+    assert done.stderr.endswith("The command was not started.\n")
+    done = nixgen("run", "--report", "json", "--", "touch", "started")
+    assert json.loads(done.stderr)["findings"][0]["problem"] == "changed"
+    assert done.returncode == guard.REFUSED
+
+
+def test_run_checks_the_models_of_a_service(nixgen: Nixgen, project: Path) -> None:
+    (project / "models.toml").write_text(
+        'version = 1\n[models.m]\nsource = "https://models.example.org/m.onnx"\n'
+        '[data.d]\nsource = "https://models.example.org/d.csv"\n'
+        '[services.api]\ncommand = "echo serving"\nmodels = ["m"]\n'
+    )
+    (project.parent / "files/data/d/d.csv").unlink()  # the service does not need it
+    done = nixgen("run", "--service", "api", "--", "--port", "1")
+    assert (done.returncode, done.stdout) == (0, "serving --port 1\n")
+    (project.parent / "files/models/m/config.json").unlink()
+    assert nixgen("run", "--service", "api").returncode == guard.REFUSED
+    done = nixgen("run", "--service", "app")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        ['error: models.toml: services: has no service "app"', "    services that it has: api"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run"], "error: there is no command to run\n"),
+        (["run", "--report", "xml", "true"], "error: --report: is xml, not text or json\n"),
+    ],
+)
+def test_run_is_told_what_it_lacks(nixgen: Nixgen, arguments: list[str], sentence: str) -> None:
+    done = nixgen(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+
+
+def test_outside_the_shell_the_guard_runs_inside_of_it(nixgen: Nixgen, project: Path, tmp_path: Path) -> None:
+    """A double of nix-shell: it sets what the project's shell sets, and runs what it is given with a shell."""
+    files = project.parent / "files"
+    double = tmp_path / "bin/nix-shell"
+    double.parent.mkdir()
+    double.write_text(
+        f'#!/bin/sh\ntest "$1" = "{project}" && test "$2" = --run || exit 99\n'
+        f'NIXGEN_MODELS="{files}/models" NIXGEN_DATA="{files}/data" exec sh -c "$3"\n'
+    )
+    double.chmod(0o755)
+    path = f"{double.parent}:{os.defpath}"
+    done = nixgen("run", "--", "echo", "a b", "$HOME", shell=False, path=path)
+    assert (done.returncode, done.stdout) == (0, "a b $HOME\n")
+    assert "verified: 3 files" in done.stderr
+    flip(files / "data/d/d.csv", 3)
+    done = nixgen("run", "--no-stamp", "--", "echo", "started", shell=False, path=path)
+    assert (done.returncode, done.stdout) == (guard.REFUSED, "")
+    done = nixgen("run", "--", "echo", shell=False, path="/nowhere")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (3, "error: there is no program nix-shell")
