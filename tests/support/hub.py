@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 
+from support.loopback import Asked, Reply, listen, ranged
+
+__all__ = ["Asked", "Big", "Content", "Files", "Hub", "Reply", "Repo", "blob_id", "serve"]
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 
@@ -84,44 +86,6 @@ class Repo:
 
 
 @dataclass
-class Reply:
-    """An answer on its way: a test may change it."""
-
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    cut: int | None = None  # the connection breaks off after so many bytes
-
-    @classmethod
-    def json(cls, value: object, **headers: str) -> Reply:
-        return cls(200, {"Content-Type": "application/json; charset=utf-8", **headers}, json.dumps(value).encode())
-
-    @classmethod
-    def error(cls, status: int, code: str, message: str) -> Reply:
-        body = json.dumps({"error": message}).encode()
-        headers = {"Content-Type": "application/json; charset=utf-8", "X-Error-Message": message}
-        return cls(status, headers | ({"X-Error-Code": code} if code else {}), body)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request: ``host`` is "hub" or "cdn", ``target`` the path with its query; headers are named Like-This."""
-
-    host: str
-    method: str
-    target: str
-    headers: Mapping[str, str]
-
-    @property
-    def path(self) -> str:
-        return unquote(urlsplit(self.target).path)
-
-    @property
-    def token(self) -> str | None:
-        return self.headers.get("Authorization")
-
-
-@dataclass
 class Hub:
     """A running hub. ``tokens`` maps a token to the repos that it may read; ``page`` is the tree's page size.
 
@@ -161,6 +125,7 @@ class Hub:
                 limit = {"Retry-After": self.retry_after, "RateLimit": f'"api";r=0;t={self.retry_after}'}
                 return Reply(429, limit | {"RateLimit-Policy": '"fixed window";"api";q=500;w=300'})
         reply = self._stored(asked) if asked.host == "cdn" else self._hub(asked, body)
+        reply.headers["X-Hub-Double"] = "1"
         return (self.tamper(asked, reply) if self.tamper else None) or reply
 
     def _stored(self, asked: Asked) -> Reply:
@@ -169,9 +134,7 @@ class Hub:
             for files in repo.commits.values():
                 for content in files.values():
                     if isinstance(content, Big) and content.sha256 == digest:
-                        return _ranged(
-                            asked, content.content, {"ETag": f'"{hashlib.md5(content.content).hexdigest()}"'}
-                        )
+                        return ranged(asked, content.content, {"ETag": f'"{hashlib.md5(content.content).hexdigest()}"'})
         return Reply(403)
 
     def _hub(self, asked: Asked, body: bytes) -> Reply:
@@ -296,7 +259,7 @@ class Hub:
             return Reply.error(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "Vary": "Origin, Accept"}
         if isinstance(content, bytes):
-            return _ranged(asked, content, headers | {"ETag": f'"{blob_id(content)}"'})
+            return ranged(asked, content, headers | {"ETag": f'"{blob_id(content)}"'})
         headers |= {"X-Linked-Size": str(content.size), "X-Linked-Etag": f'"{content.sha256}"'}
         if content.xet:
             route = f"{self.endpoint}/api/{kind}s/{name}/xet-read-token/{commit}"
@@ -319,18 +282,8 @@ class Hub:
 def serve(hub: Hub | None = None) -> Iterator[Hub]:
     """Runs a hub and its storage host, on two free ports of 127.0.0.1, while the context is open."""
     hub = hub or Hub()
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub, host)) for host in ("hub", "cdn")]
-    hub.endpoint, hub.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
-    threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
-    for thread in threads:
-        thread.start()
-    try:
+    with listen(hub.answer, "hub") as hub.endpoint, listen(hub.answer, "cdn") as hub.cdn:
         yield hub
-    finally:
-        for server, thread in zip(servers, threads, strict=True):
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 def blob_id(content: bytes) -> str:
@@ -382,42 +335,3 @@ def tree_rows(files: Files, *, expand: bool) -> list[dict[str, Any]]:
 def _under(path: str, below: str, *, recursive: bool) -> bool:
     rest = path.removeprefix(f"{below}/") if below else path
     return (not below or path.startswith(f"{below}/")) and (recursive or "/" not in rest)
-
-
-def _ranged(asked: Asked, content: bytes, headers: dict[str, str]) -> Reply:
-    """The whole content, or the range that is asked for (RFC 9110, section 14), with If-Range."""
-    given = re.fullmatch(r"bytes=(\d+)-(\d*)", asked.headers.get("Range", ""))
-    condition = asked.headers.get("If-Range")
-    if not given or (condition and condition != headers.get("ETag")):
-        return Reply(200, headers, content)
-    start, last = int(given[1]), min(int(given[2] or len(content)), len(content) - 1)
-    if start > last:
-        return Reply(416, headers | {"Content-Range": f"bytes */{len(content)}"})
-    return Reply(206, headers | {"Content-Range": f"bytes {start}-{last}/{len(content)}"}, content[start : last + 1])
-
-
-def _handler(hub: Hub, host: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.title(): value for name, value in self.headers.items()}
-            reply = hub.answer(Asked(host, self.command, self.path, headers), body)
-            self.send_response(reply.status)
-            for name, value in {"X-Hub-Double": "1", "Content-Length": str(len(reply.body)), **reply.headers}.items():
-                self.send_header(name, value)
-            if reply.cut is not None:
-                self.send_header("Connection", "close")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
-            if reply.cut is not None:
-                self.close_connection = True
-
-        do_HEAD = do_POST = do_GET  # noqa: N815 -- the names that http.server calls
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in http.server
-            """Says nothing: pytest's output stays readable."""
-
-    return Handler

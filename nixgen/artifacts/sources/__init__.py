@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixgen.artifacts.model import scheme_of
 from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.store import archive_name, store_name
 from nixgen.errors import UserError
@@ -27,7 +28,6 @@ _MODULES = {
     "archive": "archive",
     "oci": "oci",
 }
-_LOCAL = frozenset({"file"})
 
 
 def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
@@ -36,7 +36,7 @@ def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Contex
     ``previous`` is its pin until now. Raises UserError for what is wrong with the source and for bytes that are not
     the ones that were pinned or promised, and MachineError where the network or a server fails.
     """
-    if context.offline and spec.scheme not in _LOCAL:
+    if context.offline and scheme_of(spec.source) != "file":
         raise UserError.of(spec.where, "needs the network", f"run it with the network: {context.command}")
     pinned: PinnedArtifact = _module(spec.scheme).resolve(spec, previous, context)
     return pinned
@@ -60,7 +60,7 @@ def fetch(artifact: PinnedArtifact, context: Context) -> dict[str, Path]:
     places = {path: held[name] for path, name in names.items() if name in held}
     missing = [file for file in artifact.files if file.path not in places]
     if missing:
-        if context.offline and artifact.scheme not in _LOCAL:
+        if context.offline and scheme_of(artifact.source) != "file":
             raise UserError.of(artifact.key, "is not in the store, and needs the network", "run it with the network")
         places.update(_module(artifact.scheme).fetch(artifact, context, missing))
     return places

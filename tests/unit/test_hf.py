@@ -1,0 +1,501 @@
+"""hf: sources, against the double of the hub: what is pinned, what is read, what is refused, and where a token goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.hub import Asked, Big, Files, Hub, Reply, Repo, serve
+
+from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact
+from nixgen.artifacts.sources import Context, fetch, resolve
+from nixgen.artifacts.sources.hfcard import code_repos
+from nixgen.artifacts.sources.paths import wanted
+from nixgen.artifacts.store import Folder
+from nixgen.errors import MachineError, NixgenError, UserError
+
+FILES: Files = {
+    ".gitattributes": b"*.safetensors filter=lfs\n",
+    "README.md": b"# Model\n",
+    "config.json": b'{"model_type": "bert"}\n',
+    "empty.txt": b"",
+    "model.safetensors": Big(b"weights" * 1000, xet=True),
+    "onnx/model.onnx": Big(b"\0onnx" * 300),
+}
+WHERE = "models.toml: models.minilm"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "HF_OIDC_RESOURCE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with serve() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
+        running.repo("org/model", FILES, card={"license": "apache-2.0"})
+        yield running
+
+
+def spec(**changes: Any) -> ArtifactSpec:
+    made = ArtifactSpec("models", "minilm", "hf:org/model", layout=("hf",), where=WHERE)
+    return dataclasses.replace(made, **changes)
+
+
+def pin(tmp_path: Path, previous: PinnedArtifact | None = None, **changes: Any) -> PinnedArtifact:
+    return resolve(spec(**changes), previous, Context(tmp_path, Folder(tmp_path / "held")))
+
+
+def refusal(tmp_path: Path, kind: type[NixgenError] = UserError, **changes: Any) -> str:
+    with pytest.raises(kind) as caught:
+        pin(tmp_path, **changes)
+    assert type(caught.value) in (kind, *kind.__subclasses__())
+    return str(caught.value)
+
+
+def tampering(path: str, change: Callable[[Any], object]) -> Callable[[Asked, Reply], Reply | None]:
+    """Changes the JSON of every answer whose address holds ``path``."""
+
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if path not in asked.path or reply.status != 200:
+            return None
+        value = json.loads(reply.body)
+        changed = change(value)
+        reply.body = json.dumps(value if changed is None else changed).encode()
+        return reply
+
+    return tamper
+
+
+def commit_of(hub: Hub, name: str = "org/model", kind: str = "model") -> str:
+    return hub.repos[kind, name].refs["main"]
+
+
+def test_every_file_is_pinned_at_the_full_commit(hub: Hub, tmp_path: Path) -> None:
+    commit = commit_of(hub)
+    found = pin(tmp_path)
+    assert (found.commit, found.repo, found.repo_type, found.revision) == (commit, "org/model", "model", None)
+    assert (found.licence, found.gated, found.scheme) == ("apache-2.0", False, "hf")
+    assert [file.path for file in found.files] == sorted(FILES)
+    for file in found.files:
+        content = FILES[file.path]
+        data = content if isinstance(content, bytes) else content.content
+        assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert file.url == f"{hub.endpoint}/org/model/resolve/{commit}/{file.path}"
+
+
+def test_large_files_are_not_read_and_small_ones_once(hub: Hub, tmp_path: Path) -> None:
+    pin(tmp_path)
+    assert hub.targets("cdn") == []
+    read = [target.rpartition("/")[2] for target in hub.targets() if "/resolve/" in target]
+    assert sorted(read) == [".gitattributes", "README.md", "config.json", "empty.txt"]
+    held = {path.name for path in (tmp_path / "held").iterdir()}
+    assert hashlib.sha256(b"# Model\n").hexdigest() in held
+
+
+def test_a_model_of_many_gigabytes_is_pinned_by_its_names(hub: Hub, tmp_path: Path) -> None:
+    shards = {f"model-{n:05}-of-00030.safetensors": Big(declared=(5_000_000_000 + n, f"{n:064x}")) for n in range(30)}
+    hub.repo("org/large", shards)
+    found = pin(tmp_path, source="hf:org/large")
+    assert found.size == 30 * 5_000_000_000 + sum(range(30))
+    assert [file.sha256 for file in found.files] == [f"{n:064x}" for n in range(30)]
+    assert len(hub.asked) == 2
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "pr/feature one", "short"])
+def test_a_revision_is_asked_for_once_and_all_else_goes_by_its_commit(hub: Hub, tmp_path: Path, revision: str) -> None:
+    repo = hub.repos["model", "org/model"]
+    commit = repo.commit({"config.json": b"{}"}, branch="pr/feature one", tag="v1.0")
+    asked = commit[:9] if revision == "short" else revision
+    found = pin(tmp_path, revision=asked)
+    assert found.commit == (commit_of(hub) if revision == "main" else commit)
+    assert found.revision == asked
+    assert hub.targets()[0] == f"/api/models/org/model/revision/{asked}"
+    assert all(str(found.commit) in target for target in hub.targets()[1:])
+
+
+def test_listings_come_in_pages(hub: Hub, tmp_path: Path) -> None:
+    hub.page = 2
+    assert [file.path for file in pin(tmp_path).files] == sorted(FILES)
+    assert sum("/tree/" in target for target in hub.targets()) == 4
+
+
+@pytest.mark.parametrize(("prefix", "kind"), [("datasets/", "dataset"), ("spaces/", "space"), ("models/", "model")])
+def test_other_kinds_of_repos(hub: Hub, tmp_path: Path, prefix: str, kind: str) -> None:
+    hub.repo("org/other", {"data/train.csv": b"a\n1\n"}, kind=kind)
+    found = pin(tmp_path, source=f"hf:{prefix}org/other", kind="data")
+    shown = "" if kind == "model" else prefix
+    assert (found.repo, found.repo_type) == ("org/other", kind)
+    assert found.files[0].url == f"{hub.endpoint}/{shown}org/other/resolve/{found.commit}/data/train.csv"
+
+
+@pytest.mark.usefixtures("hub")
+def test_include_and_exclude(tmp_path: Path) -> None:
+    found = pin(tmp_path, include=("*.json", "onnx/"), exclude=("*.onnx",))
+    assert [file.path for file in found.files] == ["config.json"]
+    assert refusal(tmp_path, include=("*.gguf",)) == (
+        f"{WHERE}: no file of org/model is left by include and exclude\n"
+        "    change them; it has, for example: .gitattributes, README.md, config.json …"
+    )
+
+
+@given(
+    st.lists(st.text("ab/.*[]?", min_size=1, max_size=6), min_size=1, max_size=5),
+    st.lists(st.text("ab/.*[]?!", min_size=1, max_size=5), max_size=3),
+    st.lists(st.text("ab/.*[]?!", min_size=1, max_size=5), max_size=3),
+)
+def test_globs_are_huggingface_hub_s(paths: list[str], include: list[str], exclude: list[str]) -> None:
+    hub_client = pytest.importorskip("huggingface_hub.utils")
+    theirs = list(
+        hub_client.filter_repo_objects(paths, allow_patterns=include or None, ignore_patterns=exclude or None)
+    )
+    assert wanted(paths, include, exclude) == theirs
+
+
+def test_what_is_pinned_is_fetched_and_checked(hub: Hub, tmp_path: Path) -> None:
+    found = pin(tmp_path)
+    places = fetch(found, Context(tmp_path, Folder(tmp_path / "held")))
+    for path, content in FILES.items():
+        assert places[path].read_bytes() == (content if isinstance(content, bytes) else content.content)
+    before = len(hub.asked)
+    assert fetch(found, Context(tmp_path, Folder(tmp_path / "held"))) == places
+    assert len(hub.asked) == before
+
+
+def test_without_anything_that_holds_files_they_are_only_hashed(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/code", {"config.json": b'{"auto_map": {"AutoModel": "other/code--m.C"}}', "a.txt": b"a"})
+    found = resolve(spec(source="hf:org/code"), None, Context(tmp_path, None))
+    assert found.files[0].sha256 == hashlib.sha256(b"a").hexdigest()
+    assert found.extra_repos == ("other/code",)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_commit_is_not_read_again(hub: Hub, tmp_path: Path) -> None:
+    first = pin(tmp_path)
+    hub.asked.clear()
+    assert pin(tmp_path, first) == first
+    assert not any("/resolve/" in target for target in hub.targets())
+
+
+def test_code_of_other_repos_is_named(hub: Hub, tmp_path: Path) -> None:
+    config = {"auto_map": {"AutoModel": "other/code--modeling.Model", "AutoTokenizer": ["org/model--t.T", None, "x.Y"]}}
+    hub.repo("org/model", {"config.json": json.dumps(config).encode(), "tokenizer_config.json": b"not json"})
+    assert pin(tmp_path).extra_repos == ("other/code",)
+
+
+@given(st.binary(max_size=60))
+def test_any_config_is_read_or_passed_over(config: bytes) -> None:
+    assert isinstance(code_repos(config), set)
+
+
+def test_a_token_goes_to_the_hub_and_nowhere_else(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from nixgen.console import console
+
+    monkeypatch.setattr(console, "verbose", True)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.tokens = {"hf_secret": {"org/gated"}}
+    hub.repo("org/gated", FILES, gated="manual", card={"license": "other", "license_name": "community"})
+    found = pin(tmp_path, source="hf:org/gated")
+    fetch(found, Context(tmp_path, Folder(tmp_path / "held")))
+    assert (found.gated, found.licence) == (True, "community")
+    assert {asked.token for asked in hub.asked if asked.host == "hub"} == {"Bearer hf_secret"}
+    assert [asked.token for asked in hub.asked if asked.host == "cdn"] == [None, None]
+    assert "hf_secret" not in repr(found)
+    assert "hf_secret" not in "".join(capfd.readouterr())
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"hf_secret" in content for content in written)
+
+
+def test_a_pin_that_names_another_host_gets_no_token(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    found = pin(tmp_path, include=("onnx/*",))
+    elsewhere = hub.cdn + f"/lfs/{found.files[0].sha256}"
+    moved = dataclasses.replace(found, files=(dataclasses.replace(found.files[0], url=elsewhere),))
+    fetch(moved, Context(tmp_path, Folder(tmp_path / "held")))
+    assert [asked.token for asked in hub.asked if asked.host == "cdn"] == [None]
+
+
+@pytest.mark.parametrize("place", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"])
+def test_the_token_is_where_huggingface_hub_finds_it(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder = tmp_path / "place"
+    (folder / "huggingface").mkdir(parents=True)
+    for name in ("token", "huggingface/token"):
+        (folder / name).write_text(" hf_secret\n")
+    value = {"HF_TOKEN_PATH": folder / "token", "HF_HOME": folder, "XDG_CACHE_HOME": folder}.get(place, " hf_secret \n")
+    monkeypatch.setenv(place, str(value))
+    pin(tmp_path)
+    assert hub.asked[0].token == "Bearer hf_secret"
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+    pin(tmp_path)
+    assert hub.asked[-1].token is None
+
+
+def test_gated_without_a_token(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/gated", FILES, gated="manual")
+    assert refusal(tmp_path, source="hf:org/gated").partition("\n\n")[0] == (
+        f"{WHERE}: the model org/gated is gated, and nobody who is not logged in may read it\n"
+        f"    agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
+        "(hf auth login, or set HF_TOKEN), and run: nixgen lock"
+    )
+
+
+def test_gated_for_a_teammate_without_access(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repo("org/gated", FILES, gated="manual")
+    hub.tokens = {"hf_mine": {"org/gated"}, "hf_theirs": set()}
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    found = pin(tmp_path, source="hf:org/gated")
+    monkeypatch.setenv("HF_TOKEN", "hf_theirs")
+    with pytest.raises(UserError) as caught:
+        fetch(found, Context(tmp_path, Folder(tmp_path / "other"), command="nixgen model fetch"))
+    assert str(caught.value) == (
+        "models.minilm: the model org/gated is gated, and your token's account may not read it\n"
+        f"    agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
+        "(hf auth login, or set HF_TOKEN), and run: nixgen model fetch minilm"
+    )
+
+
+def test_absent_private_and_vanished(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/private", FILES, private=True)
+    for name in ("org/private", "org/nowhere"):
+        assert refusal(tmp_path, source=f"hf:{name}") == (
+            f"{WHERE}: there is no model {name} on the hub, or it is private\n"
+            f"    check the name at {hub.endpoint}/{name}; if it is private, log in as an account that has access "
+            "(hf auth login, or set HF_TOKEN), and run: nixgen lock"
+        )
+    assert refusal(tmp_path, revision="v9") == (
+        f"{WHERE}: the model org/model has no revision v9 (any more)\n"
+        f"    choose another in models.toml; they are listed at {hub.endpoint}/org/model/commits/main"
+    )
+
+
+def test_a_busy_hub_is_given_time(hub: Hub, tmp_path: Path) -> None:
+    hub.busy = 3
+    assert len(pin(tmp_path).files) == len(FILES)
+    hub.busy, hub.retry_after = 10, "900"
+    assert refusal(tmp_path, MachineError) == (
+        f"{hub.endpoint}/api/models/org/model/revision/main: the server answered 429: too many requests\n"
+        "    try again in 900 seconds"
+    )
+
+
+def test_a_renamed_repo_is_followed(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.renamed = {"old/name": "org/model"}
+    found = pin(tmp_path, source="hf:old/name")
+    assert (found.repo, len(found.files)) == ("old/name", len(FILES))
+    assert "the hub now calls old/name by the name org/model; both names work" in capsys.readouterr().err
+
+
+# What a hub must not get away with.
+
+
+def test_another_commit(hub: Hub, tmp_path: Path) -> None:
+    repo = hub.repos["model", "org/model"]
+    asked = commit_of(hub)
+    other = repo.commit({"config.json": b"{}"})
+    hub.tamper = tampering("/revision/", lambda info: info.update(sha=other))
+    assert refusal(tmp_path, MachineError, revision=asked) == (
+        f"{WHERE}: the hub at {hub.endpoint} was asked for the commit {asked}, and answered with {other} (org/model)\n"
+        "    nothing was pinned; try again later"
+    )
+
+
+def test_a_commit_that_is_none(hub: Hub, tmp_path: Path) -> None:
+    hub.tamper = tampering("/revision/", lambda info: info.update(sha="main"))
+    assert "sha: should be 40 hexadecimal digits in the server's answer, and is 'main'" in refusal(
+        tmp_path, MachineError
+    )
+
+
+def test_a_file_of_another_commit(hub: Hub, tmp_path: Path) -> None:
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if asked.path.endswith("config.json"):
+            reply.headers["X-Repo-Commit"] = "f" * 40
+        return reply
+
+    hub.tamper = tamper
+    assert f"was asked for a file of the commit {commit_of(hub)}, and gave one of '{'f' * 40}'" in refusal(
+        tmp_path, MachineError
+    )
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_other_bytes(hub: Hub, tmp_path: Path, size: int) -> None:
+    """Of the same size: in a small file, which is only in git, at the first, middle and last byte."""
+    content = bytes(range(256)) * 20
+    hub.repo("org/model", {"vocab.txt": content[:size]})
+    for place in {0, size // 2, size - 1}:
+
+        def tamper(asked: Asked, reply: Reply, place: int = place) -> Reply | None:
+            if "/resolve/" in asked.path:
+                changed = bytearray(reply.body)
+                changed[place] ^= 1
+                reply.body = bytes(changed)
+            return reply
+
+        hub.tamper = tamper
+        assert "vocab.txt is not what it should be: its git blob id should be " in refusal(tmp_path)
+    assert not list((tmp_path / "held").glob("?" * 64))
+
+
+def test_other_bytes_of_a_large_file(hub: Hub, tmp_path: Path) -> None:
+    found = pin(tmp_path, include=("*.onnx",))
+
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if asked.host == "cdn":
+            reply.body = reply.body[:-1] + b"!"
+        return reply
+
+    hub.tamper = tamper
+    with pytest.raises(UserError, match=r"onnx/model\.onnx is not what it should be: its SHA-256 should be "):
+        fetch(found, Context(tmp_path, Folder(tmp_path / "held")))
+    assert not list((tmp_path / "held").glob("?" * 64))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"model_type": "bert"}\nmore', b""])
+def test_another_size(hub: Hub, tmp_path: Path, body: bytes) -> None:
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if asked.path.endswith("config.json"):
+            reply.body = body
+        return reply
+
+    hub.tamper = tamper
+    assert f"config.json is not what it should be: its size should be 23 bytes, and is {len(body)} bytes" in refusal(
+        tmp_path
+    )
+
+
+def test_a_size_that_contradicts_itself(hub: Hub, tmp_path: Path) -> None:
+    hub.tamper = tampering("/tree/", lambda rows: [row.update(size=7) for row in rows if "lfs" in row] and None)
+    assert "model.safetensors: the hub says 7 bytes and 7000 bytes" in refusal(tmp_path, MachineError)
+
+
+def test_half_a_page(hub: Hub, tmp_path: Path) -> None:
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if "/tree/" in asked.path:
+            reply.cut = len(reply.body) // 2
+        return reply
+
+    hub.tamper = tamper
+    assert "the answer is cut off or is not JSON\n    run the command again" in refusal(tmp_path, MachineError)
+
+
+@pytest.mark.parametrize("lost", ["link", "rows"])
+def test_a_listing_without_its_other_half(hub: Hub, tmp_path: Path, lost: str) -> None:
+    hub.page = 4
+
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if "/tree/" not in asked.path:
+            return None
+        if lost == "link":
+            reply.headers.pop("Link", None)
+        elif "cursor" in asked.target:
+            reply.body = b"[]"
+        return reply
+
+    hub.tamper = tamper
+    said = refusal(tmp_path, MachineError)
+    assert (
+        "gave only a part of its listing; 3 files are not in it: empty.txt, model.safetensors, onnx/model.onnx" in said
+    )
+
+
+def test_a_listing_that_leads_elsewhere_or_round(hub: Hub, tmp_path: Path) -> None:
+    for address in (
+        f"{hub.cdn}/more",
+        f"{hub.endpoint}/api/models/org/model/tree/{commit_of(hub)}?recursive=true&expand=false",
+    ):
+
+        def tamper(asked: Asked, reply: Reply, address: str = address) -> Reply | None:
+            if "/tree/" in asked.path:
+                reply.headers["Link"] = f'<{address}>; rel="next"'
+            return reply
+
+        hub.tamper = tamper
+        assert "the pages of its listing lead astray" in refusal(tmp_path, MachineError)
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("../outside", 'leads out of its folder with ".."'),
+        ("a/../../outside", 'leads out of its folder with ".."'),
+        ("/etc/passwd", "is not a relative path"),
+        ("a//b", 'has an empty part or a "." in it'),
+        ("a\nb", "has a control character in it"),
+        ("bad\udcff", "is not UTF-8 text"),
+        ("", "is empty"),
+        ("CONFIG.json", 'differs from "CONFIG.json" only in the case or form of its letters'),
+        ("config.json/more", 'is a file, and "config.json" is a folder'),
+    ],
+)
+def test_paths_that_may_not_be(hub: Hub, tmp_path: Path, path: str, fault: str) -> None:
+    extra = {"type": "file", "oid": "0" * 40, "size": 1, "path": path, "lfs": {"oid": "0" * 64, "size": 1}}
+    hub.tamper = tampering("/tree/", lambda rows: [*rows, extra])
+    assert fault in refusal(tmp_path)
+    assert not any("/resolve/" in target for target in hub.targets())
+
+
+def test_the_same_path_twice(hub: Hub, tmp_path: Path) -> None:
+    hub.tamper = tampering("/tree/", lambda rows: [*rows, rows[-1]])
+    assert "lists 'onnx/model.onnx' twice" in refusal(tmp_path, MachineError)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"oid": "0" * 63}, "oid: should be 40 hexadecimal digits in the server's answer, and is '000"),
+        ({"size": -1}, "size: should be a whole number in the server's answer, and is -1"),
+        ({"size": True}, "size: should be a whole number in the server's answer, and is True"),
+        ({"path": None}, "path: should be a text in the server's answer, and is None"),
+        (
+            {"lfs": {"oid": "A" * 64, "size": 1}},
+            "oid: should be 64 hexadecimal digits in the server's answer, and is 'AAA",
+        ),
+        ({"lfs": {"oid": "d41d8cd98f00b204e9800998ecf8427e", "size": 1}}, "and is 'd41d8cd98f00b204e9800998ecf8427e'"),
+        ({"lfs": []}, "should be an object in the server's answer, and is []"),
+    ],
+)
+def test_rows_of_another_shape(hub: Hub, tmp_path: Path, change: dict[str, object], sentence: str) -> None:
+    hub.tamper = tampering("/tree/", lambda rows: rows[-1].update(change))
+    assert sentence in refusal(tmp_path, MachineError)
+
+
+def test_a_xet_file_without_lfs_details_is_asked_for(hub: Hub, tmp_path: Path) -> None:
+    hub.tamper = tampering("/tree/", lambda rows: [row.pop("lfs") for row in rows if row.get("xetHash")] and None)
+    found = pin(tmp_path, include=("*.safetensors",))
+    assert found.files[0].sha256 == hashlib.sha256(b"weights" * 1000).hexdigest()
+    assert hub.targets("cdn") == [f"/xet/{found.files[0].sha256}"]
+
+
+def test_ten_thousand_files(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/many", {f"d{n % 10}/f{n}.bin": Big(declared=(n, f"{n:064x}")) for n in range(10_000)})
+    found = pin(tmp_path, source="hf:org/many")
+    assert len(found.files) == 10_000
+    assert len(hub.asked) == 12
+
+
+def test_offline(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(spec(), None, Context(tmp_path, None, offline=True))
+    assert str(caught.value) == f"{WHERE}: needs the network\n    run it with the network: nixgen lock"
+    assert hub.asked == []
+
+
+def test_a_repo_double_finds_short_commits() -> None:
+    repo = Repo("org/model")
+    commit = repo.commit({"a": b""})
+    assert repo.find(commit[:7]) == commit
+    assert repo.find("main") == commit
+    assert repo.find("other") is None
