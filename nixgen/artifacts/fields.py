@@ -221,8 +221,8 @@ def misfits(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]
         yield "endpoint", f"is for s3: and hf: sources, {here}", "remove it"
     if scheme == "archive" and spec.member is None:
         yield "member", "is missing", 'name a file of the package, like "pkg/data/model.onnx", or a folder, "pkg/data/"'
-    if spec.member is not None and scheme in {"hf", "oci"}:
-        yield "member", f"is for archives, {here}", "remove it; to choose files, use include"
+    if spec.member is not None and scheme == "hf":
+        yield "member", "is for archives, and the source is hf:", "remove it; to choose files, use include"
     yield from _misfits_of_files(spec, scheme)
     yield from _misfits_of_layout(spec, scheme)
 

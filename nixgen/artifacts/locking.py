@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.artifacts import drift
+from nixgen.artifacts.describing import with_manifest
 from nixgen.artifacts.fields import FILE, nearest
 from nixgen.artifacts.manifest import read_manifest
-from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact
+from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact, scheme_of
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.console import console, size
 from nixgen.errors import NixgenError, Problem, UserError
@@ -105,7 +106,7 @@ def _check_names(manifest: Manifest, request: Request) -> None:
 def _refuse_offline(ask: Iterable[ArtifactSpec], pins: Mapping[str, PinnedArtifact], uv_lock: str) -> None:
     problems = []
     for spec in ask:
-        if spec.scheme == "file" or (spec.scheme == "archive" and spec.source.partition(":")[0] == "file"):
+        if scheme_of(spec.source) == "file":
             continue
         pin = pins.get(spec.key)
         why = next((f"{key} {what}" for key, what in drift.changes(spec, pin, uv_lock)), "") if pin else "is not pinned"
@@ -132,7 +133,9 @@ def _resolved(
         try:
             with console.step(f"Asking for {spec.key} ({spec.source})"):
                 pin = _checked(spec, _resolve(spec, previous, context, moves=request.moves(spec)))
-                found[spec.key] = drift.fitted(spec, _with_manifest(pin, previous, context))
+                if spec.kind == "data":
+                    pin = with_manifest(pin, previous, context)
+                found[spec.key] = drift.fitted(spec, pin)
         except NixgenError as error:
             errors.append(error)
     if errors:
@@ -154,28 +157,6 @@ def _resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Conte
         pin = sources.resolve(replace(spec, revision=previous.commit), previous, context)
         return replace(pin, revision=spec.revision)
     return sources.resolve(spec, previous, context)
-
-
-def _with_manifest(pin: PinnedArtifact, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
-    """A dataset with its manifest, for which its files are read."""
-    if pin.kind != "data":
-        return pin
-    from nixgen.artifacts import sources
-    from nixgen.data.manifest import describe
-
-    old = previous.data if previous is not None else None
-    if old is not None and previous is not None and _same_data(previous, pin):
-        return replace(pin, data=replace(old, storage_uri=pin.source))
-    places = sources.fetch(pin, context)
-    files = [(file.path, places[file.path]) for file in pin.files]
-    sha256s = {file.path: file.sha256 for file in pin.files}
-    return replace(pin, data=describe(pin.name, pin.source, pin.format, files, sha256s, previous=old))
-
-
-def _same_data(previous: PinnedArtifact, pin: PinnedArtifact) -> bool:
-    """Whether reading the files again would find the same."""
-    contents = ([(file.path, file.sha256) for file in one.files] for one in (previous, pin))
-    return previous.format == pin.format and next(contents) == next(contents)
 
 
 def _checked(spec: ArtifactSpec, pin: PinnedArtifact) -> PinnedArtifact:

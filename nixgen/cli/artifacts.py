@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name in models.toml.", show_default=False)]
 NamesArgument = Annotated[
-    list[str], typer.Argument(metavar="NAME...", help="The names in models.toml.", show_default=False)
+    list[str], typer.Argument(metavar="NAME", help="The names in models.toml.", show_default=False)
 ]
 SomeNamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these; without a name all.", show_default=False)
+    list[str] | None, typer.Argument(metavar="NAME", help="Only these; without a name all.", show_default=False)
 ]
 SourceArgument = Annotated[
     str,
