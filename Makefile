@@ -1,12 +1,18 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-.PHONY: help demo test bench lint format
+.PHONY: help demo inference embeddings test bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\): ## /  make \1	/p' Makefile
 
 demo: ## a picture from a fresh copy of examples/plot, built with Nix
-	@.ci/demo $(FOLDER)
+	@.ci/demo plot $(FOLDER)
+
+inference: ## the same with a model: a service that does not start on a wrong byte
+	@.ci/demo inference $(FOLDER)
+
+embeddings: ## the same with a model that from_pretrained finds, offline
+	@.ci/demo embeddings $(FOLDER)
 
 test: ## all tests (one: make test ARGS="-k plot")
 	@.ci/test $(ARGS)

@@ -15,6 +15,8 @@ from support.nix import ROOT, Output
 # What `nixgen init` and uv write at the top of a project.
 WRITTEN = {"uv.lock", "nixgen.lock", "models.toml", "default.nix", "flake.nix", "flake.lock", "shell.nix", ".gitignore"}
 
+WITH_MODELS = {"inference", "embeddings"}
+
 PYPROJECT = """[project]
 name = "demo"
 version = "0.1.0"
@@ -49,7 +51,9 @@ class Project:
     @classmethod
     def example(cls, name: str, folder: Path) -> Project:
         """A copy of one of examples/ below ``folder``, with its README's steps done on the debian base."""
-        ignored = shutil.ignore_patterns(*WRITTEN, ".venv", "nix", "*.png", "__pycache__")
+        # Two examples have a models.toml of their own, which git knows, and nixgen reads.
+        own = {"models.toml"} if name in WITH_MODELS else set()
+        ignored = shutil.ignore_patterns(*(WRITTEN - own), ".venv", "nix", "*.png", "*.wav", "__pycache__")
         project = cls(folder / name)
         shutil.copytree(ROOT / "examples" / name, project.folder, ignore=ignored)
         project.git()
