@@ -20,7 +20,7 @@ after they were hashed, before or while they are loaded. docs/guard.md tells wha
 
 # pathlib would be a third of the start of a service with a fresh stamp:
 # ruff: noqa: PTH100, PTH103, PTH105, PTH108, PTH109, PTH110, PTH111, PTH112, PTH116, PTH117, PTH118, PTH119, PTH120
-# ruff: noqa: PTH123
+# ruff: noqa: PTH115, PTH123
 
 from __future__ import annotations
 
@@ -510,7 +510,7 @@ def check(trees: Sequence[Tree], *, stamp: Stamp | None = None, nix: bool = True
 
 
 def _stores() -> tuple[str, ...]:
-    store = os.environ.get("NIX_STORE_DIR") or "/nix/store"
+    store = (os.environ.get("NIX_STORE_DIR") or "/nix/store").rstrip("/")
     return tuple(dict.fromkeys((store, os.path.realpath(store))))
 
 
@@ -564,7 +564,7 @@ class _Scan:
             return None
         link = item.is_symlink()
         try:
-            target = os.path.realpath(item.path, strict=True) if link else f"{folder}/{item.name}"
+            target = _followed(item.path, self._allowed[1:]) if link else f"{folder}/{item.name}"
             there = item.stat()
         except OSError as error:
             self._note(
@@ -589,6 +589,15 @@ class _Scan:
 
     def _note(self, path: str, problem: str, said: str) -> None:
         self.findings.append(Found(self._tree.name, path, problem, said))
+
+
+def _followed(link: str, stores: tuple[str, ...]) -> str:
+    """Where a link leads in the end. Most lead straight to a file of the store, which takes a quarter of the time."""
+    target = os.readlink(link)
+    place, _, name = target.rpartition("/")
+    if place in stores and name not in {"", ".", ".."} and not modes.S_ISLNK(os.lstat(target).st_mode):
+        return f"{stores[-1]}/{name}"
+    return os.path.realpath(link, strict=True)
 
 
 def _identity(there: os.stat_result) -> tuple[int, ...]:
