@@ -164,7 +164,9 @@ def main():
     programs_and_libraries(paths)
     shebangs(paths)
     time_zones(paths)
-    library = [path for path in paths if path.endswith(".py") and path.startswith(f"{OUT}/usr/lib/{PYTHON}/")]
+    # Links, too (sitecustomize.py is one): what has no byte code here, a Python run by root would write into the store.
+    library = [os.path.join(folder, name) for folder, _, names in os.walk(f"{OUT}/usr/lib/{PYTHON}") for name in names]
+    library = sorted(path for path in library if path.endswith(".py") and os.path.isfile(path))
     workers.spread(library, os.path.getsize, compile_library)
 
 
