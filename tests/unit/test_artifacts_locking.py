@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nixgen import generate, lock, lockfile
+from nixgen import generate, init, lock, lockfile
 from nixgen.artifacts import locking, sources
 from nixgen.artifacts.locking import Request, lock_artifacts, summary
 from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile, content_commit
@@ -101,10 +103,23 @@ def problems(root: Path, toml: str, old: tuple[PinnedArtifact, ...] = (), reques
     return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
 
 
-def test_without_entries_no_source_is_asked_or_even_imported(tmp_path: Path, world: World) -> None:
+def test_without_entries_no_source_is_asked(tmp_path: Path, world: World) -> None:
     assert lock_artifacts(tmp_path, "", (), ALL) == ()
     assert run(tmp_path, "version = 1\n") == ()
     assert world.asked == []
+
+
+def test_without_entries_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text("version = 1\n")
+    code = (
+        "import pathlib, sys\n"
+        "from nixgen.artifacts.locking import Request, lock_artifacts\n"
+        "assert lock_artifacts(pathlib.Path(), '', (), Request(upgrade=True)) == ()\n"
+        "heavy = {'nixgen.artifacts.sources', 'tomlkit', 'urllib.request', 'ssl', 'pyarrow', 'concurrent.futures'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_what_is_pinned_and_unchanged_is_kept(tmp_path: Path, world: World) -> None:
@@ -407,6 +422,19 @@ def test_generate_refuses_when_models_toml_is_ahead(project: Path) -> None:
     assert refused(project) == [
         "models.toml: models.vad.layout: is hf, and nixgen.lock was made for plain | nixgen lock"
     ]
+
+
+def test_init_pins_what_models_toml_asks_for(project: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    init.init(project, init.Options(systems=("x86_64-linux",)))
+    assert "Pinned models.minilm: hf:org/minilm main at aaaaaaaaaaaa, 3 files, 6 B.\n" in capsys.readouterr().err
+    assert (project / "models.toml").read_text() == TOML
+    world.asked.clear()
+    init.init(project, init.Options())
+    assert world.asked == []
+    (project / "models.toml").write_text(TOML + '[models.b]\nsource = "hf:org/b"\n')
+    init.init(project, init.Options())
+    assert world.asked == [("b", None)]
+    assert len(lockfile.read_lock(project / "nixgen.lock").artifacts) == 3
 
 
 def test_generate_tells_what_is_wrong_in_models_toml(project: Path) -> None:

@@ -15,7 +15,7 @@ from support.hub import Big, Hub, Repo, serve
 from nixgen import lockfile
 from nixgen.model import Lock
 
-FILES = {
+FILES: dict[str, bytes | Big] = {
     "README.md": b"---\nlicense: apache-2.0\n---\n",
     "config.json": b'{"model_type": "bert"}\n',
     "model.safetensors": Big(b"\x08" + bytes(4000)),
