@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import threading
@@ -18,6 +19,14 @@ from support.project import Project
 pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")]
 
 REFUSED = 79
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(stores: Path) -> Iterator[None]:
+    """The tests run in several processes on one store, and some of these change a file in it for a while."""
+    with (stores / "models.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")
