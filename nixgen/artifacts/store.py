@@ -6,14 +6,15 @@ A flat fixed-output path depends on the name and the SHA-256 alone (Nix manual, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -24,6 +25,7 @@ from nixgen.errors import MachineError
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9+._?=-]+")
 _LONGEST = 200  # Nix takes 211 characters, and appends to a name at times
+_ABANDONED = 14 * 24 * 3600  # seconds
 _AT_ONCE = 400  # paths of one command line
 _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 _Item = TypeVar("_Item")
@@ -90,8 +92,13 @@ class Store:
         return places
 
     def scratch(self) -> Path:
-        """See :meth:`Holder.scratch`."""
-        return cache_folder()
+        """See :meth:`Holder.scratch`. What nobody has come back for in two weeks is removed."""
+        folder = cache_folder()
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():
+                if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+        return folder
 
     def _add(self, files: Sequence[tuple[Path, str, str]]) -> list[Path]:
         # The name in the store is the file's own; files of the same name are put into folders of their own.
@@ -153,9 +160,9 @@ def archive_name(archive: PinnedArchive) -> str:
 
 
 def cache_folder() -> Path:
-    """Where downloads lie until they are whole: $XDG_CACHE_HOME/nixgen, else ~/.cache/nixgen."""
+    """Where downloads lie until they are whole: $XDG_CACHE_HOME/nixgen/downloads, else below ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nixgen"
+    return (Path(base) if base else Path.home() / ".cache") / "nixgen" / "downloads"
 
 
 def _path_hash(directory: str, name: str, sha256: str) -> str:
@@ -173,7 +180,7 @@ def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[start : start + _AT_ONCE]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix="adding-", dir=path.parent) as made:

@@ -34,10 +34,13 @@ class Context:
     upgrade: bool = False
     command: str = "nixgen lock"
 
-    def read_all(self, files: Sequence[tuple[Wanted, str]], client: Client, title: str) -> list[Found]:
+    def read_all(
+        self, files: Sequence[tuple[Wanted, str]], client: Client, title: str, look: Callable[[Path], object] = hash
+    ) -> list[Found]:
         """Reads files, some at a time, each with the name that it gets in the store; they end in the holder.
 
-        Raises every problem that was found, not only the first. What was read before stays, and is not read again.
+        ``look`` sees each file, in any thread, before it is handed over; not where nothing is kept. Raises every
+        problem that was found, not only the first. A large file that was read stays, and is not read again.
         """
         scratch = self.holder.scratch() if self.holder else None
         sizes = [wanted.size for wanted, _ in files]
@@ -47,6 +50,8 @@ class Context:
             def one(file: tuple[Wanted, str]) -> Found:
                 found = read(file[0], client, scratch, progress.bytes)
                 progress.file()
+                if found.path is not None:
+                    look(found.path)
                 # A large file is handed over at once, and needs its room on the disk only once.
                 return self.hold([found], [file[1]])[0] if found.size >= _LARGE else found
 

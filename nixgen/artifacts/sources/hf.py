@@ -225,9 +225,11 @@ def _read_small(
     code: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="nixgen-") as spare:
         keeps = context if context.holder else replace(context, holder=Folder(Path(spare)))
-        found = keeps.read_all([wanted(entry) for entry in configs], client, spec.key)
-        for item in found:
-            code |= code_repos(item.path.read_bytes() if item.path else b"")
+
+        def look(path: Path) -> None:
+            code.update(code_repos(path.read_bytes()))
+
+        found = keeps.read_all([wanted(entry) for entry in configs], client, spec.key, look)
     found += context.read_all([wanted(entry) for entry in others], client, spec.key)
     return {entry.path: item.sha256 for entry, item in zip(configs + others, found, strict=True)}, code
 

@@ -42,7 +42,7 @@ def read_one(
     name = store_name(path)
     if sha256 and context.holder:
         held = context.holder.find([(name, sha256)]).get((name, sha256))
-        if held is not None:
+        if held is not None and held.is_file():
             return PinnedFile(path, held.stat().st_size, sha256, url)
     [found] = context.read_all([(Wanted(url, path, spec.where, sha256, size), name)], Client(), spec.key)
     return PinnedFile(path, found.size, found.sha256, url)

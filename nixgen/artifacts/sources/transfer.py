@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -192,7 +193,7 @@ class _Transfer:
             barren = barren + 1 if self._sums.size <= before else 0
             if barren >= _BARREN:
                 raise failure
-            self._client.pause(0.2 * 2**barren)
+            time.sleep(0.2 * 2**barren)
         return self._checked()
 
     @property
@@ -308,9 +309,11 @@ def _place(scratch: Path, wanted: Wanted) -> Iterator[_Place]:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not _same(file, path):  # another process has had it, and took it away whole
                     continue
-                yield _Place(path, file)
-                if _same(file, path) and not os.fstat(file.fileno()).st_size:
-                    path.unlink()
+                try:
+                    yield _Place(path, file)
+                finally:
+                    if _same(file, path) and not os.fstat(file.fileno()).st_size:
+                        path.unlink()
                 return
     except OSError as error:
         raise MachineError.of(str(error.filename or scratch), f"cannot be written: {error.strerror}") from None

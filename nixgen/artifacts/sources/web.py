@@ -58,13 +58,12 @@ class Answer:
 class Client:
     """Asks servers. ``token`` (a bearer token) goes to the origin ``home`` alone, never along a redirect elsewhere.
 
-    ``refused`` may turn a status (with its headers) into the sentence to raise; ``pause`` is how it waits.
+    ``refused`` may turn a status (with its headers) into the sentence to raise.
     """
 
     home: str = ""
     token: str | None = field(default=None, repr=False)
     refused: Refused | None = None
-    pause: Callable[[float], object] = time.sleep
     _opener: urllib.request.OpenerDirector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,7 +135,7 @@ class Client:
                 with response:
                     yield Answer(response, response.status, response.headers, tuple(request.trail))
                 return
-            self.pause(wait)
+            time.sleep(wait)
 
     def sign(self, request: urllib.request.Request) -> None:
         """Adds the token where the request goes home; a redirect does not carry it on."""

@@ -1,0 +1,133 @@
+"""s3: sources, against moto's server, which speaks S3 as boto3 expects it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile
+from nixgen.artifacts.sources import Context, fetch, resolve
+from nixgen.artifacts.store import Folder
+from nixgen.errors import MachineError, NixgenError, UserError
+
+boto3 = pytest.importorskip("boto3")
+pytest.importorskip("s3fs")
+server = pytest.importorskip("moto.server")
+
+WHERE = "models.toml: data.transactions"
+PARTS = {
+    "part-0.parquet": b"\0" * 20_000_000,
+    "part-1.parquet": b"one",
+    "empty.csv": b"",
+    "sub folder/ü.csv": b"a\n1\n",
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    client = boto3.client("s3", endpoint_url=endpoint)
+    client.create_bucket(Bucket="ml-data")
+    client.put_object(Bucket="ml-data", Key="tx/2024/", Body=b"")  # stands for the folder, as consoles make it
+    for path, content in PARTS.items():
+        client.put_object(Bucket="ml-data", Key=f"tx/2024/{path}", Body=content)
+    yield client
+    for row in client.list_objects_v2(Bucket="ml-data")["Contents"]:
+        client.delete_object(Bucket="ml-data", Key=row["Key"])
+    client.delete_bucket(Bucket="ml-data")
+
+
+def pin(endpoint: str, root: Path, source: str = "s3://ml-data/tx/2024/", **changes: Any) -> PinnedArtifact:
+    made = ArtifactSpec("data", "transactions", source, endpoint=endpoint, where=WHERE)
+    return resolve(dataclasses.replace(made, **changes), None, Context(root, Folder(root / "held")))
+
+
+def refusal(endpoint: str, root: Path, source: str, kind: type[NixgenError] = UserError) -> str:
+    with pytest.raises(kind) as caught:
+        pin(endpoint, root, source)
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("s3")
+def test_all_below_a_folder(endpoint: str, tmp_path: Path) -> None:
+    found = pin(endpoint, tmp_path)
+    expected = [PinnedFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in sorted(PARTS.items())]
+    assert list(found.files) == expected
+    assert (found.scheme, found.endpoint) == ("s3", endpoint)
+    places = fetch(found, Context(tmp_path, Folder(tmp_path / "held")))
+    assert {path: place.read_bytes() for path, place in places.items()} == PARTS
+    places = fetch(found, Context(tmp_path, Folder(tmp_path / "anew")))
+    assert {path: place.read_bytes() for path, place in places.items()} == PARTS
+
+
+@pytest.mark.usefixtures("s3")
+def test_globs_and_one_object(endpoint: str, tmp_path: Path) -> None:
+    assert [file.path for file in pin(endpoint, tmp_path, include=("*.csv",)).files] == [
+        "empty.csv",
+        "sub folder/ü.csv",
+    ]
+    found = pin(endpoint, tmp_path, "s3://ml-data/tx/2024/part-1.parquet")
+    assert [file.path for file in found.files] == ["part-1.parquet"]
+    places = fetch(found, Context(tmp_path, Folder(tmp_path / "anew")))
+    assert places["part-1.parquet"].read_bytes() == b"one"
+
+
+def test_a_member_of_an_archive(s3: Any, endpoint: str, tmp_path: Path) -> None:
+    from test_sources import archive
+
+    whole = archive("zip", {"a.csv": b"a\n1\n"})
+    s3.put_object(Bucket="ml-data", Key="all.zip", Body=whole)
+    found = pin(endpoint, tmp_path, "s3://ml-data/all.zip", member="a.csv")
+    assert found.files[0].archive == PinnedArchive(hashlib.sha256(whole).hexdigest(), len(whole))
+    places = fetch(found, Context(tmp_path, Folder(tmp_path / "anew")))
+    assert places["a.csv"].read_bytes() == whole
+
+
+def test_changed_since(s3: Any, endpoint: str, tmp_path: Path) -> None:
+    found = pin(endpoint, tmp_path, include=("part-1*",))
+    for content, what in ((b"two", "SHA-256"), (b"longer", "size")):
+        s3.put_object(Bucket="ml-data", Key="tx/2024/part-1.parquet", Body=content)
+        with pytest.raises(UserError, match=f"part-1.parquet is not what it should be: its {what} should be "):
+            fetch(found, Context(tmp_path, Folder(tmp_path / "anew")))
+    assert not list((tmp_path / "anew").iterdir())
+
+
+@pytest.mark.usefixtures("s3")
+def test_absent(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "s3://ml-data/nowhere.csv"
+    assert (
+        refusal(endpoint, tmp_path, source) == f"{WHERE}: there is no {source}\n    check the address, and the endpoint"
+    )
+    source = "s3://ml-data/nowhere/"
+    assert (
+        refusal(endpoint, tmp_path, source) == f"{WHERE}: {source} has no files\n    check the source, and the revision"
+    )
+    source = "s3://no-such-bucket/a/"
+    assert f"{WHERE}: there is no {source}" in refusal(endpoint, tmp_path, source, NixgenError)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    said = refusal("http://127.0.0.1:9", tmp_path, "s3://ml-data/a.csv", MachineError)
+    assert said.startswith(f"{WHERE}: s3://ml-data/a.csv cannot be read: EndpointConnectionError: ")
+    assert "secret" not in said
+
+
+def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    assert refusal("", tmp_path, "s3://ml-data/a.csv") == (
+        f"{WHERE}: s3: needs a library that is not here\n    install it beside nixgen: uv tool install 'nixgen[remote]'"
+    )
