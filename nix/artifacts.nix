@@ -3,7 +3,8 @@
 { base, fetch, root, name }:
 { artifacts, files }:
 let
-  inherit (builtins) all concatMap concatStringsSep elem elemAt filter head isString length listToAttrs map match replaceStrings split substring;
+  inherit (builtins) all attrValues concatMap concatStringsSep elem elemAt filter groupBy head isString length;
+  inherit (builtins) listToAttrs mapAttrs match replaceStrings split stringLength substring;
   python = import ./python.nix base;
 
   parts = path: filter isString (split "/" path);
@@ -27,7 +28,7 @@ let
 
   fixed = sha256: { outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = sha256; };
 
-  # A file that Nix itself cannot fetch. Its store path is known; where the file is not there, it says how to put it there.
+  # A file that Nix itself cannot fetch. Its store path is known; where the file is not there, it says what to do.
   absent = { name, sha256, message }: derivation ({
     inherit (base) system;
     inherit name message;
@@ -39,16 +40,20 @@ let
   obtain = artifact: { path, sha256, url ? null, local ? null, name ? storeName path }:
     let
       place = root + "/${inside artifact.key local}";
+      verb = if artifact.kind == "data" then "data" else "model";
       lacking = reason: absent {
         inherit name sha256;
-        message = "${artifact.key}: ${path} ${reason}: nixgen ${if artifact.kind == "data" then "data" else "model"} fetch ${artifact.name}";
+        message = "${artifact.key}: ${path} ${reason}: nixgen ${verb} fetch ${artifact.name}";
       };
     in
-    if artifact.page != null then lacking "needs permission. Ask for it at ${artifact.page}, then put the file into the store"
+    if artifact.page != null then
+      lacking "needs permission. Ask for it at ${artifact.page}, then put the file into the store"
     else if url != null then fetch { inherit name url sha256; }
     else if local == null then lacking "cannot be fetched by Nix from ${artifact.source}. Put it into the store"
     else if builtins.pathExists place then builtins.path { inherit name sha256; path = place; recursive = false; }
-    else lacking "is not among the project's files that Nix sees; in a flake these are the ones that git knows. Put it into the store";
+    else
+      lacking ("is not among the project's files that Nix sees; in a flake these are the ones that git knows. "
+        + "Put it into the store");
 
   # A member of an archive that is pinned itself. What is taken out must have the member's own hash.
   extract = artifact: { path, sha256, member, archive }: python ./builders/member.py ({
@@ -72,8 +77,9 @@ let
         else obtain artifact (checked // { inherit url local; });
     };
 
-  byArtifact = builtins.groupBy (row: row.artifact) files;
-  unknown = filter (key: !elem key (map (artifact: "${artifact.kind}.${artifact.name}") artifacts)) (builtins.attrNames byArtifact);
+  byArtifact = groupBy (row: row.artifact) files;
+  keys = map (artifact: "${artifact.kind}.${artifact.name}") artifacts;
+  unknown = filter (key: !elem key keys) (builtins.attrNames byArtifact);
 
   # A folder: `links` are { path, file }, `texts` { path, text }.
   folder = name: { links, texts ? [ ] }: python ./builders/folder.py {
@@ -122,15 +128,25 @@ let
     let below = part: concatMap (hub: map (item: item // { path = "${hub.place}/${item.path}"; }) hub.${part}) hubs;
     in folder name { links = below "links"; texts = below "texts"; };
 
-  known = if unknown == [ ] then map made artifacts else throw "there are files of ${concatStringsSep ", " unknown}, and no such model or data";
+  known =
+    if unknown == [ ] then map made artifacts
+    else throw "there are files of ${concatStringsSep ", " unknown}, and no such model or data";
+  of = kind: filter (artifact: artifact.kind == kind);
 
   # Everything that a set of artifacts gives together.
   collect = chosen:
     let
       inHub = filter (artifact: artifact.inHub) chosen;
       farm = kind: folder "${name}-${kind}" {
-        links = map (artifact: { path = artifact.name; file = artifact.plain; }) (filter (artifact: artifact.kind == kind) chosen);
+        links = map (artifact: { path = artifact.name; file = artifact.plain; }) (of kind chosen);
       };
+      facts = row: { inherit (row) path size sha256; };
+      fact = item: {
+        inherit (item) path;
+        size = stringLength item.text;
+        sha256 = builtins.hashString "sha256" item.text;
+      };
+      named = map (item: { name = item.path; value = item; });
     in
     rec {
       # Every model by its name, as plain files; and every dataset.
@@ -139,7 +155,8 @@ let
       # What is laid out for huggingface_hub, in one cache.
       cache = hubCache "${name}-cache" (map (artifact: artifact.hub) inHub);
 
-      # What libraries and programs look at: nothing where there is nothing, so that a project of code alone stays as it is.
+      # What libraries and programs look at: nothing where there is nothing, so that a project of code alone stays as
+      # it is.
       variables =
         (if chosen == [ ] then { } else { NIXGEN_MODELS = "${models}"; NIXGEN_DATA = "${data}"; })
         // (if inHub == [ ] then { } else {
@@ -156,31 +173,23 @@ let
           (artifact: {
             name = artifact.key;
             path = "${if artifact.kind == "data" then data else models}/${artifact.name}";
-            files = map (row: { inherit (row) path size sha256; }) artifact.rows;
+            files = map facts artifact.rows;
           })
           chosen
-        ++ builtins.attrValues (builtins.mapAttrs
+        ++ attrValues (mapAttrs
           (place: hubs: {
             name = "cache.${place}";
             path = "${cache}/${place}";
-            files = builtins.attrValues (listToAttrs (concatMap
-              (hub:
-                map (row: { name = row.path; value = { inherit (row) path size sha256; }; }) hub.links
-                ++ map
-                  (item: {
-                    name = item.path;
-                    value = { inherit (item) path; size = builtins.stringLength item.text; sha256 = builtins.hashString "sha256" item.text; };
-                  })
-                  hub.texts)
-              hubs));
+            # By name first, since two models may share a file.
+            files = attrValues (listToAttrs (named (concatMap (hub: map facts hub.links ++ map fact hub.texts) hubs)));
           })
-          (builtins.groupBy (hub: hub.place) (map (artifact: artifact.hub) inHub)));
+          (groupBy (hub: hub.place) (map (artifact: artifact.hub) inHub)));
     };
 
-  named = kind: listToAttrs (map (artifact: { inherit (artifact) name; value = artifact.built; }) (filter (artifact: artifact.kind == kind) known));
+  byName = kind: listToAttrs (map (artifact: { inherit (artifact) name; value = artifact.built; }) (of kind known));
 in
 {
   inherit known collect;
-  models = named "models";
-  data = named "data";
+  models = byName "models";
+  data = byName "data";
 }

@@ -9,7 +9,9 @@ let
   # The project's own code, as it was when the service was built: a service needs no work tree beside it.
   relative = path: builtins.substring (builtins.stringLength (toString root) + 1) (-1) (toString path);
   hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
-  tops = builtins.concatMap (tree: builtins.concatMap (top: map (module: if top == "." then module else "${top}/${module}") tree.modules) tree.roots) trees;
+  below = tree: top: map (module: if top == "." then module else "${top}/${module}") tree.modules;
+  tops = builtins.concatMap (tree: builtins.concatMap (below tree) tree.roots) trees;
+  ofTree = place: top: place == top || place == "${top}.py" || hasPrefix "${top}/" place || hasPrefix "${place}/" top;
   # Without a package of its own, a project's code is its Python files, wherever they lie.
   wanted = path: type:
     let place = relative path;
@@ -17,20 +19,23 @@ let
     builtins.match "(.*/)?([.].*|__pycache__|result|result-.*)" place == null
     && (
       if trees == [ ] then place != "nix" && (type == "directory" || builtins.match ".*[.]py" place != null)
-      else builtins.any (top: place == top || place == "${top}.py" || hasPrefix "${top}/" place || hasPrefix "${place}/" top) tops
+      else builtins.any (ofTree place) tops
     );
   source = builtins.path { name = "${name}-source"; path = root; filter = wanted; };
 
   service = { name, command, models ? [ ] }:
     let
-      where = "services.${name}";
+      problem = what: throw "services.${name}: ${what}";
       lacking = builtins.filter (wanted: !builtins.any (artifact: artifact.name == wanted) artifacts.known) models;
       # A service sees no other models and data than those that are verified for it.
-      mine = artifacts.collect (builtins.filter (artifact: models == [ ] || builtins.elem artifact.name models) artifacts.known);
+      wants = artifact: models == [ ] || builtins.elem artifact.name models;
+      mine = artifacts.collect (builtins.filter wants artifacts.known);
     in
-    if builtins.match "[A-Za-z0-9][A-Za-z0-9._-]*" name == null then throw "${where}: ${builtins.toJSON name} is not a name that can be used"
-    else if command == [ ] then throw "${where}: there is no command"
-    else if lacking != [ ] then throw "${where}: there is neither a model nor data named ${builtins.concatStringsSep ", " lacking}"
+    if builtins.match "[A-Za-z0-9][A-Za-z0-9._-]*" name == null then
+      problem "${builtins.toJSON name} is not a name that can be used"
+    else if command == [ ] then problem "there is no command"
+    else if lacking != [ ] then
+      problem "there is neither a model nor data named ${builtins.concatStringsSep ", " lacking}"
     else
       import ./python.nix base ./builders/service.py {
         inherit name environment guard;

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab import tree as tree_of
 from pinned import COMMIT, Rows
+from support.nix import SYSTEM
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -153,6 +155,30 @@ def test_the_projects_own_modules_come_with_the_service(lab: Lab, rows: Rows, tm
         "helpers",
         "words.py",
     ]
+
+
+def test_a_package_of_the_project_comes_with_the_service_and_nothing_else_does(
+    lab: Lab, rows: Rows, tmp_path: Path
+) -> None:
+    root = tmp_path / "project"
+    (root / "src/demo/data").mkdir(parents=True)
+    word = os.urandom(4).hex()
+    (root / "src/demo/__main__.py").write_text("from pathlib import Path\nimport demo\nprint(demo.text())\n")
+    (root / "src/demo/__init__.py").write_text(
+        "from pathlib import Path\ndef text():\n    return Path(__file__).with_name('data').joinpath('w').read_text()\n"
+    )
+    (root / "src/demo/data/w").write_text(word)
+    (root / "notes.py").write_text("")
+    tree = {"name": "demo", "version": "1", "path": ".", "roots": ["src"], "modules": ["demo"], "systems": [SYSTEM]}
+    metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1\n"
+    lab = rows.service("api", "python", "-m", "demo").on(lab)
+    lab = lab.with_arguments(trees=[{**tree, "metadata": metadata, "entryPoints": ""}])
+    service = lab.build("services.api", root=root)
+    env: dict[str, Any] = {"XDG_RUNTIME_DIR": str(tmp_path), "NIXGEN_STAMP": "no", "NIXGEN_ROOT": "/elsewhere"}
+    assert lab.nix.inside(f"{service}/bin/api", cwd=tmp_path, **env).stdout == f"{word}\n"
+    settings = json.loads((lab.nix.real(service) / "share/api/settings.json").read_text())
+    source = lab.nix.real(settings["source"])
+    assert tree_of(source) == ["src/demo/__init__.py", "src/demo/__main__.py", "src/demo/data/w"]
 
 
 @contextmanager
