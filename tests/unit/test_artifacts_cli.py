@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_artifacts_pins import BASE, MINILM, SALES, SHA
 from test_cli import nixgen
 
-from nixgen.artifacts import commands, listing, sources, store
+from nixgen.artifacts import commands, listing, signing, sources, store
 from nixgen.artifacts.listing import Row, format_of, pickles, preferred
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.context import Context
+from nixgen.cli import model
 from nixgen.errors import MachineError, UserError
 from nixgen.lockfile import dump_lock
 from nixgen.model import Lock
@@ -302,6 +304,28 @@ def test_data_diff_of_what_is_not_there_is_a_sentence(root: Path) -> None:
     assert done.stderr.startswith(
         "error: sale: is neither a path nor a dataset of nixgen.lock\n    did you mean sales?"
     )
+
+
+def test_sign_verifies_and_writes_a_bundle(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed: list[tuple[Any, ...]] = []
+
+    def sign(trees: Any, bundle: Path, key: Path | None, *, password: str | None) -> None:
+        signed.append(([tree.name for tree in trees], bundle, key, password))
+
+    monkeypatch.setattr(signing, "sign", sign)
+    monkeypatch.setenv("NIXGEN_KEY_PASSWORD", "secret")
+    monkeypatch.chdir(root)
+    model.sign("models.minilm", path=root)
+    model.sign("minilm", Path("a.sig"), Path("key.pem"), root)
+    assert signed == [
+        (["models.minilm"], Path("minilm.sig"), None, "secret"),
+        (["models.minilm"], Path("a.sig"), Path("key.pem"), "secret"),
+    ]
+    assert capsys.readouterr().err == "Signed models.minilm: wrote minilm.sig\nSigned models.minilm: wrote a.sig\n"
+    with pytest.raises(UserError, match="minlm"):
+        model.sign("minlm", path=root)
 
 
 def test_lock_takes_names_to_upgrade(root: Path) -> None:
