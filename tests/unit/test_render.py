@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.plans import COMMIT, DEBIAN_PLAN, EMPTY_PLAN, MODELS_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE, WHEEL
 
 from nixgen import render
+from nixgen.artifacts.model import PinnedArtifact, PinnedFile, ServiceSpec
 from nixgen.artifacts.store import archive_name
 from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
 from nixgen.nixstr import to_nix
@@ -182,6 +183,19 @@ DEBIAN_BASES = st.builds(
     bootstrap=st.lists(st.builds(Bootstrap, FIT, FIT, HEX), unique_by=lambda one: one.system).map(tuple),
     debs=st.lists(DEBS, max_size=30).map(tuple),
 )
+PINNED_FILES = st.builds(PinnedFile, FIT, st.integers(0, 2**62), HEX, url=st.none() | FIT, local=st.none() | FIT)
+PINNED = st.builds(
+    PinnedArtifact,
+    st.sampled_from(["models", "data"]),
+    FIT,
+    FIT,
+    st.just("https"),
+    st.lists(PINNED_FILES, max_size=4).map(tuple),
+    revision=st.none() | FIT,
+    repo=st.none() | FIT,
+    gated=st.booleans(),
+)
+SERVICE_SPECS = st.builds(ServiceSpec, FIT, st.lists(FIT, max_size=4).map(tuple), st.lists(FIT, max_size=3).map(tuple))
 NIXPKGS_BASES = st.builds(
     NixpkgsBase, FIT, FIT, FIT, st.just(1), FIT, FIT, st.tuples(FIT, FIT), st.tuples(FIT), st.just("nixpkgs")
 )
@@ -197,7 +211,10 @@ def plans(draw: st.DrawFn) -> Plan:
         Resolution(Target(system, "3.11"), tuple(draw(st.lists(PACKAGES, max_size=20)))) for system in sorted(systems)
     )
     trees = tuple(draw(st.lists(TREES, max_size=5)))
-    return Plan(draw(FIT), base, tuple(systems), resolutions, trees, draw(st.dictionaries(FIT, HEX, max_size=3)))
+    digests = draw(st.dictionaries(FIT, HEX, max_size=3))
+    artifacts = tuple(draw(st.lists(PINNED, max_size=4)))
+    services = tuple(draw(st.lists(SERVICE_SPECS, max_size=3)))
+    return Plan(draw(FIT), base, tuple(systems), resolutions, trees, digests, artifacts=artifacts, services=services)
 
 
 @needs_nix
@@ -210,6 +227,12 @@ def test_nix_reads_exactly_what_went_in(tmp_path_factory: pytest.TempPathFactory
     assert seen["locks"] == plan.digests
     assert seen["wheels"] == render.wheel_rows(plan)
     assert seen["trees"] == json.loads(json.dumps(render.tree_rows(plan)))
+    for key, rows in (
+        ("artifacts", render.artifact_rows),
+        ("files", render.file_rows),
+        ("services", render.service_rows),
+    ):
+        assert seen[key] == json.loads(json.dumps(rows(plan)))
     assert seen["base"]["systems"] == sorted(plan.systems)
     assert seen["base"]["kind"] == base.kind
     assert seen["base"]["libraries"] == sorted(base.libraries)
