@@ -762,7 +762,7 @@ def _ask_nix(trees: Sequence[Tree], entries: Sequence[_Entry], store: tuple[str,
     """
     wanted: dict[str, set[_Wanted]] = {}
     for tree, path, sha256, target in [
-        *((tree, ".", "", os.path.realpath(tree.folder)) for tree in trees),
+        *((tree, ".", "", os.path.realpath(tree.folder)) for tree in trees if os.path.exists(tree.folder)),
         *((entry.tree, entry.file.path, entry.file.sha256, entry.target) for entry in entries),
     ]:
         for place in store:

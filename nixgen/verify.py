@@ -97,9 +97,11 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
     words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
     inner = f"exec {shlex.join([*words, *names, '--', *command])}"
-    outer = ["nix-shell", str(lock.parent), "--run", inner]
+    outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", "shell", "--run", inner]
     console.detail(f"$ {run.shown(outer)}")
-    return guard.become(outer)
+    # Without this nix-shell looks for an interactive bash in the user's nixpkgs, to run one line.
+    bash = {"NIX_BUILD_SHELL": found_bash} if (found_bash := shutil.which("bash")) else {}
+    return guard.become(outer, {**bash, **os.environ})
 
 
 def service(root: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

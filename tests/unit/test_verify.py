@@ -180,8 +180,8 @@ def test_outside_the_shell_the_guard_runs_inside_of_it(nixgen: Nixgen, project: 
     double = tmp_path / "bin/nix-shell"
     double.parent.mkdir()
     double.write_text(
-        f'#!/bin/sh\ntest "$1" = "{project}" && test "$2" = --run || exit 99\n'
-        f'NIXGEN_MODELS="{files}/models" NIXGEN_DATA="{files}/data" exec sh -c "$3"\n'
+        f'#!/bin/sh\ntest "$1 $2 $3 $4" = "{project}/default.nix -A shell --run" || exit 99\n'
+        f'NIXGEN_MODELS="{files}/models" NIXGEN_DATA="{files}/data" exec sh -c "$5"\n'
     )
     double.chmod(0o755)
     path = f"{double.parent}:{os.defpath}"
