@@ -136,4 +136,5 @@ def test_the_flake_gives_the_models_and_another_folder_changes_nothing(embedding
     built = nix.build_flake(f"{embeddings.folder}#models")
     assert [path.name for path in nix.real(built).iterdir()] == ["minilm"]
     assert built == nix.build(embeddings.folder, "models-all")
+    assert nix.build_flake(f"{embeddings.folder}#search") == nix.build(embeddings.folder, "services.search")
     assert list(nix.real(nix.build_flake(f"{embeddings.folder}#data")).iterdir()) == []

@@ -18,11 +18,15 @@
         );
     in
     {
-      packages = forEach (project: {
-        default = project.environment;
-        models = project.models-all;
-        data = project.data-all;
-      });
+      packages = forEach (
+        project:
+        project.services
+        // {
+          default = project.environment;
+          models = project.models-all;
+          data = project.data-all;
+        }
+      );
       apps = forEach (project: project.apps);
       devShells = forEach (project: { default = project.shell; });
       checks = forEach (project: { imports = project.imports; });
