@@ -20,6 +20,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None  # the connection breaks off after so many bytes
+    silent: bool = False  # and no header has announced that it will be closed
 
     @classmethod
     def json(cls, value: object, **headers: str) -> Reply:
@@ -40,6 +41,7 @@ class Asked:
     method: str
     target: str
     headers: Mapping[str, str]
+    connection: int = 0  # the client's port
 
     @property
     def path(self) -> str:
@@ -79,15 +81,18 @@ def listen(answer: Callable[[Asked, bytes], Reply], host: str = "") -> Iterator[
 def _handler(answer: Callable[[Asked, bytes], Reply], host: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body in one packet, sent at once: two would wait for each other on a connection that is kept.
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.title(): value for name, value in self.headers.items()}
-            reply = answer(Asked(host, self.command, self.path, headers), body)
+            reply = answer(Asked(host, self.command, self.path, headers, self.client_address[1]), body)
             self.send_response(reply.status)
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)
-            if reply.cut is not None:
+            if reply.cut is not None and not reply.silent:
                 self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":

@@ -486,6 +486,22 @@ def test_ten_thousand_files(hub: Hub, tmp_path: Path) -> None:
     assert len(hub.asked) == 12
 
 
+def test_many_small_files_share_few_connections(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/many", {f"{n}.json": b"%d" % n for n in range(200)})
+    assert len(pin(tmp_path, source="hf:org/many").files) == 200
+    assert len({asked.connection for asked in hub.asked}) <= 9
+
+
+def test_a_connection_that_was_closed_meanwhile_is_opened_anew(hub: Hub, tmp_path: Path) -> None:
+    def tamper(_: Asked, reply: Reply) -> Reply | None:
+        reply.cut = len(reply.body)  # the whole answer; then the server closes, without having said so
+        reply.silent = True
+        return reply
+
+    hub.tamper = tamper
+    assert len(pin(tmp_path).files) == len(FILES)
+
+
 def test_offline(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         resolve(spec(), None, Context(tmp_path, None, offline=True))

@@ -55,7 +55,10 @@ class Context:
                 # A large file is handed over at once, and needs its room on the disk only once.
                 return self.hold([found], [file[1]])[0] if found.size >= _LARGE else found
 
-            found = together(one, files)
+            try:
+                found = together(one, files)
+            finally:
+                client.close()
         small = [index for index, item in enumerate(found) if item.size < _LARGE]
         held = self.hold([found[index] for index in small], [files[index][1] for index in small])
         for index, item in zip(small, held, strict=True):

@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from nixgen import __version__, download
+from nixgen.artifacts.sources.kept import KeepAlive
 from nixgen.errors import MachineError, NixgenError, UserError
 
 TIMEOUT = 60.0
@@ -64,11 +65,13 @@ class Client:
     home: str = ""
     token: str | None = field(default=None, repr=False)
     refused: Refused | None = None
+    _kept: KeepAlive = field(init=False, repr=False, compare=False)
     _opener: urllib.request.OpenerDirector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Made once: that costs as much as a request. It may be used from any thread.
-        object.__setattr__(self, "_opener", download.opener(_Redirects(self)))
+        object.__setattr__(self, "_kept", KeepAlive())
+        object.__setattr__(self, "_opener", download.opener(self._kept, _Redirects(self)))
 
     @contextlib.contextmanager
     def open(self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Iterator[Answer]:
@@ -136,6 +139,10 @@ class Client:
                     yield Answer(response, response.status, response.headers, tuple(request.trail))
                 return
             time.sleep(wait)
+
+    def close(self) -> None:
+        """Closes connections that are kept for more; it may be used again."""
+        self._kept.close()
 
     def sign(self, request: urllib.request.Request) -> None:
         """Adds the token where the request goes home; a redirect does not carry it on."""
