@@ -158,6 +158,18 @@ class TestHttps:
         web.cuts.clear()
         assert read(wanted, Client(), tmp_path / "held").sha256 == sha256(DATA)
 
+    def test_a_file_that_was_read_whole_but_not_taken_over(self, web: Files, tmp_path: Path) -> None:
+        url = f"{web.address}/models/vad.onnx"
+        web.cuts = [1_000_000] + [0] * 20
+        refusal(tmp_path, url, MachineError)
+        [part] = (tmp_path / "held").glob("*.part")
+        web.cuts.clear()
+        for left in (DATA, DATA + b"more"):
+            part.write_bytes(left)
+            part.with_suffix(".etag").write_text('"one"')
+            assert pin(tmp_path, url).files[0].sha256 == sha256(DATA)
+            assert [path.name for path in (tmp_path / "held").iterdir()] == [sha256(DATA)]
+
     @pytest.mark.parametrize("given", ["bytes 0-2/3072000", "bytes 7-3071999/3072000", "nonsense"])
     def test_another_range_than_was_asked_for(self, web: Files, tmp_path: Path, given: str) -> None:
         web.cuts = [1_000_000]

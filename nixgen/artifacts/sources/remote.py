@@ -18,7 +18,7 @@ from nixgen.artifacts.progress import Progress
 from nixgen.artifacts.sources.context import Context, together
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.transfer import CHUNK
+from nixgen.artifacts.sources.places import CHUNK
 from nixgen.artifacts.store import Found, store_name
 from nixgen.errors import MachineError, NixgenError, UserError
 

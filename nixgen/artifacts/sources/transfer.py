@@ -6,25 +6,20 @@ until it is whole and checked. A run that was interrupted leaves it there, and t
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
 
 from nixgen import download
-from nixgen.artifacts.sources.web import Answer, Client, unreachable
+from nixgen.artifacts.sources.places import CHUNK, Memory, Place, place
+from nixgen.artifacts.sources.web import Answer, Client, RangeError, unreachable
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
 
-CHUNK = 1 << 20
 _SMALL = 1 << 20  # bytes
 _BARREN = 5  # connections in a row that bring nothing
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -58,104 +53,22 @@ def read(wanted: Wanted, client: Client, scratch: Path | None, progress: Progres
     if scratch is None:
         return _Transfer(wanted, client, progress, None).run()
     if wanted.size is not None and wanted.size <= _SMALL:
-        small = _Memory()
+        small = Memory()
         return small.whole(_Transfer(wanted, client, progress, small).run(), scratch)
-    with _place(scratch, wanted) as place:
-        left = place.size()
+    with place(scratch, _key(wanted)) as kept:
+        left = kept.size()
         try:
-            return place.whole(_Transfer(wanted, client, progress, place).run())
+            return kept.whole(_Transfer(wanted, client, progress, kept).run())
         except UserError:
-            place.drop()
+            kept.drop()
             if not left:
                 raise
         # What an earlier run left may be the start of other bytes: once more, from the start.
         try:
-            return place.whole(_Transfer(wanted, client, progress, place).run())
+            return kept.whole(_Transfer(wanted, client, progress, kept).run())
         except UserError:
-            place.drop()
+            kept.drop()
             raise
-
-
-class _Memory:
-    """The bytes of a small file, which is read again rather than resumed."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def begin(self) -> tuple[str | None, Iterator[bytes]]:
-        return None, iter(())
-
-    def write(self, data: bytes) -> None:
-        self._data += data
-
-    def restart(self) -> None:
-        self._data.clear()
-
-    def remember(self, etag: str | None) -> None:
-        """Not kept."""
-
-    def whole(self, found: Found, scratch: Path) -> Found:
-        """Writes the file, under a name of its own."""
-        try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix="whole-", dir=scratch)
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._data)
-        except OSError as error:
-            raise MachineError.of(str(scratch), f"cannot be written: {error.strerror}", "make room") from None
-        return Found(Path(name), found.sha256, found.size)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The file that a download goes to, and beside it the validator of what it holds."""
-
-    path: Path
-    file: BinaryIO
-
-    @property
-    def _note(self) -> Path:
-        return self.path.with_suffix(".etag")
-
-    def size(self) -> int:
-        return os.fstat(self.file.fileno()).st_size
-
-    def begin(self) -> tuple[str | None, Iterator[bytes]]:
-        """What an earlier run left: the validator, and the bytes."""
-        self.file.seek(0)
-        return self._note.read_text() if self._note.is_file() else None, iter(lambda: self.file.read(CHUNK), b"")
-
-    def write(self, data: bytes) -> None:
-        """Raises MachineError when the disk is full."""
-        try:
-            self.file.write(data)
-        except OSError as error:
-            raise MachineError.of(str(self.path.parent), f"cannot be written: {error.strerror}", "make room") from None
-
-    def restart(self) -> None:
-        self.file.seek(0)
-        self.file.truncate()
-
-    def remember(self, etag: str | None) -> None:
-        """Keeps the validator of what is being written."""
-        if etag is None:
-            self._note.unlink(missing_ok=True)
-        else:
-            self._note.write_text(etag)
-
-    def drop(self) -> None:
-        """Forgets what is there."""
-        self.restart()
-        self.remember(None)
-
-    def whole(self, found: Found) -> Found:
-        """Gives the file a name of its own, which no other process goes on with."""
-        self.file.flush()
-        self.remember(None)
-        handle, name = tempfile.mkstemp(prefix="whole-", dir=self.path.parent)
-        os.close(handle)
-        self.path.replace(name)
-        return Found(Path(name), found.sha256, found.size)
 
 
 class _Sums:
@@ -174,10 +87,10 @@ class _Sums:
 
 
 class _Transfer:
-    """One file, over as many connections as it takes; its bytes go to ``place``, where there is one."""
+    """One file, over as many connections as it takes; its bytes go to ``kept``, where there is one."""
 
-    def __init__(self, wanted: Wanted, client: Client, progress: Progress, place: _Place | _Memory | None) -> None:
-        self._wanted, self._client, self._progress, self._place = wanted, client, progress, place
+    def __init__(self, wanted: Wanted, client: Client, progress: Progress, kept: Place | Memory | None) -> None:
+        self._wanted, self._client, self._progress, self._place = wanted, client, progress, kept
         self._sums = _Sums(wanted)
         self._etag: str | None = None
 
@@ -225,6 +138,9 @@ class _Transfer:
                 if self._wanted.check:
                     self._wanted.check(answer)
                 return self._body(answer)
+        except RangeError as error:
+            self._restart()
+            return error
         except MachineError as error:
             if not self._sums.size:  # nothing came, and the client has been patient
                 raise
@@ -259,12 +175,16 @@ class _Transfer:
                 raise self._fault("the server gave another part of the file than it was asked for")
             return None if given[2] == "*" else int(given[2])
         if self._sums.size:
-            self._progress(-self._sums.size)
-            self._sums = _Sums(self._wanted)
-            if self._place is not None:
-                self._place.restart()
+            self._restart()
         self._remember(answer.headers.get("ETag"))
         return answer.length
+
+    def _restart(self) -> None:
+        """Forgets what was read."""
+        self._progress(-self._sums.size)
+        self._sums = _Sums(self._wanted)
+        if self._place is not None:
+            self._place.restart()
 
     def _remember(self, etag: str | None) -> None:
         """Keeps a strong validator: with it, a later connection may go on (If-Range, RFC 9110, 13.1.5)."""
@@ -297,30 +217,5 @@ def _unlike(wanted: Wanted, what: str, expected: str, found: str) -> UserError:
     )
 
 
-@contextlib.contextmanager
-def _place(scratch: Path, wanted: Wanted) -> Iterator[_Place]:
-    """The place of a download, which no other process uses meanwhile."""
-    key = "\n".join(map(str, (wanted.url, wanted.sha256, wanted.size, wanted.blob)))
-    path = scratch / f"{hashlib.sha256(key.encode()).hexdigest()}.part"
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        while True:
-            with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if not _same(file, path):  # another process has had it, and took it away whole
-                    continue
-                try:
-                    yield _Place(path, file)
-                finally:
-                    if _same(file, path) and not os.fstat(file.fileno()).st_size:
-                        path.unlink()
-                return
-    except OSError as error:
-        raise MachineError.of(str(error.filename or scratch), f"cannot be written: {error.strerror}") from None
-
-
-def _same(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+def _key(wanted: Wanted) -> str:
+    return "\n".join(map(str, (wanted.url, wanted.sha256, wanted.size, wanted.blob)))

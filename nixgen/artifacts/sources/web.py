@@ -36,6 +36,10 @@ _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 Refused = Callable[[int, Message], NixgenError | None]
 
 
+class RangeError(MachineError):
+    """There is nothing behind the place that a download wanted to go on at (416, RFC 9110, 15.5.17)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An open response: its bytes, its status, its headers, and the headers of the redirects that led to it."""
@@ -158,6 +162,8 @@ class Client:
             return MachineError.of(
                 shown, "the server answered 429: too many requests", f"try again in {wait:.0f} seconds"
             )
+        if error.code == 416:  # noqa: PLR2004 -- Range Not Satisfiable
+            return RangeError.of(shown, "the server has less than was read before", "run the command again")
         mend = "check the address, and the network or proxy"
         if error.code in (401, 403):
             mend = f"give the user name and password for {host} in {download.netrc_path()}"
