@@ -240,7 +240,7 @@ def _client(repo: Repo, name: str, where: str, revision: str, command: str) -> C
     def refused(status: int, headers: Message) -> NixgenError | None:
         code = headers.get("X-Error-Code") or ""
         kind = f"the {repo.kind} {repo.name}"
-        again = f"nixgen model fetch {name}" if "fetch" in command else command
+        again = f"{command} {name}" if command.endswith(" fetch") else command
         have = "log in as an account that has access (hf auth login, or set HF_TOKEN)"
         if code == "GatedRepo" or (status == 403 and token):  # noqa: PLR2004 -- Forbidden
             mine = "your token's account" if token else "nobody who is not logged in"
