@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, command, evaluation
+from bench import building, command, evaluation, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -24,6 +24,7 @@ MEASUREMENTS = {
     "rebuild": building.rebuild,
     "develop": evaluation.develop,
     "imports": building.imports,
+    "verification": verification.verification,
 }
 
 
