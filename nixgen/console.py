@@ -44,8 +44,9 @@ class Console:
 
     def result(self, text: str) -> None:
         """What was asked for, on stdout."""
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the caller closed it: nobody wants to know
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -60,11 +61,12 @@ class Console:
             timer.cancel()
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
     def _paint(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if coloured(sys.stderr) else text
+        return f"\x1b[{code}m{text}\x1b[0m" if sys.stderr is not None and coloured(sys.stderr) else text
 
 
 def coloured(stream: TextIO) -> bool:

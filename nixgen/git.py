@@ -52,6 +52,11 @@ def ignored_paths(root: Path, paths: Iterable[str]) -> set[str]:
     return set(_listed(root, ["-c", "core.quotePath=false", "check-ignore", "--", *wanted], separator="\n"))
 
 
+def unknown_files(root: Path, pattern: str) -> list[str]:
+    """The files below ``root`` with names like ``pattern`` that git neither knows nor ignores, sorted."""
+    return sorted(_listed(root, ["ls-files", "-z", "--others", "--exclude-standard", "--", pattern]))
+
+
 def _literal(path: str) -> str:
     return f":(literal){path}"
 

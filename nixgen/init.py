@@ -183,5 +183,14 @@ def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
     if seen.added:
         count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
         console.info(f"Told git of {count} (git add --intent-to-add), because a flake sees only what git knows.")
-    for path in seen.ignored:
+    for path in dict.fromkeys(map(_folder_of, seen.ignored)):
         console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
+    unknown = git.unknown_files(project.root, "*.py")
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        console.warn(f"{unknown[0]}{more} is not known to git, so a flake does not see it. To change that: git add .")
+
+
+def _folder_of(path: str) -> str:
+    """The folder of nixgen's own files instead of each of them: one sentence for all."""
+    return vendored.FOLDER if path.startswith(f"{vendored.FOLDER}/") else path

@@ -44,7 +44,8 @@ def read(text: str) -> UvLock:
     if version != VERSION:
         raise UserError.of(
             "uv.lock: version",
-            f"{version!r} is not a version that this nixgen knows; it knows {VERSION}",
+            f"{'nothing' if version is None else repr(version)} is not a version that this nixgen knows; "
+            f"it knows {VERSION}",
             "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock",
         )
     ends = [*starts[1:], len(text)]

@@ -31,6 +31,16 @@ def test_the_version_is_printed() -> None:
     assert nixgen("--version").stdout == f"nixgen {__version__}\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_crash(tmp_path: Path, closed: str) -> None:
+    script = f'"$0" -m nixgen show --project "$1" {closed}'
+    good = ["sh", "-c", script, sys.executable, str(make(tmp_path))]
+    bad = ["sh", "-c", script, sys.executable, str(tmp_path / "none")]
+    for command, code in ((good, 0), (bad, 2)):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example_and_exit_codes(command: str) -> None:
     done = nixgen(command, "--help")

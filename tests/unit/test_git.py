@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nixgen.errors import MachineError
-from nixgen.git import Visibility, ignored_paths, in_work_tree, make_visible
+from nixgen.git import Visibility, ignored_paths, in_work_tree, make_visible, unknown_files
 
 FILES = ["default.nix", "nix/nixgen/bootstrap/a.tar.xz", "[odd] *name", "uv.lock"]
 
@@ -47,6 +47,15 @@ def test_what_is_ignored_stays_so_and_is_told(project: Path) -> None:
     assert make_visible(project, FILES) == Visibility(tuple(FILES[:3]), ("uv.lock",))
     assert ignored_paths(project, ["result", "a.lock"]) == {"a.lock"}
     assert ignored_paths(project, []) == set()
+
+
+def test_unknown_files_are_those_that_are_neither_known_nor_ignored(project: Path) -> None:
+    for name in ("known.py", "src/ünknown.py", "ignored.py", "unknown.txt", "../outside.py"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).touch()
+    (project / ".gitignore").write_text("ignored*\n")
+    git(project, "add", "--intent-to-add", "known.py")
+    assert unknown_files(project, "*.py") == ["src/ünknown.py"]
 
 
 def test_a_file_that_git_knows_though_it_is_ignored_is_visible(project: Path) -> None:

@@ -333,12 +333,13 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
     (project / "mine.py").touch()
     said = run(project)
     count = len(tree(project)) - 2
-    assert said[-3:] == [
+    assert said[-4:] == [
         f"Told git of {count} new files (git add --intent-to-add), because a flake sees only what git knows.",
         (
             "warning: models.toml is ignored by git, so a flake does not see it. "
             "To change that: git add --force models.toml"
         ),
+        "warning: mine.py is not known to git, so a flake does not see it. To change that: git add .",
         "Enter the environment: nix develop (without flakes: nix-shell)",
     ]
     known = set(git_command(project, "ls-files").splitlines())
@@ -346,6 +347,17 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
     before = git_command(project, "status", "--porcelain")
     assert not [line for line in run(project) if line.startswith("Told")]
     assert git_command(project, "status", "--porcelain") == before
+
+
+def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run) -> None:
+    git_command(project.parent, "init", "-q")
+    (project.parent / ".gitignore").write_text("nix/\n")
+    for name in ("a.py", "b.py"):
+        (project / name).touch()
+    assert [line for line in run(project) if line.startswith("warning: ")] == [
+        "warning: nix/nixgen is ignored by git, so a flake does not see it. To change that: git add --force nix/nixgen",
+        "warning: a.py (and 1 more) is not known to git, so a flake does not see it. To change that: git add .",
+    ]
 
 
 def test_a_work_tree_without_the_program_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,11 @@ def test_an_unknown_lock_version_is_refused_with_the_command_that_mends_it(tmp_p
     )
 
 
+def test_an_empty_lock_is_refused(tmp_path: Path) -> None:
+    said = refused(projects.make(tmp_path, lock="\n"))
+    assert said.startswith("uv.lock: version: nothing is not a version that this nixgen knows; it knows 1\n")
+
+
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert refused(projects.make(tmp_path, "")) == (
         "pyproject.toml: has no [project] table\n    make a uv project of it: uv init"
