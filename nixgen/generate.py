@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import files, flakelock, render, vendored
+from nixgen import files, flakelock, git, render, vendored, visible
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
@@ -232,6 +233,8 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
         flake_lock = files.read(project.root, flakelock.NAME)
         wanted = rendered(plan(project, pins), pins, flake_lock)
         changed = write(project.root, wanted, _MEND, force=force)
+    if shutil.which("git") and git.in_work_tree(project.root):
+        visible.tell(project.root)
     if flake_lock is not None and isinstance(pins.lock.base, NixpkgsBase):
         _warn_of_another_nixpkgs(flake_lock, pins.lock.base)
     if not changed:

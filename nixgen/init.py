@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import bases, files, generate, git, scaffold, tomledit, uv, vendored
+from nixgen import bases, files, generate, git, scaffold, tomledit, uv, visible
 from nixgen.console import console
 from nixgen.errors import UserError
 from nixgen.model import Lock, Resolution
@@ -157,9 +157,13 @@ def _write(
     """Works every file out, refuses what is in the way, and writes them all. Returns what changed."""
     root = project.root
     pyproject = (files.read(root, _PYPROJECT) or b"").decode()
+    plan = generate.plan(project, pins)
+    if not any(one.packages for one in plan.resolutions):
+        mend = "add what it needs: uv add NAME (in a workspace, the root must depend on its members: uv add MEMBER)"
+        console.warn(f"{project.name} installs nothing, so the environment is empty; {mend}")
     wanted = {
         _PYPROJECT: tomledit.with_settings(pyproject, values).encode(),
-        **generate.rendered(generate.plan(project, pins), pins, None),
+        **generate.rendered(plan, pins, None),
     }
     default = wanted.pop(generate.DEFAULT)
     made = scaffold.scaffold(root, project.name, pins.lock.base, previous.base if previous else None, wanted)
@@ -176,21 +180,8 @@ def _write(
 
 def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
     """A flake in a git work tree sees only the files that git knows."""
-    wanted = {_PYPROJECT, "uv.lock", generate.LOCK, generate.DEFAULT, *changed}
-    wanted |= {scaffold.FLAKE, "flake.lock", scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE}
-    wanted |= vendored.present(project.root)
-    seen = git.make_visible(project.root, sorted(wanted))
-    if seen.added:
-        count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
-        console.info(f"Told git of {count} (git add --intent-to-add), because a flake sees only what git knows.")
-    for path in dict.fromkeys(map(_folder_of, seen.ignored)):
-        console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
+    visible.tell(project.root, {_PYPROJECT, scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE, *changed})
     unknown = git.unknown_files(project.root, "*.py")
     if unknown:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         console.warn(f"{unknown[0]}{more} is not known to git, so a flake does not see it. To change that: git add .")
-
-
-def _folder_of(path: str) -> str:
-    """The folder of nixgen's own files instead of each of them: one sentence for all."""
-    return vendored.FOLDER if path.startswith(f"{vendored.FOLDER}/") else path

@@ -348,3 +348,18 @@ def test_the_library_that_is_delivered() -> None:
 def test_the_same_input_gives_the_same_bytes(project: Project) -> None:
     assert generate.outputs(project) == generate.outputs(project)
     assert list(generate.outputs(project)) == list(generate.outputs(project))
+
+
+def test_git_is_told_of_files_that_are_new_to_it(project: Project, run: Run) -> None:
+    """A repository made after init, or a library that has grown: a flake would not see the files."""
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    _, said = run(project)
+    assert [line for line in said if line.startswith("Told git of ")]
+    known = subprocess.run(["git", "ls-files"], cwd=project.root, check=True, capture_output=True, text=True).stdout
+    assert {"default.nix", "uv.lock", "nixgen.lock", "nix/nixgen/default.nix"} <= set(known.splitlines())
+    assert run(project) == ((), ["Everything is up to date."])
+    (project.root / ".gitignore").write_text("nix/\n")
+    subprocess.run(["git", "rm", "-rq", "--cached", "nix"], cwd=project.root, check=True)
+    assert run(project)[1][0].endswith(
+        "nix/nixgen is ignored by git, so a flake does not see it. To change that: git add --force nix/nixgen"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -503,3 +504,13 @@ def test_check_at_the_command_line(project: Path) -> None:
         "    write them again: nixgen generate",
     ]
     assert running.returncode == 1
+
+
+def test_an_environment_of_nothing_is_told(project: Path, run: Run) -> None:
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(re.sub(r"(?s)dependencies = \[.*?\]", "dependencies = []", text))
+    (project / "uv.lock").unlink(missing_ok=True)
+    assert (
+        "warning: demo installs nothing, so the environment is empty; add what it needs: uv add NAME "
+        "(in a workspace, the root must depend on its members: uv add MEMBER)"
+    ) in run(project)
