@@ -85,12 +85,18 @@
                 build
                 editables
                 hatchling
+                huggingface-hub
                 hypothesis
                 jinja2
+                model-signing
+                moto
                 mypy
                 packaging
+                pyarrow
+                pyopenssl
                 pytest
                 pytest-xdist
+                s3fs
                 tomlkit
                 typer
                 uv
