@@ -26,7 +26,7 @@ def evaluation() -> list[Row]:
     rows = []
     for nix in nix_versions():
         (ours,) = timed([_ours(nix, folder)], 15, warm=2, through=through(nix))
-        rows.append(within(f"derivation path of the notebook's environment, Nix {_version(nix)}", ours, 0.12))
+        rows.append(within(f"derivation path of the notebook's environment, Nix {version(nix)}", ours, 0.12))
     newest = nix_versions()[-1]
     missing = [variable for variable in PEERS.values() if not os.environ.get(variable)]
     if missing:
@@ -37,7 +37,7 @@ def evaluation() -> list[Row]:
         theirs += ["--arg", argument, os.environ[variable]]
     theirs += ["--arg", "workspace", str(folder)]
     ours, peers = timed([_ours(newest, folder), theirs], 15, warm=2, through=through(newest))
-    what = f"derivation path beside uv2nix, Nix {_version(newest)}"
+    what = f"derivation path beside uv2nix, Nix {version(newest)}"
     return [*rows, ratio(what, ours, peers, 1.0, "uv2nix", "uv2nix over stand-ins for nixpkgs' packages")]
 
 
@@ -49,7 +49,7 @@ def develop() -> list[Row]:
         nix.develop(folder, "true")
         command = [str(nix.bin / "nix"), "develop", str(folder), "-c", "true"]
         (series,) = timed([command], 15, warm=2, through=through(nix))
-        rows.append(within(f"`nix develop -c true`, warm, Nix {_version(nix)}", series, 0.3))
+        rows.append(within(f"`nix develop -c true`, warm, Nix {version(nix)}", series, 0.3))
     return rows
 
 
@@ -57,7 +57,8 @@ def _ours(nix: Nix, folder: Path) -> list[str]:
     return [str(nix.bin / "nix-instantiate"), str(folder), "-A", "environment"]
 
 
-def _version(nix: Nix) -> str:
+def version(nix: Nix) -> str:
+    """The version for a row: "2.34.8"."""
     return ".".join(map(str, nix.version))
 
 
