@@ -10,7 +10,10 @@ let
         (top: builtins.any
           (module:
             let wanted = if top == "." then module else "${top}/${module}";
-            in relative == wanted || relative == "${wanted}.py" || hasPrefix "${wanted}/" relative || hasPrefix "${relative}/" wanted)
+            in relative == wanted
+              || relative == "${wanted}.py"
+              || hasPrefix "${wanted}/" relative
+              || hasPrefix "${relative}/" wanted)
           tree.modules)
         tree.roots)
       trees;

@@ -16,17 +16,22 @@
 }:
 let
   pins = base;
-  stale = builtins.filter (file: builtins.hashFile "sha256" (root + "/${file}") != locks.${file}) (builtins.attrNames locks);
+  stale = builtins.filter
+    (file: builtins.hashFile "sha256" (root + "/${file}") != locks.${file})
+    (builtins.attrNames locks);
   # What was generated from another lock is refused, not built.
   current = value:
     if stale == [ ] then value
-    else throw "${builtins.concatStringsSep " and " stale} changed after default.nix was generated. Run: nixgen generate";
+    else
+      throw "${builtins.concatStringsSep " and " stale} changed after default.nix was generated. Run: nixgen generate";
 
   here = builtins.filter (entry: builtins.elem system entry.systems);
   fetch = import ./fetch.nix;
   support =
     if !builtins.elem system pins.systems then
-      throw "${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate"
+      throw
+        ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. "
+          + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
     else if pins.kind == "debian" then import ./base/debian.nix { inherit pins system fetch; }
     else import ./base/nixpkgs.nix { inherit pins system nixpkgs; };
 
@@ -78,6 +83,8 @@ in
   services = current served;
   # The same as a flake's apps.
   apps = current (builtins.mapAttrs (name: drv: { type = "app"; program = "${drv}/bin/${name}"; }) served);
-  formatter = if support.formatter != null then support.formatter else import ./formatter.nix { base = support; } { inherit environment; };
+  formatter =
+    if support.formatter != null then support.formatter
+    else import ./formatter.nix { base = support; } { inherit environment; };
   base = support;
 }

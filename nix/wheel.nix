@@ -4,7 +4,8 @@ let
   python = import ./python.nix base;
   builder = python ./builders/compile.py { name = "nixgen-wheel-builder"; src = import ./builders.nix; };
   # A store path's name may hold only these characters.
-  safe = text: builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
+  safe = text:
+    builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
   # Not the project's own libraries: a wheel is the same path in every project.
   rpath = builtins.concatStringsSep ":" base.systemLibraries;
 in

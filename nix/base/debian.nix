@@ -3,7 +3,8 @@
 { pins, system, fetch }:
 let
   inherit (pins) python;
-  bootstrap = pins.bootstrap.${system} or (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen lock");
+  bootstrap = pins.bootstrap.${system} or
+    (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen lock");
 
   busybox = derivation {
     name = "busybox-static";
@@ -33,7 +34,17 @@ let
   } // args);
 
   # Loaded before anything else, so that a library with a search path of its own still finds them.
-  preload = [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" "libm.so.6" "libpthread.so.0" "libdl.so.2" "librt.so.1" "libutil.so.1" "libresolv.so.2" ];
+  preload = [
+    "libstdc++.so.6"
+    "libgcc_s.so.1"
+    "libz.so.1"
+    "libm.so.6"
+    "libpthread.so.0"
+    "libdl.so.2"
+    "librt.so.1"
+    "libutil.so.1"
+    "libresolv.so.2"
+  ];
 
   core = unpack {
     name = "python${python}-${pins.suite}";
@@ -63,11 +74,12 @@ in
   systemLibraries = [ (folder core) ];
   loader = "${core}/usr/lib/${triplet}/${loader}";
   patchelf = "${core}/usr/bin/patchelf";
-  libdeflate = if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
+  libdeflate =
+    if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";
   tools = map (tree: "${tree}/usr/bin") extras;
   formatter = null;
-  # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with a
-  # relative path, but finds it when it is in the store already.
+  # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
+  # a relative path, but finds it when it is in the store already.
   keep = builtins.path { name = "source"; path = ../.; };
 }

@@ -14,7 +14,9 @@ let
   linux = pkgs.stdenv.hostPlatform.isLinux;
 
   attribute = "python${builtins.replaceStrings [ "." ] [ "" ] pins.python}";
-  python = pkgs.${attribute} or (throw "this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate");
+  python = pkgs.${attribute} or (throw
+    ("this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, "
+      + "then run: nixgen lock && nixgen generate"));
 
   # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
   package = key: name:
@@ -23,7 +25,8 @@ let
       pkgs;
   folder = drv: "${lib.getLib drv}/lib";
   wanted = map (package "libraries") pins.libraries;
-  system-libraries = lib.optionals linux ([ pkgs.stdenv.cc.cc pkgs.zlib pkgs.expat ] ++ pkgs.pythonManylinuxPackages.manylinux1);
+  system-libraries = lib.optionals linux
+    ([ pkgs.stdenv.cc.cc pkgs.zlib pkgs.expat ] ++ pkgs.pythonManylinuxPackages.manylinux1);
 in
 {
   inherit system;

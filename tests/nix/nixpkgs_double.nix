@@ -25,7 +25,8 @@ rec {
   stdenv = {
     hostPlatform.isLinux = linux;
     cc.cc = package "gcc-15.2.0" [ "out" "lib" ];
-    cc.bintools.dynamicLinker = if linux then "${package "glibc-2.42" [ "out" ]}/lib/ld-linux.so.2" else throw "there is none on macOS";
+    cc.bintools.dynamicLinker =
+      if linux then "${package "glibc-2.42" [ "out" ]}/lib/ld-linux.so.2" else throw "there is none on macOS";
   };
   python313 = package "python3-3.13.9" [ "out" ];
   bash = package "bash-5.3" [ "out" ];

@@ -137,3 +137,19 @@ def test_names_of_archives() -> None:
     assert archive_name(PinnedArchive("0" * 64, 1, "https://example.org/a%2Bb.whl?x=1#y")) == "a_2Bb.whl"
     assert archive_name(PinnedArchive("0" * 64, 1, local="weights/all.zip")) == "all.zip"
     assert archive_name(PinnedArchive("0" * 64, 1)) == "archive"
+
+
+@pytest.mark.parametrize("xet", [False, True])
+def test_nix_fetches_from_the_hub_by_the_full_commit_through_its_redirects(nix: Nix, store: Path, *, xet: bool) -> None:
+    """The derivation that a project's default.nix has for a file, built by Nix's own fetcher in an empty store."""
+    nix = nix.with_store(store)
+    contents = {"model.safetensors": b"weights" * 5000, "config.json": b"{}\n"}
+    with serve() as hub:
+        large = Big(contents["model.safetensors"], xet=xet)
+        commit = hub.repo("demo/model", {**contents, "model.safetensors": large}).refs["main"]
+        for path, content in contents.items():
+            url = f"{hub.endpoint}/demo/model/resolve/{commit}/{path}"
+            digest = hashlib.sha256(content).hexdigest()
+            expression = f'import {ROOT}/nix/fetch.nix {{ name = "{path}"; url = "{url}"; sha256 = "{digest}"; }}'
+            assert nix.real(nix.build_expression(expression)).read_bytes() == content
+        assert {asked.host for asked in hub.asked} == {"hub", "cdn"}
