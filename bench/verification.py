@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.measure import Row, Series, show, timed, within
 from bench.project import CACHE
 from nixgen import guard
+from nixgen.guard.hashing import processors
 
 GIB = 1 << 30
 SIZES = tuple(part * (GIB >> 3) for part in (8, 6, 5, 4, 4, 2, 2, 1))  # 4 GiB in eighths
@@ -26,7 +27,7 @@ def verification() -> list[Row]:
     """4 GiB in several files, hashed by one thread and by the guard in turn; then the guard as a program."""
     expected = _expected(CACHE / "verification", SIZES)
     trees = guard.read(str(expected))
-    cores = guard._processors()
+    cores = processors()
     alone, memory, ours = [], [], []
     for _ in range(ROUNDS):
         alone.append(_one_core(trees[0]))
@@ -88,7 +89,8 @@ def _stamps() -> list[Row]:
     ):
         expected = _expected(CACHE / name, sizes)
         stamps = CACHE / f"{name}-stamps"
-        command = [sys.executable, "-I", "-S", guard.__file__, "--expected", str(expected), "--stamp", str(stamps)]
+        program = str(Path(guard.__file__).parent)
+        command = [sys.executable, "-I", "-S", program, "--expected", str(expected), "--stamp", str(stamps)]
         command += ["--", "true"]
         shown = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True).stderr
         if "stamp: fresh" not in subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True).stderr:

@@ -3,8 +3,12 @@
 { base, root, name, environment, trees, artifacts }:
 services:
 let
-  # In a project the guard lies beside this file; in nixgen's own repository it is a module of the package.
-  guard = if builtins.pathExists ./guard.py then ./guard.py else ../nixgen/guard.py;
+  # In a project the guard lies beside this file; in nixgen's own repository it is a part of the package.
+  guard = builtins.path {
+    name = "nixgen-guard";
+    path = if builtins.pathExists ./guard then ./guard else ../nixgen/guard;
+    filter = path: _: builtins.match ".*[.]py" path != null;
+  };
 
   # The project's own code, as it was when the service was built: a service needs no work tree beside it.
   relative = path: builtins.substring (builtins.stringLength (toString root) + 1) (-1) (toString path);

@@ -15,10 +15,10 @@ def folder(name: str) -> Path:
 def library() -> dict[str, bytes]:
     """The Nix library's files by their path below ``nix/``, sorted; its tests and caches are not part of it.
 
-    The guard, which services start with, is one of them; it is a module of this package.
+    The guard, which services start with, is a folder of it; it is a package inside of this one.
     """
     root = folder("nix")
-    found = {"guard.py": Path(__file__).with_name("guard.py").read_bytes()}
+    found = {f"guard/{path.name}": path.read_bytes() for path in Path(__file__).with_name("guard").glob("*.py")}
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part.endswith("~") or part == "__pycache__" for part in parts)

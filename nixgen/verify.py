@@ -93,7 +93,8 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
     if shutil.which("nix-shell") is None:
         raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
-    words = [sys.executable, "-I", guard.__file__, "--expected", str(lock), "--report", options.report]
+    program = str(Path(guard.__file__).parent)
+    words = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
     words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
     words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
     inner = f"exec {shlex.join([*words, *names, '--', *command])}"

@@ -1,5 +1,5 @@
 """What a service does before it is the service: it compares its models and data with what is pinned, then becomes the
-command, in the environment. Where a byte is another one, the command never starts (guard.py tells the exit code).
+command, in the environment. Where a byte is another one, the command never starts (the guard tells the exit code).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Makes bin/NAME, a program that verifies models and data and then becomes the service's command.
 
-Input, as environment variables: out, name, environment, guard, serve and private (modules), and ``planPath``, a file with
-JSON: {"settings": what serve.py reads, "expected": what guard.py reads}.
+Input, as environment variables: out, name, environment, guard (a package), serve and private (modules), and
+``planPath``, a file with JSON: {"settings": what serve.py reads, "expected": what the guard reads}.
 """
 
 import json
@@ -21,7 +21,8 @@ with open(os.environ["planPath"], encoding="utf-8") as file:
 lib, share = f"{OUT}/lib/{NAME}", f"{OUT}/share/{NAME}"
 for folder in (f"{OUT}/bin", lib, share):
     os.makedirs(folder)
-for module in ("guard", "private", "serve"):
+shutil.copytree(os.environ["guard"], f"{lib}/guard", copy_function=shutil.copyfile)
+for module in ("private", "serve"):
     shutil.copyfile(os.environ[module], f"{lib}/{module}.py")
 for part, value in plan.items():
     with open(f"{share}/{part}.json", "w", encoding="utf-8") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def tree(folder: Path, files: Mapping[str, bytes], name: str = "models.m") -> gu
 
 
 def manifest(folder: Path, files: Mapping[str, bytes], name: str = "models.m") -> str:
-    """The same as the JSON that guard.py reads."""
+    """The same as the JSON that the guard reads."""
     return json.dumps({"version": 1, "trees": [{"name": name, "path": str(folder), "files": rows(files)}]})
 
 
@@ -67,6 +68,12 @@ def lock(**artifacts: Mapping[str, Any]) -> str:
 def problems(report: guard.Report) -> list[tuple[str, str]]:
     """The findings, as pairs of path and problem."""
     return [(found.path, found.problem) for found in report.findings]
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the guard in a folder, as ``guard``, without the rest of nixgen."""
+    shutil.copytree(Path(guard.__file__).parent, folder / "guard", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "guard"
 
 
 def flip(path: Path, offset: int, bit: int = 0) -> None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from support.tree import fill, flip, problems, sha256, tree
 
 from nixgen import guard
+from nixgen.guard import checking, hashing
+from nixgen.guard.scan import Entry
 
 FILES = {
     "config.json": b'{"a": 1}\n',
@@ -311,16 +313,16 @@ def test_a_file_that_becomes_a_link_or_fifo_between_listing_and_opening(
 ) -> None:
     model = fill(tmp_path / "m", {"a": b"a", "b": b"b"})
     fill(tmp_path, {"outside": b"a"})
-    run = guard._Pool.run
+    run = hashing.Pool.run
 
-    def swapped(pool: guard._Pool, workers: int) -> None:
+    def swapped(pool: hashing.Pool, workers: int) -> None:
         (model / "a").unlink()
         (model / "a").symlink_to(tmp_path / "outside")
         (model / "b").unlink()
         os.mkfifo(model / "b")
         run(pool, workers)
 
-    monkeypatch.setattr(guard._Pool, "run", swapped)
+    monkeypatch.setattr(hashing.Pool, "run", swapped)
     assert problems(guard.check([tree(model, {"a": b"a", "b": b"b"})])) == [("a", "unreadable"), ("b", "kind")]
 
 
@@ -331,9 +333,9 @@ def test_every_processor_is_used_and_a_huge_file_holds_up_no_other(
     model = tree(fill(tmp_path / "m", files), files)
     smalls = threading.Event()
     count = []
-    one = guard._hash_one
+    one = hashing._hash_one
 
-    def hashing(group: list[guard._Entry], buffer: memoryview) -> object:
+    def waiting(group: list[Entry], buffer: memoryview) -> object:
         if group[0].file.path == "huge":
             assert smalls.wait(10)
         else:
@@ -342,7 +344,7 @@ def test_every_processor_is_used_and_a_huge_file_holds_up_no_other(
                 smalls.set()
         return one(group, buffer)
 
-    monkeypatch.setattr(guard, "_hash_one", hashing)
+    monkeypatch.setattr(hashing, "_hash_one", waiting)
     assert guard.check([model], workers=2).ok
 
 
@@ -350,7 +352,7 @@ def test_what_a_thread_raises_is_raised(model: guard.Tree, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(guard, "_digest", broken)
+    monkeypatch.setattr(hashing, "_digest", broken)
     with pytest.raises(MemoryError):
         guard.check([model])
 
@@ -403,7 +405,7 @@ def test_a_cache_of_the_hub_with_blobs(tmp_path: Path) -> None:
     model = guard.locked(entry, "models", "m", str(tmp_path))
     report = guard.check([model])
     assert report.ok, report.text()
-    assert guard._verified(model, report).files == {"a/b.json": str(hub / "blobs/1234")}
+    assert checking._verified(model, report).files == {"a/b.json": str(hub / "blobs/1234")}
     fill(hub, {"blobs/5678": b"y", "refs/main": commit.encode() + b"\n"})
     assert problems(guard.check([model])) == [
         ("models--org--name/blobs/5678", "extra"),

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.tree import fill, flip, lock, rows
+from support.tree import copied, fill, flip, lock, rows
 
 from nixgen import guard
 
@@ -25,7 +25,7 @@ def machine(tmp_path: Path) -> Path:
     """What the page says lies where, below a folder that stands for the root."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app/nixgen.lock").write_text(lock(models__m={"files": rows(FILES)}))
-    shutil.copyfile(guard.__file__, tmp_path / "app/guard.py")
+    copied(tmp_path / "app")
     fill(tmp_path / "models/m", FILES)
     return tmp_path
 
@@ -58,7 +58,7 @@ def test_the_systemd_units(machine: Path, number: int) -> None:
         )
         assert [line for line in done.stderr.splitlines() if "api.service" in line] == []
     places = {
-        "/usr/local/lib/nixgen/guard.py": machine / "app/guard.py",
+        "/usr/local/lib/nixgen/guard": machine / "app/guard",
         "/etc/api/nixgen.lock": machine / "app/nixgen.lock",
         "/srv/models": machine / "models",
         "/var/lib/nixgen/stamps": machine / "stamps",
@@ -80,7 +80,8 @@ def _run(line: str) -> tuple[int, str]:
 
 def test_the_exit_codes_and_problems_that_the_page_names() -> None:
     assert f"| {guard.REFUSED} | a file is not the pinned one" in PAGE
-    source = Path(guard.__file__).read_text(encoding="utf-8")
+    modules = Path(guard.__file__).parent.glob("*.py")
+    source = "\n".join(path.read_text(encoding="utf-8") for path in modules)
     told = set(re.findall(r'(?:_note\([^,]+, |Found\([^,]+, [^,]+, )"(\w+)"', source)) | {"unreadable", "link"}
     for problem in told:
         assert f"`{problem}`" in PAGE, problem

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.tree import fill, lock, manifest, problems, rows, sha256
 
 from nixgen import guard
+from nixgen.guard.hub import hub_of
 
 FILE = {"path": "a", "size": 1, "sha256": "0" * 64}
 
@@ -243,5 +244,5 @@ def test_require_without_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_sha256_of_the_ref_is_that_of_the_commit_without_a_newline() -> None:
-    hub = guard._hub(HUB, "l")
+    hub = hub_of(HUB, "l")
     assert hub.laid_out([])[0] == guard.File("refs/main", 40, sha256(COMMIT.encode()))

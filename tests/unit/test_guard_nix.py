@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.tree import fill, flip, manifest, sha256, tree
 
 from nixgen import guard
+from nixgen.guard import store as nix_store
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -59,8 +60,8 @@ def test_the_content_address_in_every_shape_of_json(answer: object, expected: st
 @given(st.binary(min_size=32, max_size=32))
 def test_base_32_as_nix_writes_it(digest: bytes) -> None:
     value = int.from_bytes(digest, "little")
-    text = "".join(guard._NIX32[value >> (5 * place) & 31] for place in reversed(range(52)))
-    assert guard._hexadecimal(text) == digest.hex()
+    text = "".join(nix_store._NIX32[value >> (5 * place) & 31] for place in reversed(range(52)))
+    assert nix_store._hexadecimal(text) == digest.hex()
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_a_nix_that_wants_a_format_is_given_one(
 
 @pytest.mark.usefixtures("store")
 def test_without_nix_the_bytes_alone_count(model: guard.Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_nix_programs", lambda: None)
+    monkeypatch.setattr(nix_store, "_nix_programs", lambda: None)
     report = guard.check([model])
     assert (report.ok, report.nix) == (True, "not on this machine")
 
@@ -154,8 +155,9 @@ def _add(nix: Nix, folder: Path, name: str, data: bytes) -> str:
 
 
 def _guard(nix: Nix, expected: Path) -> tuple[int, str]:
+    program = Path(guard.__file__).parent
     done = nix.inside(
-        sys.executable, "-I", guard.__file__, "--expected", expected, "--no-stamp", "--", "echo", "started", check=False
+        sys.executable, "-I", program, "--expected", expected, "--no-stamp", "--", "echo", "started", check=False
     )
     assert (done.stdout == "started\n") == (done.returncode == 0)
     return done.returncode, done.stderr

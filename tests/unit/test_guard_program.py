@@ -1,9 +1,9 @@
-"""guard.py as a program: alone in a folder, with a Python that has nothing installed."""
+"""The guard as a program: alone in a folder, with a Python that has nothing installed."""
 
 from __future__ import annotations
 
+import ast
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.tree import fill, flip, manifest
+from support.tree import copied, fill, flip, manifest
 
 from nixgen import guard
 
@@ -22,13 +22,13 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def program(tmp_path: Path) -> Run:
-    """Runs a copy of guard.py beside a model, with ``--expected``."""
+    """Runs a copy of the guard beside a model, with ``--expected``."""
     fill(tmp_path / "model", FILES)
     (tmp_path / "expected.json").write_text(manifest(tmp_path / "model", FILES))
-    shutil.copyfile(guard.__file__, tmp_path / "guard.py")
+    copied(tmp_path)
 
     def run(*arguments: str, expected: str = "expected.json") -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-I", "-S", "guard.py", "--expected", expected, *arguments]
+        words = [sys.executable, "-I", "-S", "guard", "--expected", expected, *arguments]
         env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
         return subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
@@ -124,7 +124,7 @@ def test_a_signal_that_python_ignores_is_not_ignored_by_the_command(program: Run
 
 
 def test_the_command_is_the_same_process(program: Run, tmp_path: Path) -> None:
-    words = [sys.executable, "-I", "-S", "guard.py", "--expected", "expected.json", "--", "sh", "-c", "echo $$"]
+    words = [sys.executable, "-I", "-S", "guard", "--expected", "expected.json", "--", "sh", "-c", "echo $$"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         out, _ = running.communicate()
         assert int(out) == running.pid
@@ -136,9 +136,50 @@ def test_help_names_the_exit_codes(program: Run) -> None:
 
 
 def test_the_module_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
-    shutil.copyfile(guard.__file__, tmp_path / "guard.py")
+    copied(tmp_path)
     script = "import sys; sys.path.insert(0, '.'); import guard; print([m for m in sys.modules if 'nixgen' in m])"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("start", [["-I", "-S", "guard"], ["-S", "guard"], ["-I", "-S", "guard/__main__.py"]])
+@pytest.mark.usefixtures("program")
+def test_nothing_beside_the_guard_is_imported_and_no_bytecode_is_left_behind(tmp_path: Path, start: list[str]) -> None:
+    for name in ("json", "hashlib", "argparse", "nixgen"):
+        for folder in (tmp_path, tmp_path / "guard"):
+            (folder / f"{name}.py").write_text("raise SystemExit('not the module of Python')\n")
+    before = set(tmp_path.rglob("*"))
+    words = [sys.executable, *start, "--expected", "expected.json", "--no-stamp"]
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    # Before any of the guard's code runs, Python keeps the bytecode of a folder's __main__.py.
+    assert {path.name.partition(".")[0] for path in set(tmp_path.rglob("*")) - before} <= {"__pycache__", "__main__"}
+
+
+@pytest.mark.usefixtures("program")
+def test_the_folder_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "guard").rename(tmp_path / "0abc-nixgen.guard")
+    words = [sys.executable, "-I", "-S", tmp_path / "0abc-nixgen.guard", "--expected", "expected.json", "--no-stamp"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_as_a_module_of_nixgen(tmp_path: Path) -> None:
+    fill(tmp_path / "model", FILES)
+    (tmp_path / "expected.json").write_text(manifest(tmp_path / "model", FILES))
+    words = [sys.executable, "-m", "nixgen.guard", "--expected", tmp_path / "expected.json", "--no-stamp"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_its_modules_import_the_standard_library_and_each_other_only() -> None:
+    for path in Path(guard.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1, path
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names, path

@@ -12,6 +12,8 @@ import pytest
 from support.tree import fill, flip, problems, tree
 
 from nixgen import guard
+from nixgen.guard import stamp as stamps
+from nixgen.guard.scan import Scan
 
 FILES = {"config.json": b"{}", "model.onnx": b"m" * 5000, "sub/empty": b""}
 
@@ -96,7 +98,7 @@ def test_a_stamp_counts_for_its_own_lock_only(model: guard.Tree, stamp: guard.St
 
 def _why(model: guard.Tree, stamp: guard.Stamp) -> str:
     """Why the stamp does not count, after making sure that everything is hashed then."""
-    scan = guard._Scan(model, ("/nix/store",))
+    scan = Scan(model, ("/nix/store",))
     scan.run()
     why = stamp.why_stale([model], scan.entries, nix=True)
     if why:
@@ -114,7 +116,7 @@ def test_where_the_boot_cannot_be_told_there_is_no_stamp(
     model: guard.Tree, stamp: guard.Stamp, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(fresh, boot="")
-    monkeypatch.setattr(guard, "boot_id", lambda: "")
+    monkeypatch.setattr(stamps, "boot_id", lambda: "")
     assert _why(model, stamp) == "of another boot"
     assert guard.check([model], stamp=stamp).stamp == "not written: this boot cannot be told from others"
 
