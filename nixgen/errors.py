@@ -59,3 +59,15 @@ class MachineError(NixgenError):
     """The machine lacks something: a program, a network, room on the disk, a permission. Exit code 3."""
 
     exit_code = 3
+
+
+class Stale(NixgenError):  # noqa: N818 - a state of the project, and no error of a program
+    """The generated files or the record are older than what they are made from. Exit code 4."""
+
+    exit_code = 4
+
+
+class BuildFailed(NixgenError):  # noqa: N818 - the same
+    """A derivation cannot be built, or a check of what was built failed. Exit code 5."""
+
+    exit_code = 5
