@@ -71,15 +71,3 @@ class BuildFailed(NixgenError):  # noqa: N818 - the same
     """A derivation cannot be built, or a check of what was built failed. Exit code 5."""
 
     exit_code = 5
-
-
-class Stale(NixgenError):  # noqa: N818 - a state of the project: no error
-    """What was generated or recorded is of another state of the project. Exit code 4, of ``nixgen check`` alone."""
-
-    exit_code = 4
-
-
-class BuildFailed(NixgenError):  # noqa: N818 - the words of Nix
-    """A derivation could not be built; each problem names one, with the end of its log. Exit code 5."""
-
-    exit_code = 5

@@ -59,7 +59,7 @@ class WheelInput:
 class ArtifactInput:
     """A model or dataset: its commit, where its source has one, and what stands for all of its files.
 
-    ``digest`` is the SHA-256 (hexadecimal) of one line "size, blank, sha256, blank, path" for each file, sorted by path.
+    ``digest`` is the SHA-256 (hexadecimal) of one line "size, blank, sha256, blank, path" a file, by path.
     """
 
     commit: str | None
