@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from nixgen import credentials
 from nixgen.errors import MachineError, UserError
 
 KEYRINGS = (
@@ -115,9 +116,10 @@ def check_uri(uri: str, where: str) -> None:
 def _problem(uri: str) -> tuple[str, str] | None:
     """What is wrong with a mirror's address, and how to mend it."""
     parts = urlsplit(uri)
-    if parts.username is not None or parts.password is not None:
+    secret = credentials.in_parts(parts)
+    if secret:
         return (
-            "the mirror's address carries a user name or password, which would end up in nixgen.lock",
+            f"the mirror's address carries {secret}, which would end up in nixgen.lock",
             "put them into /etc/apt/auth.conf for apt and into Nix's netrc-file, and leave them out of the address",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:

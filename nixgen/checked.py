@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from nixgen import credentials
 from nixgen.errors import Problem
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a number", bool: "true or false", float: "a fraction"}
@@ -122,9 +123,10 @@ class Table:
         except ValueError:
             self.problem(key, "is not an address")
             return
-        if parts.username is not None or parts.password is not None:
+        secret = credentials.in_parts(parts)
+        if secret:
             # The address is part of the path to a hash; it is not printed with what it must not carry.
-            self._note(self._path, "has an address with a user name or password in it; netrc is the place for them")
+            self._note(self._path, f"has an address with {secret} in it; netrc is the place for logins")
         elif parts.scheme not in schemes or (parts.scheme != "file" and not host):
             self.problem(key, f"is not an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
         elif re.search(r"[\s\x00-\x1f\x7f\"'\\<>`]", url):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nixgen import uvlock
+from nixgen import credentials, uvlock
 from nixgen.errors import MachineError, Problem, UserError
 from nixgen.settings import Settings
 from nixgen.tables import lookup, strings
@@ -80,7 +80,7 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
             raise UserError.of("uv.lock", "is missing", "make it: uv lock")
         text = project.lock_text()
         uvlock.read(text)
-        found = dict.fromkeys(uvlock.credentials(text))
+        found = dict.fromkeys(credentials.found(text))
         problems += [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
     if problems:
         raise UserError(problems)
@@ -142,16 +142,19 @@ def _matches(path: str, glob: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
-def _secrets(value: Any) -> Iterator[str]:  # noqa: ANN401 -- any TOML value
-    """URLs with credentials anywhere in pyproject.toml: index settings, sources, direct references."""
+def _secrets(value: Any, *, queries: bool = True) -> Iterator[str]:  # noqa: ANN401 -- any TOML value
+    """Addresses with credentials anywhere in pyproject.toml: index settings, sources, direct references.
+
+    A token in project.urls is for everybody who reads the project's page (that of a badge, say).
+    """
     if isinstance(value, str):
-        yield from uvlock.credentials(value)
+        yield from credentials.found(value, queries=queries)
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _secrets(inner)
+        for key, inner in value.items():
+            yield from _secrets(inner, queries=queries and key != "urls")
     elif isinstance(value, list):
         for inner in value:
-            yield from _secrets(inner)
+            yield from _secrets(inner, queries=queries)
 
 
 def read_text(path: Path, name: str) -> str:

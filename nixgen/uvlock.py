@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,6 @@ VERSION = 1
 
 _PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
 _LOCAL = re.compile(r"^source = \{ (?:editable|directory|virtual) = ", re.MULTILINE)
-_CREDENTIALS = re.compile(
-    r"""\b(?:[a-z0-9+.-]*\+)?(?P<scheme>https?|ssh)://(?P<user>[^\s/"'?#]+)@(?P<rest>[^\s"',\]}]*)""", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +56,6 @@ def _toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", "write it again: uv lock") from None
-
-
-def credentials(text: str) -> Iterator[str]:
-    """Every URL in a text that carries a user name for http(s), or a password, with the secret blotted out."""
-    if "@" not in text:
-        return
-    for found in _CREDENTIALS.finditer(text):
-        if found["scheme"].lower() != "ssh" or ":" in found["user"]:
-            yield f"{found['scheme']}://***@{found['rest']}"
 
 
 def folder(package: Mapping[str, Any]) -> str:

@@ -6,23 +6,19 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
+from nixgen import credentials
 from nixgen.artifacts.model import SCHEMES, Scheme
 from nixgen.artifacts.paths import path_problem
 
 KINDS = ", ".join(f"{scheme}:" for scheme in SCHEMES)
 _REPO = re.compile(r"(?=.{1,96}$)(?:[\w.-]+/)?[\w.-]+", re.ASCII)
-_GITHUB = re.compile(r"[\w.-]+/[\w.-]+@[^\s@]+/[^\s/@]+", re.ASCII)
+_GITHUB = re.compile(r"[\w.-]+/[\w.-]+@[^\s@?#]+/[^\s/@?#]+", re.ASCII)
 _BUCKET = re.compile(r"//[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^\s?#]*")
 _OCI = re.compile(r"(?://)?[\w.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-_SECRET_KEYS = frozenset(
-    """
-    access_token awsaccesskeyid password sig signature token x-amz-credential x-amz-security-token x-amz-signature
-    x-goog-credential x-goog-signature
-    """.split()  # noqa: SIM905 -- quoted one by one, the words would take ten lines
-)
+_SHARED = "which would end up in files that are shared"
 Fault = tuple[str, str]
 """What is wrong, and how to mend it."""
 
@@ -57,17 +53,15 @@ def address_fault(url: str) -> Fault | None:
     """What is wrong with an http or https address: credentials in it, no host, white space."""
     try:
         parts = urlsplit(url)
-        host, secret = parts.hostname, parts.username is not None or parts.password is not None
-        keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        host, secret = parts.hostname, credentials.in_parts(parts)
         _ = parts.port
     except ValueError:
         return "is not an address", "write it like https://models.example.org/vad.onnx"
     if secret:
-        mend = f"leave them out, and put them into ~/.netrc: machine {host} login USER password SECRET"
-        return "has a user name or password in it, which would end up in files that are shared", mend
-    if keys & _SECRET_KEYS:
-        what = "has a signature or token in its query, which would end up in files that are shared"
-        return what, "use the address without it; for a login, ~/.netrc"
+        mend = "use the address without it; for a login, ~/.netrc"
+        if "@" in parts.netloc:
+            mend = f"leave them out, and put them into ~/.netrc: machine {host} login USER password SECRET"
+        return f"has {secret} in it, {_SHARED}", mend
     if not host or re.search(r"[\s\"'\\<>`]", url):
         return "is not an address", "write it like https://models.example.org/vad.onnx"
     return None
@@ -124,7 +118,7 @@ def _github(rest: str) -> Fault | None:
 def _s3(rest: str) -> Fault | None:
     if "@" in rest.removeprefix("//").split("/")[0]:
         mend = "leave them out; the credentials come from where the AWS tools find them (AWS_PROFILE, ~/.aws)"
-        return "has credentials in it, which would end up in files that are shared", mend
+        return f"has credentials in it, {_SHARED}", mend
     if not _BUCKET.fullmatch(rest):
         return "is not an object or folder of a bucket", "write s3://BUCKET/KEY, or s3://BUCKET/FOLDER/"
     return None

@@ -122,6 +122,7 @@ def test_the_option_overrides(apt: Path) -> None:
     ("uri", "problem"),
     [
         ("http://me:secret@mirror.example.org/debian", "the mirror's address carries a user name or password"),
+        ("http://mirror.example.org/debian?token=x", "the mirror's address carries a token or signature"),
         ("cdrom:[Debian]/", "Nix cannot fetch packages from cdrom:[Debian]/"),
         ("file:///srv/debian", "Nix cannot fetch packages from file:///srv/debian"),
     ],

@@ -205,8 +205,13 @@ OBJECT = "is not an object or folder of a bucket | write s3://BUCKET/KEY, or s3:
         ),
         (
             "https://models.example.org/vad.onnx?X-Amz-Signature=1",
-            f"has a signature or token in its query, {SHARED} | use the address without it; for a login, ~/.netrc",
+            f"has a token or signature in it, {SHARED} | use the address without it; for a login, ~/.netrc",
         ),
+        (
+            "https://models.example.org/vad.onnx#a=1&private-token=x",
+            f"has a token or signature in it, {SHARED} | use the address without it; for a login, ~/.netrc",
+        ),
+        ("github:owner/repo@v1/model.onnx?token=x", ASSET),
         ("github:owner/repo", ASSET),
         ("github:owner/repo/v1/model.onnx", ASSET),
         ("s3://bucket", OBJECT),

@@ -181,7 +181,8 @@ def test_any_value_is_read_back_or_refused(path: str, value: Any) -> None:
         ("base/debs/x86_64-linux/core/0/version", "1.0\n", "base.debs.x86_64-linux.core[0].version: has an impossible value: '1.0\\n'"),
         ("base/debs/x86_64-linux/core/0/url", "ftp://mirror.example.org/a", "base.debs.x86_64-linux.core[0].url: is not an address that starts with https:// or http://"),
         ("base/debs/x86_64-linux/core/0/url", "https://mirror.example.org/a b", "base.debs.x86_64-linux.core[0].url: is not an address: it has white space or quotes in it"),
-        ("base/debs/x86_64-linux/core/0/url", "https://me:pw@mirror.example.org/a", "base.debs.x86_64-linux.core[0]: has an address with a user name or password in it; netrc is the place for them"),
+        ("base/debs/x86_64-linux/core/0/url", "https://me:pw@mirror.example.org/a", "base.debs.x86_64-linux.core[0]: has an address with a user name or password in it; netrc is the place for logins"),
+        ("base/debs/x86_64-linux/core/0/url", "https://mirror.example.org/a?token=pw", "base.debs.x86_64-linux.core[0]: has an address with a token or signature in it; netrc is the place for logins"),
         ("base/debs/x86_64-linux/core/0/url", "https://[", "base.debs.x86_64-linux.core[0].url: is not an address"),
         ("base/debs/x86_64-linux/core/0/verison", "1", 'base.debs.x86_64-linux.core[0].verison: is not a known key; did you mean "version"?'),
         ("base/debs/x86_64-linux/core/0", None, "base.debs.x86_64-linux.core[0]: is nothing, not an object"),
@@ -219,8 +220,10 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_password_is_not_repeated() -> None:
     text = changed("base/debs/x86_64-linux/core/0/url", "https://me:hunter2@mirror.example.org/a")
     assert "hunter2" not in "".join(problems(text))
-    text = changed("hashes", {"https://me:hunter2@mirror.example.org/a.whl": {"sha256": SHA, "size": 1}})
-    assert "hunter2" not in "".join(problems(text))
+    for url in ("https://me:hunter2@mirror.example.org/a.whl", "https://mirror.example.org/a.whl?sig=hunter2"):
+        said = "".join(problems(changed("hashes", {url: {"sha256": SHA, "size": 1}})))
+        assert "has an address with" in said
+        assert "hunter2" not in said
 
 
 def test_an_unknown_version_names_the_command() -> None:

@@ -101,42 +101,6 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_credentials_are_refused_wherever_they_stand_and_never_repeated(tmp_path: Path) -> None:
-    index = '[[tool.uv.index]]\nname = "ours"\nurl = "https://me:s3cret@index.example.org/simple"\n'
-    lock = projects.uv_lock(projects.SIX.replace("https://index", "https://me:s3cret@index"))
-    root = projects.make(tmp_path, projects.PYPROJECT + index, lock)
-    said = refused(root)
-    assert "s3cret" not in said
-    assert said.startswith(
-        "pyproject.toml: carries credentials in https://***@index.example.org/simple\n"
-        "    keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET"
-    )
-    assert "uv.lock: carries credentials in https://***@index.example.org/simple" in said
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("git+https://token@example.org/x.git", "https://***@example.org/x.git"),
-        ("ssh://git:pass@example.org/x", "ssh://***@example.org/x"),
-        ("HTTPS://u:p@example.org/x", "HTTPS://***@example.org/x"),
-        ("https://u:p@ss@example.org/x", "https://***@example.org/x"),
-        ("ssh://git@example.org/x", None),
-        ("https://example.org/x@1.0", None),
-        ("https://example.org/?q=a@b", None),
-        ("demo @ https://example.org/x", None),
-    ],
-)
-def test_what_counts_as_credentials(text: str, shown: str | None) -> None:
-    assert list(uvlock.credentials(text)) == ([] if shown is None else [shown])
-
-
-@given(st.text(alphabet="abc123%._~-", min_size=1), st.text(alphabet="xyz789%!$&*", min_size=1))
-def test_no_password_survives(user: str, password: str) -> None:
-    (shown,) = uvlock.credentials(f'url = "https://{user}:{password}@example.org/a"')
-    assert shown == "https://***@example.org/a"
-
-
 def test_files_that_cannot_be_read_are_no_traceback(tmp_path: Path) -> None:
     root = projects.make(tmp_path)
     (root / "pyproject.toml").write_bytes(b'[project]\nname = "\xff"\n')

@@ -1,0 +1,57 @@
+"""Secrets in addresses: a user name or password, a token or signature in the query or the fragment.
+
+What nixgen reads and writes is shared, so such an address is refused wherever one may stand; what is said of it has the
+secret blotted out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import SplitResult, parse_qsl
+
+_URL = re.compile(
+    r"""\b(?:[a-z0-9+.-]*\+)?(?P<scheme>https?|ssh)://"""
+    r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
+    re.IGNORECASE,
+)
+_SECRET = re.compile(
+    r"(?:.*(?:token|password|passwd|secret|signature|apikey|accesskey|accesskeyid|privatekey|credentials?)|sig|pwd|jwt)"
+)
+_BLOT = "***"
+
+
+def secret_key(behind: str) -> str | None:
+    """The first key of a query or fragment ("a=1&token=x") that holds a secret: ``access_token``, ``X-Amz-Signature``.
+
+    Names differ in their case and in dots, dashes and underscores, so these do not count.
+    """
+    pairs = parse_qsl(re.sub(r"[?#;]", "&", behind), keep_blank_values=True)
+    return next((key for key, _ in pairs if _SECRET.fullmatch(re.sub(r"[-_.]", "", key.lower()))), None)
+
+
+def in_parts(parts: SplitResult) -> str | None:
+    """What of a split address must not be shared, in words; None when there is nothing."""
+    if parts.username is not None or parts.password is not None:
+        return "a user name or password"
+    if secret_key(f"{parts.query}&{parts.fragment}"):
+        return "a token or signature"
+    return None
+
+
+def found(text: str, *, queries: bool = True) -> Iterator[str]:
+    """Every address in a text that carries a secret, blotted out: https://***@example.org/a?token=***.
+
+    A user name is one for http(s); for ssh, where it is part of the address, only a password is. With ``queries``
+    off, what stands behind "?" or "#" does not count, and is blotted out all the same.
+    """
+    if "@" not in text and "?" not in text and "#" not in text:
+        return  # a lock may have megabytes
+    for url in _URL.finditer(text):
+        user, behind = url["user"], url["behind"] or ""
+        key = secret_key(behind)
+        secret_user = bool(user) and (url["scheme"].lower() != "ssh" or ":" in user)
+        if not secret_user and not (key and queries):
+            continue
+        shown = f"{behind[0]}{key}={_BLOT}" if key else behind
+        yield f"{url['scheme']}://{f'{_BLOT}@' if user else ''}{url['place']}{shown}"
