@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nixgen.errors import BuildFailed, Finding, MachineError, Problem, Stale
+from nixgen.nixtools import Recipe as Recipe  # noqa: PLC0414 -- a value of the record, too
 
 Verdict = Literal["reproduced", "differs", "inconclusive"]
 StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]
@@ -18,14 +19,6 @@ FileChange = Literal["added", "removed", "kind", "mode", "link", "content"]
 
 GRAVITY = (BuildFailed.exit_code, Finding.exit_code, Stale.exit_code, MachineError.exit_code)
 """The exit codes of a check, the gravest first: of several, that one decides."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Recipe:
-    """A derivation and its output, both as whole store paths."""
-
-    drv: str
-    out: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,9 +59,9 @@ class ArtifactInput:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class BaseInput:
-    """The base's pin. ``name`` is the suite or the pin's name.
+    """The base's pin. ``name`` is the suite or the pin's name; ``packages`` are Debian's, name → version.
 
     ``digest`` stands for all of it: nixpkgs' NAR hash, or the SHA-256 (hexadecimal) over the pinned packages of the
     system.
@@ -78,17 +71,21 @@ class BaseInput:
     name: str
     python: str
     digest: str
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What the derivations of one system are made from, in words that tell which of it changed.
 
-    ``files`` are digests of the lock files by name; ``library`` is the NAR hash of nixgen's own Nix library.
+    ``files`` are digests of the lock files by name; ``library`` is the NAR hash of nixgen's own Nix library;
+    ``project`` the SHA-256 (hexadecimal) of what default.nix says of the project itself: the metadata of its packages,
+    its services, and settings that reach derivations. Its code is in none of them.
     """
 
     files: Mapping[str, str]
     library: str
+    project: str
     base: BaseInput
     wheels: Mapping[str, WheelInput] = field(default_factory=dict)
     artifacts: Mapping[str, ArtifactInput] = field(default_factory=dict)
@@ -108,7 +105,7 @@ class Builder:
 class SystemRecord:
     """What was found for one system. ``outputs`` are named as nix/project.nix names its ``recipes``.
 
-    ``digest`` is "sha256:" and the closure's digest in hexadecimal (:func:`nixgen.check.record.closure_digest`).
+    ``digest`` is "sha256:" and the closure's digest in hexadecimal (:func:`nixgen.check.digest.closure_digest`).
     """
 
     digest: str
