@@ -11,7 +11,7 @@ _GROUP = 4
 
 
 def closure_digest(paths: Iterable[ClosurePath]) -> str:
-    """ "sha256:" and the SHA-256, in hexadecimal, of one line for each path, sorted by their bytes.
+    """The SHA-256, as "sha256:" and hexadecimal digits, of one line for each path, sorted by their bytes.
 
     A line is name, NAR hash, NAR size and the references, sorted, with a blank between each and a newline at the end;
     docs/check.md has the command that gives the same without nixgen.

@@ -1,0 +1,92 @@
+"""What the derivations of a system are made from, taken from the plan of ``nixgen generate``: the record's ``inputs``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from nixgen import files, render, vendored
+from nixgen.artifacts.model import PinnedArtifact
+from nixgen.check.model import ArtifactInput, BaseInput, Inputs, WheelInput
+from nixgen.model import Base, DebianBase, Plan
+
+_NOT_LIBRARY = (vendored.MANIFEST, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
+
+
+def inputs(plan: Plan, root: Path, system: str) -> Inputs:
+    """The inputs of ``system``. ``root`` is the project's folder, whose nix/nixgen is the library that counts."""
+    wheels = {
+        package.name: WheelInput(package.version or "", package.file or "", package.sha256 or "")
+        for resolution in plan.resolutions
+        if resolution.target.system == system
+        for package in resolution.packages
+        if package.kind == "wheel"
+    }
+    return Inputs(
+        files=dict(sorted(plan.digests.items())),
+        library=library_hash(root),
+        project=_project(plan, system),
+        base=base_input(plan.base, system),
+        wheels=dict(sorted(wheels.items())),
+        artifacts={artifact.key: artifact_input(artifact) for artifact in sorted(plan.artifacts, key=_key)},
+    )
+
+
+def library_hash(root: Path) -> str:
+    """The NAR hash of the project's nix/nixgen without what belongs to the base: the pins and the first program."""
+    from nixgen.nar import hash_tree
+
+    library = {
+        path.removeprefix(f"{vendored.FOLDER}/"): (files.read(root, path) or b"", False)
+        for path in vendored.present(root)
+        if not path.startswith(_NOT_LIBRARY)
+    }
+    return hash_tree(library)
+
+
+def base_input(base: Base, system: str) -> BaseInput:
+    """The base's pin for one system."""
+    if not isinstance(base, DebianBase):
+        more = [base.nar_hash, *base.libraries, "", *base.tools]
+        digest = _digest(more) if len(more) > 2 else base.nar_hash  # noqa: PLR2004 -- neither libraries nor tools
+        return BaseInput(base.kind, base.name, base.python, digest)
+    debs = sorted((deb for deb in base.debs if deb.system == system), key=lambda deb: (deb.part, deb.name))
+    first = [entry.sha256 for entry in base.bootstrap if entry.system == system]
+    digest = _digest([*first, *(f"{deb.part} {deb.name} {deb.version} {deb.sha256}" for deb in debs)])
+    return BaseInput(base.kind, base.suite, base.python, digest, dict(sorted((deb.name, deb.version) for deb in debs)))
+
+
+def artifact_input(artifact: PinnedArtifact) -> ArtifactInput:
+    """What stands for a model or dataset."""
+    lines = [f"{file.size} {file.sha256} {file.path}" for file in sorted(artifact.files, key=lambda file: file.path)]
+    return ArtifactInput(artifact.commit, _digest(lines))
+
+
+def _project(plan: Plan, system: str) -> str:
+    """Of what default.nix says for this system, what is neither a wheel nor an artifact nor the base."""
+    own = {
+        "name": plan.name,
+        "trees": [
+            {key: value for key, value in row.items() if key != "systems"}
+            for row in render.tree_rows(plan)
+            if system in _systems(row["systems"])
+        ],
+        "prefer": sorted(plan.prefer),
+        "services": render.service_rows(plan),
+        "layouts": {artifact.key: [*artifact.layout, artifact.repo] for artifact in plan.artifacts},
+    }
+    return _digest([json.dumps(own, sort_keys=True, ensure_ascii=False)])
+
+
+def _systems(value: object) -> Iterable[str]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _key(artifact: PinnedArtifact) -> str:
+    return artifact.key
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
