@@ -1,0 +1,142 @@
+"""nixgen init and the files that are there: what somebody else wrote, .gitignore, git."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.initproject import (
+    EVERY_FILE,
+    Run,
+    made,
+    outside_library,
+    problems,
+    runner,
+    tree,
+)
+
+from nixgen import git, scaffold
+from nixgen import init as module
+from nixgen.errors import MachineError
+from nixgen.init import Options, init
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return made(tmp_path / "work/demo")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+def git_command(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("name", ["default.nix", "flake.nix", "flake.lock", "shell.nix", "nix/nixgen/default.nix"])
+def test_a_file_of_somebody_else_is_not_overwritten(project: Path, run: Run, name: str) -> None:
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).write_text("{ }")
+    assert problems(project) == [
+        f"{name}: is in the way, and nixgen did not write it\n    move it elsewhere, or give it up: nixgen init --force"
+    ]
+    said = run(project, force=True)
+    assert f"warning: {name} was not written by nixgen: it is replaced (--force)." in said
+    assert (project / name).read_text() != "{ }"
+
+
+def test_all_files_in_the_way_are_named_at_once(project: Path) -> None:
+    for name in ("default.nix", "flake.nix", "shell.nix"):
+        (project / name).write_text("{ }")
+    assert [problem.partition(":")[0] for problem in problems(project)] == ["default.nix", "flake.nix", "shell.nix"]
+
+
+def test_what_the_user_made_of_the_files_stays(project: Path, run: Run) -> None:
+    run(project)
+    mine = {"flake.nix": "{ outputs = _: { }; }\n", "shell.nix": "1\n", "models.toml": "version = 1\n# mine\n"}
+    for name, text in mine.items():
+        (project / name).write_text(text)
+    (project / "flake.lock").write_text('{"nodes": {"root": {}}, "root": "root", "version": 7}')
+    before = tree(project)
+    said = run(project)
+    assert tree(project) == before
+    assert "warning: flake.nix is yours and stays as it is; its input nixpkgs does not say github:" in said[1]
+
+
+def test_models_that_are_there_already_stay(project: Path, run: Run) -> None:
+    (project / "models.toml").write_text("version = 1\n")
+    assert "wrote models.toml" not in run(project)
+    assert (project / "models.toml").read_text() == "version = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", "result\nresult-*\n.venv\n"),
+        ("*.log", "*.log\nresult\nresult-*\n.venv\n"),
+        ("/.venv/\nresult\n", "/.venv/\nresult\nresult-*\n"),
+        (".venv\n/result\nresult-*\n", None),
+    ],
+)
+def test_lines_of_gitignore(tmp_path: Path, old: str, new: str | None) -> None:
+    (tmp_path / ".gitignore").write_text(old)
+    found = scaffold.gitignore(tmp_path, work_tree=False)
+    assert found == (None if new is None else new.encode())
+
+
+def test_what_git_ignores_above_is_not_ignored_again(project: Path) -> None:
+    git_command(project.parent, "init", "-q")
+    (project.parent / ".gitignore").write_text("result*\n")
+    assert scaffold.gitignore(project, work_tree=True) == b".venv\n"
+
+
+def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
+    git_command(project.parent, "init", "-q")
+    (project.parent / ".gitignore").write_text("models.toml\n")
+    (project / "mine.py").touch()
+    said = run(project)
+    count = len(tree(project)) - 2
+    assert said[-4:] == [
+        f"Told git of {count} new files (git add --intent-to-add), because a flake sees only what git knows.",
+        (
+            "warning: models.toml is ignored by git, so a flake does not see it. "
+            "To change that: git add --force models.toml"
+        ),
+        "warning: mine.py is not known to git, so a flake does not see it. To change that: git add .",
+        "Enter the environment: nix develop (without flakes: nix-shell)",
+    ]
+    known = set(git_command(project, "ls-files").splitlines())
+    assert known == set(tree(project)) - {"mine.py", "models.toml"}
+    before = git_command(project, "status", "--porcelain")
+    assert not [line for line in run(project) if line.startswith("Told")]
+    assert git_command(project, "status", "--porcelain") == before
+
+
+def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run) -> None:
+    git_command(project.parent, "init", "-q")
+    (project.parent / ".gitignore").write_text("nix/\n")
+    for name in ("a.py", "b.py"):
+        (project / name).touch()
+    assert [line for line in run(project) if line.startswith("warning: ")] == [
+        "warning: nix/nixgen is ignored by git, so a flake does not see it. To change that: git add --force nix/nixgen",
+        "warning: a.py (and 1 more) is not known to git, so a flake does not see it. To change that: git add .",
+    ]
+
+
+def test_a_work_tree_without_the_program_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git_command(project.parent, "init", "-q")
+    monkeypatch.setattr("nixgen.git.shutil.which", lambda _: None)
+    assert problems(project)[0].startswith("there is no program git, and the project is in a git work tree")
+
+
+def test_a_git_that_refuses_comes_after_the_files(project: Path) -> None:
+    git_command(project.parent, "init", "-q")
+    (project.parent / ".git/index.lock").touch()
+    with pytest.raises(MachineError, match=r"index\.lock"):
+        init(project, Options())
+    assert outside_library(project) == EVERY_FILE
+    assert git.in_work_tree(project)
+    assert module.COMMAND == "nixgen init"
