@@ -113,14 +113,18 @@ let
         hf = hubCache "${name}-hf" [ hub ];
         plain = folder name { links = rows; };
       };
+      inHub = elem "hf" layout;
       first = layouts.${head layout} or (throw "${key}: there is no layout ${shown (head layout)}, only hf and plain");
     in
     {
-      inherit key kind name hub rows;
+      inherit key kind name hub rows inHub;
       inherit (layouts) plain;
-      inHub = elem "hf" layout;
       # The first layout; each is an attribute, too.
       built = first // layouts;
+      # Every folder that is made of it, the first under its bare name.
+      folders = { ${name} = first; } // listToAttrs (map
+        (other: { name = "${name}:${other}"; value = layouts.${other}; })
+        (filter (other: other != head layout && (other == "plain" || inHub)) (builtins.attrNames layouts)));
     };
 
   # A cache for huggingface_hub with these repos. `hubs` are { place, links, texts }, with paths inside of the place.
@@ -192,4 +196,6 @@ in
   inherit known collect;
   models = byName "models";
   data = byName "data";
+  # All folders of a kind, by name; plain ones are always there, since the folder of all models links them.
+  folders = kind: builtins.foldl' (found: artifact: found // artifact.folders) { } (of kind known);
 }

@@ -1,5 +1,5 @@
-# A project: what its generated default.nix calls. The result has the environment, the shell, the import check, the
-# wheels, the models and data, and the services, each a derivation.
+# A project: what its generated default.nix calls. The result has the environment, the shell, the checks, the wheels,
+# the models and data, and the services, each a derivation; and what `nixgen check` asks for.
 { system
 , root
 , name
@@ -12,13 +12,20 @@
 , locks ? { }
 , prefer ? [ ]
 , skipImports ? [ ]
+, smoke ? [ ]
 , nixpkgs ? null
 }:
 let
   pins = base;
-  stale = builtins.filter
-    (file: builtins.hashFile "sha256" (root + "/${file}") != locks.${file})
-    (builtins.attrNames locks);
+  # Of nixgen.lock the content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
+  digest = file:
+    let path = root + "/${file}";
+    in
+    if file != "nixgen.lock" then builtins.hashFile "sha256" path
+    else
+      builtins.hashString "sha256"
+        (builtins.toJSON (removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" ]));
+  stale = builtins.filter (file: digest file != locks.${file}) (builtins.attrNames locks);
   # What was generated from another lock is refused, not built.
   current = value:
     if stale == [ ] then value
@@ -36,7 +43,8 @@ let
     else import ./base/nixpkgs.nix { inherit pins system nixpkgs; };
 
   launcher = import ./launcher.nix { base = support; };
-  install = import ./wheel.nix { base = support; inherit fetch; };
+  builder = import ./builder.nix { base = support; };
+  install = import ./wheel.nix { base = support; inherit fetch builder; };
   installed = map
     (wheel: { inherit (wheel) name; drv = install wheel; })
     (here wheels);
@@ -58,21 +66,54 @@ let
       artifacts = pinned;
     }
     services;
-in
-{
-  environment = current environment;
-  shell = current (import ./shell.nix { base = support; } {
+
+  shell = import ./shell.nix { base = support; } {
     inherit name environment;
     inherit (together) variables;
     count = builtins.length installed + builtins.length ownTrees;
+  };
+  checks = {
+    imports = import ./imports.nix { base = support; } {
+      inherit name environment root;
+      trees = ownTrees;
+      skip = skipImports;
+      empty = installed == [ ] && ownTrees == [ ];
+    };
+  } // (if smoke == [ ] then { } else {
+    smoke = import ./smoke.nix { base = support; } {
+      inherit name environment root;
+      inherit (together) variables;
+      trees = ownTrees;
+      commands = smoke;
+    };
   });
-  imports = current (import ./imports.nix { base = support; } {
-    inherit name environment root;
-    trees = ownTrees;
-    skip = skipImports;
-    empty = installed == [ ] && ownTrees == [ ];
-  });
-  wheels = current (builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed));
+  byName = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
+
+  counted = import ./counted.nix { base = support; } {
+    inherit name;
+    # The shell itself holds what its builder's machine was like; what it sources does not.
+    alone = { inherit environment; shell = shell.stdenv; } // (if artifacts == [ ] then { } else {
+      models-all = together.models;
+      data-all = together.data;
+    }) // (if builtins.any (artifact: artifact.inHub) pinned.known then { inherit (together) cache; } else { });
+    parts = {
+      models = pinned.folders "models";
+      data = pinned.folders "data";
+      services = served;
+    };
+    wheels = byName;
+    built = support.built // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
+  };
+in
+{
+  environment = current environment;
+  shell = current shell;
+  imports = current checks.imports;
+  # Null where no commands are set.
+  smoke = current (checks.smoke or null);
+  # The same as a flake's checks.
+  checks = current checks;
+  wheels = current byName;
   # By name, in the first of its layouts; `.hf` and `.plain` are both of them.
   models = current pinned.models;
   data = current pinned.data;
@@ -87,4 +128,7 @@ in
     if support.formatter != null then support.formatter
     else import ./formatter.nix { base = support; } { inherit environment; };
   base = support;
+  # Everything that counts, linked by one derivation; and the derivations that are built here, by name.
+  root = current counted.root;
+  recipes = current counted.recipes;
 }

@@ -1,8 +1,7 @@
 # A wheel, installed: one store path for every project that has the same wheel on the same base.
-{ base, fetch }:
+{ base, fetch, builder }:
 let
   python = import ./python.nix base;
-  builder = python ./builders/compile.py { name = "nixgen-wheel-builder"; src = import ./builders.nix; };
   # A store path's name may hold only these characters.
   safe = text:
     builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nixgen import files, flakelock, git, render, vendored, visible
 from nixgen.console import console
+from nixgen.digests import of_bytes, of_lock
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
 
@@ -144,20 +145,21 @@ def plan(project: Project, pins: Pins) -> Plan:
         digests=digests(project.root, pins, manifest),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
+        smoke=project.settings.smoke,
         artifacts=pins.lock.artifacts,
         services=manifest.services,
     )
 
 
 def digests(root: Path, pins: Pins, manifest: Manifest) -> dict[str, str]:
-    """The SHA-256 of what default.nix is made from: when one changes, Nix refuses to evaluate.
+    """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
 
     models.toml is among them when it asks for something; comments in an empty one may change.
     """
-    made_from = {"uv.lock": files.read(root, "uv.lock") or b"", LOCK: pins.text}
+    found = {"uv.lock": of_bytes(files.read(root, "uv.lock") or b""), LOCK: of_lock(pins.text)}
     if manifest.specs or manifest.services:
-        made_from[MANIFEST] = files.read(root, MANIFEST) or b""
-    return {name: hashlib.sha256(data).hexdigest() for name, data in made_from.items()}
+        found[MANIFEST] = of_bytes(files.read(root, MANIFEST) or b"")
+    return found
 
 
 def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:

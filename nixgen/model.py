@@ -149,8 +149,9 @@ class Lock:
 class Plan:
     """All that the templates need.
 
-    ``digests`` maps "uv.lock" and "nixgen.lock" to the SHA-256 of their bytes; ``prefer`` and ``skip_imports`` are the
-    settings of these names; ``artifacts`` are the lock's, ``services`` those of models.toml.
+    ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
+    ``skip_imports`` and ``smoke`` are the settings of these names; ``artifacts`` are the lock's, ``services`` those of
+    models.toml.
     """
 
     name: str
@@ -161,5 +162,6 @@ class Plan:
     digests: dict[str, str] = field(default_factory=dict)
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
+    smoke: tuple[str, ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
     services: tuple[ServiceSpec, ...] = ()

@@ -46,6 +46,7 @@ def default_nix(plan: Plan) -> str:
         trees=[to_nix(row) for row in tree_rows(plan)],
         prefer=plan.prefer,
         skip_imports=plan.skip_imports,
+        smoke=plan.smoke,
         pinned=[
             (name, [to_nix(row) for row in rows])
             for name, rows in (

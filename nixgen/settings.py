@@ -37,7 +37,8 @@ class Settings:
     ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev`` and ``narHash``;
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
-    two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out.
+    two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
+    ``smoke`` shell commands that must succeed in the environment.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -53,6 +54,7 @@ class Settings:
     macos: str = DEFAULT_MACOS
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
+    smoke: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -194,6 +196,16 @@ def _nixpkgs(value: object) -> str | Mapping[str, str]:
     return {key: str(table[key]) for key in shapes}
 
 
+def _commands(value: object) -> tuple[str, ...]:
+    example = 'python -c "import demo"'
+    _typed(value, list, f"['{example}']")
+    for index, command in enumerate(cast("list[object]", value)):
+        _typed(command, str, f"'{example}'", f"[{index}]")
+        if not str(command).strip() or "\0" in str(command):
+            raise _WrongError("is not a command", f"write it like '{example}'", f"[{index}]")
+    return tuple(map(str, cast("list[object]", value)))
+
+
 def _flag(value: object) -> bool:
     _typed(value, bool, "true or false")
     return bool(value)
@@ -213,4 +225,5 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "macos": _pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
     "prefer": _distributions,
     "skip-imports": _names(_MODULE, "a top-level module's name", "adbc_driver_duckdb"),
+    "smoke": _commands,
 }

@@ -45,4 +45,6 @@ in
   tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;
   formatter = pkgs.nixfmt or pkgs.nixfmt-rfc-style or null;
   keep = "";
+  # Nothing of it is built here but by nixpkgs' own recipes.
+  built = { };
 }

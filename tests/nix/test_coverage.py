@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 TESTED = {
     "base/debian.nix": ["test_programs", "test_refusals", "test_shell", "test_real_wheels"],
     "base/nixpkgs.nix": ["test_nixpkgs_base"],
+    "builder.nix": ["test_determinism", "test_wheels"],
     "builders.nix": ["test_wheels", "test_determinism"],
     "builders/compile.py": ["test_determinism", "test_wheels"],
     "builders/environment.py": ["test_environment", "test_collisions", "test_editable"],
@@ -23,12 +24,14 @@ TESTED = {
     "builders/launcher.py": ["test_shell", "test_nixpkgs_base"],
     "builders/relocate.py": ["test_real_wheels", "test_determinism"],
     "builders/setup.py": ["test_shell"],
+    "builders/smoke.py": ["test_smoke"],
     "builders/unpack.sh": ["test_determinism", "test_programs"],
     "builders/wheel/archive.py": ["test_archive", "test_bad_wheels"],
     "builders/wheel/bytecode.py": ["test_builder_modules", "test_wheels", "test_real_wheels"],
     "builders/wheel/elf.py": ["test_builder_modules", "test_programs"],
     "builders/wheel/install.py": ["test_wheels", "test_bad_wheels", "test_real_wheels"],
     "builders/wheel/workers.py": ["test_builder_modules", "test_bad_wheels"],
+    "counted.nix": ["test_recipes"],
     "default.nix": ["test_refusals"],
     "environment.nix": ["test_environment", "test_refusals"],
     "fetch.nix": ["test_refusals"],
@@ -61,6 +64,8 @@ TESTED = {
     "guard/store.py": ["test_services"],
     "guard/words.py": ["test_services"],
     "services.nix": ["test_services"],
+    "smoke.nix": ["test_smoke"],
+    "source.nix": ["test_services", "test_smoke"],
 }
 
 
@@ -78,7 +83,7 @@ def test_the_library_offers_what_the_tests_know() -> None:
     assert names == ["project"]
 
 
-@pytest.mark.parametrize("name", ["environment", "shell", "imports", "wheels", "formatter", "base"])
+@pytest.mark.parametrize("name", ["environment", "shell", "imports", "wheels", "formatter", "base", "root", "recipes"])
 def test_every_attribute_of_a_project_is_asked_for_by_a_test(name: str) -> None:
     text = resources.library()["project.nix"].decode()
     assert re.search(rf"^  {name} =\s", text, re.MULTILINE)

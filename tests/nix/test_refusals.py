@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,10 @@ def refused(nix: Nix, expression: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("attribute", ["environment.drvPath", "shell.drvPath", "imports.drvPath", "wheels"])
+@pytest.mark.parametrize(
+    "attribute",
+    ["environment.drvPath", "shell.drvPath", "imports.drvPath", "smoke", "wheels", "root.drvPath", "recipes"],
+)
 def test_a_stale_default_nix_names_the_file_and_the_command(nix: Nix, project: Path, attribute: str) -> None:
     with (project / "uv.lock").open("a") as file:
         file.write("\n")
@@ -35,10 +39,14 @@ def test_a_stale_default_nix_names_the_file_and_the_command(nix: Nix, project: P
     assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in said
 
 
+def change(lock: Path) -> None:
+    """Changes what nixgen.lock says."""
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "version": 2}))
+
+
 def test_both_locks_are_named(nix: Nix, project: Path) -> None:
-    for name in ("uv.lock", "nixgen.lock"):
-        with (project / name).open("a") as file:
-            file.write("\n")
+    (project / "uv.lock").write_text("version = 1\n")
+    change(project / "nixgen.lock")
     said = refused(nix, f"(import {project} {{}}).environment.drvPath")
     assert "nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate" in said
 
@@ -53,8 +61,22 @@ def test_stale_shows_through_the_flake_too(nix: Nix, project: Path) -> None:
 
 def test_the_hashes_are_those_of_the_files(project: Path) -> None:
     text = (project / "default.nix").read_text()
-    for name in ("uv.lock", "nixgen.lock"):
-        assert f'"{name}" = "{hashlib.sha256((project / name).read_bytes()).hexdigest()}";' in text
+    assert f'"uv.lock" = "{hashlib.sha256((project / "uv.lock").read_bytes()).hexdigest()}";' in text
+    lock = json.loads((project / "nixgen.lock").read_text())
+    compact = json.dumps(lock, sort_keys=True, separators=(",", ":")).encode()
+    assert f'"nixgen.lock" = "{hashlib.sha256(compact).hexdigest()}";' in text
+
+
+def test_neither_form_nor_cache_of_nixgen_lock_make_it_stale(nix: Nix, project: Path) -> None:
+    lock = project / "nixgen.lock"
+    before = nix.evaluate(f"(import {project} {{}}).environment.drvPath")
+    pushed = {"https://cache.example.org": {"origin": 'é " \\ \b', "size": 3, "checkpoint": "a\nb\n"}}
+    changed = {"cache": pushed, **dict(reversed(json.loads(lock.read_text()).items()))}
+    lock.write_text(json.dumps(changed, indent=7) + "\n\n")
+    assert nix.evaluate(f"(import {project} {{}}).environment.drvPath") == before
+    change(lock)
+    said = refused(nix, f"(import {project} {{}}).environment.drvPath")
+    assert "nixgen.lock changed after default.nix was generated. Run: nixgen generate" in said
 
 
 def test_an_unknown_system(nix: Nix, project: Path) -> None:

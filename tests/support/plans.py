@@ -128,4 +128,5 @@ SERVICES = (
     ServiceSpec("api", ("python", "-m", "app")),
     ServiceSpec("listen", ("python", "-c", 'print("$1")'), ("vad",)),
 )
-MODELS_PLAN = replace(EMPTY_PLAN, name="models", artifacts=MODELS, services=SERVICES)
+SMOKE = ("python -m app --help", 'python -c "import app" && test -d "${NIXGEN_MODELS}"')
+MODELS_PLAN = replace(EMPTY_PLAN, name="models", artifacts=MODELS, services=SERVICES, smoke=SMOKE)

@@ -3,28 +3,85 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.plans import NIXPKGS
 
+from nixgen import digests as digest
 from nixgen.artifacts.manifest import read_manifest
+from nixgen.errors import UserError
 from nixgen.generate import Pins, digests
 from nixgen.model import Lock
 
+if TYPE_CHECKING:
+    from support.nix import Nix
+
 SERVICE = 'version = 1\n[services.api]\ncommand = "python -m app"\n'
+# What a lock may hold: no fractions, and no control characters (nixgen/artifacts/pins.py refuses them).
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2**63 - 1) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+LOCK = st.dictionaries(TEXT.filter(lambda key: key != "cache"), VALUE, max_size=5)
+WITHOUT_CACHE = 'removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" ]'
+IN_NIX = f'builtins.hashString "sha256" (builtins.toJSON ({WITHOUT_CACHE}))'
 
 
-def given(folder: Path, manifest: str) -> dict[str, str]:
+def made_from(folder: Path, manifest: str, lock: bytes = b"{}") -> dict[str, str]:
     (folder / "uv.lock").write_bytes(b"version = 1\n")
     (folder / "models.toml").write_text(manifest)
-    return digests(folder, Pins(Lock(NIXPKGS), b"{}", {}), read_manifest(folder))
+    return digests(folder, Pins(Lock(NIXPKGS), lock, {}), read_manifest(folder))
 
 
 def test_models_toml_counts_when_it_asks_for_something(tmp_path: Path) -> None:
-    found = given(tmp_path, SERVICE)
+    found = made_from(tmp_path, SERVICE)
     contents = {"uv.lock": b"version = 1\n", "nixgen.lock": b"{}", "models.toml": SERVICE.encode()}
     assert found == {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def test_an_empty_models_toml_does_not_count(tmp_path: Path) -> None:
-    assert sorted(given(tmp_path, "version = 1\n# [models.m]\n")) == ["nixgen.lock", "uv.lock"]
+    assert sorted(made_from(tmp_path, "version = 1\n# [models.m]\n")) == ["nixgen.lock", "uv.lock"]
+
+
+def test_of_nixgen_lock_the_content_counts_without_the_cache(tmp_path: Path) -> None:
+    plain, pushed = b'{"base":{"b":1,"a":"\xc3\xa9"}}', b'{"cache": {"x": "\\b"},\n "base": {"a": "\\u00e9", "b": 1}}\n'
+    assert made_from(tmp_path, "version = 1\n", plain) == made_from(tmp_path, "version = 1\n", pushed)
+    other = b'{"base":{"b":2,"a":"\xc3\xa9"}}'
+    assert made_from(tmp_path, "version = 1\n", plain) != made_from(tmp_path, "version = 1\n", other)
+    assert digest.canonical(pushed) == '{"base":{"a":"é","b":1}}'.encode()
+
+
+def test_half_a_character_is_told() -> None:
+    with pytest.raises(UserError, match=r"nixgen\.lock: holds half a character"):
+        digest.of_lock(b'{"a": "\\ud800"}')
+
+
+@given(lock=LOCK, cache=st.none() | VALUE, indent=st.none() | st.integers(0, 3), escaped=st.booleans())
+def test_form_and_cache_do_not_count(lock: dict[str, Any], cache: object, indent: int | None, *, escaped: bool) -> None:
+    text = json.dumps({"cache": cache, **lock}, indent=indent, ensure_ascii=escaped).encode()
+    assert digest.of_lock(text) == digest.of_lock(json.dumps(dict(reversed(lock.items()))).encode())
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(locks=st.lists(st.tuples(LOCK, VALUE), min_size=25, max_size=50))
+def test_nix_gives_the_same_digest(nix: Nix, tmp_path: Path, locks: list[tuple[dict[str, Any], Any]]) -> None:
+    paths, wanted = [], []
+    for number, (lock, cache) in enumerate(locks):
+        path = tmp_path / f"{number}.json"
+        text = json.dumps({**lock, "cache": cache}, indent=number % 3, ensure_ascii=bool(number % 2))
+        path.write_text(text, encoding="utf-8")
+        paths.append(str(path))
+        wanted.append(digest.of_lock(text.encode()))
+    assert nix.evaluate(f"map (path: {IN_NIX}) [ {' '.join(paths)} ]") == wanted
+
+
+def test_the_expression_is_that_of_the_library() -> None:
+    library = (Path(__file__).resolve().parents[2] / "nix/project.nix").read_text()
+    assert IN_NIX in " ".join(library.split())

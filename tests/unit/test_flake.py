@@ -12,6 +12,7 @@ import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen import files, flakelock, generate, git, scaffold
+from nixgen.digests import of_bytes, of_lock
 from nixgen.model import Base, Lock, Plan
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PINNED = replace(
 def write(root: Path, plan: Plan, base: Base) -> None:
     """What init writes for a hand-made plan, uv.lock and nixgen.lock included, made known to git."""
     locks = {"uv.lock": b"version = 1\n", "nixgen.lock": b"{}\n"}
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in locks.items()}
+    digests = {"uv.lock": of_bytes(locks["uv.lock"]), "nixgen.lock": of_lock(locks["nixgen.lock"])}
     tarballs = TARBALLS if base.kind == "debian" else {}
     pins = generate.Pins(Lock(base), b"", tarballs)
     wanted = generate.rendered(replace(plan, base=base, digests=digests, trees=()), pins, None)

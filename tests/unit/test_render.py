@@ -214,7 +214,9 @@ def plans(draw: st.DrawFn) -> Plan:
     digests = draw(st.dictionaries(FIT, HEX, max_size=3))
     artifacts = tuple(draw(st.lists(PINNED, max_size=4)))
     services = tuple(draw(st.lists(SERVICE_SPECS, max_size=3)))
-    return Plan(draw(FIT), base, tuple(systems), resolutions, trees, digests, artifacts=artifacts, services=services)
+    smoke = tuple(draw(st.lists(FIT, max_size=2)))
+    made = Plan(draw(FIT), base, tuple(systems), resolutions, trees, digests, smoke=smoke)
+    return replace(made, artifacts=artifacts, services=services)
 
 
 @needs_nix
@@ -225,6 +227,7 @@ def test_nix_reads_exactly_what_went_in(tmp_path_factory: pytest.TempPathFactory
     base = plan.base
     assert seen["name"] == plan.name
     assert seen["locks"] == plan.digests
+    assert seen.get("smoke", []) == list(plan.smoke)
     assert seen["wheels"] == render.wheel_rows(plan)
     assert seen["trees"] == json.loads(json.dumps(render.tree_rows(plan)))
     for key, rows in (

@@ -47,6 +47,8 @@ def test_every_key_is_read() -> None:
         libraries = ["libgl1", "libstdc++6"]
         tools = ["git"]
         macos = "15.2"
+        skip-imports = ["plot_qt"]
+        smoke = ["python -m plot", "python -m plot", "true"]
     """
     assert Settings.parse(tomllib.loads(text)) == Settings(
         base="debian",
@@ -58,6 +60,8 @@ def test_every_key_is_read() -> None:
         libraries=("libgl1", "libstdc++6"),
         tools=("git",),
         macos="15.2",
+        skip_imports=("plot_qt",),
+        smoke=("python -m plot", "python -m plot", "true"),
     )
 
 
@@ -103,6 +107,9 @@ def test_the_systems_default_to_those_of_the_base() -> None:
             f'{WHERE}.nixpkgs: lacks narHash\n    write {{rev = "…", narHash = "sha256-…"}}',
         ),
         ('macos = "14"', f'{WHERE}.macos: "14" is not a macOS version of two numbers\n    write it like "14.0"'),
+        ('smoke = ["true", " "]', f"{WHERE}.smoke[1]: is not a command\n    write it like 'python -c \"import demo\"'"),
+        ('smoke = ["a\\u0000b"]', f"{WHERE}.smoke[0]: is not a command\n    write it like 'python -c \"import demo\"'"),
+        ('smoke = "true"', f"{WHERE}.smoke: is a string, not a list\n    write ['python -c \"import demo\"']"),
         ('tools = ["a b"]', f'{WHERE}.tools[0]: "a b" is not a package\'s name\n    write it like "git"'),
     ],
 )

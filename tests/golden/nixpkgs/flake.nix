@@ -29,7 +29,7 @@
       );
       apps = forEach (project: project.apps);
       devShells = forEach (project: { default = project.shell; });
-      checks = forEach (project: { imports = project.imports; });
+      checks = forEach (project: project.checks);
       formatter = forEach (project: project.formatter);
     };
 }

@@ -1,0 +1,57 @@
+"""Runs the project's smoke commands, one after another, and stops at the first that fails.
+
+Run with the environment's own Python. Input, as environment variables: out, bash, environment, source (the project's
+code), packaged (whether it is one or more packages), tools (folders of programs, with colons), variables (JSON: name →
+value, those of the models and data), and ``commandsPath``, a file with a JSON list of commands. Each command sees the
+sandbox's environment without these, runs in a copy of the code that it may write to, and has no standard input.
+"""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+GIVEN = ("args", "bash", "builder", "commandsPath", "environment", "name", "out", "outputs", "packaged", "source", "system", "tools", "variables")
+
+
+def writable_copy(source, folder):
+    """The code, copied; in the store nothing may be written."""
+    shutil.copytree(source, folder, symlinks=True)
+    for path, _, files in os.walk(folder):
+        for entry in (path, *(os.path.join(path, name) for name in files)):
+            if not os.path.islink(entry):
+                os.chmod(entry, os.stat(entry).st_mode | stat.S_IWUSR)
+
+
+def variables(given, folder):
+    """What a command finds set: the sandbox's, the models', and where the project is."""
+    environment = given["environment"]
+    path = [f"{environment}/bin", *filter(None, given["tools"].split(":")), os.path.dirname(given["bash"])]
+    found = {name: value for name, value in os.environ.items() if name not in GIVEN}
+    found |= json.loads(given["variables"])
+    found |= {"PATH": ":".join(path), "VIRTUAL_ENV": environment, "NIXGEN_ROOT": folder}
+    if not given["packaged"]:
+        found["PYTHONPATH"] = folder
+    return found
+
+
+def main():
+    given = {name: os.environ.get(name, "") for name in GIVEN}
+    with open(given["commandsPath"], encoding="utf-8") as file:
+        commands = json.load(file)
+    folder = os.path.join(os.environ["TMPDIR"], "project")
+    writable_copy(given["source"], folder)
+    found = variables(given, folder)
+    for command in commands:
+        print(f"$ {command}", flush=True)
+        code = subprocess.run([given["bash"], "-c", command], cwd=folder, env=found, stdin=subprocess.DEVNULL).returncode
+        if code != 0:
+            ended = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+            sys.exit(f"this smoke command {ended}: {command}")
+    with open(given["out"], "w", encoding="utf-8") as file:
+        file.writelines(f"{command}\n" for command in commands)
+
+
+main()
