@@ -1,4 +1,4 @@
-"""What ``nixgen lock`` keeps, moves and asks for, with sources that answer from a table and count their calls."""
+"""nixgen lock, the part of models and data: what is asked for again, what stays, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,80 +6,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.world import NEW, OLD, TOML, World, file
 
-from nixgen import generate, init, lock, lockfile
 from nixgen.artifacts import locking, sources
 from nixgen.artifacts.locking import Request, lock_artifacts, summary
-from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile, content_commit
+from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, content_commit
 from nixgen.artifacts.sources.context import Context
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
-from nixgen.lock import Options
-from nixgen.model import Lock, NixpkgsBase
-from nixgen.project import find_project
 
-OLD, NEW = "a" * 40, "b" * 40
-TOML = """\
-version = 1
-[models.minilm]
-source = "hf:org/minilm"
-revision = "main"
-[models.vad]
-source = "https://models.example.org/vad.onnx"
-"""
 UP, ALL = Request(upgrade=True), Request()
-
-
-def file(path: str, content: str = "x", **more: Any) -> PinnedFile:
-    return PinnedFile(path, len(content), (content * 64)[:64].replace("x", "0"), **more)
-
-
-class World:
-    """Sources that answer from ``commits`` and ``files``; ``asked`` are the calls: name, revision, upgrade."""
-
-    def __init__(self) -> None:
-        self.commits = {"main": OLD, OLD: OLD, NEW: NEW}
-        self.files: dict[str, tuple[PinnedFile, ...]] = {
-            OLD: (file("config.json", "1"), file("gone.bin", "22"), file("model.safetensors", "333")),
-            NEW: (file("config.json", "4"), file("model.safetensors", "333"), file("new.txt", "5555")),
-        }
-        self.asked: list[tuple[str, str | None]] = []
-        self.extra: tuple[str, ...] = ()
-        self.fetched: list[str] = []
-
-    def resolve(self, spec: ArtifactSpec, _previous: PinnedArtifact | None, _context: Context) -> PinnedArtifact:
-        self.asked.append((spec.name, spec.revision))
-        pin = PinnedArtifact(
-            kind=spec.kind,
-            name=spec.name,
-            source=spec.source,
-            scheme=spec.scheme,
-            files=(file(spec.source.rpartition("/")[2]),),
-            revision=spec.revision,
-            include=spec.include,
-            exclude=spec.exclude,
-            member=spec.member,
-            format=spec.format,
-            endpoint=spec.endpoint,
-        )
-        if spec.scheme != "hf":
-            return pin
-        commit = self.commits.get(spec.revision or "main")
-        if commit is None:
-            raise UserError.of(f"{spec.where}.revision", f"{spec.revision} is not there any more", "choose another")
-        return replace(pin, commit=commit, repo=spec.source[3:], files=self.files[commit], extra_repos=self.extra)
-
-    def fetch(self, pin: PinnedArtifact, context: Context) -> dict[str, Path]:
-        self.fetched.append(pin.key)
-        places = {}
-        for one in pin.files:
-            place = context.root / f"fetched-{one.path}"
-            place.write_text("a,b\n1,2\n3,4\n")
-            places[one.path] = place
-        return places
 
 
 @pytest.fixture
@@ -347,102 +285,6 @@ def test_data_gets_a_manifest_which_stays_while_the_content_does(
     (other,) = run(tmp_path, toml.replace('"csv"', '"files"'), (older,))
     assert other.data is not None
     assert (other.data.record_count, other.data.created_at) == (None, "2020-01-01T00:00:00Z")
-
-
-@pytest.fixture
-def project(tmp_path: Path, world: World) -> Path:
-    """A uv project without dependencies on the nixpkgs base, with two models; ``world`` answers for them."""
-    assert world.asked == []
-    text = '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n[tool.nixgen]\npython = "3.13"\n'
-    (tmp_path / "pyproject.toml").write_text(text + "[tool.uv]\npackage = false\n")
-    (tmp_path / "uv.lock").write_text(
-        'version = 1\nrevision = 3\nrequires-python = ">=3.11"\n\n'
-        '[[package]]\nname = "demo"\nversion = "1"\nsource = { virtual = "." }\n'
-    )
-    (tmp_path / "models.toml").write_text(TOML)
-    return tmp_path
-
-
-def nixgen_lock(root: Path, **options: Any) -> Lock:
-    return lock.lock(find_project(root), Options(**options))
-
-
-def refused(root: Path) -> list[str]:
-    with pytest.raises(UserError) as raised:
-        generate.read_pins(find_project(root))
-    return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
-
-
-def test_lock_and_generate_together(project: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    made = nixgen_lock(project)
-    assert lockfile.read_lock(project / "nixgen.lock") == made
-    assert capsys.readouterr().err.splitlines()[1:] == [
-        "Pinned models.minilm: hf:org/minilm main at aaaaaaaaaaaa, 3 files, 6 B.",
-        "Pinned models.vad: https://models.example.org/vad.onnx, 1 file, 1 B.",
-        "wrote nixgen.lock",
-    ]
-    assert generate.read_pins(find_project(project)).lock == made
-    plan = generate.plan(find_project(project), generate.read_pins(find_project(project)))
-    assert plan.artifacts == made.artifacts
-    nixgen_lock(project)
-    assert capsys.readouterr().err == "nixgen.lock: nothing to do, every pin still fits.\n"
-    world.commits["main"] = NEW
-    assert isinstance(made.base, NixpkgsBase)
-    older = replace(made, base=replace(made.base, rev="0" * 40))
-    (project / "nixgen.lock").write_text(lockfile.dump_lock(older))
-    moved = nixgen_lock(project, upgrade=True, names=("minilm",))
-    assert (moved.base, moved.artifacts[0].commit) == (older.base, NEW)
-    assert capsys.readouterr().err.splitlines()[:2] == [
-        "Pinned models.minilm: hf:org/minilm main at bbbbbbbbbbbb, 3 files, 8 B.",
-        "  commit: aaaaaaaaaaaa → bbbbbbbbbbbb",
-    ]
-    assert nixgen_lock(project, upgrade=True).base == made.base
-
-
-def test_names_without_upgrade_say_what_was_meant(project: Path) -> None:
-    with pytest.raises(UserError) as raised:
-        nixgen_lock(project, names=("minilm",))
-    assert str(raised.value) == (
-        "nixgen lock: takes names of models and data only to upgrade them\n    nixgen lock --upgrade minilm"
-    )
-
-
-def test_generate_refuses_when_models_toml_is_ahead(project: Path) -> None:
-    nixgen_lock(project)
-    toml = TOML.replace('"main"', '"v1"\ninclude = ["*.json"]').replace("[models.vad]", "[models.vax]")
-    (project / "models.toml").write_text(toml + 'layout = "hf"\nrepo = "org/vad"\n[data.a]\nsource = "a.csv"\n')
-    assert refused(project) == [
-        "models.toml: models.minilm.revision: is v1, and nixgen.lock was made for main | nixgen lock",
-        "models.toml: models.minilm.include: is *.json, and nixgen.lock was made for none | nixgen lock",
-        "models.toml: models.vax: is not pinned in nixgen.lock | nixgen lock",
-        "models.toml: data.a: is not pinned in nixgen.lock | nixgen lock",
-        "nixgen.lock: models.vad: is pinned, and models.toml does not have it | nixgen lock",
-    ]
-    (project / "models.toml").write_text(TOML + 'layout = "hf"\nrepo = "org/vad"\n')
-    assert refused(project) == [
-        "models.toml: models.vad.layout: is hf, and nixgen.lock was made for plain | nixgen lock"
-    ]
-
-
-def test_init_pins_what_models_toml_asks_for(project: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    init.init(project, init.Options(systems=("x86_64-linux",)))
-    assert "Pinned models.minilm: hf:org/minilm main at aaaaaaaaaaaa, 3 files, 6 B.\n" in capsys.readouterr().err
-    assert (project / "models.toml").read_text() == TOML
-    world.asked.clear()
-    init.init(project, init.Options())
-    assert world.asked == []
-    (project / "models.toml").write_text(TOML + '[models.b]\nsource = "hf:org/b"\n')
-    init.init(project, init.Options())
-    assert world.asked == [("b", None)]
-    assert len(lockfile.read_lock(project / "nixgen.lock").artifacts) == 3
-
-
-def test_generate_tells_what_is_wrong_in_models_toml(project: Path) -> None:
-    nixgen_lock(project)
-    (project / "models.toml").write_text("version = 1\nx = 1\n")
-    assert refused(project) == [
-        "models.toml: x: is not a key of models.toml | known are data, models, services, version"
-    ]
 
 
 def test_the_request_moves_by_name_or_key() -> None:

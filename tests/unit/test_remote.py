@@ -89,7 +89,7 @@ def test_globs_and_one_object(endpoint: str, tmp_path: Path) -> None:
 
 
 def test_a_member_of_an_archive(s3: Any, endpoint: str, tmp_path: Path) -> None:
-    from test_sources import archive
+    from support.sources import archive
 
     whole = archive("zip", {"a.csv": b"a\n1\n"})
     s3.put_object(Bucket="ml-data", Key="all.zip", Body=whole)

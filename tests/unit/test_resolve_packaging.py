@@ -1,0 +1,162 @@
+"""The choice of a wheel is that of packaging, the standards' own library, but for build numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.pylock import PackageWheel, Pylock, PylockSelectError
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from projects import FILES, HASH
+from support.resolving import LINUX, resolved
+
+from nixgen import uv, wheels
+from nixgen.model import Target
+from nixgen.project import find_project
+from nixgen.settings import SYSTEMS
+from nixgen.targets import environment, tags
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ({"url": f"{FILES}/a%2Bb/torch-2.0%2Bcpu-py3-none-any.whl"}, "torch-2.0+cpu-py3-none-any.whl"),
+        ({"url": f"{FILES}/x-1-py3-none-any.whl#sha256=ab"}, "x-1-py3-none-any.whl"),
+        ({"url": f"{FILES}/x-1-py3-none-any.whl?a=/b"}, "x-1-py3-none-any.whl"),
+        (
+            {"name": "pyyaml-6-py3-none-any.whl", "url": f"{FILES}/PyYAML-6-py3-none-any.whl"},
+            "PyYAML-6-py3-none-any.whl",
+        ),
+        ({"name": "x-1-py3-none-any.whl", "url": f"{FILES}/download/42"}, "x-1-py3-none-any.whl"),
+        ({"path": "wheels/x-1-py3-none-any.whl"}, "x-1-py3-none-any.whl"),
+    ],
+)
+def test_the_file_is_named_as_its_publisher_did(entry: dict[str, str], name: str) -> None:
+    assert wheels.file_name(entry) == name
+
+
+def best(*files: str, target: Target = LINUX) -> str | None:
+    found = wheels.Choice(target, "2.36", "14.0").best([{"url": f"{FILES}/{file}"} for file in files])
+    return None if found is None else wheels.file_name(found)
+
+
+def test_the_higher_build_number_wins_among_equal_tags() -> None:
+    assert (
+        best("x-1-py3-none-any.whl", "x-1-2-py3-none-any.whl", "x-1-10-py3-none-any.whl") == "x-1-10-py3-none-any.whl"
+    )
+    assert best("x-1-9-py3-none-any.whl", "x-1-cp311-none-any.whl") == "x-1-cp311-none-any.whl"
+
+
+def test_what_is_not_a_wheels_name_is_passed_over() -> None:
+    assert best("x-1.whl", "x-1-b1-py3-none-any.whl", "x.tar.gz", "x-1-py3-none-any.whl") == "x-1-py3-none-any.whl"
+
+
+pythons = st.sampled_from(["py2.py3", "py3", "cp311", "cp310", "cp39.cp310", "cp312", "pp310", "py311", "CP311"])
+abis = st.sampled_from(["none", "abi3", "cp311", "cp312", "cp311d"])
+platforms_ = st.lists(
+    st.sampled_from(
+        [
+            "any",
+            "linux_x86_64",
+            "manylinux1_x86_64",
+            "manylinux2014_x86_64",
+            "manylinux_2_17_x86_64",
+            "manylinux_2_28_x86_64",
+            "manylinux_2_39_x86_64",
+            "manylinux_2_17_aarch64",
+            "musllinux_1_2_x86_64",
+            "macosx_11_0_arm64",
+            "macosx_10_9_universal2",
+            "macosx_12_0_x86_64",
+            "win_amd64",
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+    unique=True,
+)
+names = st.builds(lambda p, a, s: f"x-1-{p}-{a}-{'.'.join(s)}.whl", pythons, abis, platforms_)
+
+
+@given(st.lists(names, min_size=1, max_size=8, unique=True), st.sampled_from(SYSTEMS))
+def test_packaging_would_choose_the_same(files: list[str], system: str) -> None:
+    target = Target(system, "3.11")
+    entries = [{"url": f"{FILES}/{file}", "hashes": {"sha256": HASH}} for file in files]
+    lock = Pylock.from_dict(
+        {
+            "lock-version": "1.0",
+            "created-by": "test",
+            "packages": [
+                {
+                    "name": "x",
+                    "version": "1",
+                    "wheels": entries,
+                    "sdist": {"url": f"{FILES}/x-1.tar.gz", "hashes": {"sha256": HASH}},
+                }
+            ],
+        }
+    )
+    ((_, chosen),) = lock.select(environment=environment(target), tags=tags(target, "2.36", "14.0"))
+    expected = None if chosen.filename.endswith(".tar.gz") else chosen.filename  # type: ignore[union-attr]
+    assert best(*files, target=target) == expected
+
+
+@given(st.lists(st.sampled_from(["x", "1", "2b", "py3", "cp311", "none", "any", "a.b", ""]), max_size=7).map("-".join))
+def test_a_name_is_parsed_as_packaging_parses_it(stem: str) -> None:
+    try:
+        _, _, build, expected = parse_wheel_filename(f"{stem}.whl")
+    except InvalidWheelFilename:
+        return
+    parsed = wheels.parse(f"{stem}.whl")
+    assert parsed is not None
+    assert set(parsed[0]) == {str(tag) for tag in expected}
+    assert parsed[1] == (build or (0, ""))
+
+
+def exported(root: Path) -> dict[str, Any]:
+    command = [uv.binary(), "export", "--frozen", "--format", "pylock.toml", "-q"]
+    return tomllib.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The example projects, locked."""
+    roots = []
+    for source in sorted((Path(__file__).parents[2] / "examples").glob("*/pyproject.toml")):
+        root = tmp_path_factory.mktemp("examples") / source.parent.name
+        root.mkdir()
+        (root / source.name).write_bytes(source.read_bytes())
+        uv.lock(root)
+        roots.append(root)
+    assert roots
+    return roots
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("glibc", ["2.28", "2.36", "2.41"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str, examples: list[Path]) -> None:
+    for root in examples:
+        project = find_project(root)
+        target = Target(system, project.settings.python or "3.11")
+        found = resolved(root, target, glibc=glibc)
+        data = exported(root)
+        missing = {problem.where for problem in found.problems}
+        entries = [entry for entry in data["packages"] if "directory" not in entry]
+        where = {"environment": environment(target), "tags": tags(target, glibc, project.settings.macos)}
+        data["packages"] = [entry for entry in entries if entry["name"] not in missing]
+        expected = {entry.name: file.url for entry, file in Pylock.from_dict(data).select(**where)}
+        wheels_found = {p.name: p.url for p in found.packages if p.kind != "directory" and p.name not in missing}
+        assert wheels_found == expected
+        for name in missing:
+            alone = data | {"packages": [entry for entry in entries if entry["name"] == name]}
+            try:
+                files = [file for _, file in Pylock.from_dict(alone).select(**where)]
+            except PylockSelectError:
+                continue
+            assert not any(isinstance(file, PackageWheel) for file in files)
