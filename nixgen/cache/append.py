@@ -1,0 +1,149 @@
+"""Adding to a log, so that a crash at any write leaves the old checkpoint valid, and several may append at once.
+
+An append is announced first: the file ``pending/N``, where N is the log's size, has the new entries and the root that
+they lead to, signed. It is created only where there is none, so one of several wins. Then its tiles are written, then
+the checkpoint is replaced, then the announcement is removed. Whoever finds an announcement for the log's present size
+does the rest of it first; both write the same bytes, so it does not matter who is faster, or died. An announcement
+counts only when the checkpoint, read after it, is still that of size N: one that is late is dropped by its writer.
+
+Folders are locked as well, but not every file system and no bucket can do that.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nixgen.cache import merkle
+from nixgen.cache.checkpoint import Checkpoint, root_text
+from nixgen.cache.entry import Entry, EntryError
+from nixgen.cache.known import Known
+from nixgen.cache.note import Note, NoteError, Signer, Verifier
+from nixgen.cache.tiles import CHECKPOINT, Tiles, filled, grown
+from nixgen.errors import MachineError, UserError
+
+if TYPE_CHECKING:
+    from nixgen.cache.log import Appended, Log
+
+_TRIES = 50
+_PAUSE = 0.2  # seconds, at most, before it is tried again
+_TEXT = re.compile(r"nixgen append to ([^\n]+)\n([0-9]+)\n([0-9]+)\n([A-Za-z0-9+/=]{44})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An append that is under way: from ``old`` entries to ``size``, whose root will be ``root`` (base64)."""
+
+    old: int
+    size: int
+    root: str
+    lines: tuple[bytes, ...]
+
+    def data(self, signer: Signer) -> bytes:
+        """Its file: a note, an empty line, the entries' lines."""
+        note = signer.sign(f"nixgen append to {signer.name}\n{self.old}\n{self.size}\n{self.root}\n")
+        return note.encode() + b"\n" + b"".join(line + b"\n" for line in self.lines)
+
+    @classmethod
+    def parse(cls, data: bytes, verifier: Verifier) -> Announcement | None:
+        """The announcement, when the log's key signed it; None for anything else."""
+        text, _, rest = data.partition(b"\n\n")
+        signatures, _, lines = rest.partition(b"\n\n")
+        try:
+            matched = _TEXT.fullmatch(Note.parse(text + b"\n\n" + signatures + b"\n").verified(verifier))
+        except NoteError:
+            return None
+        if matched is None or matched[1] != verifier.name or not lines.endswith(b"\n"):
+            return None
+        return cls(int(matched[2]), int(matched[3]), matched[4], tuple(lines[:-1].split(b"\n")))
+
+
+def append(log: Log, entries: Sequence[Entry], signer: Signer, known: Known | None) -> Appended:
+    """See :meth:`nixgen.cache.log.Log.append`."""
+    from nixgen.cache.log import Appended
+
+    if signer.verifier != log.verifier:
+        raise UserError.of("", f"the key of {signer.name} is not the log's, which is {log.verifier}", "use the log's")
+    for entry in entries:
+        _possible(entry)
+    known = Known() if known is None else known
+    with log.storage.exclusive():
+        for _ in range(_TRIES):
+            log.renew()
+            name = f"pending/{log.size}"
+            found = log.storage.read(name)
+            theirs = Announcement.parse(found, log.verifier) if found is not None else None
+            if theirs is not None and _finish(log, theirs, signer):
+                continue
+            known.update(log)
+            added, conflicts = known.select(entries)
+            if not added:
+                return Appended(_begun(log, signer), (), conflicts)
+            ours = _announcement(log, added)
+            data = ours.data(signer)
+            taken = log.storage.create(name, data) if found is None else log.storage.replace(name, data, found)
+            if taken and _finish(log, ours, signer):
+                log.renew()
+                return Appended(_begun(log, signer), added, conflicts)
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 -- no secret
+    what = f"others appended {_TRIES} times, and this append never came about"
+    raise MachineError.of(log.storage.where, what, "run the command again")
+
+
+def _announcement(log: Log, added: Sequence[Entry]) -> Announcement:
+    lines = tuple(entry.line() for entry in added)
+    size = log.size + len(lines)
+    root = Tiles(log.storage, size, None, grown(log.tiles, lines)).root()
+    return Announcement(log.size, size, root_text(root), lines)
+
+
+def _finish(log: Log, what: Announcement, signer: Signer) -> bool:
+    """Does what is announced for the log as it was read. False when it is not for this log, or came too late."""
+    if what.old != log.size or what.size != what.old + len(what.lines):
+        return False
+    files = grown(log.tiles, what.lines)
+    root = Tiles(log.storage, what.size, None, files).root()
+    if root_text(root) != what.root:
+        return False
+    name = f"pending/{what.old}"
+    before = log.checkpoint()
+    old = before.note.encode() if before else None
+    if log.storage.read(CHECKPOINT) != old:
+        log.storage.remove(name)  # only an announcement for the present size counts, and nobody acts on this one
+        return False
+    for path, data in files.items():
+        log.storage.write(path, data)
+    new = Checkpoint.signed(signer, what.size, root).note.encode()
+    if old is None:
+        log.storage.create(CHECKPOINT, new)
+    else:
+        log.storage.replace(CHECKPOINT, new, old)  # where it fails, somebody else did the same
+    log.storage.remove(name)
+    for path in filled(files):
+        log.storage.remove(path)
+    return True
+
+
+def _begun(log: Log, signer: Signer) -> Checkpoint:
+    """The log's checkpoint; an empty log gets one."""
+    found = log.checkpoint()
+    if found is None:
+        log.storage.create(CHECKPOINT, Checkpoint.signed(signer, 0, merkle.EMPTY).note.encode())
+        log.renew()
+        found = log.checkpoint()
+    if found is None:
+        raise MachineError.of(log.storage.where, "does not give what was written to it", "check the store")
+    return found
+
+
+def _possible(entry: Entry) -> None:
+    try:
+        parsed = Entry.parse(entry.line())
+    except EntryError as error:
+        raise UserError.of(entry.path, f"cannot be logged: it {error}") from None
+    if parsed.conflict:
+        raise UserError.of(entry.path, "cannot be logged: whether it is in conflict is for the log to say")

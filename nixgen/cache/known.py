@@ -1,0 +1,169 @@
+"""What a log's entries say of each path and each output, remembered between runs.
+
+It is a database beside the user's other caches, made from entries that were proven to be in the log; a push reads only
+what is new since. It also remembers the last checkpoint that was seen on this machine: a log that does not go on from
+it was tampered with, whether or not a project has recorded it. Losing the file loses nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.entry import Entry
+from nixgen.cache.note import NoteError
+from nixgen.errors import MachineError
+
+if TYPE_CHECKING:
+    from nixgen.cache.log import Log
+
+_DIGEST = 16  # bytes that tell a key or a content from all others
+_BATCH = 10_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS said (key BLOB, content BLOB, PRIMARY KEY (key, content)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (size INTEGER NOT NULL, note TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+_VERSION = 1
+
+
+class Known:
+    """What a log says. ``file`` keeps it between runs; without one it is read anew each time.
+
+    One object is for one log.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._database: sqlite3.Connection | None = None
+
+    @classmethod
+    def of(cls, log: Log) -> Known:
+        """What this user remembers of a log: a file of its own for each store and key."""
+        name = hashlib.sha256(f"{log.storage.where}\n{log.verifier}".encode()).hexdigest()
+        return cls(_folder() / f"{name[:32]}.sqlite")
+
+    def update(self, log: Log) -> None:
+        """Reads the entries that are new. Raises LogFinding when the log does not go on from what was seen."""
+        database = self._opened()
+        with self._guarded():
+            row = database.execute("SELECT size, note FROM seen").fetchone()
+            start = 0
+            if row is not None:
+                with contextlib.suppress(NoteError):
+                    log.check(Checkpoint.unverified(row[1].encode()))
+                    start = int(row[0])
+            if start == log.size:
+                return
+            with database:
+                if start == 0:
+                    database.execute("DELETE FROM said")
+                for batch in _batches(log.entries(start)):
+                    rows = [(key, _content(entry)) for entry in batch for key in _keys(entry)]
+                    database.executemany("INSERT OR IGNORE INTO said VALUES (?, ?)", rows)
+                database.execute("DELETE FROM seen")
+                checkpoint = log.checkpoint()
+                database.execute("INSERT INTO seen VALUES (?, ?)", (log.size, checkpoint.note if checkpoint else ""))
+
+    def contents(self, entry: Entry) -> set[bytes]:
+        """What the log says of the entry's path and output: a digest for each different content."""
+        return {content for key in _keys(entry) for content in self._said(key)}
+
+    def select(self, entries: Iterable[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Of these entries, those that the log lacks, and those that it contradicts, whether it has them or not.
+
+        What is contradicted has ``conflict`` set in both.
+        """
+        added: list[Entry] = []
+        conflicts: list[Entry] = []
+        new: dict[bytes, set[bytes]] = {}
+        for entry in entries:
+            content = _content(entry)
+            said = {key: self._said(key) | new.get(key, set()) for key in _keys(entry)}
+            told = replace(entry, conflict=any(found - {content} for found in said.values()))
+            if told.conflict:
+                conflicts.append(told)
+            if any(content not in found for found in said.values()):
+                added.append(told)
+                for key in said:
+                    new.setdefault(key, set()).add(content)
+        return tuple(added), tuple(conflicts)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _said(self, key: bytes) -> set[bytes]:
+        with self._guarded():
+            rows = self._opened().execute("SELECT content FROM said WHERE key = ?", (key,)).fetchall()
+        return {row[0] for row in rows}
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            try:
+                self._database = _open(self._file)
+            except (sqlite3.Error, OSError):
+                # What is remembered is a convenience: without it the log is read from its beginning.
+                self._database = _open(None)
+        return self._database
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise MachineError.of(str(self._file or "memory"), f"cannot be used: {error}", "remove it") from None
+
+
+def _open(file: Path | None) -> sqlite3.Connection:
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(file or ":memory:", timeout=60)
+    try:
+        if database.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
+            raise sqlite3.DatabaseError("another version")
+        database.executescript(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _keys(entry: Entry) -> Sequence[bytes]:
+    keys = [_digest(f"path {entry.path}")]
+    if entry.drv is not None:
+        keys.append(_digest(f"output {entry.drv}!{entry.output}"))
+    return keys
+
+
+def _content(entry: Entry) -> bytes:
+    """What must not differ for one path: its bytes, and what it refers to."""
+    return _digest(f"{entry.nar_hash} {entry.nar_size} {' '.join(entry.references)}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:_DIGEST]
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    for entry in entries:
+        batch.append(entry)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _folder() -> Path:
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(named) if named else Path.home() / ".cache") / "nixgen" / "logs"

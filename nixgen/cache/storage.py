@@ -1,0 +1,194 @@
+"""Where a log lies: small files by name, in a folder, in a bucket, or behind a web server.
+
+Every store keeps the same promises, which :mod:`nixgen.cache.append` is built on: a file is whole or not there,
+``create`` and ``replace`` succeed for one of several who try at once, and what was written is what is read next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from nixgen.errors import MachineError, UserError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Storage(Protocol):
+    """Files by name: ``tile/0/x001/234``. ``where`` is its address, for sentences.
+
+    Every method raises MachineError when the store cannot be reached or written.
+    """
+
+    @property
+    def where(self) -> str:
+        """The address, without credentials."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """A file's bytes; None when there is no such file."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file, over an old one where there is one."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a file that is not there yet; False when it is."""
+        ...
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        """Writes a file that holds the bytes ``old``; False when it holds others, or is gone."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a file, or a folder with all that is in it; nothing happens where there is none."""
+        ...
+
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other writers out where the store can do that; others go without."""
+        ...
+
+
+def open_storage(url: str) -> Storage:
+    """The store at an address: ``file:///…`` or a folder, ``https://…``, ``s3://bucket/prefix?endpoint=…&region=…``.
+
+    What stands behind the question mark is what Nix has there for its stores; other families of addresses are
+    fsspec's. Raises UserError for what no library here reads.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in ("", "file"):
+        return Folder(Path(unquote(urlsplit(url).path) if scheme else url))
+    if scheme in ("http", "https"):
+        from nixgen.cache.webstorage import Web
+
+        return Web(url)
+    from nixgen.cache.bucket import Bucket
+
+    return Bucket.open(url)
+
+
+class Folder:
+    """A folder of this machine, or one that it mounts. Files are written beside themselves, synced, then renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def read(self, name: str) -> bytes | None:
+        """See :class:`Storage`, as for the rest."""
+        try:
+            return (self._folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise self._failed(name, "read", error) from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Written whole, or not at all."""
+        with self._written(name, data) as (made, target):
+            made.replace(target)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """A second name is given to a finished file, which fails where there is one."""
+        with self._written(name, data) as (made, target):
+            try:
+                os.link(made, target)
+            except FileExistsError:
+                return False
+        return True
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        """Compared and written under a lock."""
+        with self._locked("swap"):
+            if self.read(name) != old:
+                return False
+            self.write(name, data)
+        return True
+
+    def remove(self, name: str) -> None:
+        """What cannot be removed stays."""
+        import shutil
+
+        target = self._folder / name
+        with contextlib.suppress(OSError):
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink()
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Waits for others."""
+        with self._locked("lock"):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """The kernel's lock on a file of the folder, which goes with the process. Some file systems know none."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._folder / f".{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._failed(f".{name}", "written", error) from None
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextlib.contextmanager
+    def _written(self, name: str, data: bytes) -> Iterator[tuple[Path, Path]]:
+        """A finished file beside ``name``, which is gone afterwards, and the file's own place."""
+        target = self._folder / name
+        made = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, text = tempfile.mkstemp(prefix=".", suffix=".new", dir=target.parent)
+            made = Path(text)
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, 0o644)
+                file.write(data)
+                file.flush()
+                os.fsync(handle)
+            yield made, target
+            _sync(target.parent)
+        except OSError as error:
+            raise self._failed(name, "written", error) from None
+        finally:
+            if made is not None:
+                with contextlib.suppress(OSError):
+                    made.unlink()
+
+    def _failed(self, name: str, what: str, error: OSError) -> MachineError:
+        if error.errno in _FULL:
+            return MachineError.of(self.where, "the disk is full", "free some room and try again")
+        return MachineError.of(
+            str(self._folder / name), f"cannot be {what}: {error.strerror}", "check the folder and its permissions"
+        )
+
+
+def _sync(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def unknown(url: str, why: str) -> UserError:
+    """The error for an address that nothing here reads."""
+    return UserError.of(url, why, "use file://, s3:// or https://, or name a folder for the log with --log")
