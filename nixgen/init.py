@@ -6,8 +6,9 @@ there is no uv.lock.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 COMMAND = "nixgen init"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)")
 _PYPROJECT = "pyproject.toml"
+_FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,11 @@ def init(start: Path, options: Options) -> None:
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
         work_tree = git.in_work_tree(project.root)
-        values = asked(project, options)
-        project = with_values(project, values)
-        values["python"] = bases.pick_python(project, project.settings, options.python)
-        project = with_values(project, values)
+        with _flags_named(options):
+            values = asked(project, options)
+            project = with_values(project, values)
+            values["python"] = bases.pick_python(project, project.settings, options.python)
+            project = with_values(project, values)
         if not project.has_lock:
             console.info("There is no uv.lock: running uv lock.")
             uv.lock(project.root)
@@ -94,6 +97,18 @@ def with_values(project: Project, values: Mapping[str, tomledit.Value]) -> Proje
     """The project as it will be with these settings. Raises UserError when they do not fit with the others."""
     table = {**project.pyproject.get("tool", {}).get("nixgen", {}), **values}
     return replace(project, settings=Settings.parse(table))
+
+
+@contextlib.contextmanager
+def _flags_named(options: Options) -> Iterator[None]:
+    """What is wrong with a setting that the command line gave is said of its flag, and not of pyproject.toml."""
+    given = {"base": options.base, "systems": options.systems, "nixpkgs": options.nixpkgs}
+    flags = {f"{_PYPROJECT}: tool.nixgen.{key}": _FLAGS[key] for key, value in given.items() if value}
+    try:
+        yield
+    except UserError as error:
+        wrong = (replace(one, where=flags.get(one.where.partition("[")[0], one.where)) for one in error.problems)
+        raise UserError(wrong) from None
 
 
 def _previous(project: Project) -> Lock | None:

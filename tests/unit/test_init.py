@@ -143,17 +143,26 @@ def test_a_revision_of_nixpkgs(project: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"base": "guix"}, "pyproject.toml: tool.nixgen.base: "),
-        ({"systems": ("x86_64-windows",)}, "pyproject.toml: tool.nixgen.systems[0]: "),
-        ({"nixpkgs": "nixos-1.0"}, "pyproject.toml: tool.nixgen.nixpkgs: "),
+        ({"base": "ubuntu"}, '--base: "ubuntu" is not known\n    use one of nixpkgs, debian'),
+        ({"systems": ("x86-linux",)}, '--system: "x86-linux" is not a system\n    did you mean x86_64-linux?'),
+        ({"systems": ("aarch64-linux", "x86_64-windows")}, '--system: "x86_64-windows" is not a system\n'),
+        ({"base": "debian", "systems": ("aarch64-darwin",)}, "--system: the debian base cannot serve aarch64-darwin\n"),
+        ({"nixpkgs": "nixos-1.0"}, '--nixpkgs: "nixos-1.0" is not a pin that nixgen knows\n'),
         ({"nixpkgs": "abc@sha256-x"}, '--nixpkgs: "abc@sha256-x" is not a revision with its hash'),
         ({"python": "2.7"}, "--python: "),
         ({"python": "3.9"}, "--python: "),
-        ({"base": "debian", "nixpkgs": "nixos-26.05"}, "pyproject.toml: tool.nixgen.nixpkgs: "),
+        ({"base": "debian", "nixpkgs": "nixos-26.05"}, "--nixpkgs: is a setting of the nixpkgs base"),
     ],
 )
 def test_options_that_cannot_be_met(project: Path, options: dict[str, Any], expected: str) -> None:
     assert problems(project, **options)[0].startswith(expected)
+
+
+def test_what_the_file_says_is_not_blamed_on_an_option(project: Path) -> None:
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text + '\n[tool.nixgen]\nsystems = ["x86_64-linux"]\nsuite = "bookworm"\n')
+    (said,) = problems(project, base="nixpkgs", systems=("aarch64-linux",))
+    assert said.startswith("pyproject.toml: tool.nixgen.suite: is a setting of the debian base")
 
 
 def test_the_version_file_is_heeded(project: Path, run: Run) -> None:
