@@ -1,0 +1,185 @@
+"""What a cache has: its narinfos, read anew each time, and its NARs, as Nix unpacks them.
+
+Nix remembers narinfos of caches that it reached over a network for weeks. Whether they are still so is the question
+here, so nothing of that is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from nixgen.cache import narinfo
+from nixgen.cache.judge import Nar, Seen
+from nixgen.cache.narinfo import STORE, NarInfo
+from nixgen.cache.place import Place
+from nixgen.cache.storage import Storage, open_storage
+from nixgen.errors import Finding, MachineError
+from nixgen.nixtools import Nix, PathInfo
+
+FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
+"""Options that keep Nix from answering out of its memory."""
+
+_AT_ONCE = 16  # narinfos that are asked for at once
+_LONGEST = 4 << 20  # bytes of a narinfo
+_HASH = 32  # digits of a path's hash
+_NARINFO = re.compile(r"([0-9a-df-np-sv-z]{32})\.narinfo")
+_LOST = re.compile(r"does not exist in binary cache|is not valid|HTTP error (?:404|410)")
+_BROKEN = re.compile(
+    r"archive|compress|corrupt|lzma|zstd|xz|bzip2|brotli|truncated|unexpected end|NAR|input data", re.IGNORECASE
+)
+
+Done = Callable[[int, int], None]
+"""Told how many of how many are done."""
+
+
+class Contents(Protocol):
+    """A cache's paths, by name ("<hash>-<name>") or, where that is not known, by the hash alone."""
+
+    @property
+    def nix(self) -> Nix:
+        """Nix on this store."""
+        ...
+
+    def listed(self) -> frozenset[str] | None:
+        """The hashes of all paths; None where a cache of this kind cannot be listed."""
+        ...
+
+    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+        """What the cache says of paths, by the given names. Raises MachineError when it cannot be reached."""
+        ...
+
+
+def open_contents(place: Place) -> Contents:
+    """The contents of a cache. Raises MachineError when there is no Nix."""
+    nix = Nix.here(store=place.url, options=FRESH)
+    return Files(place, nix, open_storage(place.url)) if place.of_files else Remote(nix)
+
+
+def nars(contents: Contents, seen: Mapping[str, Seen], done: Done = lambda *_: None) -> dict[str, Seen]:
+    """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each."""
+    rows = [(key, item.info) for key, item in seen.items() if item.info is not None]
+    answer = dict(seen)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for number, (key, nar) in enumerate(pool.map(lambda row: (row[0], _nar(contents.nix, row[1])), rows), 1):
+            answer[key] = replace(answer[key], nar=nar)
+            done(number, len(rows))
+    return answer
+
+
+def _nar(nix: Nix, info: NarInfo) -> Nar:
+    state, size = hashlib.sha256(), 0
+    try:
+        for chunk in nix.dump(info.path):
+            state.update(chunk)
+            size += len(chunk)
+    except MachineError as error:
+        text = str(error)
+        if _LOST.search(text):
+            return Nar(lost=True)
+        said = [line for line in text.splitlines() if _BROKEN.search(line) and "error:" in line]
+        if not said:
+            raise
+        return Nar(why=f"cannot be unpacked ({said[-1].partition('error:')[2].strip()})")
+    return Nar(narinfo.sri(state), size)
+
+
+class Files:
+    """A cache of narinfo and NAR files."""
+
+    def __init__(self, place: Place, nix: Nix, storage: Storage) -> None:
+        self._place = place
+        self._nix = nix
+        self._storage = storage
+
+    @property
+    def nix(self) -> Nix:
+        """See :class:`Contents`."""
+        return self._nix
+
+    def listed(self) -> frozenset[str] | None:
+        """See :class:`Contents`: a folder and a bucket can be listed, a web server cannot."""
+        if self._place.scheme == "file":
+            folder = Path(unquote(urlsplit(self._place.url).path))
+            try:
+                names = [path.name for path in folder.iterdir()]
+            except FileNotFoundError:
+                names = []
+            except OSError as error:
+                raise MachineError.of(str(folder), f"cannot be read: {error.strerror}") from None
+        else:
+            listing = getattr(self._storage, "names", None)
+            if listing is None:
+                return None
+            names = listing()
+        return frozenset(match[1] for name in names if (match := _NARINFO.fullmatch(name)))
+
+    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+        """See :class:`Contents`."""
+        wanted = list(names)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(wanted, pool.map(self._seen, wanted), strict=True))
+
+    def _seen(self, name: str) -> Seen:
+        file = f"{name[:_HASH]}.narinfo"
+        data = self._storage.read(file)
+        if data is None:
+            return Seen(name)
+        if len(data) > _LONGEST:
+            return Seen(name, why=f"has {len(data)} bytes, more than any narinfo")
+        try:
+            info = narinfo.parse(data.decode("utf-8"), file)
+        except UnicodeDecodeError:
+            return Seen(name, why="is not UTF-8 text")
+        except Finding as error:
+            return Seen(name, why=error.problems[0].what)
+        if info.store != STORE or (len(name) > _HASH and info.name != name):
+            return Seen(name, why=f"is about another path: {info.path}")
+        return Seen(info.name, info)
+
+
+class Remote:
+    """A store of Nix behind ssh: there are no files, and Nix answers for it."""
+
+    def __init__(self, nix: Nix) -> None:
+        self._nix = nix
+
+    @property
+    def nix(self) -> Nix:
+        """See :class:`Contents`."""
+        return self._nix
+
+    def listed(self) -> frozenset[str] | None:
+        """See :class:`Contents`. What else that machine has in its store is no business of the log."""
+        return None
+
+    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+        """See :class:`Contents`."""
+        wanted = list(names)
+        infos = self._nix.infos(f"{STORE}/{name}" for name in wanted)
+        return {name: Seen(name, _info(infos.get(f"{STORE}/{name}"))) for name in wanted}
+
+
+def _info(info: PathInfo | None) -> NarInfo | None:
+    if info is None:
+        return None
+    return NarInfo(
+        name=_base(info.path),
+        url="",
+        nar_hash=info.nar_hash,
+        nar_size=info.nar_size,
+        references=tuple(sorted(map(_base, info.references))),
+        deriver=_base(info.deriver) if info.deriver else None,
+        signatures=info.signatures,
+    )
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

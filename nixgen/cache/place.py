@@ -1,0 +1,99 @@
+"""Where a cache and its log lie: one address, and what Nix and the log's reader each make of it.
+
+Source of the rules: the Nix manual, "Store Types": ``file://``, ``s3://``, ``https://`` and ``ssh-ng://`` stores, with
+settings behind a question mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from nixgen.credentials import secret_key
+from nixgen.errors import UserError
+
+LOG = "nixgen-log"
+"""The folder of the log, beside the cache's files."""
+
+COMPRESSION = "zstd"
+"""What NARs are packed with where the address does not say: several times as quick as Nix's own xz."""
+
+_FILES = ("file", "http", "https", "s3")
+_KNOWN = (*_FILES, "ssh-ng")
+# Not part of where a cache is: who signs, and what is only for one upload.
+_SECRET = ("secret-key", "secret-keys")
+_UPLOAD = ("compression", "compression-level", "parallel-compression", "write-nar-listing")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cache. ``url`` is its address as nixgen.lock has it, ``log`` that of its log's folder.
+
+    ``upload`` are settings for one upload, like the compression.
+    """
+
+    url: str
+    log: str
+    upload: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def scheme(self) -> str:
+        """``file``, ``http``, ``https``, ``s3`` or ``ssh-ng``."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def of_files(self) -> bool:
+        """Whether it is made of narinfo and NAR files; a store behind ssh-ng is not."""
+        return self.scheme in _FILES
+
+    def signing(self, secret: Path) -> str:
+        """The address for ``nix copy --to``: with the file of the secret key that Nix signs with."""
+        if not self.of_files:
+            return self.url
+        settings = {"compression": COMPRESSION, **dict(self.upload), "secret-key": str(secret)}
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, _query(settings.items())]))))
+
+
+def parse(text: str, log: str | None = None) -> Place:
+    """The cache at an address, or in a folder. ``log`` is where its log lies, when that is not beside it.
+
+    Raises UserError for an address that is no store of Nix that can be a cache, that has a password in it, or a key;
+    and where ``log`` is needed and missing.
+    """
+    parts = urlsplit(text if "://" in text else f"file://{Path(text).expanduser().resolve()}")
+    if parts.scheme not in _KNOWN:
+        raise UserError.of(text, "is not a cache that nixgen knows", f"use {', '.join(f'{s}://' for s in _KNOWN)}")
+    if parts.password is not None or (parts.username is not None and parts.scheme != "ssh-ng"):
+        raise UserError.of(
+            f"{parts.scheme}://…@{parts.hostname}", "has a user name or password in it", "netrc is the place for them"
+        )
+    if (parts.scheme == "file") == bool(parts.netloc) or (parts.scheme == "file" and not parts.path.startswith("/")):
+        raise UserError.of(text, "is not a whole address", "write file:///folder, or SCHEME://host/path")
+    if parts.scheme == "file" and quote(parts.path, safe="/+=@:,~") != parts.path:
+        raise UserError.of(text, "has characters that not every Nix reads alike in an address", "use a plainer name")
+    settings = parse_qsl(parts.query, keep_blank_values=True)
+    where = text.partition("?")[0]
+    for key, _ in settings:
+        if key in _SECRET:
+            raise UserError.of(where, f"has {key} in it", "name the key with --key")
+    if secret_key(f"{parts.query}&{parts.fragment}"):
+        raise UserError.of(where, "has a token or signature in it", "use the credentials that Nix finds by itself")
+    kept = _query((key, value) for key, value in settings if key not in _UPLOAD)
+    parts = parts._replace(path=parts.path.rstrip("/") or ("/" if parts.scheme == "file" else ""))
+    place = urlunsplit(parts._replace(query=kept, fragment=""))
+    if log is None and parts.scheme == "ssh-ng":
+        raise UserError.of(place, "a store behind ssh has no place for a log", "name a folder or address with --log")
+    beside = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{LOG}", query=kept, fragment=""))
+    return Place(place, _folder(log) if log else beside, tuple(item for item in settings if item[0] in _UPLOAD))
+
+
+def _folder(log: str) -> str:
+    """An address stays as it is; a folder's is made whole."""
+    return log if "://" in log else f"file://{Path(log).expanduser().resolve()}"
+
+
+def _query(settings: Iterable[tuple[str, str]]) -> str:
+    return urlencode(list(settings), safe="/:,", quote_via=quote)

@@ -1,0 +1,199 @@
+"""``nixgen cache verify``: every path of a cache, its log and the record against each other."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nixgen import console
+from nixgen.cache import contents
+from nixgen.cache.checkpoint import Checkpoint, root_text
+from nixgen.cache.contents import Contents
+from nixgen.cache.entry import Entry
+from nixgen.cache.findings import LogFinding
+from nixgen.cache.judge import Anomaly, Seen, judge
+from nixgen.cache.log import Log
+from nixgen.cache.narinfo import PublicKey
+from nixgen.cache.note import Verifier
+from nixgen.cache.place import Place
+from nixgen.cache.storage import open_storage
+from nixgen.check.model import ClosurePath
+from nixgen.errors import Finding, Problem
+
+_HASH = 32  # digits of a path's hash
+MENDS: Mapping[str, str] = {
+    "missing": "who has the bytes brings them back: nixgen cache push",
+    "extra": "it does no harm; who keeps the cache can delete it",
+    "rewritten": "do not trust the cache's host: somebody changed its files",
+    "resigned": "the key is in other hands, or its owner published other bytes: ask them, and change the key",
+    "unlogged": "do not take it: ask who has the key what it is; nixgen cache push logs what it publishes",
+    "unsigned": "sign it with the cache's key: nixgen cache push",
+    "conflict": "find out which build differs: nixgen check --rebuild",
+    "recorded": "find out which build differs: nixgen check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom a cache's reader believes: the log's key, the keys that sign paths, the last checkpoint that it knows."""
+
+    verifier: Verifier
+    keys: tuple[PublicKey, ...]
+    known: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was compared and what is wrong. ``log`` is the finding about the log itself: nothing was compared then.
+
+    ``paths`` were looked at, ``nars`` read whole; ``notes`` say what could not be told.
+    """
+
+    url: str
+    checkpoint: Checkpoint | None
+    paths: int = 0
+    nars: int = 0
+    anomalies: tuple[Anomaly, ...] = ()
+    log: LogFinding | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong and something was compared."""
+        return self.log is None and not self.anomalies and self.paths > 0
+
+    def problems(self) -> list[Problem]:
+        """Each thing that is wrong, as a sentence."""
+        if self.log is not None:
+            return list(self.log.problems)
+        told = [Problem(item.path, f"{item.kind}: {item.what}", MENDS[item.kind]) for item in self.anomalies]
+        return told or (
+            [] if self.paths else [Problem(self.url, "neither cache nor log has a path: nothing was compared")]
+        )
+
+    def text(self) -> str:
+        """The verdict when all is well."""
+        size = self.checkpoint.size if self.checkpoint else 0
+        lines = [f"{self.url}: {self.paths} paths and {self.nars} NARs are as the log of {size} entries has them."]
+        if self.checkpoint:
+            lines.append(f"The log's root is {root_text(self.checkpoint.root)}")
+        return "\n".join([*lines, *self.notes])
+
+    def json(self) -> str:
+        """The whole report as JSON, version 1."""
+        return json.dumps(self._table(), indent=2, sort_keys=True)
+
+    def _table(self) -> dict[str, object]:
+        log: dict[str, object] | None = None
+        if self.log is not None:
+            proof = self.log.proof
+            log = {
+                "kind": self.log.kind,
+                "what": [problem.what for problem in self.log.problems],
+                "proof": None
+                if proof is None
+                else {
+                    "recorded": _checkpoint(proof.known),
+                    "found": _checkpoint(proof.found),
+                    "hashes": [root_text(item) for item in proof.hashes],
+                    "leadsTo": root_text(proof.leads_to) if proof.leads_to is not None else None,
+                },
+            }
+        return {
+            "version": 1,
+            "url": self.url,
+            "ok": self.ok,
+            "checkpoint": _checkpoint(self.checkpoint),
+            "paths": self.paths,
+            "nars": self.nars,
+            "log": log,
+            "anomalies": [{"path": item.path, "kind": item.kind, "what": item.what} for item in self.anomalies],
+            "notes": list(self.notes),
+        }
+
+
+def _checkpoint(checkpoint: Checkpoint | None) -> dict[str, object] | None:
+    if checkpoint is None:
+        return None
+    return {
+        "origin": checkpoint.origin,
+        "size": checkpoint.size,
+        "root": root_text(checkpoint.root),
+        "note": checkpoint.note,
+    }
+
+
+def entries(log: Log) -> dict[str, list[Entry]]:
+    """All that a log says, by path, in its order. Raises LogFinding when it is not what its checkpoint says."""
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for entry in log.entries():
+        found[entry.path].append(entry)
+    return dict(found)
+
+
+def compare(
+    seen: Mapping[str, Seen],
+    logged: Mapping[str, Sequence[Entry]],
+    recorded: Mapping[str, ClosurePath],
+    keys: Sequence[PublicKey],
+) -> tuple[Anomaly, ...]:
+    """All that is wrong with the paths that were seen, sorted."""
+    found = [
+        anomaly
+        for item in seen.values()
+        for anomaly in judge(item, logged.get(item.name, ()), recorded.get(item.name), keys)
+    ]
+    return tuple(sorted(found))
+
+
+def verify(
+    place: Place,
+    trust: Trust,
+    recorded: Mapping[str, ClosurePath],
+    *,
+    only: Iterable[str] | None = None,
+    bytes_too: bool = True,
+) -> Report:
+    """Compares all paths of cache, log and record; with ``only``, these names alone.
+
+    Raises MachineError when cache or log cannot be reached. What is wrong is in the report.
+    """
+    log: Log | None = None
+    try:
+        with console.step(f"reading the log of {place.url}"):
+            log = Log.open(open_storage(place.log), trust.verifier, trust.known)
+            logged = entries(log)
+    except LogFinding as error:
+        return Report(place.url, log.checkpoint() if log else None, log=error)
+    cache = contents.open_contents(place)
+    wanted, notes = _wanted(cache, place, set(logged) | set(recorded), only)
+    with console.step(f"reading what {place.url} says of {len(wanted)} paths"):
+        seen = cache.look(wanted)
+    if bytes_too:
+        with console.step(f"hashing {sum(item.info is not None for item in seen.values())} NARs"):
+            seen = contents.nars(cache, seen)
+    return Report(
+        url=place.url,
+        checkpoint=log.checkpoint(),
+        paths=len(seen),
+        nars=sum(item.nar is not None for item in seen.values()),
+        anomalies=compare(seen, logged, recorded, trust.keys),
+        notes=tuple(notes),
+    )
+
+
+def _wanted(cache: Contents, place: Place, known: set[str], only: Iterable[str] | None) -> tuple[list[str], list[str]]:
+    if only is not None:
+        return sorted(only), []
+    listed = cache.listed()
+    if listed is None:
+        return sorted(known), [f"{place.scheme}:// cannot be listed: paths that are extra were not looked for."]
+    strangers = listed - {name[:_HASH] for name in known}
+    return sorted(known | strangers), []
+
+
+def refusal(report: Report) -> Finding:
+    """The error that tells what is wrong."""
+    return Finding(report.problems())
