@@ -1,4 +1,4 @@
-"""What the derivations of a system are made from, taken from the plan of ``nixgen generate``: the record's ``inputs``."""
+"""The record's ``inputs``: what the derivations of a system are made from, out of the plan of ``nixgen generate``."""
 
 from __future__ import annotations
 

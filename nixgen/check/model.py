@@ -185,7 +185,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check gave. ``digest`` is that of the closure found here ("sha256:…"), "" where nothing was built."""
+    """What a check gave.
+
+    ``digest`` is that of the closure found here ("sha256:…"), "" where nothing was built; ``paths`` and ``size``
+    (bytes) are its. ``updated``: the record has been written, and was not compared with.
+    """
 
     project: str
     system: str
@@ -193,6 +197,7 @@ class Report:
     digest: str = ""
     paths: int = 0
     size: int = 0
+    updated: bool = False
 
     @property
     def exit_code(self) -> int:

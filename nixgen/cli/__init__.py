@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from nixgen import __version__
-from nixgen.cli import data, model, options, run
+from nixgen.cli import check, data, diff, model, options, run
 from nixgen.cli.generate import generate
 from nixgen.cli.init import init
 from nixgen.cli.lock import lock
@@ -83,6 +83,8 @@ def nixgen(
 for _command in (init, lock, generate, show, verify):
     app.command(epilog=options.EXIT_CODES)(_command)
 app.command(epilog=run.EXIT_CODES, context_settings=run.CONTEXT)(run.run)
+app.command(epilog=check.EXIT_CODES)(check.check)
+app.command(epilog=diff.EXIT_CODES)(diff.diff)
 for _group in (model, data):
     app.add_typer(_group.app)
 

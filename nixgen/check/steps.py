@@ -1,0 +1,261 @@
+"""The steps of ``nixgen check``, in order; each stops the others only where these would mean nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.check import record, words
+from nixgen.check.beside import Beside
+from nixgen.check.compare import input_changes, path_changes, recipe_changes, size
+from nixgen.check.digest import closure_digest
+from nixgen.check.model import ClosurePath, Inputs, Recipe, Record, Report, Step, SystemRecord
+from nixgen.console import console
+from nixgen.errors import BuildFailed, Finding, MachineError, NixgenError, Problem, Stale, UserError
+
+if TYPE_CHECKING:
+    from nixgen.model import Plan
+    from nixgen.nixtools import Nix
+    from nixgen.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked of a check.
+
+    ``update`` writes the system into ``record`` (None: the project's own), ``save`` is a file for what is found here
+    whatever the verdict. ``rebuild`` names outputs ("all", "env", "numpy"), ``sample`` how many of them and ``seed``
+    which. ``store`` and ``builders`` are Nix's; ``copy`` is a store's address that may have the other bytes of a
+    difference. ``works`` runs the import check and the smoke commands.
+    """
+
+    update: bool = False
+    record: Path | None = None
+    save: Path | None = None
+    rebuild: tuple[str, ...] = ()
+    sample: int | None = None
+    seed: int | None = None
+    store: str = ""
+    builders: str | None = None
+    copy: str = ""
+    works: bool = True
+
+
+@dataclass(slots=True)
+class _Check:
+    """A check that is under way: what is known so far, and the steps that are done."""
+
+    project: Project
+    options: Options
+    system: str
+    own: Path
+    recorded: Record | None
+    steps: list[Step] = field(default_factory=list)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    inputs: Inputs | None = None
+    closure: Mapping[str, ClosurePath] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def expected(self) -> SystemRecord | None:
+        """What the record says of this system."""
+        return self.recorded.systems.get(self.system) if self.recorded is not None else None
+
+    @property
+    def where(self) -> str:
+        """The record's name in sentences."""
+        return self.own.name if self.own.parent == self.project.root else str(self.own)
+
+    def add(self, step: Step) -> bool:
+        """Notes a step that was just done, and says so; whether it went well."""
+        now = time.monotonic()
+        self.steps.append(replace(step, seconds=now - self.began))
+        self.began = now
+        console.info(words.progress(step))
+        return bool(step.ok)
+
+    def found(self, nix: Nix) -> SystemRecord:
+        """What is here, as a record has it."""
+        from nixgen.check.facts import builder
+
+        assert self.inputs is not None  # noqa: S101 -- the first step has set it
+        digest = closure_digest(self.closure.values())
+        return SystemRecord(digest, self.inputs, self.recipes, self.closure, builder(nix.version()))
+
+    def report(self, *, updated: bool = False) -> Report:
+        """All that was found so far."""
+        digest = closure_digest(self.closure.values()) if self.closure else ""
+        return Report(
+            self.project.name, self.system, tuple(self.steps), digest, len(self.closure), size(self.closure), updated
+        )
+
+
+def check(start: Path, options: Options) -> Report:
+    """Checks the project of a folder; writes the record, and nothing else of the project, where that is asked for.
+
+    What was found is in the report. Raises UserError for a mistake in the input, MachineError for a record that cannot
+    be read or written.
+    """
+    from nixgen.check.facts import system
+    from nixgen.nixtools import Nix
+    from nixgen.project import find_project
+
+    project = find_project(start)
+    own = (options.record or project.root / record.NAME).absolute()
+    generated = Beside(lambda: _generated(project))
+    run = _Check(project, options, system(), own, record.read_record(own))
+    try:
+        nix = Nix.here(options.store, options.builders)
+    except MachineError as error:
+        _stale(run, *generated.result())
+        run.add(Step("recipe", None, "there is no Nix here", MachineError.exit_code, error.problems))
+        return run.report()
+    with nix.roots() as keep:
+        if not (_evaluated(run, nix, generated) and _built(run, nix, keep) and _hashed(run, nix)):
+            return run.report()
+        if options.rebuild:
+            run.add(_rebuilt(run, nix))
+        if options.works:
+            run.add(_works(run, nix, keep))
+        return _written(run, nix)
+
+
+def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
+    """What ``nixgen generate --check`` says, and the plan that it made for that."""
+    from nixgen import files, flakelock, generate
+
+    pins = generate.read_pins(project)
+    plan = generate.plan(project, pins)
+    wanted = generate.rendered(plan, pins, files.read(project.root, flakelock.NAME))
+    try:
+        generate.check(project.root, wanted)
+    except Finding as error:
+        return plan, error.problems
+    return plan, ()
+
+
+def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
+    from nixgen.check.inputs import inputs
+
+    run.inputs = inputs(plan, run.project.root, run.system)
+    if problems:
+        told = f"{words.count(len(problems), 'generated file')} not as nixgen would write it"
+        run.add(Step("stale", False, told, Stale.exit_code, problems))
+    else:
+        run.add(Step("stale", True, "the generated files are as nixgen would write them"))
+
+
+def _evaluated(run: _Check, nix: Nix, generated: Beside[tuple[Plan, tuple[Problem, ...]]]) -> bool:
+    """The first two steps, side by side: what is generated, and what Nix makes of what is there."""
+    failed: NixgenError | None = None
+    try:
+        run.recipes = nix.recipes(run.project.root, run.system)
+    except (Stale, UserError) as error:
+        failed = error
+    plan, problems = generated.result()
+    _stale(run, plan, problems)
+    if failed is not None and not isinstance(failed, Stale) and not problems:
+        raise failed
+    if failed is not None:
+        run.add(Step("recipe", None, "Nix refuses to evaluate the project", Stale.exit_code, failed.problems))
+        return False
+    run.add(_same_recipe(run))
+    return True
+
+
+def _same_recipe(run: _Check) -> Step:
+    expected = run.expected
+    if expected is None or run.inputs is None:
+        return words.no_record(run.where, run.system, run.recorded, update=run.options.update)
+    changes = recipe_changes(expected.outputs, run.recipes)
+    causes = tuple(input_changes(expected.inputs, run.inputs))
+    return words.recipe_step(changes, causes, len(run.recipes), run.where, update=run.options.update)
+
+
+def _built(run: _Check, nix: Nix, keep: Path) -> bool:
+    from nixgen.nixprogress import shown
+
+    try:
+        nix.realise([run.recipes["root"].drv], shown("building"), keep)
+    except BuildFailed as error:
+        told = f"{words.count(len(error.problems), 'derivation')} could not be built"
+        return run.add(Step("build", False, told, BuildFailed.exit_code, error.problems))
+    except MachineError as error:
+        return run.add(Step("build", None, "it could not be built here", MachineError.exit_code, error.problems))
+    return run.add(Step("build", True, f"all is built: {words.count(len(run.recipes), 'output')}"))
+
+
+def _hashed(run: _Check, nix: Nix) -> bool:
+    """The bytes; whether what follows has a meaning: always, once they could be read."""
+    from nixgen.check import closure, explain
+    from nixgen.nixtools import Nix as Other
+
+    infos = nix.closure([run.recipes["root"].out])
+    try:
+        run.closure = closure.on_disk(nix, infos)
+    except MachineError as error:
+        return run.add(Step("bytes", None, "the store could not be read", MachineError.exit_code, error.problems))
+    same_recipe = run.expected is not None and not recipe_changes(run.expected.outputs, run.recipes)
+    copy = Other.here(run.options.copy) if run.options.copy else None
+    step = closure.bytes_step(
+        None if run.options.update else run.expected,
+        closure.noted(infos.values()),
+        run.closure,
+        lambda expected: explain.differences(nix, expected, run.closure, infos, copy),
+        same_recipe=same_recipe,
+        where=run.where,
+    )
+    if run.options.update and run.expected is not None and same_recipe and step.ok:
+        changed = path_changes(run.expected.closure, run.closure)
+        step = replace(step, findings=tuple(words.rehashed(old, new) for old, new in changed))
+    run.add(step)
+    return True
+
+
+def _rebuilt(run: _Check, nix: Nix) -> Step:
+    from nixgen.check import rebuild
+
+    options = run.options
+    chosen = rebuild.choose(run.recipes, options.rebuild, options.sample, options.seed)
+    if chosen.seed is not None:
+        console.info(f"rebuild: a sample of {len(chosen.names)}; the same again: --seed {chosen.seed}")
+    found = rebuild.rebuild_all(nix, {name: run.recipes[name] for name in chosen.names})
+    verdicts = tuple(one.verdict for one in found)
+    differences = tuple(one.difference for one in found if one.difference is not None)
+    return words.rebuild_step(verdicts, differences)
+
+
+def _works(run: _Check, nix: Nix, keep: Path) -> Step:
+    """The import check and the smoke commands, in the sandbox."""
+    from nixgen.nixprogress import shown
+
+    checks = {name: nix.recipe(run.project.root, run.system, name) for name in ("imports", "smoke")}
+    there = {name: recipe for name, recipe in checks.items() if recipe is not None}
+    try:
+        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep)
+    except BuildFailed as error:
+        told = "what was built does not work: " + words.which_check(error.problems, there)
+        return Step("works", False, told, BuildFailed.exit_code, error.problems)
+    except MachineError as error:
+        return Step("works", None, "it could not be tried here", MachineError.exit_code, error.problems)
+    told = "every module can be imported" + (", and the smoke commands succeed" if "smoke" in there else "")
+    return Step("works", True, f"{told}, in the sandbox")
+
+
+def _written(run: _Check, nix: Nix) -> Report:
+    """Writes what was asked for: the record only when nothing was found, what is to be saved in any case."""
+    options = run.options
+    if options.save is not None:
+        record.update(options.save, run.project.name, run.system, run.found(nix), alone=True)
+        console.info(f"saved what was found here: {options.save}")
+    if not options.update:
+        return run.report()
+    if run.report().exit_code:
+        console.warn(f"{run.where} was not changed: {run.system} is written when nothing is found")
+        return run.report()
+    changed = record.update(run.own, run.project.name, run.system, run.found(nix))
+    console.info(f"{'wrote' if changed else 'unchanged:'} {run.where} ({run.system})")
+    return run.report(updated=True)
