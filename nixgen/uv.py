@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,25 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset({"UV_CACHE_DIR", "UV_NO_CACHE"})
 _DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
+_CAUSE = r"(?:(?:error|cause|Caused by): )?"
+_MACHINE = {
+    re.compile(
+        _CAUSE + r"(?:error sending request|client error \((?:Connect|SendRequest)\)|dns error|tcp connect error"
+        r"|(?:operation|connection) timed out|Request failed after|HTTP status (?:server error|client error \(429)"
+        r"|Connection re(?:set|fused)|Network is unreachable|No route to host)",
+        re.IGNORECASE,
+    ): "check the network or proxy, and run the command again",
+    re.compile(_CAUSE + r"(?:No space left on device|Disk quota exceeded)"): "free some room and try again",
+    re.compile(
+        _CAUSE + r"(?:Permission denied|Read-only file system)"
+    ): "make it writable (UV_CACHE_DIR moves uv's cache)",
+}
+"""What uv prints of a machine that lacks something, by the start of a line of its error; and what mends it."""
+
+_NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in ")
+_ANOTHER_PYTHON = re.compile(
+    r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
+)
 _MISSING = "install it beside nixgen: pip install uv"
 
 
@@ -58,14 +79,31 @@ def start_check(root: Path) -> run.Running:
 
 
 def lock(root: Path) -> None:
-    """Runs ``uv lock``, with the network and the user's own uv settings. Raises UserError with uv's explanation."""
-    result = run.run([binary(), "lock"], cwd=root, check=False, missing=_MISSING)
+    """Runs ``uv lock``, with the network and the user's own uv settings.
+
+    The lock does not depend on which Python runs it, so that is the one that runs nixgen where requires-python allows
+    it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Raises UserError and
+    MachineError with uv's explanation.
+    """
+    command = [binary(), "lock"]
+    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ}
+    if "UV_PYTHON" not in env:
+        result = run.run([*command, "--python", sys.executable], cwd=root, env=env, check=False, missing=_MISSING)
+        if result.code == 0 or not _ANOTHER_PYTHON.search(result.err):
+            return _done(result)
+    return _done(run.run(command, cwd=root, env=env, check=False, missing=_MISSING))
+
+
+def _done(result: run.Result) -> None:
     if result.code != 0:
         raise explained(result)
 
 
 def explained(result: run.Result) -> NixgenError:
-    """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it."""
+    """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it.
+
+    A network, a disk or a Python that is missing is a MachineError, everything else a UserError.
+    """
     lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
     first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
     if result.code < 0 or first is None:
@@ -74,4 +112,12 @@ def explained(result: run.Result) -> NixgenError:
     hints: list[str] = []
     for line in lines[first:]:
         (hints if line.startswith("hint:") else said).append(re.sub(r"^(error|hint|cause): ?", "", line))
-    return UserError([Problem("uv", "; ".join(said), "; ".join(hints))])
+    what = "; ".join(said)
+    if python := _NO_PYTHON.match(what):
+        wanted = shlex.quote(python["wanted"])
+        mend = f"install one (with uv: uv python install {wanted}), and run the command again"
+        return MachineError([Problem("uv", what, mend)])
+    for kind, mend in _MACHINE.items():
+        if any(kind.match(line) for line in lines[first:]):
+            return MachineError([Problem("uv", what, mend)])
+    return UserError([Problem("uv", what, "; ".join(hints))])
