@@ -48,7 +48,7 @@
           pyproject = true;
           src = source;
           build-system = [ python.hatchling ];
-          dependencies = [ python.jinja2 python.packaging python.tomlkit python.typer python.uv ];
+          dependencies = [ python.cryptography python.jinja2 python.packaging python.tomlkit python.typer python.uv ];
           # pyproject.toml asks for the version that nixgen is tested with; 26.0 has all that it uses of it.
           pythonRelaxDeps = [ "packaging" ];
           # `nixgen init` tells git of the files that it wrote.
@@ -83,6 +83,7 @@
             (pkgs.python3.withPackages (
               python: with python; [
                 build
+                cryptography
                 editables
                 hatchling
                 huggingface-hub

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nixgen import bases, bootstrap, files, lockfile
 from nixgen.artifacts import locking
+from nixgen.cache.pins import CachePin
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
@@ -56,6 +57,8 @@ def lock(project: Project, options: Options) -> Lock:
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
         new, tarballs = pins(project, options, old)
+        if old is None:
+            new = replace(new, cache=_caches(project))
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed, options)
@@ -69,7 +72,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     hashes = _hashes(project, base, python, old, options)
     artifacts = old.artifacts if old else ()
     artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
-    return Lock(base, hashes, artifacts), tarballs
+    return Lock(base, hashes, artifacts, old.cache if old else ()), tarballs
 
 
 def read_old(project: Project, options: Options) -> Lock | None:
@@ -83,6 +86,15 @@ def read_old(project: Project, options: Options) -> Lock | None:
         if options.upgrade_base:
             return None
         raise
+
+
+def _caches(project: Project) -> tuple[CachePin, ...]:
+    """The caches of a lock that cannot be read as a whole; what their logs were is not to be found out again."""
+    text = (files.read(project.root, lockfile.NAME) or b"").decode("utf-8", "replace")
+    found = lockfile.caches_of(text)
+    if not found and '"cache"' in text:
+        console.warn(f"what {lockfile.NAME} said of caches cannot be read, and is gone: see its older revisions")
+    return found
 
 
 def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.artifacts import pins
+from nixgen.cache import pins as caches
+from nixgen.cache.pins import CachePin
 from nixgen.checked import Table, duplicates_refused
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
@@ -60,22 +62,38 @@ def parse_lock(text: str) -> Lock:
             "use the nixgen that wrote it, or " + _MEND,
         )
     top = Table(document, NAME, "", problems, _MEND)
-    top.closed("version", "base", "hashes", *pins.KEYS)
+    top.closed("version", "base", "hashes", *pins.KEYS, caches.KEY)
     top.integer("version")
     base = _base(top.table("base"))
     urls = top.table("hashes")
     hashes = tuple(_hash(urls, url) for url in sorted(urls.keys()))
     artifacts = pins.parse(top)
+    cache = caches.parse(top)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return Lock(base, hashes, artifacts)
+    return Lock(base, hashes, artifacts, cache)
+
+
+def caches_of(text: str) -> tuple[CachePin, ...]:
+    """The caches of a text that may be no lock any more: what a cache's log once was cannot be found out again.
+
+    None where they cannot be read either.
+    """
+    problems: list[Problem] = []
+    try:
+        document = json.loads(text, object_pairs_hook=duplicates_refused)
+    except (ValueError, RecursionError):
+        return ()
+    found = caches.parse(Table(document, NAME, "", problems, _MEND))
+    return () if problems else found
 
 
 def dump_lock(lock: Lock) -> str:
     """The file's text: JSON with sorted keys, a line for each package, tarball, hash and file, a newline at the end."""
     hashes = {entry.url: {"sha256": entry.sha256, "size": entry.size} for entry in lock.hashes}
     base = _dump_debian(lock.base) if isinstance(lock.base, DebianBase) else _dump_nixpkgs(lock.base)
-    return _layout({"version": VERSION, "base": base, "hashes": hashes, **pins.dump(lock.artifacts)}, "") + "\n"
+    table = {"version": VERSION, "base": base, "hashes": hashes, **pins.dump(lock.artifacts), **caches.dump(lock.cache)}
+    return _layout(table, "") + "\n"
 
 
 def _hash(urls: Table, url: str) -> FileHash:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nixgen.artifacts.model import PinnedArtifact, ServiceSpec
+from nixgen.cache.pins import CachePin
 from nixgen.errors import Problem
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
@@ -138,11 +139,15 @@ class FileHash:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """nixgen.lock: every pin that uv.lock lacks. ``artifacts`` are the models, then the data, each sorted by name."""
+    """nixgen.lock: every pin that uv.lock lacks.
+
+    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches, sorted by address.
+    """
 
     base: Base
     hashes: tuple[FileHash, ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
+    cache: tuple[CachePin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
