@@ -1,0 +1,188 @@
+"""What a rebuild leaves in the store and beside it, and its removal: also of what was left by a run that was killed.
+
+Each call writes Nix's log into a file of a folder of ours. The log names what is left; so when nixgen is killed, and
+the call goes on without it, the next run still finds out what there is to remove.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from nixgen import errors
+from nixgen.check import recheck
+from nixgen.check.model import Recipe
+from nixgen.console import console
+
+if TYPE_CHECKING:
+    from nixgen.nixtools import Nix
+
+_LOG = ".log"
+
+
+def folder() -> Path:
+    """Where logs of rebuilds lie while they run: $XDG_CACHE_HOME/nixgen/rebuild, else below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "nixgen" / "rebuild"
+
+
+@contextlib.contextmanager
+def alone(announce: Callable[[str], None]) -> Iterator[int]:
+    """Keeps other rebuilds of this user out, and removes what one that was killed has left; gives the lock.
+
+    Whoever inherits the lock's descriptor holds it, too: a call of Nix that goes on after nixgen was killed.
+    """
+    place = folder()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise errors.MachineError.of(str(place), f"cannot be used: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            announce("Another rebuild is under way: waiting for it to end.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for log in sorted(place.glob(f"*{_LOG}")):
+            _abandoned(log)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: what it rebuilds, and the file that Nix's log goes to."""
+
+    nix: Nix
+    recipe: Recipe
+    log: Path
+    locked_before: bool
+
+    @classmethod
+    def begin(cls, nix: Nix, recipe: Recipe) -> Call:
+        """Notes that a call begins, so that its leftovers are found whatever happens."""
+        log = folder() / f"{Path(recipe.drv).name}{_LOG}"
+        head = {"drv": recipe.drv, "out": recipe.out, "store": nix.store}
+        try:
+            log.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise errors.MachineError.of(str(log), f"cannot be written: {error.strerror}") from None
+        return cls(nix, recipe, log, _exists(_beside(nix, recipe.out, ".lock")))
+
+    def append(self) -> BinaryIO:
+        """The log, for Nix to write to."""
+        return self.log.open("ab")
+
+    def said(self) -> recheck.Said:
+        """What Nix has said so far."""
+        return recheck.read(self.log.read_text(encoding="utf-8", errors="replace"), self.recipe.drv)
+
+    def other(self) -> Path | None:
+        """The output of this build, where it lies on this machine."""
+        path = _beside(self.nix, self.recipe.out, ".check")
+        return path if path is not None and os.path.lexists(path) else None
+
+    def end(self, *, killed: bool = False) -> None:
+        """Removes all that the call has left. ``killed`` says that Nix could not clean up after itself."""
+        said = self.said()
+        with _nix_lock(self.nix, self.recipe.out, remove=not self.locked_before or killed) as free:
+            if free:
+                _remove_output(self.nix, self.recipe.out, remote=said.other_bytes)
+                if killed and (chroot := _beside(self.nix, self.recipe.drv, ".chroot")) is not None:
+                    _remove(chroot)
+        for kept in said.kept:
+            if not _remove(recheck.build_folder(kept)):
+                console.detail(f"Nix has kept {kept}, and it is not ours to remove")
+        self.log.unlink(missing_ok=True)
+
+
+def _abandoned(log: Path) -> None:
+    """Ends a call whose nixgen was killed."""
+    from nixgen.nixtools import Nix
+
+    try:
+        head = json.loads(log.read_text(encoding="utf-8", errors="replace").partition("\n")[0])
+        call = Call(Nix.here(head["store"]), Recipe(head["drv"], head["out"]), log, locked_before=False)
+    except (ValueError, KeyError, TypeError):  # killed before it was written
+        log.unlink(missing_ok=True)
+        return
+    console.detail(f"removes what an interrupted rebuild of {call.recipe.out} left")
+    call.end(killed=True)
+
+
+def _beside(nix: Nix, path: str, suffix: str) -> Path | None:
+    place = nix.physical(path)
+    return None if place is None else place.with_name(place.name + suffix)
+
+
+def _exists(path: Path | None) -> bool:
+    return path is not None and os.path.lexists(path)
+
+
+def _remove_output(nix: Nix, out: str, *, remote: bool) -> None:
+    """Removes OUT.check: by hand where the store is this user's, else Nix does (its daemon does it for anybody)."""
+    path = _beside(nix, out, ".check")
+    if (path is None and remote) or (path is not None and os.path.lexists(path) and not _remove(path)):
+        try:
+            nix.run("nix-store", "--delete", f"{out}.check")
+        except errors.MachineError as error:
+            console.warn(f"{out}.check is left in the store: {error.problems[0].what}")
+
+
+def _remove(path: Path) -> bool:
+    """Removes a file or folder, read-only folders, too; whether it is gone now."""
+    if not os.path.lexists(path):
+        return True
+    with contextlib.suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            path.chmod(stat.S_IRWXU)
+            for place, folders, _ in os.walk(path):
+                for name in folders:
+                    entry = Path(place, name)
+                    if not entry.is_symlink():
+                        entry.chmod(stat.S_IRWXU)
+            shutil.rmtree(path)
+    return not os.path.lexists(path)
+
+
+@contextlib.contextmanager
+def _nix_lock(nix: Nix, out: str, *, remove: bool) -> Iterator[bool]:
+    """Nix's own lock on an output, so that nothing is removed that another Nix is making; whether nobody has it.
+
+    What holds the file is told that it is stale by a byte in it (src/libstore/pathlocks.cc, deleteLockFile).
+    """
+    path = _beside(nix, out, ".lock")
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC) if path is not None else -1
+    except OSError:  # there is none, or it is the daemon's
+        lock = -1
+    if path is None or lock < 0:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            if remove:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    os.write(lock, b"d")
+    finally:
+        os.close(lock)
