@@ -29,6 +29,29 @@ def in_work_tree(root: Path) -> bool:
     return run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False).out.strip() == "true"
 
 
+def top(root: Path) -> Path | None:
+    """The uppermost folder of the work tree that ``root`` is in, None outside of one (or without git)."""
+    if shutil.which("git") is None:
+        return None
+    found = run(["git", "rev-parse", "--show-toplevel"], cwd=root, check=False)
+    return Path(found.out.rstrip("\n")) if found.code == 0 and found.out.strip() else None
+
+
+def pushed(folder: Path) -> tuple[str, str]:
+    """The address of the remote ``origin`` of a clone and its commit, if some remote has the commit; else both empty.
+
+    The clone is the folder itself: one that merely contains it does not count.
+    """
+    if not folder.is_dir() or top(folder) != folder.resolve():
+        return "", ""
+    remote = run(["git", "remote", "get-url", "origin"], cwd=folder, check=False)
+    commit = run(["git", "rev-parse", "--verify", "HEAD"], cwd=folder, check=False)
+    if remote.code or commit.code:
+        return "", ""
+    known = run(["git", "for-each-ref", "--count=1", "--contains", "HEAD", "refs/remotes/origin"], cwd=folder)
+    return (remote.out.strip(), commit.out.strip()) if known.out.strip() else ("", "")
+
+
 def make_visible(root: Path, paths: Iterable[str]) -> Visibility:
     """Tells git of the files (relative to ``root``) that it does not know: ``git add --intent-to-add``.
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import bases, files, generate, git, scaffold, tomledit, uv, visible
+from nixgen import bases, cijob, files, generate, git, origin, scaffold, tomledit, uv, visible
 from nixgen.console import console
 from nixgen.errors import UserError
-from nixgen.model import Lock, Resolution
+from nixgen.model import Lock, Plan, Resolution
 from nixgen.project import find_project
 from nixgen.settings import Settings
 
@@ -33,7 +33,8 @@ _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 class Options:
     """What the command line asked for; None and empty mean not asked.
 
-    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision.
+    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision. ``ci`` is "github",
+    "gitlab" or "none".
     """
 
     base: str | None = None
@@ -41,6 +42,7 @@ class Options:
     systems: tuple[str, ...] = ()
     nixpkgs: str | None = None
     force: bool = False
+    ci: str | None = None
 
 
 def init(start: Path, options: Options) -> None:
@@ -49,6 +51,8 @@ def init(start: Path, options: Options) -> None:
     Raises UserError with everything that is wrong before it writes anything, a file in the way that nixgen did not
     write included (unless forced), and MachineError.
     """
+    if options.ci not in {None, "none", *cijob.KINDS}:
+        raise UserError.of("--ci", f'"{options.ci}" is no kind of CI job', f"take {', '.join(cijob.KINDS)} or none")
     project = find_project(start, lock=False)
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
@@ -182,6 +186,7 @@ def _write(
     }
     default = wanted.pop(generate.DEFAULT)
     made = scaffold.scaffold(root, project.name, pins.lock.base, previous.base if previous else None, wanted)
+    scaffold.ci_job(made, root, options.ci, _ci_job(project, plan), first=previous is None)
     wanted |= {generate.LOCK: pins.text, **made.files}
     ignore = scaffold.gitignore(root, work_tree=work_tree)
     if ignore is not None:
@@ -191,6 +196,12 @@ def _write(
     for note in made.notes:
         console.warn(note)
     return changed
+
+
+def _ci_job(project: Project, plan: Plan) -> cijob.Job:
+    root, top = project.root.resolve(), git.top(project.root)
+    folder = root.relative_to(top).as_posix() if top and root.is_relative_to(top) else "."
+    return cijob.Job(tuple(sorted(plan.systems)), plan.base.kind, origin.requirement(), "" if folder == "." else folder)
 
 
 def _make_visible(project: Project, changed: tuple[str, ...]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nixgen import files, flakelock, git, render
+from nixgen import cijob, files, flakelock, git, render
 from nixgen.model import Base, DebianBase
 
 FLAKE = "flake.nix"
@@ -52,6 +52,60 @@ def gitignore(root: Path, *, work_tree: bool) -> bytes | None:
         return None
     separator = b"\n" if old and not old.endswith(b"\n") else b""
     return old + separator + "".join(f"{line}\n" for line in missing).encode()
+
+
+def ci_job(made: Scaffold, root: Path, asked: str | None, job: cijob.Job, *, first: bool) -> None:
+    """Decides on the job for continuous integration.
+
+    ``asked`` is a kind, "none", or None: then the ``first`` run writes GitHub's, where the project is the root of its
+    repository, and a later one only brings up to date what is there and nobody has changed.
+    """
+    if asked == "none":
+        return
+    for kind, path in cijob.FILES.items():
+        old = files.read(root, path)
+        known = cijob.untouched(kind, old.decode(errors="replace")) if old is not None else None
+        if known is not None:
+            kept = replace(job, requirement=cijob.newer(known.requirement, job.requirement), folder=known.folder)
+            made.files[path] = cijob.render(kind, kept).encode()
+        elif asked == kind or (asked is None and first and kind == "github"):
+            _new_ci_job(made, kind, job, old, asked=asked is not None)
+            if kind == "gitlab" and path in made.files:
+                _gitlab_entry(made, root, job)
+
+
+def _new_ci_job(made: Scaffold, kind: cijob.Kind, job: cijob.Job, old: bytes | None, *, asked: bool) -> None:
+    path = cijob.FILES[kind]
+    again = f"nixgen init --ci {kind}"
+    if old is not None and (files.written_by_nixgen(old) or not asked):
+        who = "somebody has changed it" if files.written_by_nixgen(old) else "nixgen did not write it"
+        made.notes.append(
+            f"{path} stays as it is, because {who}. To have it written anew: move it elsewhere, then {again}"
+        )
+    elif not job.served(kind):
+        made.notes.append(f"No CI job was written: {kind} has no machines for {', '.join(job.systems)}.")
+    elif job.folder and not asked:
+        where = "the project is not the root of its repository, where GitHub looks for it"
+        made.notes.append(f"No CI job was written: {where}. To have one that you move there: {again}")
+    else:
+        made.files[path] = cijob.render(kind, job).encode()
+        if old is not None:
+            made.foreign.append(path)
+        if job.folder and kind == "github":
+            made.notes.append(f"GitHub reads {path} at the root of the repository only: move it there.")
+        if not job.requirement:
+            where = "This nixgen comes from a folder that other machines do not see"
+            made.notes.append(f"{where}: say in {path}, at NIXGEN, what pip is to install there.")
+
+
+def _gitlab_entry(made: Scaffold, root: Path, job: cijob.Job) -> None:
+    path = f"{job.folder}/{cijob.FILES['gitlab']}".lstrip("/")
+    old = None if job.folder else files.read(root, cijob.GITLAB_ENTRY)
+    if old is None and not job.folder:
+        made.files[cijob.GITLAB_ENTRY] = cijob.gitlab_entry().encode()
+    elif old is None or path.encode() not in old:
+        where = f"{cijob.GITLAB_ENTRY} at the root of the repository" if job.folder else cijob.GITLAB_ENTRY
+        made.notes.append(f"Add to {where}: include: [{{ local: {path} }}]")
 
 
 def _flake(made: Scaffold, root: Path, name: str, base: Base, previous: Base | None) -> bool:

@@ -27,6 +27,14 @@ def init(
         str | None,
         typer.Option("--nixpkgs", metavar="PIN", help="A known pin like nixos-26.05, or REVISION@sha256-HASH."),
     ] = None,
+    ci: Annotated[
+        str | None,
+        typer.Option(
+            "--ci",
+            metavar="github|gitlab|none",
+            help="Whose CI job to write; the first run writes GitHub's where nothing is said.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
     ] = False,
@@ -37,11 +45,11 @@ def init(
     """Set a uv project up, so that a teammate with Nix enters it with `nix develop`.
 
     Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix, models.toml,
-    nix/nixgen/ and lines of .gitignore. Run again, it changes nothing.
+    nix/nixgen/, lines of .gitignore, and a CI job that builds twice and compares. Run again, it changes nothing.
 
     Example: nixgen init --base debian --python 3.11 --system x86_64-linux
     """
     from nixgen import init as implementation
 
-    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force)
+    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci)
     implementation.init(directory or project, asked)

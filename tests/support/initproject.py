@@ -46,6 +46,7 @@ wheels = [
 ]
 """
 EVERY_FILE = {
+    ".github/workflows/reproducibility.yml",
     ".gitignore",
     "default.nix",
     "flake.lock",

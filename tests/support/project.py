@@ -13,7 +13,17 @@ from pathlib import Path
 from support.nix import ROOT, Output
 
 # What `nixgen init` and uv write at the top of a project.
-WRITTEN = {"uv.lock", "nixgen.lock", "models.toml", "default.nix", "flake.nix", "flake.lock", "shell.nix", ".gitignore"}
+WRITTEN = {
+    ".github/workflows/reproducibility.yml",
+    ".gitignore",
+    "default.nix",
+    "flake.lock",
+    "flake.nix",
+    "models.toml",
+    "nixgen.lock",
+    "shell.nix",
+    "uv.lock",
+}
 
 WITH_MODELS = {"inference", "embeddings"}
 
@@ -53,7 +63,7 @@ class Project:
         """A copy of one of examples/ below ``folder``, with its README's steps done on the debian base."""
         # Two examples have a models.toml of their own, which git knows, and nixgen reads.
         own = {"models.toml"} if name in WITH_MODELS else set()
-        ignored = shutil.ignore_patterns(*(WRITTEN - own), ".venv", "nix", "*.png", "*.wav", "__pycache__")
+        ignored = shutil.ignore_patterns(*(WRITTEN - own), ".venv", "nix", ".github", "*.png", "*.wav", "__pycache__")
         project = cls(folder / name)
         shutil.copytree(ROOT / "examples" / name, project.folder, ignore=ignored)
         project.git()

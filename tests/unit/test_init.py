@@ -24,7 +24,7 @@ from support.initproject import (
 )
 from support.plans import DEBIAN
 
-from nixgen import flakelock, generate, lock, uv
+from nixgen import flakelock, generate, lock, origin, uv
 from nixgen.lockfile import parse_lock
 from nixgen.model import Lock
 from nixgen.nar import hash_path
@@ -70,7 +70,8 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     return data
 
 
-def test_what_is_written_and_said(project: Path, run: Run) -> None:
+def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==0.1.0")
     said = run(project)
     library = len(tree(project / "nix"))
     assert said == [
@@ -82,6 +83,7 @@ def test_what_is_written_and_said(project: Path, run: Run) -> None:
         "wrote flake.lock",
         "wrote shell.nix",
         "wrote models.toml",
+        "wrote .github/workflows/reproducibility.yml",
         "wrote .gitignore",
         "wrote default.nix",
         f"nix/nixgen/: {library} written",

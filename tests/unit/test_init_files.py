@@ -116,8 +116,8 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
 
 
 def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run) -> None:
-    git_command(project.parent, "init", "-q")
-    (project.parent / ".gitignore").write_text("nix/\n")
+    git_command(project, "init", "-q")
+    (project / ".gitignore").write_text("nix/\n")
     for name in ("a.py", "b.py"):
         (project / name).touch()
     assert [line for line in run(project) if line.startswith("warning: ")] == [
@@ -133,8 +133,8 @@ def test_a_work_tree_without_the_program_git(project: Path, monkeypatch: pytest.
 
 
 def test_a_git_that_refuses_comes_after_the_files(project: Path) -> None:
-    git_command(project.parent, "init", "-q")
-    (project.parent / ".git/index.lock").touch()
+    git_command(project, "init", "-q")
+    (project / ".git/index.lock").touch()
     with pytest.raises(MachineError, match=r"index\.lock"):
         init(project, Options())
     assert outside_library(project) == EVERY_FILE
