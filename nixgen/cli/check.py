@@ -51,7 +51,8 @@ def check(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Add a summary in Markdown to FILE; - prints it.")
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write a summary in Markdown to FILE; - prints it."),
     ] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit report to FILE; - prints it.")
