@@ -139,6 +139,10 @@ def _system(table: Table) -> SystemRecord:
         outputs[name] = Recipe(entry.text("drvPath", _STORE_PATH + r"\.drv"), entry.text("outPath", _STORE_PATH))
     if "outputs" in table and "root" not in outputs:
         listed.problem("root", "is missing")
+    elif closure and outputs["root"].out.rpartition("/")[2] not in closure:
+        listed.problem("root", "has a path that is not in the closure")
+    if "closure" in table and not closure:
+        table.problem("closure", "is empty")
     digest = table.text("digest", f"sha256:{_SHA256}")
     if digest and closure and digest != closure_digest(closure.values()):
         table.problem("digest", "is not that of the closure: the file was edited, or merged by hand")
