@@ -57,6 +57,11 @@ class Bucket:
         """See :class:`Storage`, as for the rest."""
         return self._guarded(lambda: bytes(self._system.cat_file(self._path(name))), missing=None)
 
+    def names(self) -> list[str]:
+        """What lies directly below the prefix; for :mod:`nixgen.cache.contents`."""
+        found = self._guarded(lambda: self._system.ls(self._base, detail=False), missing=[])
+        return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
     def write(self, name: str, data: bytes) -> None:
         """An object is replaced as a whole."""
         self._guarded(lambda: self._system.pipe_file(self._path(name), data))

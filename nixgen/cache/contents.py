@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from nixgen.cache import narinfo
 from nixgen.cache.judge import Nar, Seen
-from nixgen.cache.narinfo import STORE, NarInfo
+from nixgen.cache.narinfo import STORE, NarInfo, base, whole
 from nixgen.cache.place import Place
 from nixgen.cache.storage import Storage, open_storage
 from nixgen.errors import Finding, MachineError
@@ -163,23 +163,19 @@ class Remote:
     def look(self, names: Iterable[str]) -> dict[str, Seen]:
         """See :class:`Contents`."""
         wanted = list(names)
-        infos = self._nix.infos(f"{STORE}/{name}" for name in wanted)
-        return {name: Seen(name, _info(infos.get(f"{STORE}/{name}"))) for name in wanted}
+        infos = self._nix.infos(whole(name) for name in wanted)
+        return {name: Seen(name, _info(infos.get(whole(name)))) for name in wanted}
 
 
 def _info(info: PathInfo | None) -> NarInfo | None:
     if info is None:
         return None
     return NarInfo(
-        name=_base(info.path),
+        name=base(info.path),
         url="",
         nar_hash=info.nar_hash,
         nar_size=info.nar_size,
-        references=tuple(sorted(map(_base, info.references))),
-        deriver=_base(info.deriver) if info.deriver else None,
+        references=tuple(sorted(map(base, info.references))),
+        deriver=base(info.deriver) if info.deriver else None,
         signatures=info.signatures,
     )
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]

@@ -169,6 +169,16 @@ def _hash(text: str, file: str) -> str:
     return "sha256-" + base64.b64encode(raw).decode("ascii")
 
 
+def base(path: str) -> str:
+    """The name of a whole store path: "<hash>-<name>"."""
+    return path.rpartition("/")[2]
+
+
+def whole(name: str) -> str:
+    """The whole store path of a name."""
+    return f"{STORE}/{name}"
+
+
 def sri_digest(sri: str) -> bytes:
     """The 32 bytes of ``sha256-…``."""
     return base64.b64decode(sri.removeprefix("sha256-"))

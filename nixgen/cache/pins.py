@@ -1,4 +1,4 @@
-"""The caches of a project in nixgen.lock: for each address the log's key and the last checkpoint that was seen.
+"""The caches of a project in nixgen.lock: for each address the keys, and the last checkpoint of the log that was seen.
 
 The checkpoint's parts stand beside its signed text, so that a review shows how the log grew; they must agree.
 """
@@ -17,16 +17,23 @@ from nixgen.checked import Table
 KEY = "cache"
 _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
+_NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _LINE = r"[^\x00-\x1f\x7f]+"
 
 
 @dataclass(frozen=True, slots=True)
 class CachePin:
-    """A cache: its address, its log's public key, and the log's checkpoint, whose text says who signed it."""
+    """A cache: its address, its log's public key, and the log's checkpoint, whose text says who signed it.
+
+    ``keys`` are the public keys of Nix ("NAME:BASE64") that sign the cache's paths, sorted; ``log`` is the log's
+    address where it does not lie beside the cache.
+    """
 
     url: str
     verifier: Verifier
     checkpoint: Checkpoint
+    keys: tuple[str, ...] = ()
+    log: str | None = None
 
 
 def parse(top: Table) -> tuple[CachePin, ...]:
@@ -50,6 +57,8 @@ def dump(pins: Iterable[CachePin]) -> dict[str, Any]:
             "size": pin.checkpoint.size,
             "root": root_text(pin.checkpoint.root),
             "checkpoint": pin.checkpoint.note,
+            **({"keys": list(pin.keys)} if pin.keys else {}),
+            **({"log": pin.log} if pin.log is not None else {}),
         }
         for pin in pins
     }
@@ -65,12 +74,16 @@ def _pin(urls: Table, url: str) -> CachePin | None:
     # ssh has the user's name in the address, and knows no other place for it.
     urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES)
     entry = urls.table(url)
-    entry.closed("origin", "key", "size", "root", "checkpoint")
+    entry.closed("origin", "key", "size", "root", "checkpoint", "keys", "log")
     origin = entry.text("origin", _LINE)
     key = entry.text("key", _LINE)
     size = entry.integer("size")
     root = entry.text("root", _ROOT)
     text = entry.text("checkpoint")
+    keys = entry.texts("keys", _NIX_KEY) if "keys" in entry else ()
+    log = entry.text("log", _LINE) if "log" in entry else None
+    if log is not None:
+        entry.check_url("log", log, _SCHEMES[:-1])
     if not (key and text):
         return None
     try:
@@ -93,4 +106,4 @@ def _pin(urls: Table, url: str) -> CachePin | None:
             entry.problem(name, f"is not what the checkpoint says, which is {value}")
     if verifier.name != checkpoint.origin:
         entry.problem("key", f'is of "{verifier.name}", and the checkpoint of "{checkpoint.origin}"')
-    return CachePin(url, verifier, checkpoint)
+    return CachePin(url, verifier, checkpoint, keys, log)

@@ -16,7 +16,7 @@ from nixgen.cache.findings import LogFinding
 from nixgen.cache.judge import Anomaly, Seen, judge
 from nixgen.cache.log import Log
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.note import Verifier
+from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.check.model import ClosurePath
@@ -33,15 +33,6 @@ MENDS: Mapping[str, str] = {
     "conflict": "find out which build differs: nixgen check --rebuild",
     "recorded": "find out which build differs: nixgen check",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whom a cache's reader believes: the log's key, the keys that sign paths, the last checkpoint that it knows."""
-
-    verifier: Verifier
-    keys: tuple[PublicKey, ...]
-    known: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

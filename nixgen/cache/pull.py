@@ -1,0 +1,152 @@
+"""``nixgen cache pull``: takes the paths of a project from a cache when they are what was logged and recorded.
+
+They are compared before Nix takes them, with all that the cache says of them, and afterwards, as they lie on the disk:
+between the two questions a cache may answer otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nixgen import console, narhash
+from nixgen.cache import contents
+from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.contents import Contents
+from nixgen.cache.entry import Entry
+from nixgen.cache.judge import Seen, judge
+from nixgen.cache.known import Known
+from nixgen.cache.log import Log
+from nixgen.cache.narinfo import base, whole
+from nixgen.cache.pinning import Trust
+from nixgen.cache.place import Place
+from nixgen.cache.storage import open_storage
+from nixgen.cache.verify import MENDS, entries
+from nixgen.check.model import ClosurePath
+from nixgen.errors import Finding, MachineError, Problem
+from nixgen.nixtools import Nix, PathInfo
+
+_AT_ONCE = 400  # paths of one command line
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did: paths that it took, paths that were here already."""
+
+    checkpoint: Checkpoint | None
+    taken: tuple[str, ...]
+    there: tuple[str, ...]
+
+
+def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[str, ClosurePath]) -> Pulled:
+    """Takes store paths with all that they refer to.
+
+    Raises LogFinding when the log is not what it was; Finding, and takes nothing, when a path is missing in the cache
+    or not what was logged and recorded; Finding, and removes what it took, when the bytes that came are others.
+    """
+    nix = Nix.here()
+    with console.step(f"reading the log of {place.url}"):
+        log = Log.open(open_storage(place.log), trust.verifier, trust.known)
+        Known.of(log).update(log)
+        logged = entries(log)
+    cache = contents.open_contents(place)
+    with console.step(f"asking {place.url} what it has"):
+        seen = closure(cache, map(base, outputs))
+    here = nix.infos(map(whole, sorted(seen)))
+    problems = before(seen, logged, recorded, trust) + other_here(here, logged)
+    if problems:
+        raise Finding(sorted(problems))
+    wanted = sorted(name for name in seen if whole(name) not in here)
+    take(nix, place, trust, wanted)
+    after(nix, wanted, logged)
+    return Pulled(log.checkpoint(), tuple(wanted), tuple(sorted(map(base, here))))
+
+
+def closure(cache: Contents, names: Iterable[str]) -> dict[str, Seen]:
+    """The paths and all that they refer to, as the cache says."""
+    found: dict[str, Seen] = {}
+    queue = list(dict.fromkeys(names))
+    while queue:
+        found |= cache.look(queue)
+        more = {name for key in queue if (info := found[key].info) is not None for name in info.references}
+        queue = sorted(more - set(found))
+    return found
+
+
+def before(
+    seen: Mapping[str, Seen],
+    logged: Mapping[str, Sequence[Entry]],
+    recorded: Mapping[str, ClosurePath],
+    trust: Trust,
+) -> list[Problem]:
+    """What speaks against taking the paths, by what the cache says of them."""
+    problems = []
+    for name, item in seen.items():
+        if item.info is None and not item.why and name not in logged:
+            problems.append(
+                Problem(name, "is in neither the cache nor its log, so nothing was taken", MENDS["missing"])
+            )
+        for anomaly in judge(item, logged.get(name, ()), recorded.get(name), trust.keys):
+            what = f"{anomaly.kind}: {anomaly.what}; nothing was taken"
+            problems.append(Problem(name, what, MENDS[anomaly.kind]))
+    return problems
+
+
+def other_here(here: Mapping[str, PathInfo], logged: Mapping[str, Sequence[Entry]]) -> list[Problem]:
+    """Paths that this machine has already, and with other content than was logged: Nix never looks again."""
+    problems = []
+    for path, info in here.items():
+        said = logged.get(base(path))
+        if said and info.nar_hash != said[0].nar_hash:
+            what = f"is here with other content than was logged: NAR hash {info.nar_hash}, not {said[0].nar_hash}"
+            problems.append(Problem(base(path), what, "find out which build differs: nixgen check"))
+    return problems
+
+
+def take(nix: Nix, place: Place, trust: Trust, names: Sequence[str]) -> None:
+    """Has Nix copy the paths; it checks hashes and, where ``require-sigs`` is on, the keys' signatures."""
+    keys = " ".join(map(str, trust.keys))
+    with console.step(f"taking {len(names)} paths"):
+        for start in range(0, len(names), _AT_ONCE):
+            some = map(whole, names[start : start + _AT_ONCE])
+            try:
+                nix.run(
+                    "nix",
+                    "copy",
+                    *("--from", place.url),
+                    *("--option", "extra-trusted-public-keys", keys),
+                    *contents.FRESH,
+                    *some,
+                )
+            except MachineError as error:
+                raise _explained(error, place, keys) from None
+
+
+def after(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]]) -> None:
+    """That what came is what was logged, by its bytes on the disk. Removes it again when it is not; raises Finding."""
+    infos = nix.infos(map(whole, names))
+    places = {path: place for path in infos if (place := nix.physical(path)) is not None}
+    with console.step(f"hashing {len(places)} paths on the disk"):
+        found = narhash.hash_paths(places, {path: info.nar_size for path, info in infos.items()})
+    problems = []
+    for path, (digest, _) in found.items():
+        said = logged[base(path)][0]
+        references = tuple(sorted(map(base, infos[path].references)))
+        if (digest, references) != (said.nar_hash, said.references):
+            what = f"came with other content than was logged, and was removed: NAR hash {digest}, not {said.nar_hash}"
+            problems.append(Problem(base(path), what, MENDS["rewritten"]))
+    if problems:
+        # All that came goes: what is fine can be taken again, and a path that others refer to cannot go alone.
+        nix.run("nix-store", "--delete", *map(whole, names))
+        raise Finding(sorted(problems))
+
+
+def _explained(error: MachineError, place: Place, keys: str) -> MachineError | Finding:
+    text = str(error)
+    if "lacks a" in text and "signature" in text:
+        what = "Nix does not take its paths: this user may not say which keys to trust"
+        return MachineError.of(place.url, what, f"add to nix.conf of this machine: extra-trusted-public-keys = {keys}")
+    if "hash mismatch importing path" in text:
+        line = next(line for line in text.splitlines() if "hash mismatch" in line)
+        return Finding.of(place.url, f"rewritten: {line.partition('error:')[2].strip() or line}", MENDS["rewritten"])
+    return error

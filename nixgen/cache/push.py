@@ -1,0 +1,181 @@
+"""``nixgen cache push``: publishes what is on the disk when it is what was built, and logs it before it is there.
+
+The order is what makes it safe to be interrupted: bytes are hashed, the cache and its log are asked, then the log is
+added to, then Nix uploads, then nixgen.lock notes the checkpoint. What is logged and did not arrive counts as
+collected, and the next push brings it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixgen import console, narhash
+from nixgen.cache import contents
+from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.contents import Contents
+from nixgen.cache.entry import Entry
+from nixgen.cache.judge import Seen
+from nixgen.cache.keys import Keys
+from nixgen.cache.known import Known
+from nixgen.cache.log import Log
+from nixgen.cache.narinfo import base, whole
+from nixgen.cache.place import Place
+from nixgen.cache.storage import open_storage
+from nixgen.check.model import ClosurePath
+from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.nixtools import Nix, PathInfo
+
+_AT_ONCE = 400  # paths of one command line
+# How a .drv begins: each output's name, path, and for content that is fixed its hash.
+_OUTPUT = re.compile(r'\("([^"\\]+)","(/nix/store/[^"\\]+)","([^"\\]*)","[^"\\]*"\)')
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did: paths that it brought, that were there, that got a signature; how many entries the log got."""
+
+    checkpoint: Checkpoint
+    published: tuple[str, ...]
+    there: tuple[str, ...]
+    signed: tuple[str, ...]
+    logged: int
+
+
+def push(
+    place: Place,
+    keys: Keys,
+    outputs: Sequence[str],
+    recorded: Mapping[str, ClosurePath],
+    known: Checkpoint | None = None,
+) -> Pushed:
+    """Publishes store paths with all that they refer to. ``known`` is the checkpoint that the log must go on from.
+
+    Raises UserError for a path that is not built, Finding (and publishes nothing) for one whose bytes are not those
+    that Nix noted or the record has, one that the cache has with other content, or one that the log has otherwise.
+    """
+    nix = Nix.here()
+    infos = nix.closure(_built(nix, outputs))
+    disk = on_disk(nix, infos, recorded)
+    cache = contents.open_contents(place)
+    with console.step(f"asking {place.url} for {len(disk)} paths"):
+        seen = cache.look(sorted(disk))
+    unchanged(place, seen, disk)
+    log = Log.open(open_storage(place.log), keys.verifier, known)
+    said = Known.of(log)
+    entries = [_entry(nix, infos[path]) for path in sorted(infos)]
+    with console.step(f"logging {len(entries)} paths"):
+        said.update(log)
+        _, conflicts = said.select(entries)
+        if conflicts:
+            names = {entry.path for entry in conflicts}
+            log.append([entry for entry in entries if entry.path in names], keys.signer, said)
+            raise contradiction(place, conflicts)
+        done = log.append(entries, keys.signer, said)
+    if done.conflicts:
+        raise contradiction(place, done.conflicts)
+    there = sorted(name for name, item in seen.items() if item.info is not None)
+    unsigned = [name for name in there if (info := seen[name].info) is not None and not keys.public.signed(info)]
+    fresh = sorted(set(disk) - set(there))
+    upload(nix, cache, place, keys, fresh, unsigned)
+    return Pushed(done.checkpoint, tuple(fresh), tuple(there), tuple(unsigned), len(done.added))
+
+
+def _built(nix: Nix, outputs: Sequence[str]) -> list[str]:
+    valid = nix.infos(outputs)
+    missing = [path for path in outputs if path not in valid]
+    if missing:
+        raise UserError(Problem(base(path), "is not built here", "build it: nixgen check") for path in missing)
+    return list(outputs)
+
+
+def on_disk(nix: Nix, infos: Mapping[str, PathInfo], recorded: Mapping[str, ClosurePath]) -> dict[str, ClosurePath]:
+    """Each path as its bytes are now, by name. Raises Finding for all that Nix or the record have otherwise."""
+    places: dict[str, Path] = {}
+    for path in infos:
+        physical = nix.physical(path)
+        if physical is None:
+            raise MachineError.of(path, "does not lie on this machine's disk", "push from the machine that has it")
+        places[path] = physical
+    with console.step(f"hashing {len(places)} paths on the disk"):
+        hashes = narhash.hash_paths(places, {path: info.nar_size for path, info in infos.items()})
+    problems, found = [], {}
+    for path, info in infos.items():
+        name = base(path)
+        digest, size = hashes[path]
+        found[name] = ClosurePath(name, digest, size, tuple(sorted(map(base, info.references))))
+        if (digest, size) != (info.nar_hash, info.nar_size):
+            what = f"is damaged on the disk, so nothing was published: NAR hash {digest}, and Nix noted {info.nar_hash}"
+            problems.append(Problem(name, what, f"repair it: nix-store --repair-path {path}"))
+        elif name in recorded and found[name] != recorded[name]:
+            hashed = f"NAR hash {digest}, the record has {recorded[name].nar_hash}"
+            what = f"is not what the record has, so nothing was published: {hashed}"
+            problems.append(Problem(name, what, "see what differs: nixgen check"))
+    if problems:
+        raise Finding(sorted(problems))
+    return found
+
+
+def unchanged(place: Place, seen: Mapping[str, Seen], disk: Mapping[str, ClosurePath]) -> None:
+    """That the cache has nothing else where this would go. Raises Finding: what is published is never replaced."""
+    problems = []
+    for name, item in sorted(seen.items()):
+        if item.why:
+            problems.append(Problem(name, f"is in the cache with a narinfo that {item.why}, and is not replaced"))
+        elif (info := item.info) is not None:
+            ours = disk[name]
+            if (info.nar_hash, info.nar_size, info.references) != (ours.nar_hash, ours.nar_size, ours.references):
+                hashes = f"NAR hash {info.nar_hash}, here it is {ours.nar_hash}"
+                problems.append(Problem(name, f"is in the cache with other content, and is not replaced: {hashes}"))
+    if problems:
+        mend = f"find out which of them is right: nixgen cache verify {place.url}"
+        raise Finding(Problem(problem.where, problem.what, mend) for problem in problems)
+
+
+def contradiction(place: Place, conflicts: Iterable[Entry]) -> Finding:
+    """The error for content that the log has otherwise."""
+    what = "was logged with other content, so nothing was published; what is here was logged as a second one"
+    mend = f"find out which build differs: nixgen cache verify {place.url}, nixgen check --rebuild"
+    return Finding(Problem(entry.path, f"{what}: NAR hash {entry.nar_hash}", mend) for entry in conflicts)
+
+
+def upload(nix: Nix, cache: Contents, place: Place, keys: Keys, fresh: Sequence[str], unsigned: Sequence[str]) -> None:
+    """Has Nix sign and copy the paths, and sign those that are there without this key's signature."""
+    for some in _batches(unsigned):
+        cache.nix.run("nix", "store", "sign", "--key-file", keys.secret, *map(whole, some))
+    if not place.of_files:
+        for some in _batches(fresh):
+            nix.run("nix", "store", "sign", "--key-file", keys.secret, *map(whole, some))
+    for some in _batches(fresh):
+        nix.run("nix", "copy", "--to", place.signing(keys.secret), *contents.FRESH, *map(whole, some))
+
+
+def _entry(nix: Nix, info: PathInfo) -> Entry:
+    drv, output = _origin(nix, info)
+    return Entry(
+        path=base(info.path),
+        nar_hash=info.nar_hash,
+        nar_size=info.nar_size,
+        references=tuple(sorted(map(base, info.references))),
+        drv=drv,
+        output=output,
+    )
+
+
+def _origin(nix: Nix, info: PathInfo) -> tuple[str | None, str | None]:
+    """The derivation and output that gave a path; neither for fixed content, which any derivation may have fetched."""
+    file = nix.physical(info.deriver) if info.deriver else None
+    try:
+        text = file.read_text("utf-8", "replace") if file else ""
+    except OSError:
+        return None, None  # derivations may be collected while what they built stays
+    for name, path, fixed in _OUTPUT.findall(text.partition("],[")[0]):
+        if path == info.path and not fixed and info.deriver:
+            return base(info.deriver), name
+    return None, None
+
+
+def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
