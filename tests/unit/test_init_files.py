@@ -115,7 +115,8 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
     assert git_command(project, "status", "--porcelain") == before
 
 
-def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run) -> None:
+def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==0.1.0")
     git_command(project, "init", "-q")
     (project / ".gitignore").write_text("nix/\n")
     for name in ("a.py", "b.py"):
