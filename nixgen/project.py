@@ -15,6 +15,9 @@ from nixgen.errors import MachineError, Problem, UserError
 from nixgen.settings import Settings
 from nixgen.tables import lookup, strings
 
+BOM = "\ufeff"
+"""The byte order mark, which some editors put before the first character: passed over, as uv and Nix do."""
+
 _NETRC = (
     "keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET "
     "(uv and Nix's netrc-file setting both read it)"
@@ -158,9 +161,12 @@ def _secrets(value: Any, *, queries: bool = True) -> Iterator[str]:  # noqa: ANN
 
 
 def read_text(path: Path, name: str) -> str:
-    """A text file. Raises UserError when it is missing, a folder or not UTF-8, MachineError when it may not be read."""
+    """A text file, less a byte order mark.
+
+    Raises UserError when it is missing, a folder or not UTF-8, MachineError when it may not be read.
+    """
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8").removeprefix(BOM)
     except FileNotFoundError:
         raise UserError.of(name, "is missing") from None
     except IsADirectoryError:

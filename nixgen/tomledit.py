@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nixgen.errors import UserError
+from nixgen.project import BOM
 
 Value = str | list[str] | dict[str, str]
 
@@ -17,6 +18,8 @@ def with_settings(text: str, values: Mapping[str, Value]) -> str:
     Raises UserError when the file is written in a way that cannot be extended without changing something else; the
     sentence says what to write by hand.
     """
+    if text.startswith(BOM):
+        return BOM + with_settings(text.removeprefix(BOM), values)
     old = tomllib.loads(text)
     present = old.get("tool", {}).get("nixgen", {})
     missing = {key: value for key, value in values.items() if present.get(key) != value}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nixgen.settings import Settings
 
 _KEPT = frozenset({"UV_CACHE_DIR", "UV_NO_CACHE"})
+_PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the width of the terminal
 _DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
 _CAUSE = r"(?:(?:error|cause|Caused by): )?"
 _MACHINE = {
@@ -36,6 +37,7 @@ _NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in 
 _ANOTHER_PYTHON = re.compile(
     r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
 )
+_UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
 _MISSING = "install it beside nixgen: pip install uv"
 
 
@@ -56,7 +58,7 @@ def offline_environment() -> dict[str, str]:
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("UV_") or key in _KEPT}
     kept.pop("VIRTUAL_ENV", None)
-    return kept | {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    return kept | {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_PLAIN}
 
 
 def start_export(root: Path, settings: Settings) -> run.Running:
@@ -86,7 +88,7 @@ def lock(root: Path) -> None:
     MachineError with uv's explanation.
     """
     command = [binary(), "lock"]
-    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ}
+    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN}
     if "UV_PYTHON" not in env:
         result = run.run([*command, "--python", sys.executable], cwd=root, env=env, check=False, missing=_MISSING)
         if result.code == 0 or not _ANOTHER_PYTHON.search(result.err):
@@ -113,6 +115,9 @@ def explained(result: run.Result) -> NixgenError:
     for line in lines[first:]:
         (hints if line.startswith("hint:") else said).append(re.sub(r"^(error|hint|cause): ?", "", line))
     what = "; ".join(said)
+    if unknown := _UNKNOWN.match(what):
+        key = f"{unknown[1].lower()}s"
+        return UserError.of(f"pyproject.toml: tool.nixgen.{key}", what, f"define it there, or take it out of {key}")
     if python := _NO_PYTHON.match(what):
         wanted = shlex.quote(python["wanted"])
         mend = f"install one (with uv: uv python install {wanted}), and run the command again"

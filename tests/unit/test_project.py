@@ -31,6 +31,13 @@ def test_the_project_is_found_from_a_folder_inside_it(tmp_path: Path) -> None:
     assert found.path("uv.lock").read_text().startswith("version = 1")
 
 
+def test_a_byte_order_mark_is_passed_over_as_uv_does(tmp_path: Path) -> None:
+    root = projects.make(tmp_path, "\ufeff" + projects.PYPROJECT, "\ufeff" + projects.uv_lock(projects.SIX))
+    found = find_project(root)
+    assert found.name == "demo-app"
+    assert found.lock_text().startswith("version = 1")
+
+
 def test_a_workspace_member_belongs_to_its_workspace(tmp_path: Path) -> None:
     workspace = '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/apart"]\n'
     root = projects.make(tmp_path, projects.PYPROJECT + workspace)

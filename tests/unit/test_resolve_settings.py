@@ -49,11 +49,22 @@ def test_the_callers_uv_settings_change_nothing(tmp_path: Path, monkeypatch: pyt
     assert {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"}.items() <= uv.offline_environment().items()
 
 
-def test_an_unknown_group_or_extra_is_uvs_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", ["20", "200"])
+def test_an_unknown_group_or_extra_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     root = make(tmp_path, PYPROJECT + '[tool.nixgen]\ngroups = ["nope"]\n')
-    assert refused(root).startswith("uv: Group `nope` is not defined")
+    assert refused(root) == (
+        "pyproject.toml: tool.nixgen.groups: Group `nope` is not defined in the project's `dependency-groups` table\n"
+        "    define it there, or take it out of groups"
+    )
     root = make(tmp_path, PYPROJECT + '[tool.nixgen]\nextras = ["nope"]\n')
-    assert refused(root).startswith("uv: Extra `nope` is not defined")
+    assert refused(root) == (
+        "pyproject.toml: tool.nixgen.extras: "
+        "Extra `nope` is not defined in the `optional-dependencies` table for `demo-app`\n"
+        "    define it there, or take it out of extras"
+    )
 
 
 GROUPS = """

@@ -37,6 +37,13 @@ def test_windows_line_ends_stay() -> None:
     assert with_settings("a = 1\r\n", VALUES) == ("a = 1\n\n" + SECTION).replace("\n", "\r\n")
 
 
+def test_a_byte_order_mark_stays() -> None:
+    text = "\ufeff" + with_settings("a = 1\n", VALUES)
+    assert with_settings("\ufeffa = 1\n", VALUES) == text
+    assert with_settings(text, VALUES) == text
+    assert with_settings(text, {"base": "nixpkgs"}) == text.replace("debian", "nixpkgs")
+
+
 def test_a_section_that_is_there_keeps_its_comments_and_its_place() -> None:
     text = '[tool.nixgen]\n# why\nbase = "nixpkgs" # hm\npython = "3.11"\n\n[tool.x]\na = 1\n'
     assert with_settings(text, VALUES) == (
