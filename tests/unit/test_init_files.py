@@ -16,7 +16,7 @@ from support.initproject import (
     tree,
 )
 
-from nixgen import git, scaffold
+from nixgen import git, origin, scaffold
 from nixgen import init as module
 from nixgen.errors import MachineError
 from nixgen.init import Options, init
