@@ -68,6 +68,12 @@ class Nix:
         """(2, 8, 0)."""
         raise NotImplementedError
 
+    def command(
+        self, program: Literal["nix", "nix-store", "nix-instantiate", "nix-build"], *words: str | Path
+    ) -> list[str]:
+        """The whole command line of ``run``, for who starts it otherwise (the rebuilds) or shows it to a person."""
+        raise NotImplementedError
+
     def run(self, program: Literal["nix", "nix-store", "nix-instantiate", "nix-build"], *words: str | Path) -> Result:
         """Runs a program to its end with this store, builders and options. Raises MachineError when it fails."""
         raise NotImplementedError

@@ -47,7 +47,7 @@ def differences(
 
     known = {PurePosixPath(path).name: info for path, info in infos.items()}
     told: list[Difference] = []
-    with Second.open(nix, copy, {name for name, path in found.items() if path != expected.get(name, path)}) as second:
+    with Second.open(nix, copy) as second:
         for name in in_order(found):
             if name in expected and name in known and expected[name] != found[name]:
                 looked_for = len(told) < EXPLAINED
@@ -62,6 +62,7 @@ def _one(nix: Nix, expected: ClosurePath, found: ClosurePath, info: PathInfo, se
         other = second.bytes(info, expected.nar_hash, found.nar_hash)
         note = other.note
         place = nix.physical(info.path)
+        files = other.files
         if other.path is not None and place is not None:
             files = _explained(other.path, place)
             report = diffoscope.report(other.path, place)
@@ -97,9 +98,7 @@ def beside_each_other(
         files = _explained(first, other, cores)
         report = diffoscope.report(first, other)
     name = PurePosixPath(info.path).name
-    return Difference(
-        name, info.nar_hash, found, info.nar_hash, said, files, _all_causes(files), repeat, report
-    )
+    return Difference(name, info.nar_hash, found, info.nar_hash, said, files, _all_causes(files), repeat, report)
 
 
 def _where(expected: ClosurePath, found: ClosurePath, info: PathInfo) -> str:

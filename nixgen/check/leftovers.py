@@ -99,9 +99,9 @@ class Call:
             if free:
                 _remove_output(self.nix, self.recipe.out, remote=said.other_bytes)
                 if killed and (chroot := _beside(self.nix, self.recipe.drv, ".chroot")) is not None:
-                    _remove(chroot)
+                    remove(chroot)
         for kept in said.kept:
-            if not _remove(recheck.build_folder(kept)):
+            if not remove(recheck.build_folder(kept)):
                 console.detail(f"Nix has kept {kept}, and it is not ours to remove")
         self.log.unlink(missing_ok=True)
 
@@ -132,14 +132,14 @@ def _exists(path: Path | None) -> bool:
 def _remove_output(nix: Nix, out: str, *, remote: bool) -> None:
     """Removes OUT.check: by hand where the store is this user's, else Nix does (its daemon does it for anybody)."""
     path = _beside(nix, out, ".check")
-    if (path is None and remote) or (path is not None and os.path.lexists(path) and not _remove(path)):
+    if (path is None and remote) or (path is not None and os.path.lexists(path) and not remove(path)):
         try:
             nix.run("nix-store", "--delete", f"{out}.check")
         except errors.MachineError as error:
             console.warn(f"{out}.check is left in the store: {error.problems[0].what}")
 
 
-def _remove(path: Path) -> bool:
+def remove(path: Path) -> bool:
     """Removes a file or folder, read-only folders, too; whether it is gone now."""
     if not os.path.lexists(path):
         return True

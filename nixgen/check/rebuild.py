@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import subprocess
 import threading
@@ -11,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen import run
@@ -20,6 +18,7 @@ from nixgen.check.model import Difference, PathVerdict, Recipe
 from nixgen.check.recheck import Said, inconclusive
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
+from nixgen.guard.hashing import processors
 
 if TYPE_CHECKING:
     from nixgen.nixtools import Nix, PathInfo
@@ -124,7 +123,7 @@ class _Todo:
 
     queue: list[tuple[int, str, Recipe]]
     left: int
-    processors: int = field(default_factory=lambda: _processors())
+    processors: int = field(default_factory=processors)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -185,23 +184,22 @@ class _Rebuilding:
 
     def _run(self, call: leftovers.Call, command: Sequence[str]) -> int:
         console.detail(f"$ {run.shown(command)}")
-        with call.append() as log:
-            with self.guard:
-                if self.stopped:
-                    raise KeyboardInterrupt
-                try:
-                    # In a session of its own: Ctrl-C reaches nixgen, which ends the calls and cleans up behind them.
-                    process = subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=log,
-                        pass_fds=(self.lock,),
-                        start_new_session=True,
-                    )
-                except OSError as error:
-                    raise MachineError.of(command[0], f"cannot be run: {error.strerror}") from None
-                self.running.add(process)
+        with call.append() as log, self.guard:
+            if self.stopped:
+                raise KeyboardInterrupt
+            try:
+                # In a session of its own: Ctrl-C reaches nixgen, which ends the calls and cleans up behind them.
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    pass_fds=(self.lock,),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise MachineError.of(command[0], f"cannot be run: {error.strerror}") from None
+            self.running.add(process)
         try:
             return process.wait()
         finally:
@@ -241,9 +239,3 @@ def _why(said: Said, code: int) -> str:
 
 def _inconclusive(name: str, why: str) -> Rebuilt:
     return Rebuilt(PathVerdict(name, "inconclusive", why))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-

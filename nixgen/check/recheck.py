@@ -32,8 +32,8 @@ _ERROR = re.compile(r"^(?:error:\s*)+")
 class Said:
     """What the structured log of one call says.
 
-    ``machine`` is where the builder ran: "" here, None: nowhere; ``kept`` are folders of builds that Nix left, ``error``
-    is Nix's last error, ``tail`` the last lines that the builder printed.
+    ``machine`` is where the builder ran: "" here, None: nowhere; ``kept`` are folders of builds that Nix left,
+    ``error`` is Nix's last error, ``tail`` the last lines that the builder printed.
     """
 
     machine: str | None = None
@@ -51,7 +51,8 @@ def read(log: str, drv: str) -> Said:
     """Reads the log of a call that checked the derivation ``drv``; lines that are no messages are passed over."""
     machine: str | None = None
     kept: list[Path] = []
-    error, tail = "", []
+    tail: list[str] = []
+    error = ""
     builds = set()
     for message in _messages(log):
         fields = message.get("fields") or []

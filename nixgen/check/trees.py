@@ -29,7 +29,7 @@ def explain(expected: Path, found: Path, cores: int | None = None) -> tuple[File
     differences = []
     looked_into = 0
     for path, change in _changes(os.fsencode(expected), os.fsencode(found), b""):
-        one, other = (os.path.join(os.fsencode(top), path) if path else os.fsencode(top) for top in (expected, found))
+        one, other = (_join(os.fsencode(top), path) for top in (expected, found))
         name = os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
         if change == "content" and looked_into < LOOKED_INTO:
             looked_into += 1
@@ -47,13 +47,13 @@ def _changes(expected: bytes, found: bytes, path: bytes) -> Iterator[tuple[bytes
     elif stat.S_ISDIR(here.st_mode):
         now, before = set(os.listdir(found)), set(os.listdir(expected))  # noqa: PTH208 -- bytes
         for name in sorted(now | before):
-            inner = os.path.join(path, name) if path else name
+            inner = _join(path, name)
             if name not in before:
                 yield inner, "added"
             elif name not in now:
                 yield inner, "removed"
             else:
-                yield from _changes(os.path.join(expected, name), os.path.join(found, name), inner)
+                yield from _changes(_join(expected, name), _join(found, name), inner)
     elif stat.S_ISLNK(here.st_mode):
         if os.readlink(found) != os.readlink(expected):  # noqa: PTH115 -- bytes
             yield path, "link"
@@ -62,6 +62,10 @@ def _changes(expected: bytes, found: bytes, path: bytes) -> Iterator[tuple[bytes
             yield path, "content"
         if (here.st_mode ^ there.st_mode) & stat.S_IXUSR:
             yield path, "mode"
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name if folder and name else folder or name
 
 
 def _same(expected: bytes, found: bytes) -> bool:
@@ -81,7 +85,7 @@ def _content(name: str, expected: bytes, found: bytes, cores: int | None) -> Fil
 
 
 def _mapped(stack: ExitStack, path: bytes) -> Bytes:
-    file = stack.enter_context(open(path, "rb"))  # noqa: PTH123 -- bytes
+    file = stack.enter_context(open(path, "rb"))  # noqa: PTH123, SIM115 -- bytes; the stack closes it
     return stack.enter_context(mmap(file.fileno(), 0, access=ACCESS_READ)) if os.fstat(file.fileno()).st_size else b""
 
 
@@ -92,7 +96,11 @@ def _other(change: FileChange, expected: bytes, found: bytes) -> str:
     if change == "kind":
         return f"{_kind(found)}, {_kind(expected)} expected"
     if change == "mode":
-        return "executable, not so expected" if os.lstat(found).st_mode & stat.S_IXUSR else "not executable, but expected to be"
+        return (
+            "executable, not so expected"
+            if os.lstat(found).st_mode & stat.S_IXUSR
+            else "not executable, but expected to be"
+        )
     if change == "content":
         return f"{os.lstat(found).st_size} bytes, {os.lstat(expected).st_size} expected"
     return _kind(found if change == "added" else expected)
