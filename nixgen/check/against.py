@@ -42,7 +42,7 @@ def _recipe(found: Comparison, total: int, names: tuple[str, str]) -> Step:
     sides = f"in {names[0]}", f"in {names[1]}"
     if not found.recipes:
         return Step("recipe", True, f"both have the same {words.count(total, 'derivation')}")
-    told = f"inputs differ: {words.count(len(found.recipes), 'derivation')} of {total} not the same in both"
+    told = f"inputs differ: {len(found.recipes):,} of {words.count(total, 'derivation')} are not the same in both"
     problems = [words.change_problem(change, *sides) for change in found.inputs] or [words.why_unnamed(found.recipes)]
     problems += [words.recipe_problem(change, *sides) for change in found.recipes]
     return Step("recipe", False, told, Stale.exit_code, tuple(problems))
@@ -62,7 +62,7 @@ def _bytes(found: Comparison, names: tuple[str, str]) -> Step:
             path=before.name,
             expected=before.nar_hash,
             found=after.nar_hash,
-            said="two builds of the same recipe gave other bytes"
+            said="from the same recipe, and not the same bytes in both records"
             if before.nar_hash != after.nar_hash
             else "has other references",
         )

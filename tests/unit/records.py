@@ -82,8 +82,8 @@ RECORD = Record("plot", {ARM: replace(SYSTEM, builder=Builder("2.34.8", "Linux 6
 _names = st.from_regex(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,20}", fullmatch=True)
 _hex = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 _sri = st.binary(min_size=32, max_size=32).map(lambda raw: "sha256-" + base64.b64encode(raw).decode())
-_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
-_keys = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
+_keys = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+_lines = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 _recipes = st.builds(Recipe, _names.map("/nix/store/{}.drv".format), _names.map("/nix/store/{}".format))
 
 
