@@ -42,6 +42,11 @@ class Console:
         for problem in error.problems:
             self._write(f"{self._paint('error:', '31;1')} {problem}")
 
+    def interrupted(self, left: str) -> None:
+        """The last line after Ctrl-C: ``left`` says what became of the work, where that is known."""
+        line = f"interrupted; {left}" if left else "interrupted"
+        self._write(f"\n{line}" if sys.stderr is not None and sys.stderr.isatty() else line)  # behind the terminal's ^C
+
     def result(self, text: str) -> None:
         """What was asked for, on stdout."""
         if sys.stdout is not None:  # the caller closed it: nobody wants to know

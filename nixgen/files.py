@@ -23,6 +23,17 @@ TEMPORARY = ".nixgen-tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
+_changed: list[str] = []
+
+
+def changed() -> bool:
+    """Whether this process has changed a file of a project, or may have."""
+    return bool(_changed)
+
+
+def note_change(path: str) -> None:
+    """Another program is about to write ``path`` for us."""
+    _changed.append(path)
 
 
 def written_by_nixgen(data: bytes) -> bool:
@@ -167,6 +178,8 @@ class _Change:
 
 def _commit(changes: list[_Change]) -> None:
     """The renames; what was done is undone when one of them fails or the user interrupts."""
+    before = len(_changed)
+    _changed.extend(change.path for change in changes)
     try:
         for change in changes:
             change.commit()
@@ -174,6 +187,7 @@ def _commit(changes: list[_Change]) -> None:
         for change in reversed(changes):
             with contextlib.suppress(OSError):
                 change.undo()
+        del _changed[before:]
         raise
     for change in changes:
         if change.backup is not None:

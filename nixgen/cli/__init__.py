@@ -37,6 +37,7 @@ class Edge(TyperGroup):
         except NixgenError as error:
             _fail(error)
         except KeyboardInterrupt:
+            console.interrupted(_left(ctx.invoked_subcommand))
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             # Whoever read our output has gone (`nixgen show | head`); Python would complain again on its way out.
@@ -44,6 +45,15 @@ class Edge(TyperGroup):
             sys.exit(0)
         except OSError as error:
             _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)))
+
+
+def _left(command: str | None) -> str:
+    """What a command that was interrupted left in the project, where that is certain."""
+    from nixgen import files
+
+    # They write the project's files at their end, and nothing else in it; uv.lock, which uv writes, counts as a file.
+    sure = command in {"generate", "init", "lock"} and not files.changed()
+    return "nothing in the project was changed" if sure else ""
 
 
 def _fail(error: NixgenError) -> NoReturn:

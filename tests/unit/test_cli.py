@@ -102,15 +102,35 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
+def interrupted(folder: Path, *arguments: str, before: str = "") -> str:
+    """What nixgen says when Ctrl-C comes while it looks for the project, after the code ``before``."""
     code = (
-        "import nixgen.project, nixgen.cli\n"
-        "def stop(*a, **k): raise KeyboardInterrupt\n"
+        "import nixgen.project, nixgen.cli, pathlib\n"
+        f"def stop(*a, **k):\n    {before or 'pass'}\n    raise KeyboardInterrupt\n"
         "nixgen.project.find_project = stop\n"
-        "import sys; sys.argv = ['nixgen', 'show']; nixgen.cli.main()\n"
+        f"import sys; sys.argv = ['nixgen', *{arguments!r}]; nixgen.cli.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "")
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", ["generate", "lock"])
+def test_an_interrupt_is_told_with_what_it_left(tmp_path: Path, command: str) -> None:
+    assert interrupted(tmp_path, command, "--quiet") == "interrupted; nothing in the project was changed\n"
+    write = "from nixgen import files; files.write_all(pathlib.Path(), {'a': b'1'})"
+    assert interrupted(tmp_path, command, before=write) == "interrupted\n"
+    assert (tmp_path / "a").exists()
+    failed = (
+        "from nixgen import files, errors\n"
+        "    try: files.write_all(pathlib.Path(), {'b': b'1', 'a/c': b''})\n"
+        "    except errors.UserError: pass"
+    )
+    assert interrupted(tmp_path, command, before=failed) == "interrupted; nothing in the project was changed\n"
+
+
+def test_an_interrupt_of_what_writes_nothing_says_no_more(tmp_path: Path) -> None:
+    assert interrupted(tmp_path, "show") == "interrupted\n"
 
 
 def test_what_the_system_refuses_is_exit_code_3(tmp_path: Path) -> None:
