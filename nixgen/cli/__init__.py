@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from nixgen import __version__
-from nixgen.cli import check, data, diff, model, options, run
+from nixgen.cli import cache, check, data, diff, model, options, run
 from nixgen.cli.generate import generate
 from nixgen.cli.init import init
 from nixgen.cli.lock import lock
@@ -95,7 +95,7 @@ for _command in (init, lock, generate, show, verify):
 app.command(epilog=run.EXIT_CODES, context_settings=run.CONTEXT)(run.run)
 app.command(epilog=check.EXIT_CODES)(check.check)
 app.command(epilog=diff.EXIT_CODES)(diff.diff)
-for _group in (model, data):
+for _group in (model, data, cache):
     app.add_typer(_group.app)
 
 

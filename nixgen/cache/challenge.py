@@ -1,0 +1,187 @@
+"""``nixgen cache challenge``: builds a sample of a cache's paths here, and compares the bytes with the cache's."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from typing import Literal
+
+from nixgen import console
+from nixgen.cache import contents
+from nixgen.cache.contents import Contents
+from nixgen.cache.judge import Seen
+from nixgen.cache.log import Log
+from nixgen.cache.narinfo import base
+from nixgen.cache.pinning import Trust
+from nixgen.cache.place import Place
+from nixgen.cache.storage import open_storage
+from nixgen.cache.verify import entries
+from nixgen.check.model import FileDifference, Recipe
+from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
+from nixgen.errors import Finding, MachineError, NixgenError, Problem
+from nixgen.nixtools import Nix, PathInfo
+
+Answer = Literal["identical", "differs", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rebuild said of one output of the cache. ``why`` is a clause, ``files`` what differs as far as known."""
+
+    output: str
+    path: str
+    answer: Answer
+    why: str
+    files: tuple[FileDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The verdicts of a sample; ``seed`` repeats it, None where all outputs were taken."""
+
+    url: str
+    verdicts: tuple[Verdict, ...]
+    seed: int | None = field(default=None)
+
+    def error(self) -> NixgenError | None:
+        """What to exit with: a Finding when something differs, a MachineError when nothing could be compared."""
+        worse = [verdict for verdict in self.verdicts if verdict.answer == "differs"]
+        if worse:
+            return Finding(
+                Problem(verdict.path, f"differs: {verdict.why}" + "".join(map(_shown, verdict.files)))
+                for verdict in worse
+            )
+        if not any(verdict.answer == "identical" for verdict in self.verdicts):
+            whys = sorted({verdict.why for verdict in self.verdicts}) or ["no output was chosen"]
+            return MachineError.of(self.url, f"nothing could be compared: {'; '.join(whys)}")
+        return None
+
+    def text(self) -> str:
+        """A line for each output, and how to have the same sample again."""
+        rows = [[verdict.answer, verdict.output, verdict.path, verdict.why] for verdict in self.verdicts]
+        lines = console.table(rows, indent="")
+        if self.seed is not None:
+            lines.append(f"The sample again: --sample {len(self.verdicts)} --seed {self.seed}")
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """The verdicts as JSON, version 1."""
+        rows = [
+            {
+                "output": verdict.output,
+                "path": verdict.path,
+                "verdict": verdict.answer,
+                "why": verdict.why,
+                "files": [
+                    {"path": file.path, "change": file.change, "detail": file.detail, "causes": list(file.causes)}
+                    for file in verdict.files
+                ],
+            }
+            for verdict in self.verdicts
+        ]
+        return json.dumps({"version": 1, "url": self.url, "seed": self.seed, "verdicts": rows}, indent=2)
+
+
+def _shown(file: FileDifference) -> str:
+    causes = "".join(f"\n        {cause}" for cause in file.causes)
+    return f"\n    {file.path or '.'}: {file.change}{f', {file.detail}' if file.detail else ''}{causes}"
+
+
+def challenge(
+    place: Place,
+    trust: Trust,
+    recipes: Mapping[str, Recipe],
+    wanted: Sequence[str],
+    sample: int | None = None,
+    seed: int | None = None,
+) -> Challenge:
+    """Builds outputs here, a second time where they are there already, and compares them with the cache's NARs.
+
+    Raises LogFinding for a log that is not what it was, BuildFailed, MachineError.
+    """
+    choice: Choice = choose(recipes, wanted or ["all"], sample, seed)
+    with console.step(f"reading the log of {place.url}"):
+        logged = entries(Log.open(open_storage(place.log), trust.verifier, trust.known))
+    chosen = {name: recipes[name] for name in choice.names}
+    cache = contents.open_contents(place)
+    seen = cache.look(base(recipe.out) for recipe in chosen.values())
+    held = {name: recipe for name, recipe in chosen.items() if seen[base(recipe.out)].info is not None}
+    with console.step(f"reading {len(held)} NARs of {place.url}"):
+        seen = contents.nars(cache, seen)
+    nix = Nix.here()
+    nix.realise([recipe.drv for recipe in held.values()])
+    rebuilt = {result.verdict.name: result for result in rebuild_all(nix, held)}
+    infos = nix.infos(recipe.out for recipe in held.values())
+    verdicts = []
+    for name, recipe in chosen.items():
+        item = seen[base(recipe.out)]
+        said = logged.get(item.name)
+        if name in rebuilt:
+            verdicts.append(_verdict(name, item, infos[recipe.out], rebuilt[name], nix, cache))
+        elif item.why:
+            verdicts.append(Verdict(name, item.name, "differs", f"the cache has a narinfo that {item.why}"))
+        else:
+            where = "it was logged, and the cache does not have it any more" if said else "the cache does not have it"
+            verdicts.append(Verdict(name, item.name, "inconclusive", where))
+    return Challenge(place.url, tuple(verdicts), choice.seed)
+
+
+def _verdict(name: str, item: Seen, info: PathInfo, rebuilt: Rebuilt, nix: Nix, cache: Contents) -> Verdict:
+    """What two builds and the cache's NAR say together."""
+    nar, again = item.nar, rebuilt.verdict
+    answer: Answer = "differs"
+    files: tuple[FileDifference, ...] = ()
+    if nar is None or nar.lost:
+        answer, why = "inconclusive", "the cache has no NAR of it any more"
+    elif nar.why:
+        why = f"the cache has a NAR that {nar.why}"
+    elif again.verdict == "inconclusive":
+        answer, why = "inconclusive", again.why
+    elif again.verdict == "differs":
+        files = rebuilt.difference.files if rebuilt.difference else ()
+        # What is here may have come from the cache: then there was one build here, not two.
+        here = "a build here gave other bytes than the cache has"
+        why = here if nar.nar_hash == info.nar_hash and not info.ultimate else "two builds here differ from each other"
+    elif nar.nar_hash == info.nar_hash:
+        answer, why = "identical", f"built here, too, with NAR hash {nar.nar_hash}"
+    else:
+        why = f"the cache has NAR hash {nar.nar_hash}, two builds here gave {info.nar_hash}"
+        files = _files(nix, cache, item, info)
+    return Verdict(name, item.name, answer, why, files)
+
+
+def _files(nix: Nix, cache: Contents, item: Seen, info: PathInfo) -> tuple[FileDifference, ...]:
+    """What differs between the cache's NAR and the path here."""
+    from nixgen.check.explain import explain
+
+    ours = nix.physical(info.path)
+    if ours is None or item.info is None:
+        return ()
+    with tempfile.TemporaryDirectory(prefix="nixgen-challenge-") as folder:
+        theirs = Path(folder, "nar")
+        with Popen(["nix-store", "--restore", theirs], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL) as process:  # noqa: S607
+            assert process.stdin is not None  # noqa: S101 -- it is a pipe
+            try:
+                for chunk in cache.nix.dump(item.info.path):
+                    process.stdin.write(chunk)
+            except BrokenPipeError:
+                return ()  # no NAR at all: its hash says that it differs, and there are no files to compare
+            finally:
+                process.stdin.close()
+            if process.wait() != 0:
+                return ()
+        try:
+            return explain(theirs, ours)
+        finally:
+            _removable(theirs)
+
+
+def _removable(folder: Path) -> None:
+    """Nix makes what it unpacks read-only."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
