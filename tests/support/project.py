@@ -115,6 +115,24 @@ class Project:
         return found
 
 
+def own_wheel(folder: Path) -> Path:
+    """nixgen's own wheel, built in ``folder`` from a copy (``source``) of what git knows, without the network."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in names:
+        if (ROOT / name).is_file():
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / "source" / name)
+    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(folder / "source")]
+    done = run(argv, folder)
+    if not done.ok:
+        raise AssertionError(done.tail())
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 def run(argv: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Output:
     """Runs a command without standard input; what it gave back. The repository's nixgen is the one that is imported."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **(env or {})}
