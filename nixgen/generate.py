@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import files, flakelock, git, render, vendored, visible
+from nixgen import aside, files, flakelock, git, render, vendored, visible
 from nixgen.console import console
 from nixgen.digests import of_bytes, of_lock
 from nixgen.errors import Finding, Problem, UserError
@@ -262,14 +262,17 @@ def write(
     ``command`` is the one that ran, for the sentence.
     """
     found = changes(root, wanted)
-    in_the_way = sorted({*found.foreign, *foreign})
+    blocking = aside.in_place_of_folders(root, wanted)
+    in_the_way = sorted({*found.foreign, *foreign, *blocking})
     if in_the_way and not force:
         mend = f"move it elsewhere, or give it up: {command} --force"
         raise UserError(Problem(path, "is in the way, and nixgen did not write it", mend) for path in in_the_way)
     for path in in_the_way:
         fate = "replaced" if path in wanted else "removed"
         console.warn(f"{path} was not written by nixgen: it is {fate} (--force).")
-    changed = files.write_all(root, wanted, [*found.remove, *(path for path in in_the_way if path not in wanted)])
+    remove = {*found.remove, *in_the_way} - {*wanted, *blocking}
+    with aside.put_aside(root, blocking):
+        changed = files.write_all(root, wanted, sorted(remove))
     _report(changed, wanted)
     return changed
 

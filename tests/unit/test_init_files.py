@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.initproject import (
@@ -16,7 +17,7 @@ from support.initproject import (
     tree,
 )
 
-from nixgen import git, origin, scaffold
+from nixgen import files, git, origin, scaffold
 from nixgen import init as module
 from nixgen.errors import MachineError
 from nixgen.init import Options, init
@@ -46,6 +47,40 @@ def test_a_file_of_somebody_else_is_not_overwritten(project: Path, run: Run, nam
     said = run(project, force=True)
     assert f"warning: {name} was not written by nixgen: it is replaced (--force)." in said
     assert (project / name).read_text() != "{ }"
+
+
+@pytest.mark.parametrize("name", ["nix", "nix/nixgen", "nix/nixgen/builders"])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_file_where_a_folder_belongs_is_in_the_way_like_any_other(
+    project: Path, run: Run, name: str, kind: str
+) -> None:
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    if kind == "link":
+        (project / name).symlink_to("pyproject.toml" if name == "nix" else "nowhere")
+    else:
+        (project / name).write_text("mine")
+    (project / "flake.nix").write_text("{ }")
+    assert problems(project) == [
+        f"{path}: is in the way, and nixgen did not write it\n    move it elsewhere, or give it up: nixgen init --force"
+        for path in ("flake.nix", name)
+    ]
+    said = run(project, force=True)
+    assert "warning: flake.nix was not written by nixgen: it is replaced (--force)." in said
+    assert f"warning: {name} was not written by nixgen: it is removed (--force)." in said
+    assert (project / "nix/nixgen/builders/setup.py").is_file()
+    assert not [path for path in project.rglob("*") if path.name.endswith(files.TEMPORARY) or "aside" in path.name]
+
+
+def test_what_was_put_aside_comes_back_when_nothing_can_be_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "nix").write_text("mine")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise MachineError.of("", "the disk is full")
+
+    monkeypatch.setattr(files, "write_all", full)
+    assert problems(project, force=True) == ["the disk is full"]
 
 
 def test_all_files_in_the_way_are_named_at_once(project: Path) -> None:
