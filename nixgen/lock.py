@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nixgen import bases, bootstrap, files, lockfile
+from nixgen import bases, bootstrap, files, lockfile, moved
 from nixgen.artifacts import locking
 from nixgen.cache.pins import CachePin
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
-from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
+from nixgen.model import Base, Bootstrap, DebianBase, FileHash, Lock, NixpkgsBase
 
 if TYPE_CHECKING:
     from nixgen.project import Project
@@ -241,39 +241,5 @@ def _tell(old: Lock | None, new: Lock, changed: Sequence[str], options: Options)
 def told(old: Lock | None, new: Lock, options: Options) -> Iterator[str]:
     """What became of the pins of base, models and data, one line each; nothing for what stayed as it was."""
     if old is None or old.base != new.base:
-        yield from summary(old.base if old else None, new.base)
+        yield from moved.summary(old.base if old else None, new.base)
     yield from locking.summary(old.artifacts if old else (), new.artifacts, options.artifacts)
-
-
-def summary(old: Base | None, new: Base) -> Iterator[str]:
-    """What is pinned now, and what became of the pins before, in sentences and one line for each change."""
-    if isinstance(new, NixpkgsBase):
-        yield f"Pinned nixpkgs {new.name} at {new.rev[:12]} (glibc {new.glibc}), Python {new.python}."
-        if isinstance(old, NixpkgsBase) and old.rev != new.rev:
-            yield f"  nixpkgs: {old.rev[:12]} → {new.rev[:12]}"
-        return
-    for system in sorted({deb.system for deb in new.debs}):
-        debs = [deb for deb in new.debs if deb.system == system]
-        yield (
-            f"Pinned Debian {new.suite} for {system}: {len(debs)} packages, {size(sum(deb.size for deb in debs))}, "
-            f"Python {new.python}, glibc {new.glibc}."
-        )
-    if isinstance(old, DebianBase):
-        yield from differences(old.debs, new.debs)
-
-
-def differences(old: Sequence[Deb], new: Sequence[Deb]) -> Iterator[str]:
-    """One line for each package that is new, gone or has another version, with the systems that this is so for."""
-    before = {(deb.name, deb.system): deb.version for deb in old}
-    after = {(deb.name, deb.system): deb.version for deb in new}
-    changes: dict[tuple[str, str], list[str]] = {}
-    for name, system in sorted(before.keys() | after.keys()):
-        was, now = before.get((name, system)), after.get((name, system))
-        if was is None:
-            changes.setdefault((name, f"new, {now}"), []).append(system)
-        elif now is None:
-            changes.setdefault((name, f"gone, was {was}"), []).append(system)
-        elif was != now:
-            changes.setdefault((name, f"{was} → {now}"), []).append(system)
-    for (name, change), systems in changes.items():
-        yield f"  {name}: {change} ({', '.join(systems)})"

@@ -18,6 +18,8 @@ from nixgen.tables import lookup, strings
 BOM = "\ufeff"
 """The byte order mark, which some editors put before the first character: passed over, as uv and Nix do."""
 
+_FROM_NIX = ("uv.lock", "models.toml")  # nixgen.lock is refused where it is written
+
 _NETRC = (
     "keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET "
     "(uv and Nix's netrc-file setting both read it)"
@@ -78,7 +80,8 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     problems = [
         Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
     ]
-    if lock:
+    problems += _links_out(root)
+    if lock and not problems:
         if not project.has_lock:
             raise UserError.of("uv.lock", "is missing", "make it: uv lock")
         text = project.lock_text()
@@ -88,6 +91,20 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     if problems:
         raise UserError(problems)
     return project
+
+
+def _links_out(root: Path) -> list[Problem]:
+    """A flake is a copy of the project's folder: a link out of it leads nowhere there."""
+    links = {name: (root / name).resolve() for name in _FROM_NIX if (root / name).is_symlink()}
+    return [
+        Problem(
+            name,
+            f"is a link out of the project ({place}), where neither a teammate nor Nix has it",
+            "put the file itself in the place of the link",
+        )
+        for name, place in links.items()
+        if not place.is_relative_to(root)
+    ]
 
 
 def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:

@@ -16,7 +16,7 @@ from support.debian import Archive, deb, serve_archive
 from support.index import Index
 from support.wheels import make_wheel
 
-from nixgen import aptsources, bootstrap, debian, lock, lockfile, uv
+from nixgen import aptsources, bootstrap, debian, lock, lockfile, moved, uv
 from nixgen.errors import UserError
 from nixgen.lock import Options
 from nixgen.model import Deb, DebianBase, Lock, NixpkgsBase
@@ -230,11 +230,31 @@ def test_differences_are_one_line_a_package() -> None:
 
     old = [pin("a", "1"), pin("a", "1", "aarch64-linux"), pin("b", "1"), pin("same", "1")]
     new = [pin("a", "2"), pin("a", "2", "aarch64-linux"), pin("c", "1"), pin("same", "1")]
-    assert list(lock.differences(old, new)) == [
+    assert list(moved.differences(old, new)) == [
         "  a: 1 → 2 (aarch64-linux, x86_64-linux)",
         "  b: gone, was 1 (x86_64-linux)",
         "  c: new, 1 (x86_64-linux)",
     ]
+
+
+def test_another_suite_is_two_lines_and_not_one_a_package() -> None:
+    def base(suite: str, python: str, versions: dict[str, str]) -> DebianBase:
+        debs = tuple(
+            Deb(name, version, system, "core", "https://mirror.example.org/x.deb", "0" * 64, 1)
+            for name, version in versions.items()
+            for system in ("aarch64-linux", "x86_64-linux")
+        )
+        return DebianBase(suite, python, "2.36", (), (), (), debs)
+
+    old = base("bookworm", "3.11", {"bash": "5.2-1", "libc6": "2.36", "python3.11": "3.11.2", "same": "1"})
+    new = base("trixie", "3.13", {"bash": "5.2-2", "libc6": "2.41", "python3.13": "3.13.5", "same": "1"})
+    assert list(moved.summary(old, new))[2:] == [
+        "  Debian bookworm → trixie, Python 3.11 → 3.13: 2 packages have another version, 1 is new, 1 is gone."
+    ]
+    assert list(moved.summary(replace(old, python="3.12"), replace(old, debs=old.debs[2:])))[2:] == [
+        "  Python 3.12 → 3.11: 1 package is gone."
+    ]
+    assert list(moved.summary(replace(old, suite="sid"), old))[2:] == ["  Debian sid → bookworm: the same packages."]
 
 
 def test_the_folder_of_the_tarballs() -> None:

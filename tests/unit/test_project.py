@@ -38,6 +38,24 @@ def test_a_byte_order_mark_is_passed_over_as_uv_does(tmp_path: Path) -> None:
     assert found.lock_text().startswith("version = 1")
 
 
+@pytest.mark.parametrize("name", ["uv.lock", "models.toml"])
+def test_a_link_out_of_the_project_is_refused(tmp_path: Path, name: str) -> None:
+    root = projects.make(tmp_path / "demo")
+    (root / name).touch()
+    elsewhere = tmp_path / "elsewhere"
+    (root / name).replace(elsewhere)
+    (root / name).symlink_to("../elsewhere")
+    for lock in (True, False):
+        assert refused(root, lock=lock) == (
+            f"{name}: is a link out of the project ({elsewhere}), where neither a teammate nor Nix has it\n"
+            "    put the file itself in the place of the link"
+        )
+    elsewhere.rename(root / "inside")
+    (root / name).unlink()
+    (root / name).symlink_to("inside")
+    assert find_project(root).has_lock
+
+
 def test_a_workspace_member_belongs_to_its_workspace(tmp_path: Path) -> None:
     workspace = '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/apart"]\n'
     root = projects.make(tmp_path, projects.PYPROJECT + workspace)
