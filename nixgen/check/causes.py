@@ -62,14 +62,16 @@ def _causes(expected: Bytes, found: Bytes, cores: int | None, depth: int) -> lis
     if damage := _damage(expected, found):
         return [damage]
     said = _told(expected, found, cores, depth)
-    if flipped := _flipped(expected, found):
-        # A bit that fell over changes a section of code just so; but a time or a count may differ in one bit, too.
-        return (
-            said
-            if is_text(found) and said
-            else [cause for cause in said if _TIME in cause and _GUESS not in cause] or [flipped]
-        )
+    flipped = _flipped(expected, found)
+    if flipped and not (said and _sensible(expected, found, said)):
+        return [flipped]
     return said
+
+
+def _sensible(expected: Bytes, found: Bytes, said: list[str]) -> bool:
+    """Whether one bit may have been set by a program: a time or a count may differ in one bit, too, but code hardly."""
+    in_header = bytecode.is_bytecode(found) and first_difference(expected, found) < _PYC_HEADER
+    return in_header or is_text(found) or any(_TIME in cause and _GUESS not in cause for cause in said)
 
 
 def _told(expected: Bytes, found: Bytes, cores: int | None, depth: int) -> list[str]:
@@ -79,7 +81,7 @@ def _told(expected: Bytes, found: Bytes, cores: int | None, depth: int) -> list[
         return said
     if is_text(expected) and is_text(found):
         return _text(expected[:], found[:], cores)
-    return _words(expected, found, cores)
+    return _words(expected, found, cores) or (_times(expected, found) if len(expected) == len(found) else [])
 
 
 def _damage(expected: Bytes, found: Bytes) -> str:
@@ -142,13 +144,11 @@ def _text(expected: bytes, found: bytes, cores: int | None) -> list[str]:
 
 
 def _words(expected: Bytes, found: Bytes, cores: int | None) -> list[str]:
-    """Of binary files: the strings that only one has, and numbers in place that may be times."""
+    """Of binary files: the strings that only one of them has."""
     said: list[str] = []
     if max(len(expected), len(found)) <= DEEP:
         for one, other in changed_strings(expected, found, _PAIRS):
             said += [cause for cause in _pair(one, other, cores) if not _known(cause, said)]
-        if len(expected) == len(found) and not said:
-            said += _times(expected, found)
     return said
 
 
@@ -165,10 +165,11 @@ def _known(cause: str, said: Iterable[str]) -> bool:
 
 
 def _times(expected: Bytes, found: Bytes) -> list[str]:
-    """Four bytes, in either order of bytes, that are a time in both files and the only thing that differs there."""
+    """Four bytes at a multiple of four, in either order of bytes, that are a time in both files."""
     for start, end in places(expected, found, _PAIRS):
-        for at in range(max(0, end - 4), start + 1):
-            if found[at : at + 4].isascii():  # letters of a word; times after 2008 with four such bytes are rare
+        at = start // 4 * 4
+        if end <= at + 4:
+            if hexdump(found, at, 4).count(".") == 0:  # the letters of a word
                 continue
             for order in "<>":
                 try:
