@@ -36,7 +36,10 @@ def noted(infos: Iterable[PathInfo]) -> dict[str, ClosurePath]:
 
 
 def on_disk(nix: Nix, infos: Mapping[str, PathInfo]) -> dict[str, ClosurePath]:
-    """The same with hashes and sizes of what is on the disk now. Raises MachineError for what cannot be read."""
+    """The same with hashes and sizes of what is on the disk now; what is not there is left out.
+
+    Raises MachineError for what cannot be read.
+    """
     from nixgen.narhash import hash_paths
 
     places: dict[str, Path] = {}
@@ -48,9 +51,11 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo]) -> dict[str, ClosurePath]:
         else:
             places[path] = place
     found |= hash_paths(places, {path: infos[path].nar_size for path in places})
+    places_of = {name_of(path): path for path in found}
     return {
-        name: ClosurePath(name, *found[f"{_folder(infos)}/{name}"], references=path.references)
+        name: ClosurePath(name, *found[places_of[name]], references=path.references)
         for name, path in noted(infos.values()).items()
+        if name in places_of
     }
 
 
@@ -77,7 +82,9 @@ def bytes_step(
         for name in in_order(disk)
         if disk[name] == expected[name] and database[name].nar_hash != disk[name].nar_hash
     ]
-    gone = sorted(known.keys() - disk.keys()) if same_recipe else []
+    lost = sorted(database.keys() - disk.keys())
+    problems += [Problem(name, "is not on the disk, and Nix's database has it", _REPAIR) for name in lost]
+    gone = sorted(known.keys() - database.keys()) if same_recipe else []
     new = sorted(disk.keys() - known.keys()) if same_recipe and known else []
     problems += [Problem(name, "is in the record's closure, and not in the one here") for name in gone]
     problems += [Problem(name, "is in the closure here, and not in the record's") for name in new]
@@ -95,10 +102,6 @@ def bytes_step(
         told = f"none of {words.count(len(disk), 'path')} is in the record"
         return Step("bytes", None, told, MachineError.exit_code, words.nothing_compared(where))
     return Step("bytes", None, words.bytes_partly(shared, len(disk)))
-
-
-def _folder(infos: Mapping[str, PathInfo]) -> str:
-    return str(PurePosixPath(next(iter(infos))).parent)
 
 
 def _streamed(nix: Nix, path: str) -> tuple[str, int]:

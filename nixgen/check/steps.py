@@ -17,8 +17,10 @@ from nixgen.console import console
 from nixgen.errors import BuildFailed, Finding, MachineError, NixgenError, Problem, Stale, UserError
 
 if TYPE_CHECKING:
+    from nixgen.check.rebuild import Choice
     from nixgen.model import Plan
     from nixgen.nixtools import Nix
+    from nixgen.owners import Owner
     from nixgen.project import Project
 
 
@@ -57,6 +59,8 @@ class _Check:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     inputs: Inputs | None = None
     closure: Mapping[str, ClosurePath] = field(default_factory=dict)
+    chosen: Choice | None = None
+    owners: Mapping[str, Owner] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -116,8 +120,8 @@ def check(start: Path, options: Options) -> Report:
     with nix.roots() as keep:
         if not (_evaluated(run, nix, generated) and _built(run, nix, keep) and _hashed(run, nix)):
             return run.report()
-        if options.rebuild:
-            run.add(_rebuilt(run, nix))
+        if run.chosen is not None:
+            run.add(_rebuilt(run, nix, run.chosen))
         if options.works:
             run.add(_works(run, nix, keep))
         return _written(run, nix)
@@ -139,7 +143,9 @@ def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
 
 def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     from nixgen.check.inputs import inputs
+    from nixgen.owners import owners
 
+    run.owners = owners(plan)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
         told = f"{words.count(len(problems), 'generated file')} not as nixgen would write it"
@@ -163,6 +169,11 @@ def _evaluated(run: _Check, nix: Nix, generated: Beside[tuple[Plan, tuple[Proble
         run.add(Step("recipe", None, "Nix refuses to evaluate the project", Stale.exit_code, failed.problems))
         return False
     run.add(_same_recipe(run))
+    if run.options.rebuild:
+        from nixgen.check.rebuild import choose
+
+        # Before anything is built: a name may be mistyped.
+        run.chosen = choose(run.recipes, run.options.rebuild, run.options.sample, run.options.seed)
     return True
 
 
@@ -179,7 +190,7 @@ def _built(run: _Check, nix: Nix, keep: Path) -> bool:
     from nixgen.nixprogress import shown
 
     try:
-        nix.realise([run.recipes["root"].drv], shown("building"), keep)
+        nix.realise([run.recipes["root"].drv], shown("building"), keep, run.owners)
     except BuildFailed as error:
         told = f"{words.count(len(error.problems), 'derivation')} could not be built"
         return run.add(Step("build", False, told, BuildFailed.exit_code, error.problems))
@@ -215,11 +226,9 @@ def _hashed(run: _Check, nix: Nix) -> bool:
     return True
 
 
-def _rebuilt(run: _Check, nix: Nix) -> Step:
+def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
     from nixgen.check import rebuild
 
-    options = run.options
-    chosen = rebuild.choose(run.recipes, options.rebuild, options.sample, options.seed)
     if chosen.seed is not None:
         console.info(f"rebuild: a sample of {len(chosen.names)}; the same again: --seed {chosen.seed}")
     found = rebuild.rebuild_all(nix, {name: run.recipes[name] for name in chosen.names})
@@ -235,7 +244,7 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
     checks = {name: nix.recipe(run.project.root, run.system, name) for name in ("imports", "smoke")}
     there = {name: recipe for name, recipe in checks.items() if recipe is not None}
     try:
-        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep)
+        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners)
     except BuildFailed as error:
         told = "what was built does not work: " + words.which_check(error.problems, there)
         return Step("works", False, told, BuildFailed.exit_code, error.problems)
