@@ -80,6 +80,13 @@ def read(root: Path, relative: str) -> bytes | None:
         raise MachineError.of(relative, f"cannot be read: {error.strerror}") from error
 
 
+def refuse_read_only(root: Path) -> None:
+    """Raises MachineError when nothing can be written into ``root``: told before anything is fetched for it."""
+    if not os.access(root, os.W_OK | os.X_OK):
+        code = errno.EROFS if os.statvfs(root).f_flag & os.ST_RDONLY else errno.EACCES
+        raise _explained(root, OSError(code, os.strerror(code)))
+
+
 def write_all(root: Path, files: Mapping[str, bytes], remove: Iterable[str] = ()) -> tuple[str, ...]:
     """Writes ``files`` (paths relative to ``root``, with forward slashes) and removes ``remove``: all or nothing.
 

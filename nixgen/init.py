@@ -64,6 +64,7 @@ def init(start: Path, options: Options) -> None:
             project = with_values(project, values)
         if not project.has_lock:
             console.info("There is no uv.lock: running uv lock.")
+            files.refuse_read_only(project.root)
             files.note_change("uv.lock")
             uv.lock(project.root)
         project = replace(find_project(project.root), settings=project.settings)

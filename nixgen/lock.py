@@ -174,6 +174,7 @@ def _resolve_debian(
 ) -> tuple[DebianBase, dict[str, bytes]]:
     from nixgen import apt, aptsources, debian
 
+    files.refuse_read_only(project.root)
     tarballs: dict[str, bytes] = {}
 
     def pack(system: str, package: apt.Package) -> Bootstrap:
@@ -208,6 +209,7 @@ def _hashes(project: Project, base: Base, python: str, old: Lock | None, options
         mend = "run it with the network: nixgen lock"
         raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in missing)
     if missing:
+        files.refuse_read_only(project.root)
         with console.step(f"Reading {len(missing)} files that uv.lock gives no hash for"):
             known |= {
                 entry.url: entry

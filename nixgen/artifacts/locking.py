@@ -18,6 +18,7 @@ from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact, schem
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.console import console, size
 from nixgen.errors import NixgenError, Problem, UserError
+from nixgen.files import refuse_read_only
 
 if TYPE_CHECKING:
     from nixgen.artifacts.sources.context import Context
@@ -122,6 +123,7 @@ def _resolved(
     """What the sources answer, all of them asked before anything is raised."""
     if not ask:
         return {}
+    refuse_read_only(root)
     from nixgen.artifacts.sources.context import Context
     from nixgen.artifacts.store import Folder, Store, cache_folder
 

@@ -16,8 +16,11 @@ from support.debian import Archive, deb, serve_archive
 from support.index import Index
 from support.wheels import make_wheel
 
-from nixgen import aptsources, bootstrap, debian, lock, lockfile, moved, uv
-from nixgen.errors import UserError
+from nixgen import aptsources, bootstrap, debian, hashes, lock, lockfile, moved, uv
+from nixgen import init as init_module
+from nixgen.artifacts import sources
+from nixgen.errors import MachineError, UserError
+from nixgen.init import init
 from nixgen.lock import Options
 from nixgen.model import Deb, DebianBase, Lock, NixpkgsBase
 from nixgen.project import find_project
@@ -255,6 +258,44 @@ def test_another_suite_is_two_lines_and_not_one_a_package() -> None:
         "  Python 3.12 → 3.11: 1 package is gone."
     ]
     assert list(moved.summary(replace(old, suite="sid"), old))[2:] == ["  Debian sid → bookworm: the same packages."]
+
+
+def refuse_all(*_: object, **__: object) -> None:
+    raise AssertionError("the network was used")
+
+
+@pytest.mark.parametrize("what", ["base", "hashes", "models", "uv.lock"])
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_fetched(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    root = make(mounted / "p", 'python = "3.11"\n' + ('base = "debian"\n' if what == "base" else ""))
+    if what == "hashes":
+        monkeypatch.setattr(hashes, "without_hash", lambda _: ["https://files.example.org/a.whl"])
+    if what == "models":
+        (root / "models.toml").write_text('version = 1\n[models.a]\nsource = "https://models.example.org/a.onnx"\n')
+    if what == "uv.lock":
+        (root / "uv.lock").unlink()
+    for module, name in ((aptsources, "machine_mirror"), (hashes, "hash_urls"), (sources, "resolve"), (uv, "lock")):
+        monkeypatch.setattr(module, name, refuse_all)
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    with pytest.raises(MachineError) as caught:
+        init(root, init_module.Options())
+    refused = str(caught.value)
+    if what != "uv.lock":
+        with pytest.raises(MachineError) as caught:
+            lock.lock(find_project(root), Options())
+        assert str(caught.value) == refused
+    assert refused == (
+        f"{root}: cannot be written (Read-only file system); nothing was changed\n"
+        "    make the folder writable, or work on a copy"
+    )
+
+
+def test_what_is_up_to_date_may_be_read_only(mounted: Path) -> None:
+    root = make(mounted / "p", 'python = "3.13"\n')
+    lock.lock(find_project(root), Options())
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    lock.lock(find_project(root), Options())
 
 
 def test_the_folder_of_the_tarballs() -> None:
