@@ -10,12 +10,12 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
 
-_CHUNK = 1 << 20
+_BUFFER = 1 << 17  # bytes that are hashed at once
 _NIX32 = "0123456789abcdfghijklmnpqrsvwxyz"
 
 Write = Callable[[bytes], object]
@@ -26,13 +26,17 @@ def hash_path(path: Path) -> str:
 
     Raises UserError for what a NAR cannot hold (a socket, a device) and MachineError for what cannot be read.
     """
-    state = hashlib.sha256()
+    return hash_and_size(path)[0]
+
+
+def hash_and_size(path: Path) -> tuple[str, int]:
+    """The NAR hash of what is at ``path``, and the NAR's size in bytes. Raises as hash_path does."""
+    walk = _Walk()
     try:
-        _string(state.update, b"nix-archive-1")
-        _path(state.update, os.fsencode(path))
+        walk.node(os.fsencode(path))
     except OSError as error:
         raise MachineError.of(os.fsdecode(error.filename or path), f"cannot be read: {error.strerror}") from None
-    return _sri(state.digest())
+    return walk.end()
 
 
 def hash_tree(files: Mapping[str, tuple[bytes, bool]]) -> str:
@@ -54,11 +58,24 @@ def hash_tree(files: Mapping[str, tuple[bytes, bool]]) -> str:
         if last in here:
             raise ValueError(f"both a file and a folder: {name!r}")
         here[last] = file
-    state = hashlib.sha256()
-    _string(state.update, b"nix-archive-1")
+    state = hashlib.sha256(_packed(b"nix-archive-1"))
     _tree(state.update, root)
     return _sri(state.digest())
 
+
+def _packed(*values: bytes) -> bytes:
+    """Strings, each as its length in 8 bytes, little-endian, the bytes, and zeros up to a multiple of 8."""
+    return b"".join(_LENGTH(len(value)) + value + bytes(-len(value) % 8) for value in values)
+
+
+_LENGTH = struct.Struct("<Q").pack
+_ZEROS = tuple(map(bytes, range(8)))
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REGULAR = _packed(b"(", b"type", b"regular", b"contents")
+_EXECUTABLE = _packed(b"(", b"type", b"regular", b"executable", b"", b"contents")
+_SYMLINK = _packed(b"(", b"type", b"symlink", b"target")
+_DIRECTORY = _packed(b"(", b"type", b"directory")
+_ENTRY, _NODE, _CLOSE = _packed(b"entry", b"(", b"name"), _packed(b"node"), _packed(b")")
 
 _Folder = dict[bytes, "tuple[bytes, bool] | _Folder"]
 
@@ -66,65 +83,93 @@ _Folder = dict[bytes, "tuple[bytes, bool] | _Folder"]
 def _tree(write: Write, node: tuple[bytes, bool] | _Folder) -> None:
     if isinstance(node, tuple):
         content, executable = node
-        _file(write, len(content), iter([content]), executable=executable)
+        write((_EXECUTABLE if executable else _REGULAR) + _packed(content) + _CLOSE)
         return
-    _strings(write, b"(", b"type", b"directory")
+    write(_DIRECTORY)
     for name in sorted(node):
-        _strings(write, b"entry", b"(", b"name", name, b"node")
+        write(_ENTRY + _packed(name) + _NODE)
         _tree(write, node[name])
-        _string(write, b")")
-    _string(write, b")")
+        write(_CLOSE)
+    write(_CLOSE)
 
 
-def _path(write: Write, path: bytes) -> None:
-    status = os.lstat(path)
-    if stat.S_ISLNK(status.st_mode):
-        _strings(write, b"(", b"type", b"symlink", b"target", os.readlink(path), b")")  # noqa: PTH115 -- bytes
-    elif stat.S_ISREG(status.st_mode):
-        _file(write, status.st_size, _chunks(path), executable=bool(status.st_mode & stat.S_IXUSR))
-    elif stat.S_ISDIR(status.st_mode):
-        _strings(write, b"(", b"type", b"directory")
-        for name in sorted(os.listdir(path)):  # noqa: PTH208 -- bytes: names need not be text
-            _strings(write, b"entry", b"(", b"name", name, b"node")
-            _path(write, path + b"/" + name)
-            _string(write, b")")
-        _string(write, b")")
-    else:
-        raise UserError.of(
-            os.fsdecode(path), "is neither a file, a folder nor a link, so Nix cannot store it", "remove it"
-        )
+class _Walk:
+    """Writes what is at a path as a NAR, piece by piece, into a buffer that a core's cache holds, and hashes that."""
 
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._filled = self._size = 0
+        self._put(_packed(b"nix-archive-1"))
 
-def _file(write: Write, size: int, chunks: Iterator[bytes], *, executable: bool) -> None:
-    _strings(write, b"(", b"type", b"regular")
-    if executable:
-        _strings(write, b"executable", b"")
-    _string(write, b"contents")
-    write(struct.pack("<Q", size))
-    found = 0
-    for chunk in chunks:
-        found += len(chunk)
-        write(chunk)
-    if found != size:
-        raise OSError(0, "it changed while it was read")
-    write(bytes(-size % 8))
-    _string(write, b")")
+    def end(self) -> tuple[str, int]:
+        """The NAR hash and the NAR's size."""
+        self._flush()
+        return _sri(self._state.digest()), self._size
 
+    def node(self, path: bytes, before: bytes = b"", after: bytes = b"") -> None:
+        """A file, link or folder, between two other pieces."""
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            target = os.readlink(path)  # noqa: PTH115 -- bytes: names need not be text
+            self._put(before + _SYMLINK + _packed(target) + _CLOSE + after)
+        elif stat.S_ISREG(mode):
+            self._regular(path, before, after)
+        elif stat.S_ISDIR(mode):
+            self._folder(path, before, after)
+        else:
+            raise UserError.of(
+                os.fsdecode(path), "is neither a file, a folder nor a link, so Nix cannot store it", "remove it"
+            )
 
-def _chunks(path: bytes) -> Iterator[bytes]:
-    with open(path, "rb") as file:  # noqa: PTH123 -- the same
-        while chunk := file.read(_CHUNK):
-            yield chunk
+    def _folder(self, path: bytes, before: bytes, after: bytes) -> None:
+        self._put(before + _DIRECTORY)
+        with os.scandir(path) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+        for entry in entries:
+            name = entry.name
+            head = b"%b%b%b%b%b" % (_ENTRY, _LENGTH(len(name)), name, _ZEROS[-len(name) % 8], _NODE)
+            if entry.is_file(follow_symlinks=False):
+                self._regular(entry.path, head, _CLOSE)
+            else:
+                self.node(entry.path, head, _CLOSE)
+        self._put(_CLOSE + after)
 
+    def _regular(self, path: bytes, before: bytes, after: bytes) -> None:
+        file = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(file)
+            left = size = status.st_size
+            kind = _EXECUTABLE if status.st_mode & stat.S_IXUSR else _REGULAR
+            self._put(before + kind + _LENGTH(size))
+            while left:
+                if self._filled == _BUFFER:
+                    self._flush()
+                found = os.readv(file, [self._buffer[self._filled : self._filled + left]])
+                if not found:
+                    raise OSError(0, "it changed while it was read", path)
+                self._filled += found
+                left -= found
+        finally:
+            os.close(file)
+        self._put(_ZEROS[-size % 8] + _CLOSE + after)
 
-def _strings(write: Write, *values: bytes) -> None:
-    for value in values:
-        _string(write, value)
+    def _put(self, piece: bytes) -> None:
+        end = self._filled + len(piece)
+        if end > _BUFFER:
+            self._flush()
+            end = len(piece)
+            if end > _BUFFER:  # a link's target may be of any length
+                self._state.update(piece)
+                self._size += end
+                return
+        self._buffer[self._filled : end] = piece
+        self._filled = end
 
-
-def _string(write: Write, value: bytes) -> None:
-    """A string: its length in 8 bytes, little-endian, the bytes, and zeros up to a multiple of 8."""
-    write(struct.pack("<Q", len(value)) + value + bytes(-len(value) % 8))
+    def _flush(self) -> None:
+        self._state.update(self._buffer[: self._filled])
+        self._size += self._filled
+        self._filled = 0
 
 
 def _sri(digest: bytes) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from nixgen.console import console
 from nixgen.errors import MachineError
 
 TAIL = 20
 """How many of the last lines of stderr a failure shows."""
+
+_PATIENCE = 10.0  # seconds that a program has to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,8 @@ class Running:
         return Result(self._command, self._process.returncode, _text(out), _text(err))
 
     def stop(self) -> None:
-        """Ends the program, if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
+        """Ends the program, if it still runs: asks it to, so that it can tidy up, and kills it if that takes long."""
+        end(self._process)
 
 
 def start(
@@ -71,22 +74,8 @@ def start(
     Raises MachineError when there is no such program, or it may not be run.
     """
     words = tuple(map(str, command))
-    console.detail(f"$ {shown(words)}")
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=dict(os.environ if env is None else env),
-            stdin=subprocess.PIPE if input_pipe else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except FileNotFoundError:
-        if cwd is not None and not cwd.is_dir():
-            raise MachineError.of(str(cwd), "is not a folder") from None
-        raise MachineError.of("", f"there is no program {words[0]}", missing) from None
-    except OSError as error:
-        raise MachineError.of(words[0], f"cannot be run: {error.strerror}", missing) from None
+    stdin = subprocess.PIPE if input_pipe else subprocess.DEVNULL
+    process = _opened(words, cwd=cwd, env=env, stdin=stdin, stdout=subprocess.PIPE, missing=missing)
     return Running(words, process)
 
 
@@ -106,6 +95,55 @@ def run(
     return result
 
 
+def follow(
+    command: Sequence[str | Path],
+    line: Callable[[str], object],
+    *,
+    env: Mapping[str, str] | None = None,
+    missing: str = "",
+) -> Result:
+    """Runs a program to its end; ``line`` is called with each line of stderr as it comes. ``err`` is its tail.
+
+    The program is ended when ``line`` raises, and at Ctrl-C; what is raised goes on when it has ended.
+    """
+    words = tuple(map(str, command))
+    tail: deque[str] = deque(maxlen=TAIL)
+    with tempfile.TemporaryFile() as out:
+        process = _opened(words, env=env, stdin=subprocess.DEVNULL, stdout=out, missing=missing)
+        try:
+            assert process.stderr is not None  # noqa: S101 -- it is a pipe
+            for raw in process.stderr:
+                text = _text(raw)
+                tail.append(text)
+                line(text)
+            process.wait()
+        except BaseException:
+            end(process)
+            raise
+        finally:
+            if process.stderr is not None:
+                process.stderr.close()
+        out.seek(0)
+        return Result(words, process.returncode, _text(out.read()), "".join(tail))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a program: asks it to, and kills it when it goes on for long or the user interrupts again."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        # Nobody reads what it prints now; a full pipe must not keep it from its end.
+        process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
 def failure(result: Result) -> MachineError:
     """The error of a program that failed: the command, how it ended, the last lines that it printed."""
     ended = f"ended with exit code {result.code}" if result.code >= 0 else f"was killed by signal {-result.code}"
@@ -120,3 +158,24 @@ def shown(command: Sequence[str]) -> str:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+def _opened(
+    words: tuple[str, ...],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int,
+    stdout: int | IO[bytes],
+    missing: str,
+) -> subprocess.Popen[bytes]:
+    console.detail(f"$ {shown(words)}")
+    whole = dict(os.environ if env is None else env)
+    try:
+        return subprocess.Popen(words, cwd=cwd, env=whole, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        if cwd is not None and not cwd.is_dir():
+            raise MachineError.of(str(cwd), "is not a folder") from None
+        raise MachineError.of("", f"there is no program {words[0]}", missing) from None
+    except OSError as error:
+        raise MachineError.of(words[0], f"cannot be run: {error.strerror}", missing) from None
