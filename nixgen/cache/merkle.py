@@ -79,7 +79,7 @@ def root_of_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes]
 
     RFC 9162, section 2.1.3.2, which tells how to check the proofs of RFC 6962.
     """
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(leaf) != LENGTH:
         return None
     first, last, found = index, size - 1, leaf
     for step in proof:

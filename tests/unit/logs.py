@@ -1,0 +1,101 @@
+"""Entries made to order, and a store of a log in memory that can fail, be watched, and be tampered with."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Callable
+
+from nixgen.cache.entry import Entry
+from nixgen.cache.log import Log
+from nixgen.cache.note import Signer
+
+ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+SIGNER = Signer("example.com/log", bytes(32))
+VERIFIER = SIGNER.verifier
+
+
+class CrashError(Exception):
+    """The process ends here."""
+
+
+class Memory:
+    """A store whose operations go through ``before``, which may raise or wait."""
+
+    def __init__(self, files: dict[str, bytes] | None = None) -> None:
+        self.files: dict[str, bytes] = {} if files is None else files
+        self.before: Callable[[str, str], None] = lambda _what, _name: None
+        self.reads: list[str] = []
+
+    @property
+    def where(self) -> str:
+        return "memory:log"
+
+    def read(self, name: str) -> bytes | None:
+        self.before("read", name)
+        self.reads.append(name)
+        return self.files.get(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self.before("write", name)
+        self.files[name] = data
+
+    def create(self, name: str, data: bytes) -> bool:
+        self.before("create", name)
+        if name in self.files:
+            return False
+        self.files[name] = data
+        return True
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        self.before("replace", name)
+        if self.files.get(name) != old:
+            return False
+        self.files[name] = data
+        return True
+
+    def remove(self, name: str) -> None:
+        self.before("remove", name)
+        for path in [path for path in self.files if path == name or path.startswith(f"{name}/")]:
+            del self.files[path]
+
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def digest(what: object) -> bytes:
+    return hashlib.sha256(str(what).encode()).digest()
+
+
+def store_name(what: object, name: str) -> str:
+    return "".join(ALPHABET[byte % 32] for byte in digest(what)) + f"-{name}"
+
+
+def entry(number: int, *, content: object = "", drv: bool = True) -> Entry:
+    """An entry of its own for each number; ``content`` changes the path's bytes."""
+    path = store_name(number, f"p{number}")
+    return Entry(
+        path=path,
+        nar_hash="sha256-" + base64.b64encode(digest((number, content))).decode(),
+        nar_size=1000 + number,
+        references=tuple(sorted({path, store_name("libc", "glibc-2.40")})),
+        drv=store_name((number, "drv"), f"p{number}.drv") if drv else None,
+        output="out" if drv else None,
+    )
+
+
+def entries(start: int, end: int) -> list[Entry]:
+    return [entry(number) for number in range(start, end)]
+
+
+def opened(store: Memory) -> Log:
+    return Log.open(store, VERIFIER)
+
+
+def filled(*sizes: int) -> Memory:
+    """A store with a log that was appended to in steps, up to each of these sizes."""
+    store = Memory()
+    for start, end in zip((0, *sizes), sizes, strict=False):
+        opened(store).append(entries(start, end), SIGNER)
+    return store

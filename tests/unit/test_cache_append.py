@@ -1,0 +1,458 @@
+"""Appending: whatever crashes and whoever else appends, no entry that was acknowledged is lost, and nothing forks."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logs import SIGNER, VERIFIER, CrashError, Memory, entries, entry, filled, opened
+
+from nixgen.cache import append as append_module
+from nixgen.cache import merkle
+from nixgen.cache.append import Announcement
+from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.entry import Entry
+from nixgen.cache.known import Known
+from nixgen.cache.log import Appended, Log
+from nixgen.cache.note import Signer
+from nixgen.cache.storage import Folder
+from nixgen.errors import MachineError, UserError
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(append_module.time, "sleep", lambda _seconds: None)
+
+
+def test_what_an_append_tells() -> None:
+    store = Memory()
+    done = opened(store).append(entries(0, 3), SIGNER)
+    assert done == Appended(done.checkpoint, tuple(entries(0, 3)))
+    assert done.checkpoint == opened(store).checkpoint()
+    again = opened(store).append([entry(1), entry(7)], SIGNER)
+    assert again.added == (entry(7),)
+    assert again.checkpoint.size == 4
+    nothing = opened(store).append(entries(0, 3), SIGNER)
+    assert (nothing.checkpoint, nothing.added) == (again.checkpoint, ())
+    assert not [name for name in store.files if name.startswith("pending/")]
+
+
+def test_an_empty_log_gets_a_checkpoint() -> None:
+    store = Memory()
+    done = opened(store).append([], SIGNER)
+    assert (done.checkpoint.size, done.checkpoint.root) == (0, merkle.EMPTY)
+    log = Log.open(store, VERIFIER, done.checkpoint)
+    assert log.append(entries(0, 300), SIGNER).checkpoint.size == 300
+
+
+def test_another_hash_for_the_same_path_is_logged_once_and_told_always() -> None:
+    store = filled(5)
+    other = entry(3, content="other")
+    marked = dataclasses.replace(other, conflict=True)
+    first = opened(store).append([other, entry(5)], SIGNER)
+    assert first == Appended(first.checkpoint, (marked, entry(5)), (marked,))
+    second = opened(store).append([other], SIGNER)
+    assert second == Appended(first.checkpoint, (), (marked,))
+    # The first hash is in conflict from then on, too.
+    third = opened(store).append([entry(3)], SIGNER)
+    assert third == Appended(first.checkpoint, (), (dataclasses.replace(entry(3), conflict=True),))
+    assert list(opened(store).entries())[5:] == [marked, entry(5)]
+
+
+def test_conflicts_within_one_append() -> None:
+    done = opened(Memory()).append([entry(3), entry(3, content="other"), entry(3)], SIGNER)
+    marked = dataclasses.replace(entry(3, content="other"), conflict=True)
+    assert done.added == (entry(3), marked)
+    assert done.conflicts == (marked, dataclasses.replace(entry(3), conflict=True))
+
+
+def test_another_path_for_the_same_output_is_a_conflict() -> None:
+    store = filled(5)
+    moved = dataclasses.replace(entry(9), drv=entry(2).drv)
+    assert opened(store).append([moved], SIGNER).conflicts == (dataclasses.replace(moved, conflict=True),)
+
+
+def test_other_references_are_a_conflict() -> None:
+    store = filled(5)
+    assert opened(store).append([dataclasses.replace(entry(2), references=())], SIGNER).conflicts
+
+
+def test_a_path_whose_derivation_is_told_later_is_new() -> None:
+    store = Memory()
+    opened(store).append([entry(1, drv=False)], SIGNER)
+    done = opened(store).append([entry(1)], SIGNER)
+    assert (done.added, done.conflicts) == ((entry(1),), ())
+
+
+def test_refusals() -> None:
+    store = filled(2)
+    other = Signer("example.com/log", b"\1" * 32)
+    with pytest.raises(UserError, match=r"^the key of example.com/log is not the log's, which is example.com/log\+"):
+        opened(store).append(entries(2, 3), other)
+    with pytest.raises(UserError, match=re.escape("p: cannot be logged: it is not an entry: 'path' missing")):
+        opened(store).append([dataclasses.replace(entry(5), path="p")], SIGNER)
+    with pytest.raises(UserError, match="whether it is in conflict is for the log to say"):
+        opened(store).append([dataclasses.replace(entry(5), conflict=True)], SIGNER)
+    assert opened(store).size == 2
+
+
+# A crash at any operation
+
+
+def crashing(at: int) -> Callable[[str, str], None]:
+    """Ends the process before its operation ``at`` that changes something."""
+    count = 0
+
+    def before(what: str, _name: str) -> None:
+        nonlocal count
+        if what != "read":
+            count += 1
+            if count == at:
+                raise CrashError
+
+    return before
+
+
+@pytest.mark.parametrize(("size", "more"), [(0, 3), (3, 2), (250, 10), (256, 300), (300, 300)])
+def test_a_crash_at_any_write(size: int, more: int) -> None:
+    whole = filled(size, size + more) if size else filled(more)
+    at = 0
+    while True:
+        at += 1
+        store = filled(size) if size else Memory()
+        old = store.files.get("checkpoint")
+        store.before = crashing(at)
+        try:
+            opened(store).append(entries(size, size + more), SIGNER)
+        except CrashError:
+            pass
+        else:
+            assert at > 5  # the announcement, tiles, the checkpoint, the announcement's end, tidying up
+            break
+        store.before = lambda _what, _name: None
+        checkpoint = store.files.get("checkpoint")
+        assert checkpoint in (old, whole.files["checkpoint"])
+        log = opened(store)
+        assert list(log.entries()) == entries(0, log.size)  # the old log, or the new one: whole either way
+        # The next append goes on from it, whether it is the same or another one.
+        other = Memory(dict(store.files))
+        opened(store).append(entries(size, size + more), SIGNER)
+        assert list(opened(store).entries()) == entries(0, size + more)
+        assert store.files["checkpoint"] == whole.files["checkpoint"]
+        opened(other).append([entry(5000)], SIGNER)
+        said = list(opened(other).entries())
+        assert said in ([*entries(0, size), entry(5000)], [*entries(0, size + more), entry(5000)])
+
+
+def test_crash_after_crash() -> None:
+    """Whoever goes on crashes as well, again and again."""
+    store, size = filled(250), 250
+    for at in (3, 4, 5, 2, 6, 3, 1, 4, 5):
+        store.before = crashing(at)
+        with pytest.raises(CrashError):
+            opened(store).append(entries(size, size + 9), SIGNER)
+        store.before = lambda _what, _name: None
+        log = opened(store)
+        assert list(log.entries()) == entries(0, log.size)
+        size = log.size
+    opened(store).append(entries(size, size + 1), SIGNER)
+    log = opened(store)
+    assert list(log.entries()) == entries(0, log.size)
+
+
+class Failing(Folder):
+    """A folder whose disk is full from some write on."""
+
+    def __init__(self, folder: Path, after: int) -> None:
+        super().__init__(folder)
+        self.left = after
+
+    def write(self, name: str, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise MachineError.of(self.where, "the disk is full", "free some room and try again")
+        super().write(name, data)
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_full_disk(tmp_path: Path, after: int) -> None:
+    Log.open(Folder(tmp_path), VERIFIER).append(entries(0, 250), SIGNER)
+    old = (tmp_path / "checkpoint").read_bytes()
+    with pytest.raises(MachineError, match="the disk is full"):
+        Log.open(Failing(tmp_path, after), VERIFIER).append(entries(250, 300), SIGNER)
+    assert (tmp_path / "checkpoint").read_bytes() == old
+    log = Log.open(Folder(tmp_path), VERIFIER)
+    assert list(log.entries()) == entries(0, 250)
+    log.append(entries(250, 300), SIGNER)
+    assert list(log.entries()) == entries(0, 300)
+
+
+def test_killed_processes(tmp_path: Path) -> None:
+    """Real processes that are killed at a random moment; the folder is good after each."""
+    context = multiprocessing.get_context("fork")
+    noise = random.Random(4)
+    for turn in range(8):
+        process = context.Process(target=_append_for_ever, args=(tmp_path, turn))
+        process.start()
+        process.join(0.05 + noise.random() * 0.2)
+        process.kill()
+        process.join()
+        log = Log.open(Folder(tmp_path), VERIFIER)
+        assert len(list(log.entries())) == log.size
+        log.append([entry(10**6 + turn)], SIGNER)
+        assert entry(10**6 + turn) in list(log.entries())
+
+
+def _append_for_ever(folder: Path, turn: int) -> None:
+    number = turn * 10_000
+    while True:
+        Log.open(Folder(folder), VERIFIER).append(entries(number, number + 40), SIGNER)
+        number += 40
+
+
+# Several at once
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_append_some, args=(tmp_path, index * 1000, 12)) for index in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    found = list(Log.open(Folder(tmp_path), VERIFIER).entries())
+    expected = [entry(index * 1000 + number) for index in range(3) for number in range(12 * 7)]
+    assert len(found) == len(expected)
+    assert set(found) == set(expected)
+
+
+def _append_some(folder: Path, first: int, times: int) -> None:
+    log = Log.open(Folder(folder), VERIFIER)
+    for turn in range(times):
+        start = first + turn * 7
+        log.append(entries(start, start + 7), SIGNER)
+
+
+class Scheduler:
+    """Lets one of several threads do one operation of its store at a time, in an order that a seed gives."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._steady = self._random.choice((0.0, 0.6, 0.95))  # how likely one goes on: others stand still for long
+        self._last = -1
+        self._turn = threading.Condition()
+        self._waiting: dict[int, bool] = {}
+        self._running = 0
+
+    def run(self, tasks: list[Callable[[Callable[[str, str], None]], None]]) -> None:
+        self._running = len(tasks)
+        threads = [threading.Thread(target=self._task, args=(number, task)) for number, task in enumerate(tasks)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def _task(self, number: int, task: Callable[[Callable[[str, str], None]], None]) -> None:
+        try:
+            task(lambda _what, _name: self._wait(number))
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._choose()
+
+    def _wait(self, number: int) -> None:
+        with self._turn:
+            self._waiting[number] = False
+            self._choose()
+            while not self._waiting[number]:
+                self._turn.wait()
+            del self._waiting[number]
+
+    def _choose(self) -> None:
+        """Once everybody waits, one may go on."""
+        if self._waiting and len(self._waiting) == self._running and not any(self._waiting.values()):
+            if self._last not in self._waiting or self._random.random() >= self._steady:
+                self._last = self._random.choice(sorted(self._waiting))
+            self._waiting[self._last] = True
+            self._turn.notify_all()
+
+
+class Watched(Memory):
+    """Its checkpoint is noted each time that it changes."""
+
+    def __init__(self, shared: Memory, seen: list[bytes]) -> None:
+        super().__init__(shared.files)
+        self._seen = seen
+
+    def create(self, name: str, data: bytes) -> bool:
+        done = super().create(name, data)
+        self._note(name, data, done=done)
+        return done
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        done = super().replace(name, data, old)
+        self._note(name, data, done=done)
+        return done
+
+    def _note(self, name: str, data: bytes, *, done: bool) -> None:
+        if done and name == "checkpoint":
+            self._seen.append(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    start=st.sampled_from((0, 3, 250)),
+    sizes=st.lists(st.sampled_from((1, 5, 130)), min_size=2, max_size=4),
+    crashes=st.lists(st.integers(1, 14), max_size=2),
+)
+def test_any_order_of_operations(seed: int, start: int, sizes: list[int], crashes: list[int]) -> None:
+    """Writers without a lock between them, their operations in any order, some of which die on the way."""
+    shared = filled(start) if start else Memory()
+    seen: list[bytes] = [shared.files["checkpoint"]] if start else []
+    acknowledged: list[Entry] = []
+    failures: list[BaseException] = []
+
+    def writer(number: int, size: int) -> Callable[[Callable[[str, str], None]], None]:
+        dies = crashing(crashes[number]) if number < len(crashes) else lambda _what, _name: None
+
+        def task(wait: Callable[[str, str], None]) -> None:
+            store = Watched(shared, seen)
+
+            def before(what: str, name: str) -> None:
+                wait(what, name)
+                dies(what, name)
+
+            store.before = before
+            try:
+                for turn in range(2):
+                    first = 1000 * (number + 1) + turn * size
+                    wanted = [*entries(first, first + size), entry(77_777)]
+                    done = opened(store).append(wanted, SIGNER)
+                    acknowledged.extend([*entries(first, first + size), entry(77_777)])
+                    assert not done.conflicts
+            except CrashError:
+                pass
+            except BaseException as error:  # noqa: BLE001 -- told by the main thread
+                failures.append(error)
+
+        return task
+
+    Scheduler(seed).run([writer(number, size) for number, size in enumerate(sizes)])
+    if failures:
+        raise failures[0]
+    opened(shared).append([entry(99_999)], SIGNER)
+    log = opened(shared)
+    said = list(log.entries())
+    assert len(said) == len(set(said)) == log.size
+    assert set(acknowledged) <= set(said)
+    assert said[:start] == entries(0, start)
+    for note in seen:
+        log.check(Checkpoint.opened(note, VERIFIER))
+    assert [Checkpoint.unverified(note).size for note in seen] == sorted(
+        Checkpoint.unverified(note).size for note in seen
+    )
+
+
+# Announcements
+
+
+def announced(store: Memory, said: list[Entry]) -> bytes:
+    """The announcement of an append that went no further."""
+    copy = Memory(dict(store.files))
+
+    def before(what: str, _name: str) -> None:
+        if what == "write":
+            raise CrashError
+
+    copy.before = before
+    with pytest.raises(CrashError):
+        opened(copy).append(said, SIGNER)
+    return next(data for name, data in copy.files.items() if name.startswith("pending/"))
+
+
+def test_an_announcement_is_no_checkpoint_and_reads_as_it_was_written() -> None:
+    data = announced(filled(3), entries(3, 5))
+    found = Announcement.parse(data, VERIFIER)
+    assert found is not None
+    assert (found.old, found.size, found.lines) == (3, 5, tuple(item.line() for item in entries(3, 5)))
+    assert found.data(SIGNER) == data
+    with pytest.raises(ValueError, match="is not"):
+        Checkpoint.opened(data, VERIFIER)
+    assert Announcement.parse(filled(3).files["checkpoint"], VERIFIER) is None
+
+
+def spoilt() -> Iterator[bytes]:
+    data = announced(filled(3), entries(3, 5))
+    yield b""
+    yield b"\xff" * 100
+    yield data[: len(data) // 2]
+    yield data.replace(b"\n5\n", b"\n6\n")
+    yield data[:-1]
+    yield data.replace(entry(3).line(), entry(4).line())
+    yield announced(filled(4), entries(4, 5))
+    yield data.replace(VERIFIER.name.encode(), b"example.com/other")
+    yield Signer("example.com/log", b"\1" * 32).sign("nixgen append to example.com/log\n3\n4\nA\n").encode()
+
+
+@pytest.mark.parametrize("data", list(spoilt()))
+def test_announcements_that_do_not_count(data: bytes) -> None:
+    """Whoever may write into the store can put anything there; it is neither believed nor in the way."""
+    store = filled(3)
+    store.files["pending/3"] = data
+    done = opened(store).append([entry(9)], SIGNER)
+    assert done.added == (entry(9),)
+    assert list(opened(store).entries()) == [*entries(0, 3), entry(9)]
+    assert "pending/3" not in store.files
+
+
+def test_a_late_announcement_is_dropped() -> None:
+    """Its writer read the checkpoint before others went on, and their announcement is gone already."""
+    store = filled(3)
+    slow = Watched(store, [])
+
+    def overtaken(what: str, name: str) -> None:
+        if what == "create":
+            slow.before = lambda _what, _name: None
+            opened(store).append(entries(3, 5), SIGNER)
+            assert name not in store.files
+
+    slow.before = overtaken
+    opened(slow).append([entry(9)], SIGNER)
+    assert list(opened(store).entries()) == [*entries(0, 5), entry(9)]
+    assert not [name for name in store.files if name.startswith("pending/")]
+
+
+def test_a_store_where_others_are_always_faster() -> None:
+    store = filled(3)
+    slow = Watched(store, [])
+    number = 100
+
+    def overtaken(what: str, _name: str) -> None:
+        nonlocal number
+        if what == "create":
+            number += 1
+            opened(store).append([entry(number)], SIGNER)
+
+    slow.before = overtaken
+    with pytest.raises(MachineError, match="others appended 50 times, and this append never came about"):
+        opened(slow).append([entry(9)], SIGNER)
+
+
+def test_what_is_known_is_used(tmp_path: Path) -> None:
+    store = filled(600)
+    known = Known(tmp_path / "known.sqlite")
+    opened(store).append([entry(600)], SIGNER, known)
+    store.reads.clear()
+    assert opened(store).append([entry(5), entry(601)], SIGNER, known).added == (entry(601),)
+    assert {name for name in store.reads if name.startswith("tile/lines")} == {"tile/lines/002.p/89"}
