@@ -159,11 +159,14 @@ def _evaluated(run: _Check, nix: Nix, generated: Beside[tuple[Plan, tuple[Proble
     failed: NixgenError | None = None
     try:
         run.recipes = nix.recipes(run.project.root, run.system)
-    except (Stale, UserError) as error:
+    except (MachineError, Stale, UserError) as error:
         failed = error
     plan, problems = generated.result()
     _stale(run, plan, problems)
-    if failed is not None and not isinstance(failed, Stale) and not problems:
+    if isinstance(failed, MachineError):
+        run.add(Step("recipe", None, "Nix cannot evaluate the project here", failed.exit_code, failed.problems))
+        return False
+    if isinstance(failed, UserError) and not problems:
         raise failed
     if failed is not None:
         run.add(Step("recipe", None, "Nix refuses to evaluate the project", Stale.exit_code, failed.problems))
