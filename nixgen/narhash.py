@@ -21,7 +21,10 @@ from nixgen.errors import MachineError, NixgenError, UserError
 _ALONE = 32 << 20  # bytes that are hashed before another process has started
 _ROOT = Path(__file__).resolve().parents[1]
 # Neither the user's environment nor site-packages: only this package is needed.
-_START = "import sys; sys.path.append(sys.argv[1]); from nixgen.narhash import work; work()"
+_START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "sys.path.append(sys.argv[1]); from nixgen.narhash import work; work()"
+)
 
 Progress = Callable[[int, int], object]
 
@@ -76,7 +79,7 @@ class _Team:
         workers: list[subprocess.Popen[bytes]] = []
         try:
             for _ in range(count):
-                workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+                workers.append(_started(command))  # noqa: PERF401 -- those that were started are ended, whatever comes
             threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in workers]
             for thread in threads:
                 thread.start()
@@ -118,6 +121,13 @@ class _Team:
                 self.found[key] = found
             self._done += self._sizes.get(key, 0)
             self._progress(self._done)
+
+
+def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    except OSError as error:
+        raise MachineError.of(sys.executable, f"cannot be run: {error.strerror}") from None
 
 
 def work() -> None:

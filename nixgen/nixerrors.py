@@ -32,8 +32,8 @@ _OLDER = re.compile(
 )
 _MACHINE = re.compile(
     r"unable to download|cannot connect to|[Cc]onnection refused|cannot open connection|failed to start SSH|"
-    r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|is not supported|"
-    r"experimental Nix feature|does not exist and cannot be created|while connecting to"
+    r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|"
+    r"is not supported|experimental Nix feature|does not exist and cannot be created|while connecting to"
 )
 
 

@@ -144,7 +144,7 @@ class Log:
     def _message(self, text: str, level: object) -> None:
         if retried := _RETRIED.search(text):
             self.retried.append((retried[1], retried[2]))
-        if level != _ERROR:
+        if level != _ERROR or text.startswith("warning:"):  # a daemon passes all on as errors
             self.messages.append(text)
             return
         drv = _DRV.search(text)
@@ -228,5 +228,6 @@ def _reason(text: str, drv: str) -> str:
     reason = re.search(r"^\s*Reason: (.*?)\.?$", text, re.MULTILINE)
     if reason:
         return reason[1]
-    first = text.partition("\n")[0].rstrip(":")
-    return " ".join(first.replace(f"for '{drv}' ", "").replace(f" '{drv}'", "").split())
+    first = text.partition("\n")[0].replace(f"for '{drv}' ", "").replace(f" '{drv}'", "")
+    first = re.sub(r"(failed to produce output path for output '[^']*') at .*", r"\1", first)
+    return " ".join(first.split()).rstrip(":;,")
