@@ -106,7 +106,7 @@ class Nix:
         }
         if self.version > (2, 20):
             # The unpacked program cannot find itself to start as the hook; an older Nix takes no empty one.
-            settings["build-hook"] = ""
+            settings.setdefault("build-hook", "")
         return "\n".join(f"{name} = {value}" for name, value in settings.items())
 
     def inside(self, *argv: str | Path, cwd: Path | None = None, check: bool = True, **env: str) -> Output:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,13 @@ def run_all(workflow: dict[str, Any], machines: tuple[Machine, Machine]) -> dict
 def recorded(project: Project, nix28: Nix) -> Project:
     """The project with a committed record."""
     done = nix28.inside(
-        "python3", "-m", "nixgen", "check", "--update", cwd=project.folder, PYTHONPATH=str(Path(__file__).parents[2])
+        sys.executable,
+        "-m",
+        "nixgen",
+        "check",
+        "--update",
+        cwd=project.folder,
+        PYTHONPATH=str(Path(__file__).parents[2]),
     )
     assert done.ok, done.tail()
     commit(project)
