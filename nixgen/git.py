@@ -75,6 +75,14 @@ def ignored_paths(root: Path, paths: Iterable[str]) -> set[str]:
     return set(_listed(root, ["-c", "core.quotePath=false", "check-ignore", "--", *wanted], separator="\n"))
 
 
+def with_unix_line_ends(root: Path, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that git checks out as they are, or with Unix' line ends, by gitattributes(5)."""
+    wanted = list(paths)
+    words = _listed(root, ["check-attr", "-z", "text", "eol", "--", *wanted])
+    said = zip(words[::3], words[1::3], words[2::3], strict=True)
+    return {path for path, attribute, value in said if (attribute, value) in {("text", "unset"), ("eol", "lf")}}
+
+
 def unknown_files(root: Path, pattern: str) -> list[str]:
     """The files below ``root`` with names like ``pattern`` that git neither knows nor ignores, sorted."""
     return sorted(_listed(root, ["ls-files", "-z", "--others", "--exclude-standard", "--", pattern]))

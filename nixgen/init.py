@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import bases, cijob, files, generate, git, origin, scaffold, tomledit, uv, visible
+from nixgen import attributes, bases, cijob, files, generate, git, origin, scaffold, tomledit, uv, visible
 from nixgen.console import console
 from nixgen.errors import UserError
 from nixgen.model import Lock, Plan, Resolution
@@ -193,11 +193,25 @@ def _write(
     ignore = scaffold.gitignore(root, work_tree=work_tree)
     if ignore is not None:
         wanted[scaffold.IGNORE] = ignore
+    lines = attributes.with_lines(root, work_tree=work_tree)
+    if lines is not None:
+        wanted[attributes.NAME] = lines
     wanted[generate.DEFAULT] = default
     changed = generate.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
     for note in made.notes:
         console.warn(note)
+    _warn_of_line_ends(root)
     return changed
+
+
+def _warn_of_line_ends(root: Path) -> None:
+    if names := attributes.changed_line_ends(root):
+        again = " ".join(names)
+        console.warn(
+            f"{', '.join(names)}: the line ends are those of Windows, so Nix finds other digests than with your "
+            f"teammates. git leaves them alone from now on ({attributes.NAME}); to have them as they are: "
+            f"rm {again} && git checkout -- {again}, then: nixgen generate"
+        )
 
 
 def _ci_job(project: Project, plan: Plan) -> cijob.Job:
@@ -208,7 +222,9 @@ def _ci_job(project: Project, plan: Plan) -> cijob.Job:
 
 def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
     """A flake in a git work tree sees only the files that git knows."""
-    visible.tell(project.root, {_PYPROJECT, scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE, *changed})
+    visible.tell(
+        project.root, {_PYPROJECT, scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE, attributes.NAME, *changed}
+    )
     unknown = git.unknown_files(project.root, "*.py")
     if unknown:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""

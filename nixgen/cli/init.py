@@ -45,7 +45,8 @@ def init(
     """Set a uv project up, so that a teammate with Nix enters it with `nix develop`.
 
     Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix, models.toml,
-    nix/nixgen/, lines of .gitignore, and a CI job that builds twice and compares. Run again, it changes nothing.
+    nix/nixgen/, lines of .gitignore and .gitattributes, and a CI job that builds twice and compares. Run again, it
+    changes nothing.
 
     Example: nixgen init --base debian --python 3.11 --system x86_64-linux
     """

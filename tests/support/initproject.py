@@ -47,6 +47,7 @@ wheels = [
 """
 EVERY_FILE = {
     ".github/workflows/reproducibility.yml",
+    ".gitattributes",
     ".gitignore",
     "default.nix",
     "flake.lock",

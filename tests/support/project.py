@@ -15,6 +15,7 @@ from support.nix import ROOT, Output
 # What `nixgen init` and uv write at the top of a project.
 WRITTEN = {
     ".github/workflows/reproducibility.yml",
+    ".gitattributes",
     ".gitignore",
     "default.nix",
     "flake.lock",

@@ -85,6 +85,7 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
         "wrote models.toml",
         "wrote .github/workflows/reproducibility.yml",
         "wrote .gitignore",
+        "wrote .gitattributes",
         "wrote default.nix",
         f"nix/nixgen/: {library} written",
         "Enter the environment: nix develop (without flakes: nix-shell)",
