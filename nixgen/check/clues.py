@@ -16,7 +16,7 @@ EARLIEST, LATEST = 1_199_145_600, 2_208_988_800
 APART = 2 * 366 * 24 * 3600
 """And two such numbers must not be further apart than two years."""
 
-_LONGEST = 60  # characters of a value that a sentence shows
+_LONGEST = 70  # characters of a value that a sentence shows
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _CLOCK = rb"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?"

@@ -25,6 +25,7 @@ _LOG_LINE = 101  # resBuildLogLine
 _TAIL = 10
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _KEPT = re.compile(r"note: keeping build directory ['\"](/[^'\"]+)['\"]")
+_LOG_FOLLOWS = re.compile(r"(?i)last \d+ log lines|output paths|for full logs|>")
 _ERROR = re.compile(r"^(?:error:\s*)+")
 
 
@@ -91,7 +92,13 @@ def inconclusive(said: Said) -> str:
 
 
 def _sentence(error: str) -> str:
-    return error.strip().partition("\n")[0].rstrip(".;:")
+    """Nix's error in one line, without the end of the log."""
+    kept: list[str] = []
+    for line in error.strip().splitlines():
+        if _LOG_FOLLOWS.match(line.strip()):
+            break
+        kept.append(line.strip())
+    return " ".join(kept).rstrip(".;:")
 
 
 def _messages(log: str) -> Iterator[Mapping[str, Any]]:

@@ -113,6 +113,12 @@ class TestLog:
         assert recheck.inconclusive(said) == "Nix did not build it: a 'riscv64-linux' is required to build 'x.drv'"
         assert recheck.inconclusive(recheck.Said()) == "Nix did not build it"
 
+    def test_an_error_of_several_lines_without_the_log(self) -> None:
+        error = "Cannot build 'x.drv'.\n  Reason: builder failed with exit code 3.\n  Output paths:\n    /nix/store/x"
+        assert recheck.inconclusive(recheck.Said(machine="", error=error)) == (
+            "the build failed this time: Cannot build 'x.drv'. Reason: builder failed with exit code 3"
+        )
+
 
 def todo(sizes: dict[str, int], processors: int) -> list[tuple[str, int]]:
     """The order in which outputs of these sizes are rebuilt, each with its number of cores."""
