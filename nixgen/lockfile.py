@@ -89,7 +89,7 @@ def caches_of(text: str) -> tuple[CachePin, ...]:
 
 
 def dump_lock(lock: Lock) -> str:
-    """The file's text: JSON with sorted keys, a line for each package, tarball, hash and file, a newline at the end."""
+    """The file's text: JSON with sorted keys, a line for each package, tarball, hash, file and cache."""
     hashes = {entry.url: {"sha256": entry.sha256, "size": entry.size} for entry in lock.hashes}
     base = _dump_debian(lock.base) if isinstance(lock.base, DebianBase) else _dump_nixpkgs(lock.base)
     table = {"version": VERSION, "base": base, "hashes": hashes, **pins.dump(lock.artifacts), **caches.dump(lock.cache)}

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class Storage(Protocol):
@@ -107,6 +109,10 @@ class Folder:
                 os.link(made, target)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _opened_anew(target, data)
         return True
 
     def replace(self, name: str, data: bytes, old: bytes) -> bool:
@@ -131,11 +137,11 @@ class Folder:
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         """Waits for others."""
-        with self._locked("lock"):
+        with self._locked("lock", f"Another nixgen appends to {self._folder}: waiting for it to end."):
             yield
 
     @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str, told: str = "") -> Iterator[None]:
         """The kernel's lock on a file of the folder, which goes with the process. Some file systems know none."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +150,7 @@ class Folder:
             raise self._failed(f".{name}", "written", error) from None
         try:
             with contextlib.suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                _flock(lock, told)
             yield
         finally:
             os.close(lock)
@@ -178,6 +184,25 @@ class Folder:
         return MachineError.of(
             str(self._folder / name), f"cannot be {what}: {error.strerror}", "check the folder and its permissions"
         )
+
+
+def _flock(lock: int, told: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if told:
+            console.info(told)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _opened_anew(target: Path, data: bytes) -> bool:
+    """Writes a new file where a file system knows no links; half of it is seen by who reads at once."""
+    try:
+        with target.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _sync(folder: Path) -> None:

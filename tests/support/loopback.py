@@ -100,7 +100,7 @@ def _handler(answer: Callable[[Asked, bytes], Reply], host: str) -> type[BaseHTT
             if reply.cut is not None:
                 self.close_connection = True
 
-        do_HEAD = do_POST = do_GET  # noqa: N815 -- the names that http.server calls
+        do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 -- the names that http.server calls
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in http.server
             """Says nothing: pytest's output stays readable."""

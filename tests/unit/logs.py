@@ -27,10 +27,7 @@ class Memory:
         self.files: dict[str, bytes] = {} if files is None else files
         self.before: Callable[[str, str], None] = lambda _what, _name: None
         self.reads: list[str] = []
-
-    @property
-    def where(self) -> str:
-        return "memory:log"
+        self.where = "memory:log"
 
     def read(self, name: str) -> bytes | None:
         self.before("read", name)
@@ -99,3 +96,39 @@ def filled(*sizes: int) -> Memory:
     for start, end in zip((0, *sizes), sizes, strict=False):
         opened(store).append(entries(start, end), SIGNER)
     return store
+
+
+class Watched(Memory):
+    """Its checkpoint is noted each time that it changes."""
+
+    def __init__(self, shared: Memory, seen: list[bytes]) -> None:
+        super().__init__(shared.files)
+        self._seen = seen
+
+    def create(self, name: str, data: bytes) -> bool:
+        done = super().create(name, data)
+        self._note(name, data, done=done)
+        return done
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        done = super().replace(name, data, old)
+        self._note(name, data, done=done)
+        return done
+
+    def _note(self, name: str, data: bytes, *, done: bool) -> None:
+        if done and name == "checkpoint":
+            self._seen.append(data)
+
+
+def crashing(at: int) -> Callable[[str, str], None]:
+    """Ends the process before its operation ``at`` that changes something."""
+    count = 0
+
+    def before(what: str, _name: str) -> None:
+        nonlocal count
+        if what != "read":
+            count += 1
+            if count == at:
+                raise CrashError
+
+    return before

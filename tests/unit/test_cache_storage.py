@@ -1,0 +1,321 @@
+"""Each kind of store keeps the promises that a log is built on: folders, S3 (moto), web servers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logs import SIGNER, VERIFIER, entries
+from support.loopback import Asked, Reply, listen
+
+from nixgen.cache.log import Log
+from nixgen.cache.storage import Folder, Storage, open_storage
+from nixgen.errors import MachineError, NixgenError, UserError
+
+BUCKET = "nixgen-log"
+
+
+class Server:
+    """A web server that takes uploads, as WebDAV servers do. ``status`` answers everything with one status."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.lock = threading.Lock()
+        self.status = 0
+        self.tags = True  # ETags are given, and conditions looked at
+        self.asked: list[Asked] = []
+
+    def answer(self, asked: Asked, body: bytes) -> Reply:
+        with self.lock:
+            self.asked.append(asked)
+            if self.status:
+                return Reply(self.status)
+            found = self.files.get(asked.path)
+            tag = f'"{hashlib.sha256(found).hexdigest()}"' if found is not None else None
+            if asked.method == "GET":
+                headers = {"ETag": tag} if tag and self.tags else {}
+                return Reply(404) if found is None else Reply(200, headers, found)
+            if self.tags and not self._holds(asked.headers, tag):
+                return Reply(412)
+            if asked.method == "PUT":
+                self.files[asked.path] = body
+                return Reply(201 if found is None else 204)
+            for path in [path for path in self.files if path == asked.path or path.startswith(f"{asked.path}/")]:
+                del self.files[path]
+            return Reply(204)
+
+    @staticmethod
+    def _holds(headers: Mapping[str, str], tag: str | None) -> bool:
+        wanted = headers.get("If-Match")
+        return (wanted is None or wanted == tag) and not (headers.get("If-None-Match") == "*" and tag)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    running = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of a bucket, as Nix has it."""
+    boto3 = pytest.importorskip("boto3")
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    client = boto3.client("s3", endpoint_url=f"http://{endpoint}")
+    client.create_bucket(Bucket=BUCKET)
+    yield f"s3://{BUCKET}/caches/log?endpoint={endpoint}&scheme=http&region=us-east-1"
+    for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=row["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+Make = Callable[[], Storage]
+
+
+CAREFUL = ["folder", "file", "s3", "http"]
+
+
+@pytest.fixture(params=[*CAREFUL, "http without conditions"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Iterator[Make]:
+    """Opens the same store anew each time."""
+    with ExitStack() as stack:
+        if request.param == "folder":
+            url = str(tmp_path / "log")
+        elif request.param == "file":
+            url = (tmp_path / "a log").as_uri()
+        elif request.param == "s3":
+            url = request.getfixturevalue("bucket")
+        else:
+            server.tags = request.param == "http"
+            url = stack.enter_context(listen(server.answer)) + "/caches/log/"
+        yield lambda: open_storage(url)
+
+
+def test_promises(make: Make) -> None:
+    store = make()
+    assert store.read("checkpoint") is None
+    assert store.read("tile/0/000.p/7") is None
+    store.write("tile/0/000.p/7", b"seven")
+    store.write("tile/0/000", b"all")
+    assert (make().read("tile/0/000.p/7"), make().read("tile/0/000")) == (b"seven", b"all")
+    store.write("tile/0/000", b"again")
+    assert make().read("tile/0/000") == b"again"
+
+    assert store.create("pending/7", b"one")
+    assert not make().create("pending/7", b"two")
+    assert not store.create("pending/7", b"one")
+    assert store.read("pending/7") == b"one"
+    store.remove("pending/7")
+    store.remove("pending/7")
+    assert store.read("pending/7") is None
+    assert store.create("pending/7", b"three")
+
+    assert not store.replace("checkpoint", b"two", b"one")
+    store.write("checkpoint", b"one")
+    assert not store.replace("checkpoint", b"two", b"zero")
+    assert store.replace("checkpoint", b"two", b"one")
+    assert not make().replace("checkpoint", b"three", b"one")
+    assert make().read("checkpoint") == b"two"
+
+    store.remove("tile/0/000.p")
+    assert (store.read("tile/0/000.p/7"), store.read("tile/0/000")) == (None, b"again")
+    with store.exclusive():
+        assert store.read("checkpoint") == b"two"
+
+
+@pytest.mark.parametrize("make", CAREFUL, indirect=True)
+def test_one_of_many_creates(make: Make) -> None:
+    stores = [make() for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda pair: pair[1].create("pending/0", b"%d" % pair[0]), enumerate(stores)))
+    assert made.count(True) == 1
+    assert stores[0].read("pending/0") == b"%d" % made.index(True)
+
+
+@pytest.mark.parametrize("make", CAREFUL, indirect=True)
+def test_one_of_many_replaces(make: Make) -> None:
+    stores = [make() for _ in range(6)]
+    stores[0].write("checkpoint", b"old")
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda pair: pair[1].replace("checkpoint", b"%d" % pair[0], b"old"), enumerate(stores)))
+    assert done.count(True) == 1
+    assert stores[0].read("checkpoint") == b"%d" % done.index(True)
+
+
+def test_a_log_in_it(make: Make) -> None:
+    first = Log.open(make(), VERIFIER).append(entries(0, 3), SIGNER).checkpoint
+    Log.open(make(), VERIFIER, first).append(entries(3, 300), SIGNER)
+    log = Log.open(make(), VERIFIER, first)
+    assert list(log.entries()) == entries(0, 300)
+    assert make().read("tile/0/000.p/3") is None or "http" in log.storage.where
+    assert make().read("pending/3") is None
+
+
+def test_writers_without_a_lock(bucket: str) -> None:
+    """Conditional writes alone keep them apart."""
+
+    def push(number: int) -> None:
+        for turn in range(3):
+            start = number * 100 + turn * 4
+            Log.open(open_storage(bucket), VERIFIER).append(entries(start, start + 4), SIGNER)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(push, range(3)))
+    found = list(Log.open(open_storage(bucket), VERIFIER).entries())
+    assert sorted(found, key=lambda item: item.nar_size) == [
+        item for number in range(3) for item in entries(number * 100, number * 100 + 12)
+    ]
+
+
+# What goes wrong
+
+
+def failure(do: Callable[[], object], kind: type[NixgenError] = MachineError) -> str:
+    with pytest.raises(kind) as caught:
+        do()
+    return str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file")
+    store = Folder(tmp_path / "log")
+    assert store.read("checkpoint") is None
+    assert failure(lambda: store.write("checkpoint", b"")).startswith(f"{tmp_path}/log/checkpoint: cannot be written: ")
+    assert "cannot be written" in failure(lambda: store.exclusive().__enter__())
+
+
+def test_a_full_disk(mounted: Path) -> None:
+    store = Folder(mounted)
+    store.write("tile/0/000", b"old")
+    wanted = f"{mounted}: the disk is full\n    free some room and try again"
+    assert failure(lambda: store.write("tile/0/000", os.urandom(1 << 20))) == wanted
+    assert store.read("tile/0/000") == b"old"
+    assert [path.name for path in (mounted / "tile/0").iterdir()] == ["000"]
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    store = Folder(tmp_path)
+    assert store.create("pending/0", b"one")
+    assert not store.create("pending/0", b"two")
+    assert store.read("pending/0") == b"one"
+
+
+def test_who_waits_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, held, done = Folder(tmp_path), threading.Event(), threading.Event()
+
+    def other() -> None:
+        with Folder(tmp_path).exclusive():
+            held.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert held.wait(10)
+    threading.Timer(0.1, done.set).start()
+    with store.exclusive():
+        assert done.is_set()
+    thread.join()
+    assert f"Another nixgen appends to {tmp_path}: waiting for it to end." in capsys.readouterr().err
+
+
+def test_web_servers_that_refuse(server: Server) -> None:
+    with listen(server.answer) as url:
+        store = open_storage(f"{url}/log?token=secret")
+        server.status = 405
+        assert failure(lambda: store.write("checkpoint", b"")) == (
+            f"{url}/log/checkpoint: the server answered 405 Method Not Allowed to PUT\n"
+            "    the server takes no uploads: push to the folder or bucket behind it"
+        )
+        server.status = 403
+        assert "give the user name and password for 127.0.0.1 in " in failure(lambda: store.read("checkpoint"))
+        server.status = 500
+        assert failure(lambda: store.read("checkpoint")).endswith("    check the address, and the network or proxy")
+        store.remove("checkpoint")
+    assert "cannot be reached" in failure(lambda: store.read("checkpoint"))
+    assert "user name or password" in failure(lambda: open_storage("https://me:word@example.com/log"), UserError)
+
+
+def test_a_weak_tag_is_no_condition(server: Server) -> None:
+    class Weak(Server):
+        def answer(self, asked: Asked, body: bytes) -> Reply:
+            reply = super().answer(asked, body)
+            if "ETag" in reply.headers:
+                reply.headers["ETag"] = f"W/{reply.headers['ETag']}"
+            return reply
+
+    del server
+    weak = Weak()
+    with listen(weak.answer) as url:
+        store = open_storage(url)
+        store.write("checkpoint", b"one")
+        assert store.replace("checkpoint", b"two", b"one")
+
+
+def test_s3_that_cannot_be_used(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = open_storage(bucket.replace(BUCKET, "no-such-bucket"))
+    assert absent.read("checkpoint") is None
+    assert "s3://no-such-bucket/caches/log: " in failure(lambda: absent.write("checkpoint", b""))
+    nowhere = open_storage("s3://bucket/log?endpoint=127.0.0.1:9&scheme=http")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert "check the network, the endpoint and the credentials" in failure(lambda: nowhere.read("checkpoint"))
+
+
+def test_s3_without_conditional_writes(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from nixgen.cache.bucket import Bucket
+
+    store = open_storage(bucket)
+    assert isinstance(store, Bucket)
+    system: Any = store._system
+
+    class Old:
+        def __getattr__(self, name: str) -> object:
+            return getattr(system, name)
+
+        def pipe_file(self, path: str, data: bytes, mode: str = "", **_: object) -> None:
+            del mode
+            system.pipe_file(path, data)
+
+    store._system = Old()
+    assert store.create("pending/0", b"one")
+    assert store.create("pending/1", b"one")
+    told = f"warning: s3://{BUCKET}/caches/log knows no conditional writes: let only one machine push at a time\n"
+    assert capsys.readouterr().err == told
+
+
+def test_addresses_that_nothing_reads() -> None:
+    pytest.importorskip("fsspec")
+    assert failure(lambda: open_storage("ssh-ng://host/log"), UserError).endswith(
+        "    use file://, s3:// or https://, or name a folder for the log with --log"
+    )
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    wanted = re.escape("s3://bucket/log: s3: needs a library that is not here\n    install it beside nixgen: uv tool")
+    with pytest.raises(UserError, match=wanted):
+        open_storage("s3://bucket/log")
