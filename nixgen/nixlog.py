@@ -95,7 +95,7 @@ class Log:
         event = _event(line)
         if event is None:
             if line.strip():
-                self._message(plain(line.rstrip()), _ERROR if line.startswith("error:") else _ERROR + 1)
+                self._message(_sentence(line), _ERROR if line.startswith("error:") else _ERROR + 1)
             return
         action, number = event.get("action"), event.get("id")
         if action == "msg":
