@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.evaluation import through
 from bench.measure import Row, Series, show, timed, within
-from bench.project import NIXGEN, ROOT, nix_versions, nixgen, notebook
+from bench.project import NIXGEN, ROOT, nixgen, notebook, with_a_shell
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -26,7 +26,7 @@ ROUNDS = 5
 def checking() -> list[Row]:
     """The notebook, all built: the whole check, beside the same hashes by themselves; the hashing beside hashlib."""
     folder, rows = notebook("debian"), []
-    for nix in nix_versions():
+    for nix in with_a_shell():
         version = ".".join(map(str, nix.version))
         root = nix.build(folder, "root")
         nix.inside(NIXGEN, "check", "--update", "--quiet", cwd=folder)
@@ -48,7 +48,7 @@ def checking() -> list[Row]:
 def rebuilding() -> list[Row]:
     """``--rebuild all`` of the notebook beside the first build of the same derivations, wheels fetched."""
     folder, rows = notebook("debian"), []
-    for nix in nix_versions():
+    for nix in with_a_shell():
         version = ".".join(map(str, nix.version))
         root = nix.build(folder, "root")
         nixgen(folder, "generate", "--quiet")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.nix import SYSTEM, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered  # noqa: E402
+from support.nix import SHELL, SYSTEM, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered  # noqa: E402
 
 NIXGEN = str(Path(sys.executable).with_name("nixgen"))
 UV = str(Path(sys.executable).with_name("uv"))
@@ -49,6 +49,11 @@ def nix_versions() -> tuple[Nix, ...]:
         sys.exit(f"error: {reason}")
     found = [f for f in (machine_nix(), current_nix() if shutil.which("apt-get") else None) if f]
     return tuple(_nix(folder) for folder in found)
+
+
+def with_a_shell() -> tuple[Nix, ...]:
+    """Both as they are installed: with a /bin/sh in the sandbox, which onnxruntime does not start without."""
+    return tuple(nix.with_settings(sandbox_paths=SHELL) for nix in nix_versions())
 
 
 def _nix(folder: Path) -> Nix:
