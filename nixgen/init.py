@@ -76,7 +76,11 @@ def init(start: Path, options: Options) -> None:
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
     if work_tree:
         _make_visible(project, changed)
-    if changed:
+    if changed and "'" in str(project.root):
+        # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
+        why = "nix develop cannot: there is an apostrophe in the path of this folder"
+        console.info(f"Enter the environment: nix-shell ({why})")
+    elif changed:
         console.info("Enter the environment: nix develop (without flakes: nix-shell)")
     else:
         console.info("Everything is up to date.")

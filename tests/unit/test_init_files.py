@@ -101,6 +101,12 @@ def test_what_the_user_made_of_the_files_stays(project: Path, run: Run) -> None:
     assert "warning: flake.nix is yours and stays as it is; its input nixpkgs does not say github:" in said[1]
 
 
+def test_a_path_with_an_apostrophe_is_for_nix_shell(tmp_path: Path, run: Run) -> None:
+    assert run(made(tmp_path / "it's/demo"))[-1] == (
+        "Enter the environment: nix-shell (nix develop cannot: there is an apostrophe in the path of this folder)"
+    )
+
+
 def test_models_that_are_there_already_stay(project: Path, run: Run) -> None:
     (project / "models.toml").write_text("version = 1\n")
     assert "wrote models.toml" not in run(project)
