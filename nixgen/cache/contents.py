@@ -81,13 +81,12 @@ def _nar(nix: Nix, info: NarInfo) -> Nar:
             state.update(chunk)
             size += len(chunk)
     except MachineError as error:
-        text = str(error)
-        if _LOST.search(text):
+        said = error.problems[0].what.partition(": ")[2]
+        if _LOST.search(said):
             return Nar(lost=True)
-        said = [line for line in text.splitlines() if _BROKEN.search(line) and "error:" in line]
-        if not said:
+        if not _BROKEN.search(said):
             raise
-        return Nar(why=f"cannot be unpacked ({said[-1].partition('error:')[2].strip()})")
+        return Nar(why=f"cannot be unpacked ({said})")
     return Nar(narinfo.sri(state), size)
 
 

@@ -3,7 +3,7 @@
 Pure: what was seen goes in, what is wrong comes out. Each kind has its own meaning:
 
 missing    logged or recorded, and not in the cache: collected, or deleted
-extra      in the cache, with no signature that counts, and known to neither log nor record: Nix would not take it
+extra      in the cache, with no signature that counts, and known to neither log nor record
 rewritten  not what was logged, and no trusted key signed it so
 resigned   not what was logged, under a valid signature of a trusted key: Nix would take it
 unlogged   in the cache, signed or recorded, and not in the log

@@ -7,12 +7,10 @@ collected, and the next push brings it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nixgen import console, narhash
+from nixgen import console
 from nixgen.cache import contents
 from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
@@ -24,13 +22,12 @@ from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base, whole
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
+from nixgen.check import closure
 from nixgen.check.model import ClosurePath
-from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.errors import Finding, Problem, UserError
 from nixgen.nixtools import Nix, PathInfo
 
 _AT_ONCE = 400  # paths of one command line
-# How a .drv begins: each output's name, path, and for content that is fixed its hash.
-_OUTPUT = re.compile(r'\("([^"\\]+)","(/nix/store/[^"\\]+)","([^"\\]*)","[^"\\]*"\)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def push(
     unchanged(place, seen, disk)
     log = Log.open(open_storage(place.log), keys.verifier, known)
     said = Known.of(log)
-    entries = [_entry(nix, infos[path]) for path in sorted(infos)]
+    entries = logged(nix, infos)
     with console.step(f"logging {len(entries)} paths"):
         said.update(log)
         _, conflicts = said.select(entries)
@@ -93,26 +90,20 @@ def _built(nix: Nix, outputs: Sequence[str]) -> list[str]:
 
 def on_disk(nix: Nix, infos: Mapping[str, PathInfo], recorded: Mapping[str, ClosurePath]) -> dict[str, ClosurePath]:
     """Each path as its bytes are now, by name. Raises Finding for all that Nix or the record have otherwise."""
-    places: dict[str, Path] = {}
-    for path in infos:
-        physical = nix.physical(path)
-        if physical is None:
-            raise MachineError.of(path, "does not lie on this machine's disk", "push from the machine that has it")
-        places[path] = physical
-    with console.step(f"hashing {len(places)} paths on the disk"):
-        hashes = narhash.hash_paths(places, {path: info.nar_size for path, info in infos.items()})
-    problems, found = [], {}
+    with console.step(f"hashing {len(infos)} paths on the disk"):
+        found = closure.on_disk(nix, infos)
+    problems = []
     for path, info in infos.items():
         name = base(path)
-        digest, size = hashes[path]
-        found[name] = ClosurePath(name, digest, size, tuple(sorted(map(base, info.references))))
-        if (digest, size) != (info.nar_hash, info.nar_size):
-            what = f"is damaged on the disk, so nothing was published: NAR hash {digest}, and Nix noted {info.nar_hash}"
-            problems.append(Problem(name, what, f"repair it: nix-store --repair-path {path}"))
-        elif name in recorded and found[name] != recorded[name]:
-            hashed = f"NAR hash {digest}, the record has {recorded[name].nar_hash}"
-            what = f"is not what the record has, so nothing was published: {hashed}"
-            problems.append(Problem(name, what, "see what differs: nixgen check"))
+        now = found[name]
+        if (now.nar_hash, now.nar_size) != (info.nar_hash, info.nar_size):
+            hashes = f"NAR hash {now.nar_hash}, and Nix noted {info.nar_hash}"
+            mend = f"repair it: nix-store --repair-path {path}"
+            problems.append(Problem(name, f"is damaged on the disk, so nothing was published: {hashes}", mend))
+        elif name in recorded and now != recorded[name]:
+            hashes = f"NAR hash {now.nar_hash}, the record has {recorded[name].nar_hash}"
+            mend = "see what differs: nixgen check"
+            problems.append(Problem(name, f"is not what the record has, so nothing was published: {hashes}", mend))
     if problems:
         raise Finding(sorted(problems))
     return found
@@ -152,29 +143,30 @@ def upload(nix: Nix, cache: Contents, place: Place, keys: Keys, fresh: Sequence[
         nix.run("nix", "copy", "--to", place.signing(keys.secret), *contents.FRESH, *map(whole, some))
 
 
-def _entry(nix: Nix, info: PathInfo) -> Entry:
-    drv, output = _origin(nix, info)
-    return Entry(
-        path=base(info.path),
-        nar_hash=info.nar_hash,
-        nar_size=info.nar_size,
-        references=tuple(sorted(map(base, info.references))),
-        drv=drv,
-        output=output,
-    )
+def logged(nix: Nix, infos: Mapping[str, PathInfo]) -> list[Entry]:
+    """What the log is to say of the paths, sorted.
 
-
-def _origin(nix: Nix, info: PathInfo) -> tuple[str | None, str | None]:
-    """The derivation and output that gave a path; neither for fixed content, which any derivation may have fetched."""
-    file = nix.physical(info.deriver) if info.deriver else None
-    try:
-        text = file.read_text("utf-8", "replace") if file else ""
-    except OSError:
-        return None, None  # derivations may be collected while what they built stays
-    for name, path, fixed in _OUTPUT.findall(text.partition("],[")[0]):
-        if path == info.path and not fixed and info.deriver:
-            return base(info.deriver), name
-    return None, None
+    The derivation is named where it is known and built the path. One that fetched fixed content is not: any other may
+    have fetched the same.
+    """
+    derivers = [info.deriver for info in infos.values() if info.deriver]
+    drvs = nix.drvs_show(nix.infos(derivers))
+    entries = []
+    for path, info in sorted(infos.items()):
+        drv = drvs.get(info.deriver or "")
+        outputs = drv.outputs if drv is not None and drv.fixed is None else {}
+        output = next((name for name, item in outputs.items() if item.path == path), None)
+        entries.append(
+            Entry(
+                path=base(path),
+                nar_hash=info.nar_hash,
+                nar_size=info.nar_size,
+                references=tuple(sorted(map(base, info.references))),
+                drv=base(info.deriver) if info.deriver and output else None,
+                output=output,
+            )
+        )
+    return entries
 
 
 def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:

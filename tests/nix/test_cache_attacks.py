@@ -1,0 +1,294 @@
+"""What somebody does who can write a cache's files, or has its keys: ``nixgen cache verify`` tells each apart."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cachelab import LIBRARY, CacheLab, set_key
+from support.nix import Nix
+
+pytest.importorskip("cryptography")
+
+from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.entry import Entry
+from nixgen.cache.log import Log
+from nixgen.cache.storage import open_storage
+
+
+@pytest.fixture(scope="module", params=["nix28", "nix_new"])
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CacheLab:
+    nix = request.getfixturevalue(request.param)
+    assert isinstance(nix, Nix)
+    return CacheLab.make(nix, tmp_path_factory.mktemp("attacks")).pushed()
+
+
+@pytest.fixture
+def lab(published: CacheLab) -> Iterator[CacheLab]:
+    """The published project; cache and project are afterwards as they were."""
+    before = published.folder / "before"
+    shutil.copytree(published.cache, before / "cache", symlinks=True)
+    shutil.copytree(published.project, before / "project", symlinks=True)
+    yield published
+    for folder in (published.cache, published.project):
+        shutil.rmtree(folder)
+        shutil.copytree(before / folder.name, folder, symlinks=True)
+    for folder in (before, published.folder / "other", published.folder / "home/.cache"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sentences(lab: CacheLab) -> str:
+    """What verify prints for people."""
+    done = lab.run("verify")
+    assert (done.returncode, done.stdout) == (1, ""), done.tail()
+    return done.stderr
+
+
+def refused(lab: CacheLab, kind: str) -> None:
+    """Another machine does not take anything, and says why."""
+    other = lab.other_machine()
+    done = other.run("pull")
+    assert done.returncode == 1, done.tail()
+    assert kind in done.stderr
+    assert not list((other.nix.store / "nix/store").glob("*-app"))
+
+
+def test_a_cache_as_it_was_pushed_is_well(lab: CacheLab) -> None:
+    code, report = lab.verdict()
+    assert (code, report["ok"], report["paths"], report["nars"]) == (0, True, 3, 3)
+    assert (report["anomalies"], report["log"], report["checkpoint"]["size"]) == ([], None, 3)
+    printed = lab.must("verify").stdout
+    assert f"{lab.url}: 3 paths and 3 NARs are as the log of 3 entries has them." in printed
+    assert report["checkpoint"]["root"] in printed
+
+
+def test_an_edited_nar(lab: CacheLab) -> None:
+    lab.replaced("library")
+    assert lab.anomalies() == [("library", "rewritten")]
+    name = lab.name("library")
+    assert f"error: {name}: rewritten: has a NAR that is not what its narinfo says, so Nix refuses it" in sentences(lab)
+    done = lab.other_machine().run("pull")
+    assert done.returncode == 1
+    assert "hash mismatch importing path" in done.stderr
+
+
+def test_a_nar_that_cannot_be_unpacked(lab: CacheLab) -> None:
+    nar = lab.nar("app")
+    nar.chmod(0o644)
+    nar.write_bytes(b"not packed at all")
+    lab.edit("app", lambda text: set_key(text, "Compression", "zstd"))
+    assert lab.anomalies() == [("app", "rewritten")]
+    assert "has a NAR that cannot be unpacked (" in sentences(lab)
+
+
+def test_a_shorter_nar(lab: CacheLab) -> None:
+    nar = lab.nar("app")
+    nar.chmod(0o644)
+    nar.write_bytes(nar.read_bytes()[:100])
+    assert lab.anomalies() == [("app", "rewritten")]
+
+
+def test_an_edited_nar_with_an_edited_narinfo_and_the_old_signature(lab: CacheLab) -> None:
+    lab.edited("library")
+    assert lab.anomalies() == [("library", "rewritten")]
+    assert (
+        "rewritten: has a narinfo that is not what was logged, and its signature by demo-1 does not fit: NAR hash"
+        in sentences(lab)
+    )
+    refused(lab, "rewritten")
+
+
+def test_rewritten_and_signed_anew_with_the_right_key(lab: CacheLab) -> None:
+    lab.edited("library")
+    lab.sign("library")
+    assert lab.anomalies() == [("library", "resigned")]
+    said = "resigned: is not what was logged, and was signed anew with demo-1, so Nix takes it: NAR hash"
+    assert said in sentences(lab)
+    refused(lab, said)
+    # Nix by itself takes it: this is what the log is for.
+    other = lab.other_machine()
+    key = (lab.keys / "cache.pub").read_text().strip()
+    other.nix.run("nix", "copy", "--from", lab.url, "--option", "trusted-public-keys", key, lab.paths()["library"])
+    assert other.nix.real(lab.paths()["library"]).read_text() == "evil\n"
+
+
+def test_edited_references(lab: CacheLab) -> None:
+    lab.edit("app", lambda text: set_key(text, "References", lab.name("app")))
+    assert lab.anomalies() == [("app", "rewritten")]
+    assert f"does not fit: does not refer to {lab.name('library')}\n" in sentences(lab)
+    refused(lab, "rewritten")
+    lab.sign("app")
+    assert lab.anomalies() == [("app", "resigned")]
+
+
+def test_a_narinfo_that_is_none(lab: CacheLab) -> None:
+    lab.narinfo("app").write_text("rubbish\n")
+    assert lab.anomalies() == [("app", "rewritten")]
+    assert "has a narinfo that cannot be read: line 1 has no colon" in sentences(lab)
+
+
+def test_one_path_in_place_of_another(lab: CacheLab) -> None:
+    shutil.copy(lab.narinfo("library"), lab.narinfo("app"))
+    assert lab.anomalies() == [("app", "rewritten")]
+    assert f"has a narinfo that is about another path: {lab.name('library')}" in sentences(lab)
+
+
+def test_a_deleted_entry_counts_as_collected(lab: CacheLab) -> None:
+    lab.narinfo("library").unlink()
+    assert lab.anomalies() == [("library", "missing")]
+    assert "missing: is in the log, and the cache does not have it: it was collected or deleted" in sentences(lab)
+    refused(lab, "missing")
+    # Who has the bytes brings them back.
+    lab.must("push", f"{lab.url}?compression=none")
+    assert lab.verdict()[0] == 0
+
+
+def test_a_deleted_nar_counts_as_collected(lab: CacheLab) -> None:
+    lab.nar("library").unlink()
+    assert lab.anomalies() == [("library", "missing")]
+    assert "missing: has a narinfo in the cache and no NAR: that was collected or deleted" in sentences(lab)
+
+
+def test_an_extra_path(lab: CacheLab) -> None:
+    extra = lab.folder / "more"
+    extra.write_text("more\n")
+    path = lab.added(extra)
+    lab.nix.run("nix", "copy", "--to", lab.url, path)
+    assert lab.anomalies() == [("more", "extra")]
+    said = "extra: is known to neither the log nor the record, and has no signature"
+    assert f"{path.rpartition('/')[2]}: {said}" in sentences(lab)
+
+
+def test_an_unlogged_path(lab: CacheLab) -> None:
+    extra = lab.folder / "more"
+    extra.write_text("more\n")
+    secret = lab.keys / "cache.sec"
+    lab.nix.run("nix", "copy", "--to", f"{lab.url}?secret-key={secret}", lab.added(extra))
+    assert lab.anomalies() == [("more", "unlogged")]
+    assert "unlogged: is signed with demo-1, so Nix takes it, and is not in the log" in sentences(lab)
+
+
+def test_an_unsigned_path(lab: CacheLab) -> None:
+    lab.edit("app", lambda text: re.sub(r"^Sig: .*\n", "", text, flags=re.MULTILINE))
+    assert lab.anomalies() == [("app", "unsigned")]
+    assert "unsigned: has no signature" in sentences(lab)
+    refused(lab, "unsigned")
+    # A push signs what is there as it was logged.
+    assert "Signed 1 paths" in lab.must("push", f"{lab.url}?compression=none").stderr
+    assert lab.verdict()[0] == 0
+
+
+def test_a_signature_by_a_stranger(lab: CacheLab) -> None:
+    stranger = str(lab.folder / "stranger")
+    lab.nix.run("nix-store", "--generate-binary-cache-key", "stranger-1", stranger, f"{stranger}.pub")
+    lab.edit("app", lambda text: re.sub(r"^Sig: .*\n", "", text, flags=re.MULTILINE))
+    lab.nix.run("nix", "store", "sign", "--store", lab.url, "--key-file", stranger, lab.paths()["app"])
+    assert lab.anomalies() == [("app", "unsigned")]
+    assert "unsigned: is signed by stranger-1 only, whom nobody trusts here" in sentences(lab)
+    assert lab.verdict("--public-key", f"{stranger}.pub", "--public-key", str(lab.keys / "cache.pub"))[0] == 0
+
+
+def grown(lab: CacheLab) -> bytes:
+    """Pushes something new, so that the log has an older checkpoint, which is given."""
+    before = lab.checkpoint()
+    lab.write("echo another library > $out")
+    lab.built().must("push", f"{lab.url}?compression=none")
+    lab.write(LIBRARY)
+    assert lab.verdict()[0] == 0
+    return before
+
+
+def log_finding(lab: CacheLab, kind: str, sentence: str) -> None:
+    """verify says what became of the log, with the proof, and compares nothing; pull takes nothing."""
+    code, report = lab.verdict()
+    assert (code, report["log"]["kind"], report["anomalies"], report["paths"]) == (1, kind, [], 0)
+    assert sentence in report["log"]["what"][0]
+    printed = sentences(lab)
+    assert sentence in printed
+    assert "recorded: 6 entries, root" in printed
+    assert report["log"]["proof"]["recorded"]["size"] == 6
+    refused(lab, sentence)
+
+
+def test_a_log_with_the_last_entries_cut_off(lab: CacheLab) -> None:
+    before = grown(lab)
+    keys = lab.keyring()
+    shutil.rmtree(lab.cache / "nixgen-log/tile")
+    (lab.cache / "nixgen-log/checkpoint").write_bytes(before)
+    log_of_three = lab.folder / "before/cache/nixgen-log/tile"
+    shutil.copytree(log_of_three, lab.cache / "nixgen-log/tile")
+    assert Checkpoint.opened(before, keys.verifier).size == 3
+    log_finding(lab, "shortened", "was shortened: it had 6 entries, and has 3")
+
+
+def test_a_log_that_is_gone(lab: CacheLab) -> None:
+    grown(lab)
+    shutil.rmtree(lab.cache / "nixgen-log")
+    log_finding(lab, "shortened", "was shortened: it had 6 entries, and has 0")
+
+
+def test_a_replayed_old_checkpoint(lab: CacheLab) -> None:
+    before = grown(lab)
+    (lab.cache / "nixgen-log/checkpoint").write_bytes(before)
+    log_finding(lab, "replayed", "shows an old checkpoint again: it had 6 entries, and the checkpoint says 3")
+
+
+def forge(lab: CacheLab, count: int) -> None:
+    """A log of other entries in place of the log, signed with its own key."""
+    folder = lab.cache / "nixgen-log"
+    shutil.rmtree(folder)
+    keys = lab.keyring()
+    log = Log.open(open_storage(f"file://{folder}"), keys.verifier)
+    some = [lab.info("app"), lab.info("library"), lab.info("root")]
+    entries = [
+        Entry(f"{number:032}-forged", some[number % 3].nar_hash, some[number % 3].nar_size, ())
+        for number in range(count)
+    ]
+    log.append(entries, keys.signer)
+
+
+@pytest.mark.parametrize("count", [6, 9])
+def test_a_forked_log(lab: CacheLab, count: int) -> None:
+    grown(lab)
+    forge(lab, count)
+    log_finding(lab, "forked", "was forked: the recorded checkpoint is of other entries than those that are there now")
+
+
+def test_a_log_that_grew_from_an_older_checkpoint_another_way(lab: CacheLab) -> None:
+    """What two people see who are shown two logs: both begin alike, and each is signed."""
+    before = Path(lab.folder / "before/cache/nixgen-log")
+    grown(lab)
+    folder = lab.cache / "nixgen-log"
+    shutil.rmtree(folder)
+    shutil.copytree(before, folder)
+    keys = lab.keyring()
+    log = Log.open(open_storage(f"file://{folder}"), keys.verifier)
+    info = lab.info("app")
+    log.append([Entry(f"{number:032}-forged", info.nar_hash, info.nar_size, ()) for number in range(4)], keys.signer)
+    log_finding(lab, "forked", "was forked")
+
+
+def test_a_checkpoint_that_another_key_signed(lab: CacheLab) -> None:
+    shutil.rmtree(lab.folder / "home/mallory", ignore_errors=True)
+    lab.must("keygen", "--name", "demo-1", "--folder", str(lab.folder / "home/mallory"))
+    from nixgen.cache import keys
+
+    mallory = keys.load(f"{lab.folder}/home/mallory")
+    theirs = Checkpoint.opened(lab.checkpoint(), lab.keyring().verifier)
+    forged = Checkpoint.signed(mallory.signer, theirs.size, theirs.root)
+    (lab.cache / "nixgen-log/checkpoint").write_text(forged.note)
+    code, report = lab.verdict()
+    assert (code, report["log"]["kind"]) == (1, "unsigned")
+    assert "is not signed by demo-1+" in sentences(lab)
+
+
+def test_an_edited_entry_of_the_log(lab: CacheLab) -> None:
+    (tile,) = (lab.cache / "nixgen-log/tile/lines").rglob("3")
+    tile.write_bytes(tile.read_bytes().replace(b"-library", b"-librarx", 1))
+    code, report = lab.verdict()
+    assert (code, report["log"]["kind"]) == (1, "damaged")
+    assert "holds other entries than those of the checkpoint" in sentences(lab)
+    refused(lab, "holds other entries than those of the checkpoint")
