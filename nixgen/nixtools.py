@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from nixgen import nixerrors, run, stores
+from nixgen import nixerrors, roots, run, stores
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.nixjson import Derivation, PathInfo, derivations, path_infos
@@ -145,8 +145,8 @@ class Nix:
     @contextmanager
     def roots(self) -> Iterator[Path]:
         """A temporary folder for ``realise(keep=…)``: what is linked in it is not collected until the block ends."""
-        with tempfile.TemporaryDirectory(prefix="nixgen-roots-") as folder:
-            yield Path(folder)
+        with roots.temporary() as folder:
+            yield folder
 
     def closure(self, paths: Iterable[str]) -> dict[str, PathInfo]:
         """What Nix's database says of the paths and all that they refer to, by full path, sorted.
@@ -159,9 +159,18 @@ class Nix:
         """The same of these paths alone (.drv files, too); those that are not valid are left out."""
         given = sorted(set(paths))
         found = self._infos([path for path in given if not path.endswith(".drv")])
-        # Without the word, Nix takes the file of a derivation for its outputs.
-        found |= self._infos([path for path in given if path.endswith(".drv")], "--derivation")
+        # Without the word, Nix takes the file of a derivation for its outputs; with it, one that is missing is an
+        # error for all of them.
+        found |= self._infos(self._valid(path for path in given if path.endswith(".drv")), "--derivation")
         return dict(sorted(found.items()))
+
+    def _valid(self, paths: Iterable[str]) -> list[str]:
+        """Those that the store has."""
+        valid: list[str] = []
+        for some in _batches(paths):
+            gone = set(self.run("nix-store", "--check-validity", "--print-invalid", *some).out.split())
+            valid += [path for path in some if path not in gone]
+        return valid
 
     def outputs_of(self, drv: str) -> dict[str, str]:
         """The outputs of a derivation in the store: name → full path."""
