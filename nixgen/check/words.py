@@ -164,4 +164,4 @@ def verdict(steps: Sequence[Step], code: int, *, updated: bool = False) -> str:
         told = "; ".join(step.summary for step in steps if step.code == code)
         return f"{_HEADS.get(code, 'not checked')}: {told}"
     told = "; ".join(step.summary for step in steps if step.name in {"bytes", "rebuild"} and step.ok)
-    return f"{'recorded' if updated else 'reproducible'}: {told}"
+    return f"{'recorded' if updated else 'identical'}: {told}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -130,7 +131,7 @@ class Checked:
             "roots": sorted(
                 f"{path.relative_to(roots)} -> {path.readlink()}"
                 for path in roots.rglob("*")
-                if path.is_symlink() and path.exists()
+                if path.is_symlink() and os.path.lexists(path.readlink())
             ),
         }
 

@@ -70,7 +70,7 @@ def test_what_was_recorded_is_found_again(checked: Checked) -> None:
     before, state = checked.record.read_bytes(), checked.state()
     done = checked.check()
     lines = done.stdout.splitlines()
-    assert lines[-2].startswith("verdict: reproducible: each of ")
+    assert lines[-2].startswith("verdict: identical: each of ")
     assert lines[-2].endswith("the runtime closure is bit-identical to the recorded one")
     digest = checked.system()["digest"]
     assert lines[-1].startswith(f"digest: {SYSTEM} ")

@@ -150,7 +150,7 @@ def test_against_an_equal_record(old: str, tmp_path: Path) -> None:
     code, out, err = run("check", "--record", old, "--against", new)
     assert code == 0
     assert out.splitlines()[-2] == (
-        "verdict: reproducible: both have the same content for each of 4 paths: "
+        "verdict: identical: both have the same content for each of 4 paths: "
         "the runtime closures that they record are bit-identical"
     )
     assert err == f"warning: aarch64-linux is only in {new}: it was not compared\n"

@@ -72,7 +72,7 @@ def test_the_gravest_code_decides(codes: tuple[int, ...], decided: int) -> None:
 def test_the_last_lines_are_the_verdict_and_the_digest() -> None:
     lines = report.as_text([GOOD]).splitlines()
     assert lines == [
-        "verdict: reproducible: each of 4 paths (480 B), read from the disk, is as nixgen.hashes.json has it: "
+        "verdict: identical: each of 4 paths (480 B), read from the disk, is as nixgen.hashes.json has it: "
         "the runtime closure is bit-identical to the recorded one",
         f"digest: {spoken(X86, SYSTEM.digest)}",
     ]
@@ -135,7 +135,7 @@ def test_the_json_has_all() -> None:
 
 def test_the_markdown_is_a_summary_with_a_table() -> None:
     text = as_markdown([GOOD])
-    assert text.startswith("## plot on x86\\_64-linux: reproducible\n")
+    assert text.startswith("## plot on x86\\_64-linux: identical\n")
     assert "| Are the bytes the same? | yes | each of 4 paths" in text
     assert f"Digest of the closure (4 paths): `{spoken(X86, SYSTEM.digest)}`" in text
     text = as_markdown([BAD])
