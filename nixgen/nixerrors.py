@@ -164,7 +164,4 @@ def _machine_mend(text: str) -> str:
 
 
 def _hex(value: str) -> str:
-    try:
-        return hexadecimal(value)
-    except ValueError:
-        return value
+    return hexadecimal(value) if value.startswith("sha256-") else value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import selectors
 import subprocess
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ TAIL = 20
 """How many of the last lines of stderr a failure shows."""
 
 _PATIENCE = 10.0  # seconds that a program has to end by itself
+_OFTEN = 0.05  # seconds between two looks at whether it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +136,26 @@ def end(process: subprocess.Popen[bytes]) -> None:
         return
     process.terminate()
     try:
-        # Nobody reads what it prints now; a full pipe must not keep it from its end.
-        process.communicate(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+        _read_on(process, time.monotonic() + _PATIENCE)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _read_on(process: subprocess.Popen[bytes], until: float) -> None:
+    """Waits for the end of a program whose output nobody wants: a full pipe must not keep it from its end.
+
+    Not for the end of the pipes: what it started may hold them for longer.
+    """
+    with selectors.DefaultSelector() as pipes:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None and not pipe.closed:
+                pipes.register(pipe, selectors.EVENT_READ)
+        while process.poll() is None and time.monotonic() < until:
+            for key, _ in pipes.select(_OFTEN):
+                if not os.read(key.fd, 1 << 16):
+                    pipes.unregister(key.fileobj)
 
 
 def failure(result: Result) -> MachineError:

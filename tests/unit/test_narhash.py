@@ -1,0 +1,126 @@
+"""The hashes of many paths, in this process and in several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.nix import ROOT
+
+from nixgen import nar, narhash
+from nixgen.errors import MachineError, UserError
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for number in range(20):
+        folder = tmp_path / f"tree {number}\nü"
+        folder.mkdir()
+        (folder / "file").write_bytes(bytes([number]) * number * 1000)
+        (folder / "link").symlink_to("file")
+        found[str(number)] = folder
+    found["file"] = tmp_path / "alone"
+    found["file"].write_text("alone\n")
+    return found
+
+
+def sizes(trees: dict[str, Path]) -> dict[str, int]:
+    return {key: nar.hash_and_size(path)[1] for key, path in trees.items()}
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even small paths are hashed by other processes."""
+    monkeypatch.setattr(narhash, "_ALONE", 0)
+
+
+@pytest.mark.usefixtures("apart")
+def test_alone_and_in_several_processes_they_are_the_same(trees: dict[str, Path]) -> None:
+    wanted = {key: nar.hash_and_size(path) for key, path in trees.items()}
+    assert narhash.hash_paths(trees, sizes(trees), cores=1) == wanted
+    found = narhash.hash_paths(trees, sizes(trees), cores=3)
+    assert found == wanted
+    assert list(found) == list(trees)
+
+
+@pytest.mark.usefixtures("apart")
+def test_progress_ends_at_the_sum(trees: dict[str, Path]) -> None:
+    for cores in (1, 2):
+        seen: list[tuple[int, int]] = []
+        narhash.hash_paths(trees, sizes(trees), lambda done, total: seen.append((done, total)), cores=cores)  # noqa: B023
+        total = sum(sizes(trees).values())
+        assert seen[-1] == (total, total)
+        assert sorted(seen) == seen
+        assert len(seen) == len(trees)
+
+
+def test_the_largest_comes_first(trees: dict[str, Path]) -> None:
+    seen: list[int] = []
+    narhash.hash_paths(trees, sizes(trees), lambda done, _total: seen.append(done), cores=1)
+    steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_nothing_is_nothing() -> None:
+    assert narhash.hash_paths({}, {}) == {}
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_is_not_there_is_left_out(trees: dict[str, Path], tmp_path: Path, cores: int) -> None:
+    trees["gone"] = tmp_path / "gone"
+    assert narhash.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores).keys() == trees.keys() - {"gone"}
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert "gone" in narhash.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores)
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_no_store_can_hold_is_named(trees: dict[str, Path], cores: int) -> None:
+    os.mkfifo(trees["3"] / "pipe")
+    with pytest.raises(UserError, match=r"/pipe: is neither a file, a folder nor a link"):
+        narhash.hash_paths(trees, {"3": 1, "4": 1}, cores=cores)
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_process_that_is_ended_is_told(trees: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narhash, "_START", "import sys; sys.stdin.readline()")
+    with pytest.raises(MachineError, match="the process that hashed it was ended"):
+        narhash.hash_paths(trees, {"3": 1, "4": 1}, cores=2)
+
+
+def test_an_interrupt_ends_the_processes_too() -> None:
+    code = (
+        "import os, sys, threading; from pathlib import Path; from nixgen import nar, narhash\n"
+        "narhash._ALONE = 0\n"
+        "narhash._START = 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)'\n"
+        "print(os.getpid(), flush=True)\n"
+        "try:\n    narhash.hash_paths({'a': Path('/'), 'b': Path('/')}, {'a': 1, 'b': 1}, cores=2)\n"
+        "except KeyboardInterrupt:\n    sys.exit(130)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + 10
+    while len(group(process.pid)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (130, "")
+    assert group(process.pid) == []
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [int(pid) for pid, pgid, stat in rows if int(pgid) == leader and not stat.startswith("Z")]

@@ -1,0 +1,91 @@
+"""Programs that are run: their lines as they come, and their end when nobody wants them any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.nix import ROOT
+
+from nixgen import run
+from nixgen.errors import MachineError
+
+# Writes its own end into a file when it is asked to end, as Nix removes what it began.
+POLITE = """\
+import signal, sys, time
+def end(*_):
+    time.sleep(0.2)
+    print("x" * 200000, file=sys.stderr)
+    open(sys.argv[1], "w").write("tidy")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+open(sys.argv[1] + ".begun", "w").close()
+print("ready", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+
+
+def test_lines_come_one_by_one_and_the_end_is_kept() -> None:
+    code = "import sys; print('out'); [print(f'line {n}', file=sys.stderr) for n in range(50)]; sys.exit(3)"
+    seen: list[str] = []
+    result = run.follow([sys.executable, "-c", code], seen.append)
+    assert seen == [f"line {n}\n" for n in range(50)]
+    assert (result.code, result.out) == (3, "out\n")
+    assert result.err.splitlines() == [f"line {n}" for n in range(30, 50)]
+
+
+def test_large_output_does_not_stop_it() -> None:
+    code = "import sys; print('o' * 300000); print('e' * 300000, file=sys.stderr); print('o' * 300000)"
+    result = run.follow([sys.executable, "-c", code], lambda _line: None)
+    assert len(result.out) == 600002
+
+
+def test_what_the_listener_raises_ends_the_program_first(tmp_path: Path) -> None:
+    class Enough(Exception):  # noqa: N818 -- it stands for any
+        pass
+
+    def listen(_line: str) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        run.follow([sys.executable, "-c", POLITE, tmp_path / "end"], listen)
+    assert (tmp_path / "end").read_text() == "tidy"
+
+
+def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_PATIENCE", 0.2)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    run.end(process)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_missing_program_is_told_with_how_to_get_it() -> None:
+    with pytest.raises(MachineError) as caught:
+        run.follow(["/nowhere/nix"], print, missing="install it")
+    assert str(caught.value) == "there is no program /nowhere/nix\n    install it"
+
+
+@pytest.mark.parametrize("how", ["follow(command, print)", "run(command)"])
+def test_an_interrupt_waits_for_the_programs_own_end(tmp_path: Path, how: str) -> None:
+    """Of nixgen alone, as `kill -INT` sends it: the terminal's Ctrl-C reaches the program as well."""
+    begun, command = tmp_path / "end.begun", [sys.executable, "-c", POLITE, str(tmp_path / "end")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from nixgen import run; command = {command!r}; run.{how}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    deadline = time.monotonic() + 10
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) != 0
+    assert (tmp_path / "end").read_text() == "tidy"
