@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nixgen.check import words
 from nixgen.check.compare import in_order, size
 from nixgen.check.model import ClosurePath, Difference, Step, SystemRecord
-from nixgen.errors import Finding, MachineError, Problem
+from nixgen.errors import Finding, MachineError, NixgenError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,10 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo]) -> dict[str, ClosurePath]:
     Raises MachineError for what cannot be read.
     """
     from nixgen.narhash import hash_paths
+    from nixgen.nixlog import State
+    from nixgen.nixprogress import shown
 
+    show = shown("hashing")
     places: dict[str, Path] = {}
     found: dict[str, tuple[str, int]] = {}
     for path in infos:
@@ -50,13 +53,35 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo]) -> dict[str, ClosurePath]:
             found[path] = _streamed(nix, path)
         else:
             places[path] = place
-    found |= hash_paths(places, {path: infos[path].nar_size for path in places})
+    sizes = {path: infos[path].nar_size for path in places}
+    try:
+        found |= hash_paths(places, sizes, lambda done, total: show(State(done_bytes=done, expected_bytes=total)))
+    finally:
+        show(State(ended=True))
     places_of = {name_of(path): path for path in found}
     return {
         name: ClosurePath(name, *found[places_of[name]], references=path.references)
         for name, path in noted(infos.values()).items()
         if name in places_of
     }
+
+
+def explained(
+    explain: Callable[[], tuple[Difference, ...]],
+    expected: Mapping[str, ClosurePath],
+    disk: Mapping[str, ClosurePath],
+    database: Mapping[str, ClosurePath],
+) -> tuple[Difference, ...]:
+    """What ``explain`` says of the paths that differ; the hashes alone where it cannot do its work."""
+    try:
+        return explain()
+    except NixgenError as error:
+        said = f"why could not be found out: {error.problems[0].what}"
+        return tuple(
+            Difference(name, expected[name].nar_hash, disk[name].nar_hash, database[name].nar_hash, said)
+            for name in in_order(disk)
+            if disk[name] != expected[name]
+        )
 
 
 def bytes_step(
@@ -91,7 +116,7 @@ def bytes_step(
     if wrong or problems:
         first = (wrong or [problem.where for problem in problems])[0]
         told = words.bytes_differ(len(wrong) + len(problems), len(disk), first)
-        differences = explain(expected) if wrong else ()
+        differences = explained(lambda: explain(expected), expected, disk, database) if wrong else ()
         return Step("bytes", False, told, Finding.exit_code, tuple(problems), differences=differences)
     if recorded is None:
         return Step("bytes", True, words.bytes_alone(len(disk), size(disk)))

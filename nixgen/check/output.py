@@ -29,20 +29,14 @@ def write(reports: Sequence[Report], *, json: bool, markdown: Path | None, junit
     Verdict and digest always end what a person sees: on stderr when stdout has another form. Raises OSError.
     """
     allowed(json, markdown, junit)
-    printed = as_json(reports) if json else ""
-    for place, form in ((markdown, as_markdown), (junit, as_junit)):
-        if place is None:
-            continue
-        text = form(reports)
-        if place == _STDOUT:
-            printed = text.rstrip("\n")
-        else:
-            place.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
-    if not printed:
-        console.result(as_text(reports))
-        return
-    console.result(printed)
-    for report in reports:
-        console.info(f"verdict: {verdict(report)}")
-        if report.digest:
-            console.info(digest_line(report))
+    forms = [(markdown, as_markdown), (junit, as_junit)]
+    printed = as_json(reports) if json else "".join(form(reports) for place, form in forms if place == _STDOUT)
+    console.result(printed.rstrip("\n") or as_text(reports))
+    if printed:
+        for report in reports:
+            console.info(f"verdict: {verdict(report)}")
+            if report.digest:
+                console.info(digest_line(report))
+    for place, form in forms:
+        if place is not None and place != _STDOUT:
+            place.write_text(form(reports).rstrip("\n") + "\n", encoding="utf-8")
