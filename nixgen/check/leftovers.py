@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nixgen.nixtools import Nix
 
 _LOG = ".log"
+_FORGOTTEN = 14 * 24 * 3600  # seconds
 
 
 def folder() -> Path:
@@ -52,11 +54,30 @@ def alone(announce: Callable[[str], None]) -> Iterator[int]:
         except BlockingIOError:
             announce("Another rebuild is under way: waiting for it to end.")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for log in sorted(place.glob(f"*{_LOG}")):
-            _abandoned(log)
+        _clear(place)
         yield lock
     finally:
         os.close(lock)
+
+
+def sweep() -> None:
+    """Removes what a rebuild that was killed has left; does nothing while one is under way."""
+    place = folder()
+    if not any(place.glob(f"*{_LOG}")):
+        return
+    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _clear(place)
+    except BlockingIOError:
+        console.detail("a rebuild is under way")
+    finally:
+        os.close(lock)
+
+
+def _clear(place: Path) -> None:
+    for log in sorted(place.glob(f"*{_LOG}")):
+        _abandoned(log)
 
 
 @dataclass(slots=True)
@@ -72,7 +93,7 @@ class Call:
     def begin(cls, nix: Nix, recipe: Recipe) -> Call:
         """Notes that a call begins, so that its leftovers are found whatever happens."""
         log = folder() / f"{Path(recipe.drv).name}{_LOG}"
-        head = {"drv": recipe.drv, "out": recipe.out, "store": nix.store}
+        head = {"drv": recipe.drv, "out": recipe.out, "store": nix.store, "place": _place(nix, recipe.out)}
         try:
             log.write_text(json.dumps(head) + "\n", encoding="utf-8")
         except OSError as error:
@@ -113,11 +134,24 @@ def _abandoned(log: Path) -> None:
     try:
         head = json.loads(log.read_text(encoding="utf-8", errors="replace").partition("\n")[0])
         call = Call(Nix.here(head["store"]), Recipe(head["drv"], head["out"]), log, locked_before=False)
+        elsewhere = head["place"] != _place(call.nix, call.recipe.out)
     except (ValueError, KeyError, TypeError):  # killed before it was written
         log.unlink(missing_ok=True)
         return
+    if elsewhere and time.time() - log.stat().st_mtime < _FORGOTTEN:
+        return  # of a store that is not here now: another container's, with the same home
     console.detail(f"removes what an interrupted rebuild of {call.recipe.out} left")
     call.end(killed=True)
+
+
+def _place(nix: Nix, path: str) -> list[int] | None:
+    """What tells one store's folder from another's."""
+    place = nix.physical(path)
+    try:
+        status = place.parent.stat() if place is not None else None
+    except OSError:
+        return None
+    return None if status is None else [status.st_dev, status.st_ino]
 
 
 def _beside(nix: Nix, path: str, suffix: str) -> Path | None:

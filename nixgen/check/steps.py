@@ -103,6 +103,7 @@ def check(start: Path, options: Options) -> Report:
     What was found is in the report. Raises UserError for a mistake in the input, MachineError for a record that cannot
     be read or written.
     """
+    from nixgen.check import leftovers
     from nixgen.check.facts import system
     from nixgen.nixtools import Nix
     from nixgen.project import find_project
@@ -117,6 +118,7 @@ def check(start: Path, options: Options) -> Report:
         _stale(run, *generated.result())
         run.add(Step("recipe", None, "there is no Nix here", MachineError.exit_code, error.problems))
         return run.report()
+    leftovers.sweep()
     with nix.roots() as keep:
         if not (_evaluated(run, nix, generated) and _built(run, nix, keep) and _hashed(run, nix)):
             return run.report()
@@ -234,7 +236,10 @@ def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
 
     if chosen.seed is not None:
         console.info(f"rebuild: a sample of {len(chosen.names)}; the same again: --seed {chosen.seed}")
-    found = rebuild.rebuild_all(nix, {name: run.recipes[name] for name in chosen.names})
+    try:
+        found = rebuild.rebuild_all(nix, {name: run.recipes[name] for name in chosen.names})
+    except MachineError as error:
+        return Step("rebuild", None, "nothing could be built once more", MachineError.exit_code, error.problems)
     verdicts = tuple(one.verdict for one in found)
     differences = tuple(one.difference for one in found if one.difference is not None)
     return words.rebuild_step(verdicts, differences)
@@ -244,9 +249,12 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
     """The import check and the smoke commands, in the sandbox."""
     from nixgen.nixprogress import shown
 
-    checks = {name: nix.recipe(run.project.root, run.system, name) for name in ("imports", "smoke")}
-    there = {name: recipe for name, recipe in checks.items() if recipe is not None}
+    there: dict[str, Recipe] = {}
     try:
+        for name in ("imports", "smoke"):
+            recipe = nix.recipe(run.project.root, run.system, name)
+            if recipe is not None:
+                there[name] = recipe
         nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners)
     except BuildFailed as error:
         told = "what was built does not work: " + words.which_check(error.problems, there)

@@ -1,0 +1,124 @@
+"""`nixgen check --rebuild` in a project, on both versions of Nix; and a wheel that somebody replaced on the index."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checking import Checked, make
+from support.index import Index, serve
+from support.nix import Nix, Output
+from support.wheels import make_wheel, sha256
+
+
+@pytest.fixture(scope="module")
+def plums(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    with serve(tmp_path_factory.mktemp("plums")) as index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def recorded(nix28: Nix, pins: Path, plums: Index, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    checked = make(tmp_path_factory.mktemp("recorded") / "demo", pins, plums, nix28)
+    checked.check("--update", "--no-imports")
+    return checked
+
+
+@pytest.fixture(params=["nix28", "nix_new"])
+def checked(request: pytest.FixtureRequest, recorded: Checked, tmp_path: Path) -> Checked:
+    """A copy of the project, with each Nix, and a cache folder of its own."""
+    nix = request.getfixturevalue(request.param)
+    assert isinstance(nix, Nix)
+    shutil.copytree(recorded.folder, tmp_path / "demo")
+    nix = nix.with_env(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    return Checked(type(recorded.project)(tmp_path / "demo"), nix, recorded.index)
+
+
+def step(done: Output, name: str) -> Any:
+    (report,) = json.loads(done.stdout)["reports"]
+    (found,) = [one for one in report["steps"] if one["name"] == name]
+    return found
+
+
+def verdicts(done: Output) -> dict[str, str]:
+    return {one["name"]: one["verdict"] for one in step(done, "rebuild")["verdicts"]}
+
+
+def test_all_that_is_ours_is_reproduced(checked: Checked) -> None:
+    checked.check("--no-imports")
+    state = checked.state()
+    done = checked.check("--no-imports", "--rebuild", "all", "--json")
+    assert verdicts(done) == dict.fromkeys(checked.system()["outputs"], "reproduced")
+    assert {"base.core", "environment", "root", "wheels.plum"} <= verdicts(done).keys()
+    assert checked.state() == state
+
+
+def test_some_and_a_sample(checked: Checked) -> None:
+    done = checked.check("--no-imports", "--rebuild", "env", "--rebuild", "plum", "--json")
+    assert verdicts(done) == {"environment": "reproduced", "wheels.plum": "reproduced"}
+    done = checked.check("--no-imports", "--rebuild", "all", "--sample", "1", "--json")
+    assert len(verdicts(done)) == 1
+    assert "the same again: --seed " in done.stderr
+    done = checked.check("--rebuild", "plumm", code=2)
+    assert done.stderr.endswith("there is no output plumm\n    did you mean wheels.plum?\n")
+
+
+def test_a_builder_of_ours_that_writes_the_time_is_found(checked: Checked) -> None:
+    """What such a mistake in nixgen's own library would look like: stale, too, but a difference is graver."""
+    builder = checked.folder / "nix/nixgen/builders/wheel/install.py"
+    text = builder.read_text()
+    assert text.count("    os._exit(0)") == 1
+    stamp = (
+        "    import time\n    time.sleep(1.1)\n"
+        "    with open(OUT + '/stamp', 'w') as file:\n        file.write(time.ctime() + '\\n')\n"
+    )
+    builder.write_text(text.replace("    os._exit(0)", stamp + "    os._exit(0)"))
+    done = checked.check("--no-imports", "--rebuild", "plum", "--json", code=1)
+    assert verdicts(done) == {"wheels.plum": "differs"}
+    (difference,) = step(done, "rebuild")["differences"]
+    assert [file["path"] for file in difference["files"]] == ["stamp"]
+    assert difference["causes"][0].startswith("a time: ")
+    assert difference["repeat"].partition(" --realise")[0].endswith("nix-store --builders ''")
+
+
+def test_what_a_killed_rebuild_left_is_removed_by_the_next_check(checked: Checked) -> None:
+    state = checked.state()
+    plum = checked.system()["outputs"]["wheels.plum"]
+    out = checked.nix.real(plum["outPath"])
+    folder = out.with_name(out.name + ".check")
+    shutil.copytree(out, folder)
+    chroot = checked.nix.real(plum["drvPath"] + ".chroot")
+    (chroot / "root").mkdir(parents=True)
+    status = out.parent.stat()
+    head = {"drv": plum["drvPath"], "out": plum["outPath"], "store": "", "place": [status.st_dev, status.st_ino]}
+    log = Path(checked.nix.env["XDG_CACHE_HOME"]) / "nixgen/rebuild/plum.log"
+    log.parent.mkdir(parents=True)
+    other = log.with_name("elsewhere.log")
+    log.write_text(json.dumps(head) + "\n@nix {")
+    other.write_text(json.dumps({**head, "place": [1, 1]}))
+    log.with_name("cut.log").write_text('{"drv": "/nix')
+    assert checked.state() != state
+    checked.check("--no-imports")
+    assert checked.state() == state
+    assert list(log.parent.iterdir()) == [other]
+
+
+def test_a_wheel_that_was_replaced_on_the_index_is_named(checked: Checked) -> None:
+    """The pinned hash of the file catches it; nothing of it reaches the store."""
+    version = f"7.{checked.nix.version[1]}"
+    wheel = checked.wheel(version)
+    checked.require(f"plum=={version}")
+    pinned = sha256(wheel)
+    make_wheel(wheel.parent, "plum", version, {"plum/__init__.py": "import evil\n"})
+    assert sha256(wheel) != pinned
+    done = checked.check("--json", code=5)
+    (finding,) = step(done, "build")["findings"]
+    assert finding["where"] == f"plum {version}"
+    assert finding["what"] == (
+        f"{wheel.name} at {checked.index.url(wheel)} is not the file that uv.lock pins: "
+        f"its SHA-256 is {sha256(wheel)}, pinned is {pinned}"
+    )
