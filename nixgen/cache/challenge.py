@@ -20,6 +20,7 @@ from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import entries
+from nixgen.check.leftovers import remove
 from nixgen.check.model import FileDifference, Recipe
 from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
@@ -149,7 +150,7 @@ def _verdict(name: str, item: Seen, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
     elif nar.nar_hash == info.nar_hash:
         answer, why = "identical", f"built here, too, with NAR hash {nar.nar_hash}"
     else:
-        why = f"the cache has NAR hash {nar.nar_hash}, two builds here gave {info.nar_hash}"
+        why = f"the cache has NAR hash {nar.nar_hash}, what was built here has {info.nar_hash}"
         files = _files(nix, cache, item, info)
     return Verdict(name, item.name, answer, why, files)
 
@@ -161,8 +162,9 @@ def _files(nix: Nix, cache: Contents, item: Seen, info: PathInfo) -> tuple[FileD
     ours = nix.physical(info.path)
     if ours is None or item.info is None:
         return ()
-    with tempfile.TemporaryDirectory(prefix="nixgen-challenge-") as folder:
-        theirs = Path(folder, "nar")
+    folder = Path(tempfile.mkdtemp(prefix="nixgen-challenge-"))
+    theirs = folder / "nar"
+    try:
         with Popen(["nix-store", "--restore", theirs], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL) as process:  # noqa: S607
             assert process.stdin is not None  # noqa: S101 -- it is a pipe
             try:
@@ -174,14 +176,6 @@ def _files(nix: Nix, cache: Contents, item: Seen, info: PathInfo) -> tuple[FileD
                 process.stdin.close()
             if process.wait() != 0:
                 return ()
-        try:
-            return explain(theirs, ours)
-        finally:
-            _removable(theirs)
-
-
-def _removable(folder: Path) -> None:
-    """Nix makes what it unpacks read-only."""
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
+        return explain(theirs, ours)
+    finally:
+        remove(folder)  # what Nix unpacks is read-only

@@ -197,4 +197,6 @@ def challenge(
     done, error = commands.do_challenge(project, asked, only or (), sample, seed)
     console.result(done.json() if json else done.text())
     if error is not None:
+        if json:
+            raise typer.Exit(error.exit_code)
         raise error
