@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, pinning, verification
+from bench import building, checking, command, evaluation, logs, pinning, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "imports": building.imports,
     "verification": verification.verification,
     "pinning": pinning.pinning,
+    "log": logs.logs,
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
 }

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from nixgen.cache.log import Log
 
 _DIGEST = 16  # bytes that tell a key or a content from all others
-_BATCH = 10_000
+_BATCH = 100_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS said (key BLOB, content BLOB, PRIMARY KEY (key, content)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (size INTEGER NOT NULL, note TEXT NOT NULL);
 PRAGMA user_version = 1;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -100000;
 """
 _VERSION = 1
 
@@ -66,7 +68,8 @@ class Known:
                 if start == 0:
                     database.execute("DELETE FROM said")
                 for batch in _batches(log.entries(start)):
-                    rows = [(key, _content(entry)) for entry in batch for key in _keys(entry)]
+                    # In the database's own order, or each row is written to a page of its own.
+                    rows = sorted((key, _content(entry)) for entry in batch for key in _keys(entry))
                     database.executemany("INSERT OR IGNORE INTO said VALUES (?, ?)", rows)
                 database.execute("DELETE FROM seen")
                 checkpoint = log.checkpoint()
