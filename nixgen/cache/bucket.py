@@ -55,7 +55,8 @@ class Bucket:
 
     def read(self, name: str) -> bytes | None:
         """See :class:`Storage`, as for the rest."""
-        return self._guarded(lambda: bytes(self._system.cat_file(self._path(name))), missing=None)
+        found: bytes | None = self._guarded(lambda: bytes(self._system.cat_file(self._path(name))), missing=None)
+        return found
 
     def names(self) -> list[str]:
         """What lies directly below the prefix; for :mod:`nixgen.cache.contents`."""
@@ -73,7 +74,7 @@ class Bucket:
             self._system.pipe_file(self._path(name), data, mode="create")
             return True
 
-        made = self._guarded(put, refused=False)
+        made: bool = self._guarded(put, refused=False)
         if made and not self._tried:
             # The same again must be refused; it is the same bytes, so nothing is lost where it is not.
             self._tried = True
@@ -97,7 +98,8 @@ class Bucket:
             self._system.pipe_file(path, data, **condition)
             return True
 
-        return self._guarded(put, refused=False, missing=False)
+        done: bool = self._guarded(put, refused=False, missing=False)
+        return done
 
     def remove(self, name: str) -> None:
         """What cannot be removed stays."""
