@@ -150,7 +150,7 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     run.owners = owners(plan)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
-        told = f"{words.count(len(problems), 'generated file')} not as nixgen would write it"
+        told = f"{words.are(len(problems), 'generated file')} not as nixgen would write them"
         run.add(Step("stale", False, told, Stale.exit_code, problems))
     else:
         run.add(Step("stale", True, "the generated files are as nixgen would write them"))

@@ -23,6 +23,11 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
+def are(number: int, what: str) -> str:
+    """The same with its verb: 1 path is, 3 paths are."""
+    return f"{count(number, what)} {'is' if number == 1 else 'are'}"
+
+
 def change_problem(change: Change, old: str, new: str) -> Problem:
     """One changed input as a sentence; ``old`` and ``new`` name the sides ("in the record", "here")."""
     if not change.key:

@@ -327,6 +327,40 @@ def test_interrupted_at_any_moment(checked: Checked, number: signal.Signals) -> 
     assert checked.nix.run("nix-store", "--verify", "--check-contents").ok
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda one: one.name)
+def test_interrupted_while_it_builds(checked: Checked, number: signal.Signals) -> None:
+    """What is built by then may stay in the store; the record is not touched, and the next check goes on."""
+    big = "".join(f"VALUE_{line} = {{'a': [{line}, 'b'], 'c': ({line}.5, None)}}\n" for line in range(20_000))
+    wheel = checked.wheel(f"5.{checked.nix.version[1]}.{number.value}", {"plum/__init__.py": "", "plum/big.py": big})
+    before = checked.record.read_bytes()
+    checked.require(f"plum=={wheel.name.split('-')[1]}")
+    for wait in (0.8, 1.1):
+        process = checked.start("check", "--update")
+        time.sleep(wait)
+        process.send_signal(number)
+        process.wait(timeout=60)
+        stop(process)
+        assert checked.record.read_bytes() == before
+    checked.check("--update")
+    assert checked.system()["inputs"]["wheels"]["plum"]["version"] == wheel.name.split("-")[1]
+    checked.check()
+    assert checked.nix.run("nix-store", "--verify", "--check-contents").ok
+
+
+def test_a_path_that_was_removed_from_the_disk(checked: Checked) -> None:
+    """Nix's database still has it."""
+    place = checked.nix.real(checked.system()["outputs"]["wheels.plum"]["outPath"])
+    away = place.with_name("away")
+    place.parent.chmod(0o755)
+    place.rename(away)
+    try:
+        done = checked.check("--json", "--no-imports", code=1)
+        assert findings(done, "bytes") == [f"{place.name}: is not on the disk, and Nix's database has it"]
+    finally:
+        away.rename(place)
+    checked.check()
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Waits until nothing of its group runs any more."""
     for _ in range(200):
