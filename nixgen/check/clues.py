@@ -33,10 +33,13 @@ _TIMES = re.compile(
     % {b"day": _DAY, b"month": _MONTH, b"clock": _CLOCK, b"zone": _ZONE}
 )
 _BUILD_PATH = re.compile(
-    rb"(?:/private)?/tmp/nix-build-" + _REST
-    + rb"|/nix/var/nix/(?:builds|b)/" + _REST
-    + rb"|(?<![\w/.-])/build(?=[/\s\"'`<>|:;,()\[\]{}\0]|$)" + _REST
-)  # fmt: skip
+    rb"(?:/[\w.+-]{1,255}){0,16}/(?:nix-build-[\w.+?=-]+|nix-\d+-\d{4,}(?:/build)?)(?![\w-])"
+    + _REST
+    + rb"|/nix/var/nix/(?:builds|b)/"
+    + _REST
+    + rb"|(?<![\w/.-])/build(?=[/\s\"'`<>|:;,()\[\]{}\0]|$)"
+    + _REST
+)
 _TEMPORARY = re.compile(
     rb"(?:/private)?(?:/var)?/tmp/" + _REST + rb"|\btmp[a-z0-9_]{8}\b|\b(?:cc|tmp\.)[A-Za-z0-9]{6,10}\b"
 )

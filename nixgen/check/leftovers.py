@@ -123,7 +123,7 @@ class Call:
                     remove(chroot)
         for kept in said.kept:
             if not remove(recheck.build_folder(kept)):
-                console.detail(f"Nix has kept {kept}, and it is not ours to remove")
+                console.info(f"Nix has kept the folder of a build, which only its daemon's user can remove: {kept}")
         self.log.unlink(missing_ok=True)
 
 

@@ -74,8 +74,8 @@ def read(log: str, drv: str) -> Said:
 def is_build_folder(path: Path, drv: str) -> bool:
     """Whether a path looks like the folder of a build of this derivation: what a builder prints may be any path."""
     name = re.escape(Path(drv).name.partition("-")[2])
-    own = re.fullmatch(rf"(nix|nix-build-{name})-\d+(?:-\d+)?", build_folder(path).name)
-    return own is not None and ".." not in path.parts and (path.name == "build" or own[1] != "nix")
+    own = re.fullmatch(rf"nix-build-{name}-\d+(?:-\d+)?|nix-\d+-\d{{4,}}", build_folder(path).name)
+    return own is not None and ".." not in path.parts
 
 
 def build_folder(path: Path) -> Path:

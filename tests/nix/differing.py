@@ -53,7 +53,10 @@ class Differing:
 
     @property
     def nix(self) -> Nix:
-        return self.lab.nix.with_settings(**self.settings).with_env(XDG_CACHE_HOME=str(self.cache))
+        self.builds.mkdir(parents=True, exist_ok=True)
+        own = {"build_dir": str(self.builds)} if self.lab.nix.version > (2, 22) else {}
+        nix = self.lab.nix.with_settings(**own, **self.settings)
+        return nix.with_env(XDG_CACHE_HOME=str(self.cache), TMPDIR=str(self.builds))
 
     def with_settings(self, **settings: str) -> Differing:
         return dataclasses.replace(self, settings={**self.settings, **settings})
@@ -104,13 +107,19 @@ class Differing:
 
     def around(self, built: tuple[str, str]) -> set[str]:
         """What lies in the store beside a derivation and its output, and what builds and rebuilds keep."""
-        names = [Path(path).name for path in built]
-        store, builds = self.nix.real("/nix/store"), self.nix.real("/nix/var/nix/builds")
-        found = {path.name for path in store.iterdir() if any(path.name.startswith(name) for name in names)}
-        found |= {path.name for path in Path("/tmp").glob(f"nix-build-{names[0].partition('-')[2]}-*")}
-        found |= {path.name for path in builds.glob("*")} if builds.exists() else set()
-        kept = self.cache / "nixgen/rebuild"
-        return found | ({path.name for path in kept.iterdir()} if kept.exists() else set())
+        names = tuple(Path(path).name for path in built)
+        found = {path.name for path in self.nix.real("/nix/store").iterdir() if path.name.startswith(names)}
+        return found | {path.name for folder in (self.builds, self.logs) for path in folder.glob("*")}
+
+    @property
+    def builds(self) -> Path:
+        """Where Nix keeps the folders of builds, and nixgen what it needs for a while."""
+        return self.cache / "builds"
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of rebuilds are."""
+        return self.cache / "nixgen/rebuild"
 
 
 def _rebuild(words: list[str]) -> object:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from differing import Differing
 
+from nixgen.check.leftovers import remove
+
 if TYPE_CHECKING:
     from lab import Lab
 
@@ -48,13 +50,18 @@ def test_a_builder_that_differs_is_found_with_its_cause(differing: Differing, na
     assert differing.around(built) == before
     repeated = differing.nix.inside("sh", "-c", difference["repeat"], check=False)
     assert "may not be deterministic" in repeated.stderr
+    for left in differing.around(built) - before:
+        for folder in (differing.nix.real("/nix/store"), differing.builds):
+            remove(folder / left)
 
 
 def test_a_build_path_is_found_where_there_is_no_sandbox(differing: Differing) -> None:
     built = differing.built(differing.expression("buildpath"))
     assert differing.rebuilt("buildpath", built)["verdict"]["verdict"] == "reproduced"
+    before = differing.around(built)
     found = differing.with_settings(sandbox="false").rebuilt("buildpath", built)
     assert causes(found) == ["the path of the folder that it was built in"]
+    assert differing.around(built) == before
 
 
 def test_what_is_the_same_is_reproduced_and_the_store_as_it_was(differing: Differing) -> None:
@@ -181,6 +188,39 @@ def test_a_difference_deep_in_a_dependency_while_the_root_is_equal(lab: Lab, lab
     assert told["said"].endswith(f"; the expected bytes are from {cache}")
     number = (theirs.nix.real(f"/nix/store/{different[0]}") / "number").read_text().strip()
     assert told["causes"] == [f"a hash or a random number: {number_here}, {number} expected (line 1)"]
+
+
+DAEMON = """
+nix --extra-experimental-features nix-command daemon & daemon=$!
+while ! test -S /nix/var/nix/daemon-socket/socket; do sleep 0.05; done
+code=0
+unshare --mount sh -ec '
+  mount --bind /nix/store /nix/store
+  mount -o remount,ro,bind /nix/store
+  NIX_REMOTE=daemon exec "$@"
+' sh "$@" || code=$?
+kill $daemon
+exit $code
+"""
+
+
+def test_through_a_daemon_with_a_store_that_only_it_can_write(differing: Differing) -> None:
+    """As on NixOS: what a rebuild leaves in the store, the daemon removes."""
+    names = {"throughdaemon": "order", "samethroughdaemon": "same"}
+    built = {name: differing.built(differing.expression(name, builder)) for name, builder in names.items()}
+    before = {name: stored(differing, built[name]) for name in names}
+    words = (f"{name}={drv}={out}" for name, (drv, out) in built.items())
+    script = ("sh", "-euc", DAEMON, "sh", *differing.command("rebuild", *words))
+    done = differing.nix.with_env(**differing.environ()).inside(*script)
+    differs, same = json.loads(done.stdout)
+    assert causes(differs) == ["the same 40 lines in another order"]
+    assert same["verdict"]["verdict"] == "reproduced"
+    assert {name: stored(differing, built[name]) for name in names} == before
+
+
+def stored(differing: Differing, built: tuple[str, str]) -> set[str]:
+    """What the store has of a derivation; locks are the daemon's."""
+    return {name for name in differing.around(built) if not name.endswith(".lock")}
 
 
 def wait_for(process: Any, differing: Differing, built: tuple[str, str]) -> None:

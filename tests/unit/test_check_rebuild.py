@@ -73,11 +73,12 @@ class TestLog:
         ("printed", "kept"),
         [
             ("'/tmp/nix-build-demo.drv-0'", "/tmp/nix-build-demo.drv-0"),
-            (r"\"/nix/var/nix/builds/nix-12-34/build\"", "/nix/var/nix/builds/nix-12-34/build"),
+            (r"\"/nix/var/nix/builds/nix-12-3456/build\"", "/nix/var/nix/builds/nix-12-3456/build"),
             ("'/tmp/nix-build-demo.drv-12-3/build'", "/tmp/nix-build-demo.drv-12-3/build"),
             ("'/home/somebody'", None),
             ("'/tmp/nix-build-other.drv-0'", None),
             ("'/tmp/../home/nix-build-demo.drv-0'", None),
+            ("'/nix/var/nix/builds/nix-12-3456'", "/nix/var/nix/builds/nix-12-3456"),
             ("'/home/nix-1-2'", None),
             ("'/home/somebody/build'", None),
         ],
