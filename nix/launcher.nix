@@ -8,4 +8,5 @@ import ./python.nix base ./builders/launcher.py {
   inherit (base) python version patchelf;
   rpath = builtins.concatStringsSep ":" base.libraries;
   preload = toString base.preload;
+  managed = ./builders/externally-managed;
 }

@@ -68,7 +68,7 @@ let
     services;
 
   shell = import ./shell.nix { base = support; } {
-    inherit name environment;
+    inherit name environment launcher;
     inherit (together) variables;
     count = builtins.length installed + builtins.length ownTrees;
   };

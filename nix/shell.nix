@@ -1,7 +1,7 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, environment, count, variables }:
+{ name, environment, launcher, count, variables }:
 derivation {
   inherit (base) system keep;
   name = "${name}-shell";
@@ -16,6 +16,7 @@ derivation {
     title = "${name}: Python ${base.version}, ${toString count} packages";
     variables = builtins.toJSON variables;
     private = ./builders/private.py;
+    python = "${launcher}/bin/python${base.version}";
   };
   shellHook = "nixgen_enter";
 }

@@ -29,6 +29,7 @@ let
     builder = "${busybox}/bin/busybox";
     args = [ "sh" ../builders/unpack.sh ];
     relocate = ../builders/relocate.py;
+    managed = ../builders/externally-managed;
     lib = import ../builders.nix;
     PYTHONHASHSEED = "0";
   } // args);

@@ -12,6 +12,9 @@ nixgen_enter() {
   esac
   export VIRTUAL_ENV=$NIXGEN_ENVIRONMENT
   export UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_ENVIRONMENT/bin/python
+  # uv does not ask a venv whether packages may be installed into it. Who may write into the store (root, where that is not
+  # mounted read-only) is given the base's Python, which says no (PEP 668).
+  [ -z "${NIXGEN_BASE:-}" ] || [ ! -w "$NIXGEN_ENVIRONMENT" ] || UV_PYTHON=$NIXGEN_BASE
   # Where a system keeps its certificates is the system's; Debian's OpenSSL knows only of Debian's place.
   local bundle
   for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do

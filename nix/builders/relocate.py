@@ -1,7 +1,8 @@
 """Turns the unpacked .deb files in $out into a tree that runs from the store and sees nothing of the host.
 
 Input, as environment variables: out; python ("3.11"); core (the base's tree when this is an addition to it, else
-empty); lib (the folder of bytecode.py, elf.py, workers.py); preload (sonames, only for the base itself).
+empty); lib (the folder of bytecode.py, elf.py, workers.py); preload (sonames, only for the base itself); managed (what
+Python says to whoever would install into it).
 """
 
 import os
@@ -147,6 +148,15 @@ def time_zones(paths):
                 file.write(text)
 
 
+def mark_as_managed():
+    """Debian's Python says that it is managed (PEP 668), by apt; here it is by Nix."""
+    marker = f"{OUT}/usr/lib/{PYTHON}/EXTERNALLY-MANAGED"
+    if os.path.lexists(marker):
+        os.unlink(marker)
+    with open(os.environ["managed"], "rb") as source, open(marker, "wb") as file:
+        file.write(source.read())
+
+
 def compile_library(share):
     """Byte-compiles a share of the standard library."""
     for path in share:
@@ -161,6 +171,7 @@ def main():
     if CORE == OUT:
         blind(loader(), HOST_PATHS, 4)
         blind(f"{library_folders(OUT)[0]}/libc.so.6", CONVERTERS, 2)
+        mark_as_managed()
     programs_and_libraries(paths)
     shebangs(paths)
     time_zones(paths)

@@ -17,6 +17,7 @@ TESTED = {
     "builders.nix": ["test_wheels", "test_determinism"],
     "builders/compile.py": ["test_determinism", "test_wheels"],
     "builders/environment.py": ["test_environment", "test_collisions", "test_editable"],
+    "builders/externally-managed": ["test_shell"],
     "builders/format.py": ["test_formatter"],
     "builders/formatter.py": ["test_formatter"],
     "builders/hook.sh": ["test_shell"],

@@ -8,6 +8,8 @@ nixpkgs-like set.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,29 @@ def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> N
     if str(DOUBLE) != GIVEN:
         pytest.skip("a nixpkgs-like set may be different for each version of Nix")
     assert both_nix[0].evaluate(expression) == both_nix[1].evaluate(expression)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_launcher_says_that_it_is_managed(tmp_path: Path, *, marked: bool) -> None:
+    """nixpkgs' Python has no such mark (PEP 668), Debian's has: the launcher's library has it in any case."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    library, out = tmp_path / "prefix/lib" / name, tmp_path / "out"
+    library.mkdir(parents=True)
+    for entry in Path(os.__file__).parent.iterdir():
+        (library / entry.name).symlink_to(entry)
+    (library / "EXTERNALLY-MANAGED").unlink(missing_ok=True)
+    if marked:
+        (library / "EXTERNALLY-MANAGED").write_text("[externally-managed]\nError=theirs\n")
+    (tmp_path / "prefix/bin").mkdir()
+    (tmp_path / "prefix/bin" / name).symlink_to(Path(sys.executable).resolve())
+    given = {"python": f"{tmp_path}/prefix", "version": name.removeprefix("python"), "out": str(out)}
+    given |= {
+        "patchelf": "true",
+        "rpath": "/none",
+        "preload": "",
+        "managed": str(ROOT / "nix/builders/externally-managed"),
+    }
+    subprocess.run([sys.executable, ROOT / "nix/builders/launcher.py"], env={**os.environ, **given}, check=True)
+    code = "import sys, sysconfig; print(sys.prefix, open(sysconfig.get_path('stdlib') + '/EXTERNALLY-MANAGED').read())"
+    said = subprocess.run([out / "bin" / name, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.startswith(f"{out} [externally-managed]\nError={'theirs' if marked else 'This Python is part of'}")

@@ -12,7 +12,7 @@ import pytest
 from lab import PYTHON, locked
 from support.index import serve
 from support.nix import ROOT, SYSTEM, Nix, Output
-from support.project import Project
+from support.project import Project, uv_binary
 from support.wheels import make_wheel
 
 MORE = """
@@ -86,9 +86,38 @@ def test_the_variables(project: Project, enter: Enter) -> None:
         "VIRTUAL_ENV": environment,
         "UV_NO_SYNC": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_PYTHON": f"{environment}/bin/python",
+        "UV_PYTHON": found["UV_PYTHON"],
         "NIXGEN_ROOT": str(project.folder),
     }
+
+
+READ_ONLY = "mount --bind /nix/store /nix/store && mount -o remount,bind,ro /nix/store && "
+
+
+def test_uv_does_not_install_into_the_store_even_for_root(project: Project, nix: Nix) -> None:
+    """uv does not ask a venv whether it is managed (PEP 668): who may write there is given the base's Python."""
+    make_wheel(project.folder / "more", "beta", "1.0", {"beta.py": ""})
+    environment = nix.build(project.folder, "environment")
+    before = nix.run("nix-store", "--dump", environment).stdout
+    uv, beta = uv_binary(), f"--no-index --find-links {project.folder}/more beta"
+    done = nix.develop(project.folder, "sh", "-c", f"{uv} pip install {beta}", check=False)
+    assert done.returncode == 2
+    assert "is externally managed, and indicates the following" in done.stderr
+    assert "uv add NAME, then: nixgen generate" in done.stderr
+    removed = nix.develop(project.folder, uv, "pip", "uninstall", "alpha", check=False)
+    assert "is externally managed, and indicates the following" in removed.stderr
+    assert nix.run("nix-store", "--dump", environment).stdout == before
+    command = f"{uv} lock --offline --check && {uv} venv -q own && {uv} pip install -q -p own {beta}"
+    nix.develop(project.folder, "sh", "-c", command)
+    assert list(project.folder.glob("own/lib/*/site-packages/beta.py"))
+
+
+def test_everybody_else_has_the_environment_for_uv(project: Project, nix: Nix) -> None:
+    nix.build(project.folder, "shell")
+    script = f"{READ_ONLY} nix-shell --run 'echo $UV_PYTHON; {uv_binary()} pip list -q --format json'"
+    python, packages = nix.inside("sh", "-c", script, cwd=project.folder).stdout.splitlines()
+    assert python == f"{nix.build(project.folder, 'environment')}/bin/python"
+    assert {package["name"] for package in json.loads(packages)} == {"alpha", "demo"}
 
 
 def test_what_is_in_the_shell(project: Project, enter: Enter) -> None:
@@ -212,12 +241,16 @@ def test_each_way_is_the_same_shell(project: Project, both_nix: tuple[Nix, Nix])
 
 def test_the_setup_file_quotes_what_it_is_given(nix28: Nix, tmp_path: Path) -> None:
     """setup.py by itself: a title with quotes and dollars is text, not code."""
-    (tmp_path / "hook.sh").write_text('echo "$NIXGEN_TITLE" "$PATH" "$VALUE"\n')
+    (tmp_path / "hook.sh").write_text('echo "$NIXGEN_TITLE" "$PATH" "$NIXGEN_BASE" "$VALUE"\n')
+    base = tmp_path / "b 1"
+    (base / "bin").mkdir(parents=True)
+    (base / "lib/python3.11").mkdir(parents=True)
+    (base / "lib/python3.11/EXTERNALLY-MANAGED").touch()
     title, value = 'it\'s $(touch /tmp/no) "x"', "a b'$HOME\\"
     done = nix28.inside(
         "sh", "-c", f"python3 {ROOT}/nix/builders/setup.py && . {tmp_path}/out/setup",
         out=str(tmp_path / "out"), environment="/e 1", tools=":/t/bin", hook=str(tmp_path / "hook.sh"), title=title,
-        variables=json.dumps({"VALUE": value}), private="",
+        variables=json.dumps({"VALUE": value}), private="", python=f"{base}/bin/python3.11",
     )  # fmt: skip
     assert done.stdout.startswith(f"{title} /e 1/bin:/t/bin:")
-    assert done.stdout.endswith(f" {value}\n")
+    assert done.stdout.endswith(f" {base}/bin/python3.11 {value}\n")
