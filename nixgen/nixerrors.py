@@ -11,6 +11,7 @@ from nixgen.nixlog import Failure, plain
 from nixgen.owners import Owner
 
 GENERATE = "nixgen generate"
+STRANGE = "and nix/nixgen were not written by this nixgen"
 _HASH = 33  # letters of a store path's hash and its hyphen
 _SHOWN = 12  # lines of an error of the evaluation
 _DOWNLOAD = re.compile(r"unable to download '([^']*)': (.*)")
@@ -24,7 +25,10 @@ _NO_NETWORK = re.compile(
     r"curl: \((?:5|6|7|28|35|52|55|56)\)"
 )
 _FULL = re.compile(r"No space left on device|[Dd]isk quota exceeded")
-_OTHER_MACHINE = re.compile(r"is required to build|required system or feature not available")
+# Nix 2.8; then three sentences of newer ones.
+_OTHER_MACHINE = re.compile(
+    r"is required to build|required system or feature not available|platform mismatch|missing system features"
+)
 _STALE = re.compile(r"(?:^|\s)(\S+(?: and \S+)*) changed after default\.nix was generated")
 _OLDER = re.compile(
     r"attribute '(?:recipes|root|imports|smoke|checks|project)' (?:in selection path '[^']*' not found|missing)"
@@ -44,7 +48,7 @@ def evaluation(stderr: str) -> NixgenError:
         names = stale[1].split(" and ")
         return Stale(Problem(name, "changed after default.nix was generated", GENERATE) for name in names)
     if _OLDER.search(text):
-        return Stale.of("default.nix", "and nix/nixgen were not written by this nixgen", GENERATE)
+        return Stale.of("default.nix", STRANGE, GENERATE)
     if _MACHINE.search(text):
         return MachineError.of("Nix", f"cannot evaluate the project: {text}", _machine_mend(text))
     return UserError.of("default.nix", f"cannot be evaluated: {text}")

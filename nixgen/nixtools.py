@@ -100,7 +100,10 @@ class Nix:
         MachineError when Nix cannot do its work.
         """
         found = self._evaluated(_RECIPES, root, system, "recipes")
-        return {name: Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+        try:
+            return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+        except (AttributeError, KeyError, TypeError):
+            raise Stale.of("default.nix", nixerrors.STRANGE, nixerrors.GENERATE) from None
 
     def recipe(self, root: Path, system: str, attribute: str) -> Recipe | None:
         """One attribute of default.nix ("imports", "smoke"), None where it is null or absent; raises as recipes."""
@@ -242,7 +245,7 @@ class Nix:
         try:
             return json.loads(result.out)
         except ValueError as error:
-            raise Stale.of("default.nix", f"gives what is not expected of it: {error}", nixerrors.GENERATE) from None
+            raise Stale.of("default.nix", f"{nixerrors.STRANGE} ({error})", nixerrors.GENERATE) from None
 
 
 class _NoNetworkError(Exception):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shlex
 import selectors
+import shlex
 import subprocess
 import tempfile
 import time
@@ -62,6 +63,10 @@ class Running:
     def stop(self) -> None:
         """Ends the program, if it still runs: asks it to, so that it can tidy up, and kills it if that takes long."""
         end(self._process)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def start(

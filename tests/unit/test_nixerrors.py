@@ -146,6 +146,8 @@ def test_a_build_that_failed_is_told_with_the_end_of_its_log() -> None:
          "numpy-2.4.6: cannot be built: the disk is full\n    free some room, e.g.: nix-collect-garbage"),
         (Failure(BUILT, "a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'"),
          "numpy-2.4.6: cannot be built for x86_64-linux on this machine: a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'\n    run it on such a machine, or name one: --builders"),
+        (Failure(BUILT, "platform mismatch"),
+         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: platform mismatch\n    run it on such a machine, or name one: --builders"),
         (Failure(BUILT, "required system or feature not available"),
          "numpy-2.4.6: cannot be built for x86_64-linux on this machine: required system or feature not available\n    run it on such a machine, or name one: --builders"),
     ],
