@@ -48,6 +48,7 @@
           pyproject = true;
           src = source;
           build-system = [ python.hatchling ];
+          # With the extra "cache", which is small; the others are for who pins models and data.
           dependencies = [ python.cryptography python.jinja2 python.packaging python.tomlkit python.typer python.uv ];
           # pyproject.toml asks for the version that nixgen is tested with; 26.0 has all that it uses of it.
           pythonRelaxDeps = [ "packaging" ];
@@ -97,12 +98,14 @@
                 pyopenssl
                 pytest
                 pytest-xdist
+                pyyaml
                 s3fs
                 tomlkit
                 typer
                 uv
               ]
             ))
+            pkgs.check-jsonschema
             pkgs.git
             pkgs.nixfmt
             pkgs.patchelf

@@ -36,11 +36,11 @@ NIXPKGS = """
           package = name: derivation { inherit name system; builder = "stand-in"; };
           named = names: builtins.listToAttrs (map (name: { inherit name; value = package name; }) names);
           modules = named [
-            "build" "editables" "hatchling" "hypothesis" "jinja2" "mypy" "packaging" "pytest" "pytest-xdist" "tomlkit"
-            "typer" "uv"
+            "build" "cryptography" "editables" "hatchling" "hypothesis" "jinja2" "mypy" "packaging" "pytest"
+            "pytest-xdist" "tomlkit" "typer" "uv"
           ];
         in
-        named [ "bash" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "patchelf" "ruff" "zlib" ] // {
+        named [ "bash" "check-jsonschema" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "patchelf" "ruff" "zlib" ] // {
           python3 = package "python3" // {
             withPackages = choose: package "python3-env" // { modules = map (one: one.name) (choose modules); };
             pkgs = modules // {
@@ -130,7 +130,8 @@ def test_the_package_is_this_version_with_the_dependencies_of_pyproject(evaluate
     given = evaluate("packages.x86_64-linux.default.given")
     assert (given["pname"], given["version"]) == ("nixgen", __version__)
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    names = [Requirement(text).name for text in wanted["project"]["dependencies"]]
+    cache = wanted["project"]["optional-dependencies"]["cache"]
+    names = [Requirement(text).name for text in [*wanted["project"]["dependencies"], *cache]]
     assert given["dependencies"] == sorted(names)
     assert [Requirement(text).name for text in wanted["build-system"]["requires"]] == ["hatchling"]
     assert given["build-system"][0].endswith("-hatchling")
