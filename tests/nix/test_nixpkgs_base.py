@@ -67,7 +67,7 @@ def graph(nix: Nix, drv: str) -> set[str]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("output", ["environment", "shell", "imports"])
+@pytest.mark.parametrize("output", ["environment", "shell", "imports", "root"])
 def test_every_output_evaluates(evaluate: Evaluate, system: str, output: str) -> None:
     assert str(evaluate(f"project.{output}.drvPath", system)).endswith(f"-demo-{output}.drv")
 
@@ -213,3 +213,12 @@ def test_the_launcher_says_that_it_is_managed(tmp_path: Path, *, marked: bool) -
     code = "import sys, sysconfig; print(sys.prefix, open(sysconfig.get_path('stdlib') + '/EXTERNALLY-MANAGED').read())"
     said = subprocess.run([out / "bin" / name, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said.startswith(f"{out} [externally-managed]\nError={'theirs' if marked else 'This Python is part of'}")
+
+
+@ours
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_is_built_here_is_what_counts(evaluate: Evaluate, system: str) -> None:
+    """Of nixpkgs nothing; on macOS no interpreter is patched."""
+    found = evaluate("builtins.attrNames project.recipes", system)
+    launcher = [] if system.endswith("-darwin") else ["base.launcher"]
+    assert found == ["base.builder", *launcher, "environment", "root", "shell", "wheels.six"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen import files, flakelock, generate, git, scaffold
-from nixgen.digests import of_bytes, of_lock
+from nixgen.digests import of_bytes, of_lock, of_settings
 from nixgen.model import Base, Lock, Plan
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ PINNED = replace(
 )
 
 
-def write(root: Path, plan: Plan, base: Base) -> None:
+def write(root: Path, plan: Plan, base: Base, more: Mapping[str, str] | None = None) -> None:
     """What init writes for a hand-made plan, uv.lock and nixgen.lock included, made known to git."""
     locks = {"uv.lock": b"version = 1\n", "nixgen.lock": b"{}\n"}
     digests = {"uv.lock": of_bytes(locks["uv.lock"]), "nixgen.lock": of_lock(locks["nixgen.lock"])}
+    digests |= more or {}
     tarballs = TARBALLS if base.kind == "debian" else {}
     pins = generate.Pins(Lock(base), b"", tarballs)
     wanted = generate.rendered(replace(plan, base=base, digests=digests, trees=()), pins, None)
@@ -56,6 +58,24 @@ def test_the_debian_flake_evaluates_and_its_lock_stays(nix: Nix, project: Path) 
     systems = nix.run("nix", "eval", "--json", ".#devShells", "--apply", "builtins.attrNames", cwd=project)
     assert systems.stdout.strip() == '["aarch64-linux","x86_64-linux"]'
     assert (project / flakelock.NAME).read_bytes() == lock
+
+
+def test_the_checks_of_the_flake_are_those_of_the_project(nix: Nix, project: Path) -> None:
+    names = ("nix", "eval", "--json", ".#checks.x86_64-linux", "--apply", "builtins.attrNames")
+    write(project, replace(DEBIAN_PLAN, smoke=("python -m demo",)), PINNED)
+    assert nix.run(*names, cwd=project).stdout.strip() == '["imports","smoke"]'
+    smoke = nix.run("nix", "eval", "--raw", ".#checks.x86_64-linux.smoke.drvPath", cwd=project)
+    plain = nix.run("nix-instantiate", "-A", "smoke", "--argstr", "system", "x86_64-linux", cwd=project)
+    assert smoke.stdout.strip() == plain.stdout.strip()
+    write(project, DEBIAN_PLAN, PINNED)
+    assert nix.run(*names, cwd=project).stdout.strip() == '["imports"]'
+
+
+def test_nix_flake_check_evaluates_all_of_it(nix: Nix, project: Path) -> None:
+    """Nothing is built; a flake's outputs must be what Nix expects under their names."""
+    write(project, replace(DEBIAN_PLAN, systems=("x86_64-linux",), smoke=("python -m demo",)), PINNED)
+    result = nix.run("nix", "flake", "check", "--no-build", cwd=project, check=False)
+    assert result.ok, result.tail()
 
 
 def test_a_flake_and_a_plain_file_give_the_same_derivation(nix: Nix, project: Path) -> None:
@@ -84,6 +104,30 @@ def test_a_changed_lock_is_refused_with_the_command_that_mends_it(nix: Nix, proj
     result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project, check=False)
     assert not result.ok
     assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in result.stderr
+
+
+def test_a_changed_setting_is_refused_and_what_else_is_in_pyproject_does_not_count(nix: Nix, project: Path) -> None:
+    def evaluate(text: str | None) -> str:
+        (project / "pyproject.toml").unlink(missing_ok=True)
+        if text is not None:
+            (project / "pyproject.toml").write_text(text)
+        argv = ["-A", "environment.name", "--argstr", "system", "x86_64-linux", "--eval", project]
+        done = nix.run("nix-instantiate", *argv, check=False)
+        return done.stdout.strip() if done.ok else done.stderr
+
+    settings = '[tool.nixgen]\nbase = "debian"\ntools = ["jq"]\n'
+    digest = of_settings(settings.encode())
+    assert digest
+    write(project, DEBIAN_PLAN, PINNED, {"pyproject.toml": digest})
+    for same in (
+        settings,
+        f'[project]\nname = "another"\n{settings}[tool.uv]\nexclude-newer = 2024-01-01\n',
+        '[tool.nixgen] # one\ntools = [\n  "jq", # two\n]\nbase = "debian"\n',
+        None,
+    ):
+        assert evaluate(same) == '"demo-environment"'
+    for other in (settings.replace("jq", "git"), settings.replace('"jq"', ""), "", '[project]\nname = "demo"\n'):
+        assert "pyproject.toml changed after default.nix was generated. Run: nixgen generate" in evaluate(other)
 
 
 def test_what_init_writes_for_nixpkgs_is_nix(nix: Nix, project: Path) -> None:
