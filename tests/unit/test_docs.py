@@ -215,6 +215,7 @@ def test_every_error_of_the_library_is_explained() -> None:
         "is not set up for",
         "two packages own the same file:",
         "modules cannot be imported:",
+        "this smoke command",
     ):
         assert sentence in explained
 
