@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nixgen import aside, files, flakelock, git, render, vendored, visible
 from nixgen.console import console
-from nixgen.digests import of_bytes, of_lock
+from nixgen.digests import of_bytes, of_lock, of_settings
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.model import DebianBase, Lock, NixpkgsBase, Plan, Resolution
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT = "default.nix"
 LOCK = "nixgen.lock"
 MANIFEST = "models.toml"
+PYPROJECT = "pyproject.toml"
 _MEND = "nixgen generate"
 _LOCK_MEND = "nixgen lock"
 
@@ -115,8 +116,8 @@ def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
     return drift.problems(manifest, lock.artifacts, project.lock_text())
 
 
-def plan(project: Project, pins: Pins) -> Plan:
-    """What is to be generated. Raises UserError with everything that cannot be built, for all targets."""
+def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
+    """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
     from nixgen.resolve import resolve, split_served
     from nixgen.targets import full_version, targets
@@ -142,7 +143,7 @@ def plan(project: Project, pins: Pins) -> Plan:
         systems=tuple(one.target.system for one in resolutions),
         resolutions=resolutions,
         trees=source_trees(project, resolutions),
-        digests=digests(project.root, pins, manifest),
+        digests=digests(project.root, pins, manifest, pyproject),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
@@ -151,7 +152,7 @@ def plan(project: Project, pins: Pins) -> Plan:
     )
 
 
-def digests(root: Path, pins: Pins, manifest: Manifest) -> dict[str, str]:
+def digests(root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None = None) -> dict[str, str]:
     """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
 
     models.toml is among them when it asks for something; comments in an empty one may change.
@@ -159,7 +160,9 @@ def digests(root: Path, pins: Pins, manifest: Manifest) -> dict[str, str]:
     found = {"uv.lock": of_bytes(files.read(root, "uv.lock") or b""), LOCK: of_lock(pins.text)}
     if manifest.specs or manifest.services:
         found[MANIFEST] = of_bytes(files.read(root, MANIFEST) or b"")
-    return found
+    text = files.read(root, PYPROJECT) if pyproject is None else pyproject
+    settings = of_settings(text) if text is not None else None
+    return found | ({PYPROJECT: settings} if settings else {})
 
 
 def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:

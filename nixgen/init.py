@@ -181,13 +181,13 @@ def _write(
 ) -> tuple[str, ...]:
     """Works every file out, refuses what is in the way, and writes them all. Returns what changed."""
     root = project.root
-    pyproject = (files.read(root, _PYPROJECT) or b"").decode()
-    plan = generate.plan(project, pins)
+    pyproject = tomledit.with_settings((files.read(root, _PYPROJECT) or b"").decode(), values).encode()
+    plan = generate.plan(project, pins, pyproject)
     if not any(one.packages for one in plan.resolutions):
         mend = "add what it needs: uv add NAME (in a workspace, the root must depend on its members: uv add MEMBER)"
         console.warn(f"{project.name} installs nothing, so the environment is empty; {mend}")
     wanted = {
-        _PYPROJECT: tomledit.with_settings(pyproject, values).encode(),
+        _PYPROJECT: pyproject,
         **generate.rendered(plan, pins, None),
     }
     default = wanted.pop(generate.DEFAULT)

@@ -1,15 +1,19 @@
 """What default.nix is made from, and so may not change unnoticed."""
 
+# ruff: noqa: E501 -- pyproject.toml in one line each
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.nix import ROOT
 from support.plans import NIXPKGS
 
 from nixgen import digests as digest
@@ -80,6 +84,81 @@ def test_nix_gives_the_same_digest(nix: Nix, tmp_path: Path, locks: list[tuple[d
         paths.append(str(path))
         wanted.append(digest.of_lock(text.encode()))
     assert nix.evaluate(f"map (path: {IN_NIX}) [ {' '.join(paths)} ]") == wanted
+
+
+PYPROJECTS = {
+    "plain": '[project]\nname = "a"\n\n[tool.nixgen]\nbase = "debian" # why\nsystems = [\n    "x86_64-linux",\n]\n\n[tool.x]\na = 1\n',
+    "first": '[tool.nixgen]\nbase = "debian"',
+    "none": '[project]\nname = "a"\n',
+    "empty": "",
+    "windows": '[project]\r\nname = "a"\r\n[tool.nixgen]\r\nbase = "debian"\r\n[tool.uv]\r\n',
+    "lines of windows": "[tool.nixgen]\r\nsmoke = ['''\r\na\r\nb''']\r\n",
+    "parts": '[tool.nixgen]\nbase = "nixpkgs"\n[tool.x]\n[tool.nixgen.nixpkgs] # pin\nrev = "1"\n narHash = "2"\n',
+    "inline": '[tool.nixgen]\nnixpkgs = {rev = "1", narHash = "2"}\nextras = ["a", "é"]\nall-extras = true\n',
+    "indented": '  [tool.nixgen]\n  tools = [ "jq" ]\n\t[tool.x]\n',
+    "dates": '[tool.uv]\nexclude-newer = 2024-01-01T00:00:00Z\nx = 07:32:00\n[tool.nixgen]\nbase = "debian"\n[z]\nd = 2024-01-01\n',
+    "mixed": '[tool.nixgen]\nsmoke = ["python -c \'x\'", "a\\tb \\"c\\" \\\\d"]\n[dependency-groups]\ndev = ["a", {include-group = "b"}]\n',
+    "like it": "[tool.nixgenx]\na = 1\n[[tool.nixgen-more]]\n[tool.nixgen]\ntools = []\n",
+    "mark": '\ufeff[project]\n[tool.nixgen]\nbase = "debian"\n',
+}
+ELSEWHERE = {
+    "dotted": 'tool.nixgen.base = "debian"\n',
+    "in tool": '[tool]\nnixgen = {base = "debian"}\n',
+    "blanks": '[ tool . nixgen ]\nbase = "debian"\n',
+    "quoted": '[tool."nixgen"]\nbase = "debian"\n',
+    "in a string": '[tool.nixgen]\nbase = "debian"\n[x]\na = """\n[tool.nixgen]\n"""\n',
+    "a date": "[tool.nixgen]\nbase = 2024-01-01\n",
+    "a fraction": "[tool.nixgen]\nbase = 1.5\n",
+    "a backspace": '[tool.nixgen]\nbase = "\\b"\n',
+    "marked": '\ufeff[tool.nixgen]\nbase = "debian"\n',
+}
+
+
+def settings_in_nix(nix: Nix, *paths: Path) -> list[str]:
+    """What the library says of these files."""
+    library = " ".join((ROOT / "nix/project.nix").read_text().split())
+    (function,) = re.findall(r" settings = (text: .*? or \{ \});", library)
+    listed = " ".join(f"(builtins.readFile {path})" for path in paths)
+    expression = f'map (text: builtins.hashString "sha256" (builtins.toJSON ((SETTINGS) text))) [ {listed} ]'
+    # What a line break and a tab within the function's strings mean was lost to nobody: there they are escapes.
+    found = nix.evaluate(expression.replace("SETTINGS", function))
+    assert isinstance(found, list)
+    return found
+
+
+def test_nix_finds_the_same_settings(nix: Nix, tmp_path: Path) -> None:
+    for number, text in enumerate(PYPROJECTS.values()):
+        (tmp_path / f"{number}.toml").write_bytes(text.encode())
+    found = settings_in_nix(nix, *(tmp_path / f"{number}.toml" for number in range(len(PYPROJECTS))))
+    assert dict(zip(PYPROJECTS, found, strict=True)) == {
+        name: digest.of_settings(text.encode()) for name, text in PYPROJECTS.items()
+    }
+
+
+@pytest.mark.parametrize("name", PYPROJECTS)
+def test_of_pyproject_the_settings_count_and_nothing_else(name: str) -> None:
+    text = PYPROJECTS[name]
+    table = tomllib.loads(text.removeprefix("\ufeff")).get("tool", {}).get("nixgen", {})
+    content = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert digest.of_settings(text.encode()) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_settings_that_nix_would_not_find_are_not_compared(name: str) -> None:
+    assert digest.of_settings(ELSEWHERE[name].encode()) is None
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"[project\n", b'[tool.nixgen]\nbase = "a'])
+def test_what_is_not_toml_is_not_compared(data: bytes) -> None:
+    assert digest.of_settings(data) is None
+
+
+def test_the_settings_are_among_the_digests(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(PYPROJECTS["plain"])
+    found = made_from(tmp_path, "version = 1\n")
+    assert found["pyproject.toml"] == digest.of_settings(PYPROJECTS["plain"].encode())
+    (tmp_path / "pyproject.toml").write_text(ELSEWHERE["dotted"])
+    assert sorted(made_from(tmp_path, "version = 1\n")) == ["nixgen.lock", "uv.lock"]
 
 
 def test_the_expression_is_that_of_the_library() -> None:
