@@ -14,12 +14,14 @@ from nixgen.check import archives, bytecode, elf
 from nixgen.check.clues import beside, clues, moment, near
 from nixgen.check.pieces import (
     Bytes,
+    around_difference,
     changed_lines,
     changed_strings,
     first_difference,
     hexdump,
     is_text,
     places,
+    zeros,
 )
 
 DEEP = 32 << 20
@@ -53,7 +55,7 @@ def causes(expected: Bytes, found: Bytes, cores: int | None = None) -> tuple[str
 
     ``cores`` is the number of cores that the build of ``found`` was given, where it is known.
     """
-    if expected[:] == found[:]:
+    if len(expected) == len(found) == first_difference(expected, found):
         return ()
     return tuple(dict.fromkeys(_causes(expected, found, cores, 0)))[:MOST]
 
@@ -93,10 +95,10 @@ def _damage(expected: Bytes, found: Bytes) -> str:
         return "it ends too early: a full disk, or a machine that went down before it was written"
     if lacking:
         return ""
-    where = places(expected, found, 2)
-    start, end = where[0]
-    if len(where) == 1 and end - start >= _ZEROS // 2 and found[start:end].count(0) == end - start:
-        return f"{end - start} bytes from offset {start} are zeros: the disk, or a machine that went down"
+    start = first_difference(expected, found)
+    hole = zeros(found, start)
+    if hole >= _ZEROS // 2 and first_difference(expected, found, start + hole) == len(found):
+        return f"{hole} bytes from offset {start} are zeros: the disk, or a machine that went down"
     return ""
 
 
@@ -155,7 +157,7 @@ def _words(expected: Bytes, found: Bytes, cores: int | None) -> list[str]:
 def _pair(expected: bytes, found: bytes, cores: int | None) -> tuple[str, ...]:
     if cores is not None and found.strip() == str(cores).encode() and expected.strip().isdigit():
         return (f"the number of cores that the build was given: {beside(found.strip(), expected.strip())}",)
-    return clues(expected, found)
+    return clues(*around_difference(expected, found))
 
 
 def _known(cause: str, said: Iterable[str]) -> bool:

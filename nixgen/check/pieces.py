@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from mmap import mmap
 
 Bytes = bytes | mmap
@@ -15,14 +15,15 @@ _BLOCK = 1 << 16
 _FINE = 256
 _JOIN = 4  # places with fewer equal bytes between them are one
 _STRING = re.compile(rb"[\t\x20-\x7e]{4,}")
+_BEFORE, _WINDOW = 512, 2048
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 _LOOKED_AT = 1 << 16  # the bytes that tell whether a file is text
 
 
-def first_difference(expected: Bytes, found: Bytes) -> int:
-    """The offset of the first byte that is not the same; the shorter one's size where it begins the other."""
+def first_difference(expected: Bytes, found: Bytes, begin: int = 0) -> int:
+    """The offset of the first byte from ``begin`` that is not the same; the shorter one's size where there is none."""
     shared = min(len(expected), len(found))
-    for start in range(0, shared, _BLOCK):
+    for start in range(begin, shared, _BLOCK):
         one, other = expected[start : start + _BLOCK], found[start : start + _BLOCK]
         if one == other:
             continue
@@ -32,10 +33,22 @@ def first_difference(expected: Bytes, found: Bytes) -> int:
     return shared
 
 
+def zeros(content: Bytes, begin: int) -> int:
+    """How many zeros follow each other from an offset on."""
+    for start in range(begin, len(content), _BLOCK):
+        block = content[start : start + _BLOCK]
+        if rest := block.lstrip(b"\0"):
+            return start - begin + len(block) - len(rest)
+    return len(content) - begin
+
+
 def places(expected: Bytes, found: Bytes, limit: int) -> list[tuple[int, int]]:
-    """Where two files of one size differ: (start, end) of the first ``limit`` places, in order."""
+    """Where two files of one size differ: (start, end) of the first ``limit`` places, in order.
+
+    Of very long places only the beginning is told: after 64 KiB of bytes that differ, the search ends.
+    """
     here: list[tuple[int, int]] = []
-    for offset in _offsets(expected, found):
+    for offset in islice(_offsets(expected, found), _BLOCK):
         if here and offset - here[-1][1] < _JOIN:
             here[-1] = here[-1][0], offset + 1
         elif len(here) == limit:
@@ -96,6 +109,12 @@ def changed_strings(expected: Bytes, found: Bytes, limit: int) -> list[tuple[byt
     lost, new = list((one - other).elements()), list((other - one).elements())
     pairs = zip_longest(lost[: limit * 4], new[: limit * 4], fillvalue=b"")
     return [pair for pair, _ in zip(pairs, range(limit), strict=False)]
+
+
+def around_difference(expected: bytes, found: bytes) -> tuple[bytes, bytes]:
+    """Two long lines or strings, cut to what is around the first byte that is not the same."""
+    start = max(0, first_difference(expected, found) - _BEFORE)
+    return expected[start : start + _WINDOW], found[start : start + _WINDOW]
 
 
 def hexdump(content: Bytes, offset: int, count: int = 8) -> str:

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.check.causes import MOST, bytes_at, causes, detail
+from nixgen.check.pieces import first_difference, zeros
 
 THEN, NOW = 1_732_186_680, 1_732_190_000
 THEN_TEXT, NOW_TEXT = "2024-11-21 10:58:00 UTC", "2024-11-21 11:53:20 UTC"
@@ -411,3 +412,16 @@ def test_a_bit_that_fell_over_is_told_with_its_place(content: bytes, data: st.Da
 def test_seconds_since_1970_are_told_wherever_they_are(then: int, later: int) -> None:
     said = causes(b"stamp=%d;" % then, b"stamp=%d;" % (then + later))
     assert said == (f"a time, in seconds since 1970: {then + later}, {then} expected (line 1)",)
+
+
+def test_zeros_and_differences_behind_an_offset() -> None:
+    content = b"x" * 100_000 + bytes(70_000) + b"y"
+    assert zeros(content, 100_000) == 70_000
+    assert zeros(content, 0) == 0
+    assert zeros(bytes(70_000), 10) == 69_990
+    assert first_difference(content, b"z" + content[1:-1] + b"z", 1) == len(content) - 1
+
+
+def test_long_lines_are_looked_at_where_they_differ() -> None:
+    before, now = (b"x" * 100_000 + b" on %d-11-21 " % year + b"y" * 100_000 for year in (2023, 2024))
+    assert causes(before, now) == ("a time: 2024-11-21, 2023-11-21 expected (line 1)",)
