@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from support.index import Index
 
 RECORD = "nixgen.hashes.json"
+OTHER = "aarch64-darwin"
 MODULE = {"plum/__init__.py": "COLOUR = 'purple'\n", "plum/data.txt": "ripe\n"}
 
 
@@ -118,6 +119,23 @@ class Checked:
         dumped = self.nix.run("nix-store", "--dump-db").stdout
         return sorted(line for line in dumped.splitlines() if line.startswith("/nix/store/"))
 
+    def alone(self, store: Path, *, sources: bool = False) -> Checked:
+        """The same with a store that no other test uses: what is built of root and imports is copied into it.
+
+        With ``sources`` also all that is needed to build it again.
+        """
+        drvs = [self.nix.run("nix-instantiate", "-A", name, self.folder).stdout.strip() for name in ("root", "imports")]
+        self.nix.run("nix-store", "--realise", *drvs)
+        asked = ["--requisites", "--include-outputs"] if sources else ["--outputs"]
+        paths = self.nix.run("nix-store", "--query", *asked, *drvs).stdout.split()
+        paths = paths if sources else self.nix.run("nix-store", "--query", "--requisites", *paths).stdout.split()
+        store.mkdir(parents=True, exist_ok=True)
+        self.nix.inside("sh", "-euc", 'nix-store --export "$@" > "$0"', store / "dump", *paths)
+        nix = self.nix.with_store(store)
+        nix.inside("sh", "-euc", 'nix-store --import < "$0"', store / "dump")
+        (store / "dump").unlink()
+        return self.with_nix(nix)
+
     def state(self) -> dict[str, list[str]]:
         """What a check must leave as it was: the store's paths, the database, the roots that lead somewhere.
 
@@ -148,3 +166,16 @@ def make(folder: Path, pins: Path, index: Index, nix: Nix) -> Checked:
         checked.wheel("1.0")
     checked.require("plum==1.0")
     return checked
+
+
+def findings(done: Any, step: str) -> list[str]:
+    """What a step of ``--json`` found, each with what it says."""
+    (report,) = json.loads(done.stdout)["reports"]
+    (found,) = [one for one in report["steps"] if one["name"] == step]
+    return [f"{one['where']}: {one['what']}" for one in found["findings"]]
+
+
+def steps(done: Any) -> dict[str, Any]:
+    """The steps of ``--json``, by name."""
+    (report,) = json.loads(done.stdout)["reports"]
+    return {step["name"]: step for step in report["steps"]}

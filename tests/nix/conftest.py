@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from checking import Checked, make
 from lab import PYTHON, Lab, locked, make_library
 from support.index import Index, serve
 from support.nix import SYSTEM, Nix
@@ -68,3 +69,35 @@ def each_lab(request: pytest.FixtureRequest) -> Lab:
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Lab)
     return found
+
+
+@pytest.fixture(scope="session")
+def plums(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """An index for the projects that are checked: what other tests put on theirs changes no lock there."""
+    with serve(tmp_path_factory.mktemp("plums")) as index:
+        yield index
+
+
+@pytest.fixture(scope="session")
+def first(nix28: Nix, pins: Path, plums: Index, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A project with a record, made with the machine's Nix."""
+    checked = make(tmp_path_factory.mktemp("first") / "demo", pins, plums, nix28)
+    checked.check("--update")
+    return checked
+
+
+@pytest.fixture(scope="session")
+def first_new(first: Checked, nix_new: Nix) -> Checked:
+    """The same project with a current Nix and its store."""
+    checked = first.with_nix(nix_new)
+    checked.check()
+    return checked
+
+
+@pytest.fixture(params=["first", "first_new"], ids=["nix28", "nix_new"])
+def checked(request: pytest.FixtureRequest, tmp_path: Path) -> Checked:
+    """A copy of the project, with each of both."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Checked)
+    shutil.copytree(found.folder, tmp_path / "demo")
+    return Checked(type(found.project)(tmp_path / "demo"), found.nix, found.index)
