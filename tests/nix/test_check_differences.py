@@ -161,6 +161,25 @@ def test_a_bit_that_flipped_after_the_build(differing: Differing, tmp_path: Path
     assert differing.rebuilt("flipped", built)["verdict"]["verdict"] == "reproduced"
 
 
+def test_a_bit_that_flipped_in_what_is_not_built_the_same_twice(differing: Differing, tmp_path: Path) -> None:
+    built = differing.built(differing.expression("flippedonce", "dependency"))
+    (tmp_path / "expected.json").write_text(json.dumps(differing.ask("closure", built[1])))
+    file = differing.nix.real(built[1]) / "number"
+    before = differing.around(built)
+    old = flip(file)
+    try:
+        (found,) = differing.ask("differences", tmp_path / "expected.json", "", built[1])
+    finally:
+        remove(file)
+        file.write_bytes(old)
+        file.chmod(0o444)
+    assert found["said"].endswith(
+        "; built again in a scratch store, it has yet other bytes: the files are compared with these"
+    )
+    assert [one["path"] for one in found["files"]] == ["number"]
+    assert differing.around(built) == before
+
+
 def test_a_difference_deep_in_a_dependency_while_the_root_is_equal(lab: Lab, lab_new: Lab, tmp_path: Path) -> None:
     """The root only refers to it: its own bytes, and all derivations, are the same in both stores."""
     theirs, ours = (Differing(each, tmp_path / "cache") for each in (lab, lab_new))
