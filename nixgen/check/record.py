@@ -32,7 +32,8 @@ from nixgen.errors import MachineError, Problem, UserError
 
 VERSION = 1
 NAME = "nixgen.hashes.json"
-LOCKS = ("models.toml", "nixgen.lock", "uv.lock")
+LOCKS = ("models.toml", "nixgen.lock", "pyproject.toml", "uv.lock")
+_ALWAYS = ("nixgen.lock", "uv.lock")  # the others count where they ask for something
 _MEND = "restore it, or write it again: nixgen check --update"
 
 _SHA256 = r"[0-9a-f]{64}"
@@ -182,7 +183,7 @@ def _inputs(table: Table) -> Inputs:
     packages = base.table("packages") if "packages" in base else None
     wheels, artifacts = table.table("wheels"), table.table("artifacts")
     return Inputs(
-        files={name: table.text(name, _SHA256) for name in LOCKS if name in table or name != "models.toml"},
+        files={name: table.text(name, _SHA256) for name in LOCKS if name in table or name in _ALWAYS},
         library=table.text("library", _SRI),
         project=table.text("project", _SHA256),
         base=BaseInput(

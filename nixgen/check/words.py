@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from nixgen.check.compare import Change, RecipeChange
 from nixgen.check.model import ClosurePath, Difference, PathVerdict, Recipe, Record, Step
+from nixgen.check.record import LOCKS
 from nixgen.console import size
 from nixgen.errors import Finding, MachineError, Problem, Stale
 
@@ -67,7 +68,7 @@ def recipe_step(
             told += f"; {' and '.join(cause.where for cause in causes)} changed without an effect on them"
         return Step("recipe", True, told)
     found = [change_problem(cause, "in the record", "here") for cause in causes]
-    if not found or all(cause.where in {"uv.lock", "nixgen.lock", "models.toml"} for cause in causes):
+    if not found or all(cause.where in LOCKS for cause in causes):
         found.append(why_unnamed(changes))
     found += [recipe_problem(change, "in the record", "here") for change in changes]
     told = f"inputs changed: {len(changes)} of {count(total, 'derivation')} are not those of {where}"
