@@ -17,6 +17,9 @@ Verdict = Literal["reproduced", "differs", "inconclusive"]
 StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]
 FileChange = Literal["added", "removed", "kind", "mode", "link", "content"]
 
+LOCKS = ("models.toml", "nixgen.lock", "pyproject.toml", "uv.lock")
+"""The files whose digests default.nix has; the first and the third where they say something."""
+
 GRAVITY = (BuildFailed.exit_code, Finding.exit_code, Stale.exit_code, MachineError.exit_code)
 """The exit codes of a check, the gravest first: of several, that one decides."""
 

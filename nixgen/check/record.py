@@ -16,6 +16,7 @@ from typing import Any
 from nixgen import files
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import (
+    LOCKS,
     ArtifactInput,
     BaseInput,
     Builder,

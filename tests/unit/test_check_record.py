@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from records import ARM, BUILDER, PATHS, RECORD, SYSTEM, X86, path, records, store_name, system_record
+from support.plans import NIXPKGS
 
+from nixgen import generate, lockfile
+from nixgen.artifacts.manifest import read_manifest
 from nixgen.check import record
-from nixgen.check.model import Record
+from nixgen.check.model import LOCKS, Record
 from nixgen.errors import MachineError, UserError
+from nixgen.model import Lock
 
 MEND = "\n    restore it, or write it again: nixgen check --update"
 
@@ -182,3 +186,17 @@ def test_a_record_is_read_where_there_is_one(tmp_path: Path) -> None:
         record.read_record(tmp_path / "bytes.json")
     with pytest.raises(UserError, match="is not a folder"):
         record.update(tmp_path / "none" / "x.json", "plot", X86, SYSTEM)
+
+
+def test_it_knows_every_file_that_default_nix_is_made_from(tmp_path: Path) -> None:
+    """What ``nixgen generate`` takes the digest of, the record can hold: else it would write what it cannot read."""
+    for name, text in (
+        ("uv.lock", ""),
+        ("pyproject.toml", '[tool.nixgen]\nbase = "debian"\n'),
+        ("models.toml", '[models.m]\nsource = "m.bin"\n'),
+    ):
+        (tmp_path / name).write_text(text)
+    text = lockfile.dump_lock(Lock(NIXPKGS)).encode()
+    pins = generate.Pins(lockfile.parse_lock(text.decode()), text, {})
+    found = generate.digests(tmp_path, pins, read_manifest(tmp_path))
+    assert sorted(found) == sorted(LOCKS)
