@@ -33,6 +33,7 @@ python = "3.11"
 systems = ["{SYSTEM}"]
 """
 HUBS = {"0.36": "huggingface-hub==0.36.*", "1": "huggingface-hub==1.*", "2": "huggingface-hub==2.*"}
+DATASETS = {"4": "datasets==4.*", "5": "datasets==5.*"}
 TRANSFORMERS = {"4": "transformers==4.57.*", "5": "transformers==5.*"}
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "hello", "pinned", "world"]
@@ -205,3 +206,39 @@ def test_transformers_loads_with_from_pretrained(
     assert found.pop("version").startswith(f"{version}.")
     assert "transformers_modules" in found.pop("copied")
     assert found == {"tokens": [4, 5, 6], "revision": [5], "config": 8, "own": 42, "modules": "transformers_modules"}
+
+
+DATASETS_CODE = """
+import datasets
+from datasets import load_dataset
+from huggingface_hub import snapshot_download
+
+def refused(*asked):
+    try:
+        load_dataset(*asked)
+    except ConnectionError as error:
+        return str(error)
+
+folder = snapshot_download("org/sales", repo_type="dataset")
+answer = {
+    "version": datasets.__version__,
+    "rows": load_dataset(folder)["train"].to_list(),
+    "again": load_dataset(folder, split="train").num_rows,
+    "stream": list(load_dataset(folder, split="train", streaming=True)),
+    "name": refused("org/sales"),
+}
+"""
+
+
+@pytest.mark.parametrize("version", DATASETS)
+def test_datasets_loads_the_snapshot_and_not_the_name(
+    lab: Lab, pins: Path, rows: Rows, tmp_path: Path, version: str
+) -> None:
+    """By its name it asks the hub first, whatever the cache holds: docs/data.md says what to write instead."""
+    lab = with_packages(rows.on(lab), pins, tmp_path / "demo", DATASETS[version])
+    found = loaded(lab, DATASETS_CODE)
+    assert found.pop("version").startswith(f"{version}.")
+    refused = found.pop("name")
+    assert "org/sales" in refused
+    assert "OfflineModeIsEnabled" in refused
+    assert found == {"rows": [{"a": 1}], "again": 1, "stream": [{"a": 1}]}
