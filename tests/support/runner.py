@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def run_script(machine: Machine, jobs: Mapping[str, Any], name: str) -> Ran:
     for need in job.get("needs", []):
         if (machine.artifacts / need).exists():
             shutil.copytree(machine.artifacts / need, work / ".reproducibility", dirs_exist_ok=True)
-    own = machine.folder / f"opt-{name}"
+    own = machine.artifacts.parent / "opt-nixgen"  # the same for all jobs, so that pip need not download it again
     variables = {key: str(value).replace("$CI_PROJECT_DIR", str(work)) for key, value in job["variables"].items()}
     lines = [line.replace("/opt/nixgen", str(own)) for line in (*job["before_script"], *job["script"])]
     replaced = [line for line in lines if line.startswith("apt-get ")]
@@ -161,8 +161,3 @@ def _shell(nix: Nix, script: str, work: Path, env: Mapping[str, str]) -> tuple[i
         check=False,
     )
     return done.returncode, done.stdout
-
-
-def with_settings(machine: Machine, **settings: str) -> Machine:
-    """The same machine with more in its nix.conf."""
-    return replace(machine, nix=machine.nix.with_settings(**settings))
