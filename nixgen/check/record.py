@@ -33,7 +33,6 @@ from nixgen.errors import MachineError, Problem, UserError
 
 VERSION = 1
 NAME = "nixgen.hashes.json"
-LOCKS = ("models.toml", "nixgen.lock", "pyproject.toml", "uv.lock")
 _ALWAYS = ("nixgen.lock", "uv.lock")  # the others count where they ask for something
 _MEND = "restore it, or write it again: nixgen check --update"
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from nixgen.check.compare import Change, RecipeChange
 from nixgen.check.model import LOCKS, ClosurePath, Difference, PathVerdict, Recipe, Record, Step
-from nixgen.check.record import LOCKS
 from nixgen.console import size
 from nixgen.errors import Finding, MachineError, Problem, Stale
 

@@ -28,14 +28,20 @@ def recorded(nix28: Nix, pins: Path, plums: Index, tmp_path_factory: pytest.Temp
     return checked
 
 
-@pytest.fixture(params=["nix28", "nix_new"])
-def checked(request: pytest.FixtureRequest, recorded: Checked, tmp_path: Path) -> Checked:
-    """A copy of the project, with each Nix, and a cache folder of its own."""
+@pytest.fixture(scope="module", params=["nix28", "nix_new"])
+def lonely(request: pytest.FixtureRequest, recorded: Checked, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """The project with each Nix, in a store that no other test uses: what is left in it can be told."""
     nix = request.getfixturevalue(request.param)
     assert isinstance(nix, Nix)
-    shutil.copytree(recorded.folder, tmp_path / "demo")
-    nix = nix.with_env(XDG_CACHE_HOME=str(tmp_path / "cache"))
-    return Checked(type(recorded.project)(tmp_path / "demo"), nix, recorded.index)
+    return recorded.with_nix(nix).alone(tmp_path_factory.mktemp("lonely"), sources=True)
+
+
+@pytest.fixture
+def checked(lonely: Checked, tmp_path: Path) -> Checked:
+    """A copy of it, with a cache folder of its own."""
+    shutil.copytree(lonely.folder, tmp_path / "demo")
+    nix = lonely.nix.with_env(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    return Checked(type(lonely.project)(tmp_path / "demo"), nix, lonely.index)
 
 
 def step(done: Output, name: str) -> Any:
