@@ -193,10 +193,9 @@ def test_it_knows_every_file_that_default_nix_is_made_from(tmp_path: Path) -> No
     for name, text in (
         ("uv.lock", ""),
         ("pyproject.toml", '[tool.nixgen]\nbase = "debian"\n'),
-        ("models.toml", '[models.m]\nsource = "m.bin"\n'),
+        ("models.toml", 'version = 1\n[models.m]\nsource = "hf:org/m"\n'),
     ):
         (tmp_path / name).write_text(text)
-    text = lockfile.dump_lock(Lock(NIXPKGS)).encode()
-    pins = generate.Pins(lockfile.parse_lock(text.decode()), text, {})
+    pins = generate.Pins(Lock(NIXPKGS), lockfile.dump_lock(Lock(NIXPKGS)).encode(), {})
     found = generate.digests(tmp_path, pins, read_manifest(tmp_path))
     assert sorted(found) == sorted(LOCKS)
