@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,10 +17,7 @@ from nixgen.check import record
 from nixgen.check.digest import closure_digest, spoken
 from nixgen.check.model import ClosurePath
 
-JQ = (
-    '.systems["x86_64-linux"].closure | to_entries[] | '
-    r'"\(.key) \(.value.narHash) \(.value.narSize) \(.value.references | join(" "))"'
-)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "check.md"
 
 
 def test_it_is_the_sha256_of_the_lines() -> None:
@@ -48,13 +46,13 @@ def test_it_changes_with_everything_and_not_with_the_order(paths: dict[str, Clos
         assert changed == one or closure_digest([*others, changed]) != digest
 
 
-def test_it_can_be_computed_without_nixgen(tmp_path: Path) -> None:
+def test_the_command_of_the_page_gives_it_without_nixgen(tmp_path: Path) -> None:
     if shutil.which("jq") is None:
         pytest.skip("jq is not here")
-    place = tmp_path / "r.json"
-    place.write_text(record.dump_record(RECORD))
-    done = subprocess.run(["jq", "-r", JQ, place], capture_output=True, check=True)
-    assert "sha256:" + hashlib.sha256(done.stdout).hexdigest() == SYSTEM.digest
+    (command,) = re.findall(r"^```sh\n(jq .*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / record.NAME).write_text(record.dump_record(RECORD))
+    done = subprocess.run(["sh", "-euc", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == SYSTEM.digest.removeprefix("sha256:") + "  -\n"
 
 
 def test_it_can_be_read_out() -> None:
