@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from nixgen.cache import narinfo
+from nixgen.cache.copying import FRESH, reach
 from nixgen.cache.judge import Nar, Seen
 from nixgen.cache.narinfo import STORE, NarInfo, base, whole
 from nixgen.cache.place import Place
@@ -24,16 +25,16 @@ from nixgen.cache.storage import Storage, open_storage
 from nixgen.errors import Finding, MachineError
 from nixgen.nixtools import Nix, PathInfo
 
-FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
-"""Options that keep Nix from answering out of its memory."""
-
 _AT_ONCE = 16  # narinfos that are asked for at once
 _LONGEST = 4 << 20  # bytes of a narinfo
 _HASH = 32  # digits of a path's hash
 _NARINFO = re.compile(r"([0-9a-df-np-sv-z]{32})\.narinfo")
 _LOST = re.compile(r"does not exist in binary cache|is not valid|HTTP error (?:404|410)")
+# What Nix 2.8 and 2.34 say of a NAR's file that is not what its narinfo calls it.
 _BROKEN = re.compile(
-    r"archive|compress|corrupt|lzma|zstd|xz|bzip2|brotli|truncated|unexpected end|NAR|input data", re.IGNORECASE
+    r"input compression not recognized|failed to read compressed data|failed to open archive|"
+    r"failed to get libarchive filter|(?:error )?while decompressing",
+    re.IGNORECASE,
 )
 
 Done = Callable[[int, int], None]
@@ -58,8 +59,11 @@ class Contents(Protocol):
 
 
 def open_contents(place: Place) -> Contents:
-    """The contents of a cache. Raises MachineError when there is no Nix."""
+    """The contents of a cache. Raises MachineError when there is no Nix, or it cannot reach the cache."""
     nix = Nix.here(store=place.url, options=FRESH)
+    if place.scheme != "file":  # a folder would be made
+        # Nix 2.8 fails at times where several processes ask a new cache at once, and none has asked before.
+        reach(nix, place)
     return Files(place, nix, open_storage(place.url)) if place.of_files else Remote(nix)
 
 
@@ -80,14 +84,21 @@ def _nar(nix: Nix, info: NarInfo) -> Nar:
         for chunk in nix.dump(info.path):
             state.update(chunk)
             size += len(chunk)
+            if size > info.nar_size:  # a few bytes of a cache can be unpacked to more than any disk holds
+                return Nar(why=f"has more bytes than the {info.nar_size} of its narinfo")
     except MachineError as error:
-        said = error.problems[0].what.partition(": ")[2]
-        if _LOST.search(said):
-            return Nar(lost=True)
-        if not _BROKEN.search(said):
-            raise
-        return Nar(why=f"cannot be unpacked ({said})")
+        return _refused(error)
     return Nar(narinfo.sri(state), size)
+
+
+def _refused(error: MachineError) -> Nar:
+    """What it says of a NAR that Nix cannot give it. What is the machine's matter is raised again."""
+    said = error.problems[0].what.partition(": ")[2]
+    if _LOST.search(said):
+        return Nar(lost=True)
+    if _BROKEN.match(said):
+        return Nar(why=f"cannot be unpacked ({said})")
+    raise error
 
 
 class Files:

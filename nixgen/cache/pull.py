@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixgen import console, narhash
-from nixgen.cache import contents
+from nixgen.cache import contents, copying
 from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
@@ -23,10 +23,8 @@ from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import MENDS, entries
 from nixgen.check.model import ClosurePath
-from nixgen.errors import Finding, MachineError, Problem
+from nixgen.errors import Finding, Problem
 from nixgen.nixtools import Nix, PathInfo
-
-_AT_ONCE = 400  # paths of one command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,8 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     if problems:
         raise Finding(sorted(problems))
     wanted = sorted(name for name in seen if whole(name) not in here)
-    take(nix, place, trust, wanted)
+    with console.step(f"taking {len(wanted)} paths"):
+        copying.copy_from(nix, place, wanted, trust.keys)
     after(nix, wanted, logged)
     return Pulled(log.checkpoint(), tuple(wanted), tuple(sorted(map(base, here))))
 
@@ -103,25 +102,6 @@ def other_here(here: Mapping[str, PathInfo], logged: Mapping[str, Sequence[Entry
     return problems
 
 
-def take(nix: Nix, place: Place, trust: Trust, names: Sequence[str]) -> None:
-    """Has Nix copy the paths; it checks hashes and, where ``require-sigs`` is on, the keys' signatures."""
-    keys = " ".join(map(str, trust.keys))
-    with console.step(f"taking {len(names)} paths"):
-        for start in range(0, len(names), _AT_ONCE):
-            some = map(whole, names[start : start + _AT_ONCE])
-            try:
-                nix.run(
-                    "nix",
-                    "copy",
-                    *("--from", place.url),
-                    *("--option", "extra-trusted-public-keys", keys),
-                    *contents.FRESH,
-                    *some,
-                )
-            except MachineError as error:
-                raise _explained(error, place, keys) from None
-
-
 def after(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]]) -> None:
     """That what came is what was logged, by its bytes on the disk. Removes it again when it is not; raises Finding."""
     infos = nix.infos(map(whole, names))
@@ -139,14 +119,3 @@ def after(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]])
         # All that came goes: what is fine can be taken again, and a path that others refer to cannot go alone.
         nix.run("nix-store", "--delete", *map(whole, names))
         raise Finding(sorted(problems))
-
-
-def _explained(error: MachineError, place: Place, keys: str) -> MachineError | Finding:
-    text = str(error)
-    if "lacks a" in text and "signature" in text:
-        what = "Nix does not take its paths: this user may not say which keys to trust"
-        return MachineError.of(place.url, what, f"add to nix.conf of this machine: extra-trusted-public-keys = {keys}")
-    if "hash mismatch importing path" in text:
-        line = next(line for line in text.splitlines() if "hash mismatch" in line)
-        return Finding.of(place.url, f"rewritten: {line.partition('error:')[2].strip() or line}", MENDS["rewritten"])
-    return error

@@ -11,23 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixgen import console
-from nixgen.cache import contents
+from nixgen.cache import contents, copying
 from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
 from nixgen.cache.judge import Seen
 from nixgen.cache.keys import Keys
 from nixgen.cache.known import Known
 from nixgen.cache.log import Log
-from nixgen.cache.narinfo import base, whole
+from nixgen.cache.narinfo import base
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.check import closure
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.nixtools import Nix, PathInfo
-
-_AT_ONCE = 400  # paths of one command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,8 @@ def push(
     infos = nix.closure(_built(nix, outputs))
     disk = on_disk(nix, infos, recorded)
     cache = contents.open_contents(place)
+    if place.scheme == "file":
+        copying.reach(cache.nix, place)  # makes the folder, or says why not, before anything is logged
     with console.step(f"asking {place.url} for {len(disk)} paths"):
         seen = cache.look(sorted(disk))
     unchanged(place, seen, disk)
@@ -76,7 +75,11 @@ def push(
     there = sorted(name for name, item in seen.items() if item.info is not None)
     unsigned = [name for name in there if (info := seen[name].info) is not None and not keys.public.signed(info)]
     fresh = sorted(set(disk) - set(there))
-    upload(nix, cache, place, keys, fresh, unsigned)
+    with console.step(f"uploading {len(fresh)} paths"):
+        copying.sign(cache.nix, unsigned, keys.secret)
+        if not place.of_files:
+            copying.sign(nix, fresh, keys.secret)
+        copying.copy_to(nix, place, fresh, keys.secret, keys.public)
     return Pushed(done.checkpoint, tuple(fresh), tuple(there), tuple(unsigned), len(done.added))
 
 
@@ -132,17 +135,6 @@ def contradiction(place: Place, conflicts: Iterable[Entry]) -> Finding:
     return Finding(Problem(entry.path, f"{what}: NAR hash {entry.nar_hash}", mend) for entry in conflicts)
 
 
-def upload(nix: Nix, cache: Contents, place: Place, keys: Keys, fresh: Sequence[str], unsigned: Sequence[str]) -> None:
-    """Has Nix sign and copy the paths, and sign those that are there without this key's signature."""
-    for some in _batches(unsigned):
-        cache.nix.run("nix", "store", "sign", "--key-file", keys.secret, *map(whole, some))
-    if not place.of_files:
-        for some in _batches(fresh):
-            nix.run("nix", "store", "sign", "--key-file", keys.secret, *map(whole, some))
-    for some in _batches(fresh):
-        nix.run("nix", "copy", "--to", place.signing(keys.secret), *contents.FRESH, *map(whole, some))
-
-
 def logged(nix: Nix, infos: Mapping[str, PathInfo]) -> list[Entry]:
     """What the log is to say of the paths, sorted.
 
@@ -167,7 +159,3 @@ def logged(nix: Nix, infos: Mapping[str, PathInfo]) -> list[Entry]:
             )
         )
     return entries
-
-
-def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))

@@ -15,7 +15,7 @@ from support.nix import ROOT, SYSTEM, Nix
 pytest.importorskip("cryptography")
 
 from nixgen import lockfile
-from nixgen.cache import pull
+from nixgen.cache import copying
 from nixgen.cache.log import Log
 from nixgen.cache.place import parse
 from nixgen.cache.storage import open_storage
@@ -344,7 +344,7 @@ def test_without_a_signature_that_nix_trusts_it_says_what_to_set(lab: CacheLab) 
     lab.pushed()
     other = lab.other_machine()
     printed = other.nix.run("nix", "copy", "--from", lab.url, lab.paths()["library"], check=False).stderr
-    explained = pull._explained(MachineError.of("nix copy", printed), parse(lab.url), "demo-1:KEY")
+    explained = copying.explained(MachineError.of("nix copy", printed), parse(lab.url), "demo-1:KEY")
     assert str(explained) == (
         f"{lab.url}: Nix does not take its paths: this user may not say which keys to trust\n"
         "    add to nix.conf of this machine: extra-trusted-public-keys = demo-1:KEY"

@@ -1,0 +1,85 @@
+"""What Nix does to a cache: opens it, signs, copies to it and from it; and what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nixgen.cache.narinfo import PublicKey, whole
+from nixgen.cache.place import Place
+from nixgen.errors import Finding, MachineError, NixgenError
+from nixgen.nixtools import Nix
+
+FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
+"""Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
+
+_AT_ONCE = 400  # paths of one command line
+_INFO = (2, 19)  # from here on `store ping` is called `store info`
+
+
+def reach(cache: Nix, place: Place) -> None:
+    """That Nix can open the store and reach it. Raises MachineError."""
+    word = "info" if cache.version() >= _INFO else "ping"
+    try:
+        cache.run("nix", "store", word)
+    except MachineError as error:
+        if "know how to open Nix store" in str(error):
+            what = f"this Nix cannot open {place.scheme}:// stores: it was built without them"
+            raise MachineError.of(place.url, what, "use a newer Nix, or a folder that is copied there") from None
+        raise
+
+
+def sign(store: Nix, names: Sequence[str], secret: Path) -> None:
+    """Adds the key's signature to paths of a store."""
+    for some in _batches(names):
+        store.run("nix", "store", "sign", "--key-file", secret, *some)
+
+
+def copy_to(here: Nix, place: Place, names: Sequence[str], secret: Path, key: PublicKey) -> None:
+    """Copies paths with all that they refer to; a cache of files gets them signed."""
+    for some in _batches(names):
+        try:
+            here.run("nix", "copy", "--to", place.signing(secret), *FRESH, *some)
+        except MachineError as error:
+            if not _unsigned(error):
+                raise
+            mend = f"add to nix.conf of that machine: extra-trusted-public-keys = {key}"
+            raise MachineError.of(place.url, "that machine's Nix does not trust the cache's key", mend) from None
+
+
+def copy_from(here: Nix, place: Place, names: Sequence[str], keys: Sequence[PublicKey]) -> None:
+    """Copies paths from a cache. Nix checks the hashes and, where ``require-sigs`` is on, the keys' signatures.
+
+    Raises Finding where a hash is wrong, MachineError where this user may not say which keys to trust.
+    """
+    trusted = " ".join(map(str, keys))
+    for some in _batches(names):
+        try:
+            here.run(
+                "nix", "copy", "--from", place.url, "--option", "extra-trusted-public-keys", trusted, *FRESH, *some
+            )
+        except MachineError as error:
+            raise explained(error, place, trusted) from None
+
+
+def explained(error: MachineError, place: Place, trusted: str) -> NixgenError:
+    """What it means when Nix does not take a path."""
+    if _unsigned(error):
+        what = "Nix does not take its paths: this user may not say which keys to trust"
+        return MachineError.of(
+            place.url, what, f"add to nix.conf of this machine: extra-trusted-public-keys = {trusted}"
+        )
+    found = next((line for line in str(error).splitlines() if "hash mismatch importing path" in line), None)
+    if found is not None:
+        mend = "do not trust the cache's host: somebody changed its files"
+        return Finding.of(place.url, f"rewritten: {found.partition('error:')[2].strip()}", mend)
+    return error
+
+
+def _unsigned(error: MachineError) -> bool:
+    text = str(error)
+    return "cannot add path" in text and "signature" in text
+
+
+def _batches(names: Sequence[str]) -> Iterator[list[str]]:
+    return ([*map(whole, names[start : start + _AT_ONCE])] for start in range(0, len(names), _AT_ONCE))
