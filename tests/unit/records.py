@@ -111,7 +111,9 @@ def system_records(draw: st.DrawFn) -> SystemRecord:
         draw(
             st.builds(
                 Inputs,
-                files=st.fixed_dictionaries({"nixgen.lock": _hex, "uv.lock": _hex}, optional={"models.toml": _hex, "pyproject.toml": _hex}),
+                files=st.fixed_dictionaries(
+                    {"nixgen.lock": _hex, "uv.lock": _hex}, optional={"models.toml": _hex, "pyproject.toml": _hex}
+                ),
                 library=_sri,
                 project=_hex,
                 base=st.builds(
