@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from support.index import serve
 from support.nix import SYSTEM, Nix
 from support.project import Project, own_wheel

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from records import ARM, RECORD, SYSTEM, X86
 
 from nixgen import cijob, errors
