@@ -246,7 +246,7 @@ def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
 
 
 def _works(run: _Check, nix: Nix, keep: Path) -> Step:
-    """The import check and the smoke commands, in the sandbox."""
+    """The import check and the smoke commands, as builds: in the sandbox, where Nix makes one."""
     from nixgen.nixprogress import shown
 
     there: dict[str, Recipe] = {}
@@ -262,7 +262,7 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
     except MachineError as error:
         return Step("works", None, "it could not be tried here", MachineError.exit_code, error.problems)
     told = "every module can be imported" + (", and the smoke commands succeed" if "smoke" in there else "")
-    return Step("works", True, f"{told}, in the sandbox")
+    return Step("works", True, f"{told}, in a build by Nix")
 
 
 def _written(run: _Check, nix: Nix) -> Report:

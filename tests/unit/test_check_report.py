@@ -29,7 +29,7 @@ GOOD = Report(
         Step("recipe", True, "the 3 derivations are those of nixgen.hashes.json"),
         Step("build", True, "all is built: 3 outputs"),
         Step("bytes", True, bytes_same(4, 480, "nixgen.hashes.json"), seconds=1.25),
-        Step("works", True, "every module can be imported, in the sandbox"),
+        Step("works", True, "every module can be imported, in a build by Nix"),
     ),
     SYSTEM.digest,
     4,
