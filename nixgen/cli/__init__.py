@@ -7,6 +7,7 @@ Python and typer do.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -27,6 +28,14 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
 
 
+TERMINATED = 143
+"""The same for SIGTERM, which a job's runner sends when its time is over."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, so that what it started is ended, too, and what it left is cleared."""
+
+
 class Edge(TyperGroup):
     """Where errors end: each problem becomes a sentence on stderr, each class of error its exit code."""
 
@@ -36,9 +45,9 @@ class Edge(TyperGroup):
             return super().invoke(ctx)
         except NixgenError as error:
             _fail(error)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             console.interrupted(_left(ctx.invoked_subcommand))
-            sys.exit(INTERRUPTED)
+            sys.exit(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED)
         except BrokenPipeError:
             # Whoever read our output has gone (`nixgen show | head`); Python would complain again on its way out.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,5 +110,10 @@ for _group in (model, data, cache):
 
 def main() -> NoReturn:
     """Runs the command line and exits: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."""
+    signal.signal(signal.SIGTERM, _terminate)
     app()
     raise AssertionError("typer exits by itself")  # pragma: no cover
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise _Terminated

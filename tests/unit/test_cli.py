@@ -171,3 +171,14 @@ def test_a_program_may_not_be_run_or_start_nowhere(tmp_path: Path) -> None:
         run.run([file])
     with pytest.raises(MachineError, match=r"gone: is not a folder$"):
         run.run(["true"], cwd=tmp_path / "gone")
+
+
+def test_the_end_of_a_jobs_time_is_an_interrupt_too(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, time, nixgen.cli, nixgen.project\n"
+        "def slow(*a, **k):\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)\n"
+        "nixgen.project.find_project = slow\n"
+        "sys.argv = ['nixgen', 'generate']; nixgen.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "interrupted; nothing in the project was changed\n")
