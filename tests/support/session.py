@@ -20,8 +20,14 @@ MARK = "@@@ the next command @@@"
 # How this machine reaches its package index, and where it keeps what it has fetched.
 KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 # What another day, or another machine, prints differently: sizes and counts of packages and paths, hashes of them.
-VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Told git|build: |recipe: |bytes: |verdict: )")
+VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Told git|build: |recipe: | *bytes: |verdict: )")
 DIGEST = re.compile(r"^(digest: [a-z0-9_]+-[a-z]+)( [0-9a-f]{4}){16}$")
+
+# The hash in a store path's name, and a NAR hash: another version of a wheel, or of nixgen, has others.
+HASHES = (
+    (re.compile(r"\b[0-9a-df-np-sv-z]{32}(?=\\-)"), "[0-9a-z]{32}"),
+    (re.compile(r"sha256\\-\S{43,60}="), r"sha256-\S{44}"),
+)
 
 Step = tuple[str, list[str]]
 """A command, and the lines that the page shows below it."""
@@ -40,17 +46,19 @@ def steps(page: Path) -> list[Step]:
 
 
 def as_pattern(lines: list[str]) -> re.Pattern[str]:
-    """A pattern for what is printed: "…" stands for any lines."""
+    """A pattern for what is printed: "…" stands for any lines, and at the end of a line for its rest."""
     parts = []
     for line in lines:
         if line == "…":
             parts.append(r"(?:.*\n)*?")
             continue
-        escaped = re.escape(line)
+        escaped = re.escape(line.removesuffix("…")) + (".*" if line.endswith("…") else "")
         if digest := DIGEST.match(line):
             escaped = re.escape(digest[1]) + r"(?: [0-9a-f]{4}){16}"
         elif VARIES.match(line):
             escaped = re.sub(r"\d+", r"\\d+", escaped)
+        for known, pattern in HASHES:
+            escaped = known.sub(lambda _, pattern=pattern: pattern, escaped)  # type: ignore[misc]
         # A newer Nix indents its errors.
         parts.append(f" *{escaped}\n")
     return re.compile("".join(parts))

@@ -41,7 +41,7 @@ def test_a_check_prints_what_its_page_shows_and_the_digest_is_recomputed_without
     assert len(typed) > 2
     outputs = play(nix, SET_UP, typed, tmp_path)
     compare(typed, outputs)
-    found = re.search(r"^digest: \S+ (.*)$", outputs[-1], re.MULTILINE)
+    found = re.search(r"^digest: \S+ (.*)$", outputs[0], re.MULTILINE)
     assert found
     digest = found[1].replace(" ", "")
 
