@@ -57,7 +57,9 @@ class Challenge:
                 for verdict in worse
             )
         if not any(verdict.answer == "identical" for verdict in self.verdicts):
-            whys = sorted({verdict.why for verdict in self.verdicts}) or ["no output was chosen"]
+            whys = sorted({verdict.why for verdict in self.verdicts}) or [
+                "none of the outputs was ever published there"
+            ]
             return MachineError.of(self.url, f"nothing could be compared: {'; '.join(whys)}")
         return None
 
@@ -102,11 +104,13 @@ def challenge(
 ) -> Challenge:
     """Builds outputs here, a second time where they are there already, and compares them with the cache's NARs.
 
+    Without ``wanted``, of those outputs that the cache ever had: what only builds others is not published.
     Raises LogFinding for a log that is not what it was, BuildFailed, MachineError.
     """
-    choice: Choice = choose(recipes, wanted or ["all"], sample, seed)
     with console.step(f"reading the log of {place.url}"):
         logged = entries(Log.open(open_storage(place.log), trust.verifier, trust.known))
+    published = {name: recipe for name, recipe in recipes.items() if base(recipe.out) in logged}
+    choice: Choice = choose(recipes, wanted, sample, seed) if wanted else choose(published, ["all"], sample, seed)
     chosen = {name: recipes[name] for name in choice.names}
     cache = contents.open_contents(place)
     seen = cache.look(base(recipe.out) for recipe in chosen.values())
