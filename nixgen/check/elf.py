@@ -31,7 +31,7 @@ def sections(content: Bytes) -> tuple[Section, ...]:
     """The sections of an ELF file, in their order; empty where this is none, or one without a section table."""
     try:
         return _sections(content)
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, OverflowError, ValueError):
         return ()
 
 

@@ -93,6 +93,13 @@ def test_a_bit_in_the_code_is_damage_and_no_compiler() -> None:
     assert causes(whole, broken) == ("one bit is another one, at offset 70: the disk or the memory may be at fault",)
 
 
+def test_a_table_too_far_away_is_none() -> None:
+    """An address that Python itself cannot hold as a place in bytes."""
+    whole = bytearray(elf())
+    whole[47] = 128
+    assert sections(bytes(whole)) == ()
+
+
 @given(st.data())
 def test_a_broken_table_is_no_crash(data: st.DataObject) -> None:
     whole = bytearray(elf())
