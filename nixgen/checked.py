@@ -6,6 +6,7 @@ raises when there are any.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nixgen import credentials
-from nixgen.errors import Problem
+from nixgen.errors import Problem, UserError
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a number", bool: "true or false", float: "a fraction"}
 _SHOWN = 60
@@ -28,6 +29,21 @@ def duplicates_refused(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f'the key "{key}" is there twice in one object')
         table[key] = value
     return table
+
+
+def document(text: str, name: str, what: str, mend: str) -> Any:  # noqa: ANN401 -- any JSON value
+    """The JSON of a file ``name`` that should be ``what`` ("a lock").
+
+    Raises UserError when it is not JSON, has a key twice, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=duplicates_refused)
+    except json.JSONDecodeError as error:
+        raise UserError.of(f"{name}: line {error.lineno}", f"is not JSON: {error.msg}", mend) from None
+    except ValueError as error:
+        raise UserError.of(name, f"is not {what}: {error}", mend) from None
+    except RecursionError:
+        raise UserError.of(name, f"is not {what}: it is nested too deeply", mend) from None
 
 
 class Table:

@@ -201,7 +201,7 @@ def _commit(changes: list[_Change]) -> None:
             with contextlib.suppress(OSError):
                 change.backup.unlink()
     for folder in {change.target.parent for change in changes}:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _inside(root: Path, path: str) -> Path:
@@ -264,7 +264,8 @@ def _prune(root: Path, folder: Path) -> None:
             folder = folder.parent
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the file system can say so (fsync(2))."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

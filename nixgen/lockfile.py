@@ -14,7 +14,7 @@ from typing import Any
 from nixgen.artifacts import pins
 from nixgen.cache import pins as caches
 from nixgen.cache.pins import CachePin
-from nixgen.checked import Table, duplicates_refused
+from nixgen.checked import Table, document
 from nixgen.errors import Problem, UserError
 from nixgen.model import Base, Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
 
@@ -47,21 +47,14 @@ def read_lock(path: Path) -> Lock:
 def parse_lock(text: str) -> Lock:
     """The lock that this text is. Raises UserError with all that is wrong with it."""
     problems: list[Problem] = []
-    try:
-        document = json.loads(text, object_pairs_hook=duplicates_refused)
-    except json.JSONDecodeError as error:
-        raise UserError.of(f"{NAME}: line {error.lineno}", f"is not JSON: {error.msg}", _MEND) from None
-    except ValueError as error:
-        raise UserError.of(NAME, f"is not a lock: {error}", _MEND) from None
-    except RecursionError:
-        raise UserError.of(NAME, "is not a lock: it is nested too deeply", _MEND) from None
-    if isinstance(document, dict) and document.get("version", VERSION) != VERSION:
+    found = document(text, NAME, "a lock", _MEND)
+    if isinstance(found, dict) and found.get("version", VERSION) != VERSION:
         raise UserError.of(
             f"{NAME}: version",
-            f"is {json.dumps(document['version'])}, and this nixgen knows {VERSION}",
+            f"is {json.dumps(found['version'])}, and this nixgen knows {VERSION}",
             "use the nixgen that wrote it, or " + _MEND,
         )
-    top = Table(document, NAME, "", problems, _MEND)
+    top = Table(found, NAME, "", problems, _MEND)
     top.closed("version", "base", "hashes", *pins.KEYS, caches.KEY)
     top.integer("version")
     base = _base(top.table("base"))
@@ -81,10 +74,9 @@ def caches_of(text: str) -> tuple[CachePin, ...]:
     """
     problems: list[Problem] = []
     try:
-        document = json.loads(text, object_pairs_hook=duplicates_refused)
-    except (ValueError, RecursionError):
+        found = caches.parse(Table(document(text, NAME, "a lock", _MEND), NAME, "", problems, _MEND))
+    except UserError:
         return ()
-    found = caches.parse(Table(document, NAME, "", problems, _MEND))
     return () if problems else found
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from nixgen import files
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 
@@ -170,7 +171,7 @@ class Folder:
                 file.flush()
                 os.fsync(handle)
             yield made, target
-            _sync(target.parent)
+            files.sync_folder(target.parent)
         except OSError as error:
             raise self._failed(name, "written", error) from None
         finally:
@@ -203,15 +204,6 @@ def _opened_anew(target: Path, data: bytes) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def unknown(url: str, why: str) -> UserError:

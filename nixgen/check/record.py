@@ -27,7 +27,7 @@ from nixgen.check.model import (
     SystemRecord,
     WheelInput,
 )
-from nixgen.checked import Table, duplicates_refused
+from nixgen.checked import Table, document
 from nixgen.console import console
 from nixgen.errors import MachineError, Problem, UserError
 
@@ -71,19 +71,12 @@ def parse_record(text: str, name: str = NAME) -> Record:
     Raises MachineError for the record of a newer nixgen, UserError with all that is wrong with it otherwise.
     """
     problems: list[Problem] = []
-    try:
-        document = json.loads(text, object_pairs_hook=duplicates_refused)
-    except json.JSONDecodeError as error:
-        raise UserError.of(f"{name}: line {error.lineno}", f"is not JSON: {error.msg}", _MEND) from None
-    except ValueError as error:
-        raise UserError.of(name, f"is not a record: {error}", _MEND) from None
-    except RecursionError:
-        raise UserError.of(name, "is not a record: it is nested too deeply", _MEND) from None
-    version = document.get("version", VERSION) if isinstance(document, dict) else VERSION
+    found = document(text, name, "a record", _MEND)
+    version = found.get("version", VERSION) if isinstance(found, dict) else VERSION
     if isinstance(version, int) and version > VERSION:
         what = f"is {version}: a newer nixgen wrote it, and this one knows {VERSION}"
         raise MachineError.of(f"{name}: version", what, "update nixgen, as the others of the project did")
-    top = Table(document, name, "", problems, _MEND)
+    top = Table(found, name, "", problems, _MEND)
     top.closed("version", "project", "systems")
     if top.integer("version") != VERSION and not problems:
         top.problem("version", f"is {json.dumps(version)}, and this nixgen knows {VERSION}")
