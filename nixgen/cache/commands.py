@@ -11,7 +11,6 @@ from nixgen.cache import keys as keyring
 from nixgen.cache import pinning
 from nixgen.cache.challenge import Challenge, challenge
 from nixgen.cache.keys import Keys
-from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pins import CachePin
 from nixgen.cache.place import Place
 from nixgen.cache.pull import Pulled, pull
@@ -63,10 +62,7 @@ def do_push(project: Path, asked: Asked, key: str | None, only: Sequence[str]) -
     recipes = _recipes(found.root)
     outputs = [recipes[name].out for name in _chosen(recipes, only)]
     done = push(place, keys, outputs, _recorded(found.root), pin.checkpoint if pin else None)
-    trusted = {str(keys.public): keys.public}
-    for text in pin.keys if pin else ():
-        trusted.setdefault(text, PublicKey.parse(text, lockfile.NAME))
-    return place, done, pinning.note(found.root, place, keys.verifier, list(trusted.values()), done.checkpoint)
+    return place, done, pinning.note(found.root, place, keys.verifier, [keys.public], done.checkpoint)
 
 
 def do_pull(project: Path, asked: Asked, only: Sequence[str]) -> tuple[Place, Pulled]:

@@ -46,11 +46,8 @@ def choose(noted: Sequence[CachePin], url: str | None, log: str | None) -> tuple
             what = "has several caches" if noted else "has no cache"
             raise UserError.of(lockfile.NAME, what, known)
         url = noted[0].url
-    place = places.parse(url, log or next((pin.log for pin in noted if pin.url == url and pin.log), None))
-    pin = next((pin for pin in noted if pin.url == place.url), None)
-    if pin is not None and pin.log and log is None:
-        place = replace(place, log=pin.log)
-    return place, pin
+    pin = next((pin for pin in noted if pin.url == places.address(url)), None)
+    return places.parse(url, log or (pin.log if pin else None)), pin
 
 
 def trust(place: Place, pin: CachePin | None, log_key: str | None = None, keys: Sequence[str] = ()) -> Trust:
@@ -88,16 +85,17 @@ def text_of(key: str) -> str:
 
 
 def note(root: Path, place: Place, verifier: Verifier, keys: Sequence[PublicKey], checkpoint: Checkpoint) -> bool:
-    """Notes the cache in nixgen.lock, with its log's checkpoint. Whether that changed the file."""
+    """Notes the cache in nixgen.lock, with its log's checkpoint; keys are added. Whether that changed the file."""
     beside = places.parse(place.url).log if place.scheme != "ssh-ng" else ""
-    pin = CachePin(
-        place.url,
-        verifier,
-        checkpoint,
-        keys=tuple(sorted(map(str, keys))),
-        log=place.log if place.log != beside else None,
-    )
     with files.exclusive(root, console.info):
         lock = lockfile.read_lock(root / lockfile.NAME)
+        before = next((pin.keys for pin in lock.cache if pin.url == place.url), ())
+        pin = CachePin(
+            place.url,
+            verifier,
+            checkpoint,
+            keys=tuple(sorted({*before, *map(str, keys)})),
+            log=place.log if place.log != beside else None,
+        )
         text = lockfile.dump_lock(replace(lock, cache=pinned(lock.cache, pin)))
         return bool(files.write_all(root, {lockfile.NAME: text.encode("utf-8")}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from nixgen.credentials import secret_key
 from nixgen.errors import UserError
@@ -63,6 +63,21 @@ def parse(text: str, log: str | None = None) -> Place:
     Raises UserError for an address that is no store of Nix that can be a cache, that has a password in it, or a key;
     and where ``log`` is needed and missing.
     """
+    parts, upload = _parts(text)
+    url = urlunsplit(parts)
+    if log is None and parts.scheme == "ssh-ng":
+        raise UserError.of(url, "a store behind ssh has no place for a log", "name a folder or address with --log")
+    beside = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{LOG}"))
+    return Place(url, _folder(log) if log else beside, upload)
+
+
+def address(text: str) -> str:
+    """The address of a cache as nixgen.lock has it. Raises UserError as :func:`parse` does."""
+    return urlunsplit(_parts(text)[0])
+
+
+def _parts(text: str) -> tuple[SplitResult, tuple[tuple[str, str], ...]]:
+    """An address without what is only for one upload, and that."""
     parts = urlsplit(text if "://" in text else f"file://{Path(text).expanduser().resolve()}")
     if parts.scheme not in _KNOWN:
         raise UserError.of(text, "is not a cache that nixgen knows", f"use {', '.join(f'{s}://' for s in _KNOWN)}")
@@ -82,12 +97,8 @@ def parse(text: str, log: str | None = None) -> Place:
     if secret_key(f"{parts.query}&{parts.fragment}"):
         raise UserError.of(where, "has a token or signature in it", "use the credentials that Nix finds by itself")
     kept = _query((key, value) for key, value in settings if key not in _UPLOAD)
-    parts = parts._replace(path=parts.path.rstrip("/") or ("/" if parts.scheme == "file" else ""))
-    place = urlunsplit(parts._replace(query=kept, fragment=""))
-    if log is None and parts.scheme == "ssh-ng":
-        raise UserError.of(place, "a store behind ssh has no place for a log", "name a folder or address with --log")
-    beside = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{LOG}", query=kept, fragment=""))
-    return Place(place, _folder(log) if log else beside, tuple(item for item in settings if item[0] in _UPLOAD))
+    path = parts.path.rstrip("/") or ("/" if parts.scheme == "file" else "")
+    return parts._replace(path=path, query=kept, fragment=""), tuple(item for item in settings if item[0] in _UPLOAD)
 
 
 def _folder(log: str) -> str:

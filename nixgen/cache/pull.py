@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nixgen import console, narhash
+from nixgen import console
 from nixgen.cache import contents, copying
 from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
@@ -22,6 +22,7 @@ from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import MENDS, entries
+from nixgen.check import closure as closure_of
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem
 from nixgen.nixtools import Nix, PathInfo
@@ -105,17 +106,16 @@ def other_here(here: Mapping[str, PathInfo], logged: Mapping[str, Sequence[Entry
 def after(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]]) -> None:
     """That what came is what was logged, by its bytes on the disk. Removes it again when it is not; raises Finding."""
     infos = nix.infos(map(whole, names))
-    places = {path: place for path in infos if (place := nix.physical(path)) is not None}
-    with console.step(f"hashing {len(places)} paths on the disk"):
-        found = narhash.hash_paths(places, {path: info.nar_size for path, info in infos.items()})
-    problems = []
-    for path, (digest, _) in found.items():
-        said = logged[base(path)][0]
-        references = tuple(sorted(map(base, infos[path].references)))
-        if (digest, references) != (said.nar_hash, said.references):
-            what = f"came with other content than was logged, and was removed: NAR hash {digest}, not {said.nar_hash}"
-            problems.append(Problem(base(path), what, MENDS["rewritten"]))
-    if problems:
+    found = closure_of.on_disk(nix, infos)
+    wrong = {}
+    for name in names:
+        now, said = found.get(name), logged[name][0]
+        if now is None:
+            wrong[name] = "did not arrive"
+        elif (now.nar_hash, now.nar_size, now.references) != (said.nar_hash, said.nar_size, said.references):
+            wrong[name] = f"came with other content than was logged: NAR hash {now.nar_hash}, not {said.nar_hash}"
+    if wrong:
         # All that came goes: what is fine can be taken again, and a path that others refer to cannot go alone.
-        nix.run("nix-store", "--delete", *map(whole, names))
-        raise Finding(sorted(problems))
+        gone = nix.run("nix-store", "--delete", *infos, check=False).code == 0
+        what = "what came was removed" if gone else "it could not be removed: run nix-collect-garbage"
+        raise Finding(Problem(name, f"{why}; {what}", MENDS["rewritten"]) for name, why in sorted(wrong.items()))

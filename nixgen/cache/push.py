@@ -70,6 +70,7 @@ def push(
             log.append([entry for entry in entries if entry.path in names], keys.signer, said)
             raise contradiction(place, conflicts)
         done = log.append(entries, keys.signer, said)
+        said.update(log)  # so that this machine remembers what it has just added
     if done.conflicts:
         raise contradiction(place, done.conflicts)
     there = sorted(name for name, item in seen.items() if item.info is not None)
@@ -93,13 +94,15 @@ def _built(nix: Nix, outputs: Sequence[str]) -> list[str]:
 
 def on_disk(nix: Nix, infos: Mapping[str, PathInfo], recorded: Mapping[str, ClosurePath]) -> dict[str, ClosurePath]:
     """Each path as its bytes are now, by name. Raises Finding for all that Nix or the record have otherwise."""
-    with console.step(f"hashing {len(infos)} paths on the disk"):
-        found = closure.on_disk(nix, infos)
+    found = closure.on_disk(nix, infos)
     problems = []
     for path, info in infos.items():
         name = base(path)
-        now = found[name]
-        if (now.nar_hash, now.nar_size) != (info.nar_hash, info.nar_size):
+        now = found.get(name)
+        if now is None:
+            mend = f"bring it back: nix-store --repair-path {path}"
+            problems.append(Problem(name, "is gone from the disk, so nothing was published", mend))
+        elif (now.nar_hash, now.nar_size) != (info.nar_hash, info.nar_size):
             hashes = f"NAR hash {now.nar_hash}, and Nix noted {info.nar_hash}"
             mend = f"repair it: nix-store --repair-path {path}"
             problems.append(Problem(name, f"is damaged on the disk, so nothing was published: {hashes}", mend))

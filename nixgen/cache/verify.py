@@ -14,6 +14,7 @@ from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
 from nixgen.cache.findings import LogFinding
 from nixgen.cache.judge import Anomaly, Seen, judge
+from nixgen.cache.known import Known
 from nixgen.cache.log import Log
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import Trust
@@ -155,6 +156,7 @@ def verify(
     try:
         with console.step(f"reading the log of {place.url}"):
             log = Log.open(open_storage(place.log), trust.verifier, trust.known)
+            Known.of(log).update(log)  # what this machine saw last counts, too
             logged = entries(log)
     except LogFinding as error:
         return Report(place.url, log.checkpoint() if log else None, log=error)

@@ -157,6 +157,28 @@ def test_a_path_that_was_damaged_on_the_disk_is_never_published(lab: CacheLab) -
     assert real.read_bytes() in lab.nar("library").read_bytes()
 
 
+def test_a_path_that_is_gone_from_the_disk_is_not_published(lab: CacheLab) -> None:
+    lab.built().must("keygen")
+    lab.nix.real(lab.paths()["library"]).unlink()
+    done = lab.run("push", lab.url)
+    assert done.returncode == 1
+    assert f"error: {lab.name('library')}: is gone from the disk, so nothing was published" in done.stderr
+    assert not lab.cache.exists()
+
+
+def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: CacheLab) -> None:
+    lab.pushed()
+    before = (lab.project / "nixgen.lock").read_bytes()
+    checkpoint = lab.checkpoint()
+    lab.write("echo another library > $out")
+    lab.built().must("push", f"{lab.url}{WITHOUT}")
+    (lab.project / "nixgen.lock").write_bytes(before)
+    (lab.cache / "nixgen-log/checkpoint").write_bytes(checkpoint)
+    code, report = lab.verdict()
+    assert (code, report["log"]["kind"]) == (1, "replayed")
+    assert lab.run("pull").returncode == 1
+
+
 def test_what_the_record_has_otherwise_is_not_published(lab: CacheLab) -> None:
     lab.built().must("keygen")
     write_record(lab, {"library": "sha256-" + "A" * 43 + "="})

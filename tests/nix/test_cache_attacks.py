@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -113,6 +114,32 @@ def test_rewritten_and_signed_anew_with_the_right_key(lab: CacheLab) -> None:
     key = (lab.keys / "cache.pub").read_text().strip()
     other.nix.run("nix", "copy", "--from", lab.url, "--option", "trusted-public-keys", key, lab.paths()["library"])
     assert other.nix.real(lab.paths()["library"]).read_text() == "evil\n"
+
+
+def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
+    """What was compared is not what is taken: what came is compared again, and goes."""
+    good, evil = lab.folder / "before/cache", lab.folder / "evil-cache"
+    lab.edited("library")
+    lab.sign("library")
+    shutil.copytree(lab.cache, evil, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(good, lab.cache, symlinks=True, dirs_exist_ok=True)
+    front = lab.folder / "front"
+    front.mkdir(exist_ok=True)
+    (front / "nix").write_text(
+        f'#!/bin/sh\ncase "$*" in *" copy --from "*) cp -r {evil}/. {lab.cache}/ ;; esac\nexec {lab.nix.bin}/nix "$@"\n'
+    )
+    (front / "nix").chmod(0o755)
+    other = lab.other_machine()
+    done = other.run("pull", PATH=f"{front}:{lab.nix.bin}:{os.environ['PATH']}")
+    assert done.returncode == 1, done.tail()
+    name = lab.name("library")
+    assert (
+        f"error: {name}: came with other content than was logged: NAR hash {lab.info('library').nar_hash}"
+        in done.stderr
+    )
+    assert "; what came was removed\n" in done.stderr
+    assert not list((other.nix.store / "nix/store").glob("*-library"))
+    assert not list((other.nix.store / "nix/store").glob("*-app"))
 
 
 def test_edited_references(lab: CacheLab) -> None:
