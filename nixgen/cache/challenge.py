@@ -22,8 +22,10 @@ from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import entries
 from nixgen.check.leftovers import remove
 from nixgen.check.model import FileDifference, Recipe
+from nixgen.check.progress import Counter
 from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
+from nixgen.nixprogress import shown
 from nixgen.nixtools import Nix, PathInfo
 
 Answer = Literal["identical", "differs", "inconclusive"]
@@ -115,10 +117,9 @@ def challenge(
     cache = contents.open_contents(place)
     seen = cache.look(base(recipe.out) for recipe in chosen.values())
     held = {name: recipe for name, recipe in chosen.items() if seen[base(recipe.out)].info is not None}
-    with console.step(f"reading {len(held)} NARs of {place.url}"):
-        seen = contents.nars(cache, seen)
+    seen = contents.nars(cache, seen, Counter("hashed"))
     nix = Nix.here()
-    nix.realise([recipe.drv for recipe in held.values()])
+    nix.realise([recipe.drv for recipe in held.values()], shown("building"))
     rebuilt = {result.verdict.name: result for result in rebuild_all(nix, held)}
     infos = nix.infos(recipe.out for recipe in held.values())
     verdicts = []
@@ -169,7 +170,9 @@ def _files(nix: Nix, cache: Contents, item: Seen, info: PathInfo) -> tuple[FileD
     folder = Path(tempfile.mkdtemp(prefix="nixgen-challenge-"))
     theirs = folder / "nar"
     try:
-        with Popen(["nix-store", "--restore", theirs], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL) as process:  # noqa: S607
+        with Popen(
+            nix.command("nix-store", "--restore", theirs), stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+        ) as process:
             assert process.stdin is not None  # noqa: S101 -- it is a pipe
             try:
                 for chunk in cache.nix.dump(item.info.path):

@@ -37,8 +37,8 @@ _BROKEN = re.compile(
     re.IGNORECASE,
 )
 
-Done = Callable[[int, int], None]
-"""Told how many of how many are done."""
+Done = Callable[[int, int, str], object]
+"""Told how many of how many are done, and which was the last."""
 
 
 class Contents(Protocol):
@@ -67,14 +67,14 @@ def open_contents(place: Place) -> Contents:
     return Files(place, nix, open_storage(place.url)) if place.of_files else Remote(nix)
 
 
-def nars(contents: Contents, seen: Mapping[str, Seen], done: Done = lambda *_: None) -> dict[str, Seen]:
+def nars(contents: Contents, seen: Mapping[str, Seen], done: Done) -> dict[str, Seen]:
     """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each."""
     rows = [(key, item.info) for key, item in seen.items() if item.info is not None]
     answer = dict(seen)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for number, (key, nar) in enumerate(pool.map(lambda row: (row[0], _nar(contents.nix, row[1])), rows), 1):
             answer[key] = replace(answer[key], nar=nar)
-            done(number, len(rows))
+            done(number, len(rows), answer[key].name)
     return answer
 
 

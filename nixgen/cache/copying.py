@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nixgen import run
 from nixgen.cache.narinfo import PublicKey, whole
 from nixgen.cache.place import Place
+from nixgen.check.progress import Counter
+from nixgen.console import size
 from nixgen.errors import Finding, MachineError, NixgenError
-from nixgen.nixtools import Nix
+from nixgen.nixlog import Log
+from nixgen.nixtools import INSTALL, Nix
 
 FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
 """Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
 
 _AT_ONCE = 400  # paths of one command line
+_EVERY = 0.1  # seconds between two looks at how far it is
 _INFO = (2, 19)  # from here on `store ping` is called `store info`
 
 
@@ -39,7 +45,7 @@ def copy_to(here: Nix, place: Place, names: Sequence[str], secret: Path, key: Pu
     """Copies paths with all that they refer to; a cache of files gets them signed."""
     for some in _batches(names):
         try:
-            here.run("nix", "copy", "--to", place.signing(secret), *FRESH, *some)
+            _copy(here, "uploaded", "--to", place.signing(secret), *some)
         except MachineError as error:
             if not _unsigned(error):
                 raise
@@ -55,11 +61,32 @@ def copy_from(here: Nix, place: Place, names: Sequence[str], keys: Sequence[Publ
     trusted = " ".join(map(str, keys))
     for some in _batches(names):
         try:
-            here.run(
-                "nix", "copy", "--from", place.url, "--option", "extra-trusted-public-keys", trusted, *FRESH, *some
-            )
+            _copy(here, "taken", "--from", place.url, "--option", "extra-trusted-public-keys", trusted, *some)
         except MachineError as error:
             raise explained(error, place, trusted) from None
+
+
+def _copy(here: Nix, verb: str, *words: str) -> None:
+    """``nix copy``, with how far it is on stderr. Raises MachineError with what Nix said when it fails."""
+    log, show = Log(), Counter(verb)
+    shown = 0.0
+
+    def tell(line: str) -> None:
+        nonlocal shown
+        log.feed(line)
+        state = log.state()
+        if state.to_fetch and time.monotonic() - shown > _EVERY:
+            shown = time.monotonic()
+            show(state.fetched, state.to_fetch, f"{size(state.done_bytes)} of {size(state.expected_bytes)}")
+
+    command = here.command("nix", "copy", *FRESH, "--log-format", "internal-json", *words)
+    result = run.follow(command, tell, missing=INSTALL)
+    state = log.state()
+    if result.code != 0:
+        said = "\n".join(log.errors or log.messages)
+        raise MachineError.of("nix copy", f"ended with exit code {result.code}\n{said}".rstrip())
+    if shown:
+        show(state.to_fetch, state.to_fetch, size(state.done_bytes))
 
 
 def explained(error: MachineError, place: Place, trusted: str) -> NixgenError:
@@ -72,7 +99,7 @@ def explained(error: MachineError, place: Place, trusted: str) -> NixgenError:
     found = next((line for line in str(error).splitlines() if "hash mismatch importing path" in line), None)
     if found is not None:
         mend = "do not trust the cache's host: somebody changed its files"
-        return Finding.of(place.url, f"rewritten: {found.partition('error:')[2].strip()}", mend)
+        return Finding.of(place.url, f"rewritten: {found.rpartition('error:')[2].strip()}", mend)
     return error
 
 

@@ -15,16 +15,15 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nixgen import run
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.note import NoteError, Signer, Verifier
 from nixgen.errors import MachineError, UserError
+from nixgen.nixtools import Nix
 
 CACHE, LOG = "cache.sec", "log.sec"
 CACHE_PUBLIC, LOG_PUBLIC = "cache.pub", "log.pub"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAKE = "make keys: nixgen cache keygen"
-_INSTALL = "install Nix: https://nixos.org/download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,7 @@ def make(name: str, folder: Path) -> Keys:
 def _generate(name: str, folder: Path) -> None:
     old = os.umask(0o077)
     try:
-        run.run(
-            ["nix-store", "--generate-binary-cache-key", name, folder / CACHE, folder / CACHE_PUBLIC], missing=_INSTALL
-        )
+        Nix.here().run("nix-store", "--generate-binary-cache-key", name, folder / CACHE, folder / CACHE_PUBLIC)
         signer = Signer.generate(name)
         (folder / LOG).write_text(signer.secret() + "\n", "utf-8")
         (folder / LOG_PUBLIC).write_text(f"{signer.verifier}\n", "utf-8")

@@ -56,8 +56,7 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     if problems:
         raise Finding(sorted(problems))
     wanted = sorted(name for name in seen if whole(name) not in here)
-    with console.step(f"taking {len(wanted)} paths"):
-        copying.copy_from(nix, place, wanted, trust.keys)
+    copying.copy_from(nix, place, wanted, trust.keys)
     after(nix, wanted, logged)
     return Pulled(log.checkpoint(), tuple(wanted), tuple(sorted(map(base, here))))
 

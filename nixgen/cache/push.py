@@ -76,11 +76,10 @@ def push(
     there = sorted(name for name, item in seen.items() if item.info is not None)
     unsigned = [name for name in there if (info := seen[name].info) is not None and not keys.public.signed(info)]
     fresh = sorted(set(disk) - set(there))
-    with console.step(f"uploading {len(fresh)} paths"):
-        copying.sign(cache.nix, unsigned, keys.secret)
-        if not place.of_files:
-            copying.sign(nix, fresh, keys.secret)
-        copying.copy_to(nix, place, fresh, keys.secret, keys.public)
+    copying.sign(cache.nix, unsigned, keys.secret)
+    if not place.of_files:
+        copying.sign(nix, fresh, keys.secret)
+    copying.copy_to(nix, place, fresh, keys.secret, keys.public)
     return Pushed(done.checkpoint, tuple(fresh), tuple(there), tuple(unsigned), len(done.added))
 
 

@@ -21,6 +21,7 @@ from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.check.model import ClosurePath
+from nixgen.check.progress import Counter
 from nixgen.errors import Finding, Problem
 
 _HASH = 32  # digits of a path's hash
@@ -165,8 +166,7 @@ def verify(
     with console.step(f"reading what {place.url} says of {len(wanted)} paths"):
         seen = cache.look(wanted)
     if bytes_too:
-        with console.step(f"hashing {sum(item.info is not None for item in seen.values())} NARs"):
-            seen = contents.nars(cache, seen)
+        seen = contents.nars(cache, seen, Counter("hashed"))
     return Report(
         url=place.url,
         checkpoint=log.checkpoint(),

@@ -261,8 +261,8 @@ def test_a_second_content_of_an_output_is_logged_and_fails(lab: CacheLab) -> Non
 
 # Programs in front of Nix's own, which end nixgen at once: before anything is uploaded, and when one path was.
 KILLERS = {
-    "before the upload": """case "$*" in *" copy --to "*) kill -9 $PPID; exit 1 ;; esac""",
-    "in the upload": """case "$*" in *" copy --to "*)
+    "before the upload": """case "$*" in *" copy "*" --to "*) kill -9 $PPID; exit 1 ;; esac""",
+    "in the upload": """case "$*" in *" copy "*" --to "*)
         while [ "$1" != --to ]; do shift; done
         {nix} --extra-experimental-features nix-command copy --to "$2" "$LIBRARY"
         kill -9 $PPID; exit 1 ;;

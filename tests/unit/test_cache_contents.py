@@ -120,11 +120,11 @@ def test_nars_are_read_of_what_has_a_narinfo() -> None:
     class Cache:
         nix = Double(chunks=(b"abc",))
 
-    done: list[tuple[int, int]] = []
+    done: list[tuple[int, int, str]] = []
     gone = Seen("0" * 32)
     found = contents.nars(Cache(), {NAME: SEEN, "gone": gone}, lambda *count: done.append(count))  # type: ignore[arg-type]
     assert found["gone"] is gone
     nar = found[NAME].nar
     assert nar is not None
     assert nar.nar_size == 3
-    assert done == [(1, 1)]
+    assert done == [(1, 1, NAME)]
