@@ -51,6 +51,9 @@ def push(
     that Nix noted or the record has, one that the cache has with other content, or one that the log has otherwise.
     """
     nix = Nix.here()
+    log = Log.open(open_storage(place.log), keys.verifier, known)  # first of all: a folder may not be mounted
+    said = Known.of(log)
+    said.update(log)
     infos = nix.closure(_built(nix, outputs))
     disk = on_disk(nix, infos, recorded)
     cache = contents.open_contents(place)
@@ -59,11 +62,8 @@ def push(
     with console.step(f"asking {place.url} for {len(disk)} paths"):
         seen = cache.look(sorted(disk))
     unchanged(place, seen, disk)
-    log = Log.open(open_storage(place.log), keys.verifier, known)
-    said = Known.of(log)
     entries = logged(nix, infos)
     with console.step(f"logging {len(entries)} paths"):
-        said.update(log)
         _, conflicts = said.select(entries)
         if conflicts:
             names = {entry.path for entry in conflicts}

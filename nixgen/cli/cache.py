@@ -11,6 +11,11 @@ from nixgen.cli import artifacts, options
 
 app = artifacts.group("cache", "Share what was built, in a store with a log that tells when it was rewritten.")
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something, 4 stale, 5 build failed."
+)
+"""Of the commands that look at the project's outputs."""
+
 _KNOWN = "the one in nixgen.lock"
 URL_HELP = "A store of Nix: file:///folder, s3://bucket, https://host or ssh-ng://host."
 UrlArgument = Annotated[str | None, typer.Argument(metavar="URL", help=URL_HELP, show_default=_KNOWN)]
@@ -63,12 +68,12 @@ def keygen(
     console.result(f"trusted-public-keys: {made.public}\nlog key: {made.verifier}")
 
 
-@artifacts.command(
-    app,
+@app.command(
     "push",
-    "Publish what was built: hash it again, log it, sign it, upload it. What is published is never replaced.\n\n"
+    help="Publish what was built: hash it again, log it, sign it, upload it. What is published is never replaced.\n\n"
     "Notes the cache, its keys and its log's checkpoint in nixgen.lock.\n\n"
     "Example: nixgen cache push file:///srv/cache --key team-1",
+    epilog=EXIT_CODES,
 )
 def push(
     url: UrlArgument = None,
@@ -97,12 +102,12 @@ def push(
         console.info("Noted the checkpoint in nixgen.lock: commit it")
 
 
-@artifacts.command(
-    app,
+@app.command(
     "pull",
-    "Take what this project needs from a cache, when it is what was logged and recorded.\n\n"
+    help="Take what this project needs from a cache, when it is what was logged and recorded.\n\n"
     "It is compared before Nix takes it, and once more on the disk. Takes all or nothing.\n\n"
     "Example: nixgen cache pull",
+    epilog=EXIT_CODES,
 )
 def pull(
     url: UrlArgument = None,
@@ -165,12 +170,12 @@ def verify(
         raise refusal(report)
 
 
-@artifacts.command(
-    app,
+@app.command(
     "challenge",
-    "Build a sample of what a cache has here, and compare the bytes: identical, differs or inconclusive.\n\n"
+    help="Build a sample of what a cache has here, and compare the bytes: identical, differs or inconclusive.\n\n"
     "Exits with 1 when one differs, and with 3 when nothing could be compared.\n\n"
     "Example: nixgen cache challenge --sample 5",
+    epilog=EXIT_CODES,
 )
 def challenge(
     url: UrlArgument = None,

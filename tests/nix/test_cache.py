@@ -179,6 +179,15 @@ def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: 
     assert lab.run("pull").returncode == 1
 
 
+def test_a_folder_that_is_not_mounted_is_not_made_anew(lab: CacheLab) -> None:
+    lab.pushed()
+    lab.cache.rename(lab.folder / "elsewhere")
+    done = lab.run("push")
+    assert done.returncode == 1
+    assert f"error: {lab.cache}/nixgen-log: " in done.stderr
+    assert not lab.cache.exists()
+
+
 def test_what_the_record_has_otherwise_is_not_published(lab: CacheLab) -> None:
     lab.built().must("keygen")
     write_record(lab, {"library": "sha256-" + "A" * 43 + "="})
