@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from cachelab import LIBRARY, NAMES, CacheLab
+from cachelab import NAMES, CacheLab
 from support.nix import ROOT, SYSTEM, Nix
 
 pytest.importorskip("cryptography")
 
 from nixgen import lockfile
-from nixgen.cache import copying
 from nixgen.cache.log import Log
-from nixgen.cache.place import parse
 from nixgen.cache.storage import open_storage
 from nixgen.check import record
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import BaseInput, Builder, ClosurePath, Inputs, Recipe, Record, SystemRecord
-from nixgen.errors import MachineError
 
 SRI = "sha256-" + "A" * 43 + "="
 WITHOUT = "?compression=none"
@@ -38,38 +34,6 @@ def lab(nix: Nix, tmp_path: Path, store: Path) -> CacheLab:
 
 def log_of(lab: CacheLab) -> Log:
     return Log.open(open_storage(f"{lab.url}/nixgen-log"), lab.keyring().verifier)
-
-
-def test_keys_are_made_once_outside_of_the_project_and_for_their_owner_alone(lab: CacheLab) -> None:
-    made = lab.must("keygen")
-    shown = dict(line.split(": ", 1) for line in made.stdout.splitlines())
-    assert shown == {
-        "trusted-public-keys": (lab.keys / "cache.pub").read_text().strip(),
-        "log key": (lab.keys / "log.pub").read_text().strip(),
-    }
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in lab.keys.iterdir()}
-    assert modes == {"cache.sec": 0o600, "log.sec": 0o600, "cache.pub": 0o644, "log.pub": 0o644}
-    assert stat.S_IMODE(lab.keys.stat().st_mode) == 0o700
-    assert not {path.read_bytes() for path in lab.project.iterdir()} & {
-        path.read_bytes() for path in lab.keys.iterdir()
-    }
-    before = {path: path.read_bytes() for path in lab.keys.iterdir()}
-    again = lab.run("keygen")
-    assert again.returncode == 2
-    assert f"error: {lab.keys}: is there already, and keys are never overwritten" in again.stderr
-    inside = lab.run("keygen", "--name", "other-1", "--folder", "keys")
-    assert inside.returncode == 2
-    assert "is inside the project, which others read" in inside.stderr
-    assert {path: path.read_bytes() for path in lab.keys.iterdir()} == before
-
-
-def test_a_secret_key_that_others_may_read_is_refused(lab: CacheLab) -> None:
-    lab.built().must("keygen")
-    (lab.keys / "cache.sec").chmod(0o640)
-    done = lab.run("push", lab.url)
-    assert done.returncode == 2
-    assert "is a secret key, and others than its owner may read it" in done.stderr
-    assert not lab.cache.exists()
 
 
 def test_what_is_pushed_is_pulled_on_another_machine(lab: CacheLab) -> None:
@@ -164,19 +128,6 @@ def test_a_path_that_is_gone_from_the_disk_is_not_published(lab: CacheLab) -> No
     assert done.returncode == 1
     assert f"error: {lab.name('library')}: is gone from the disk, so nothing was published" in done.stderr
     assert not lab.cache.exists()
-
-
-def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: CacheLab) -> None:
-    lab.pushed()
-    before = (lab.project / "nixgen.lock").read_bytes()
-    checkpoint = lab.checkpoint()
-    lab.write("echo another library > $out")
-    lab.built().must("push", f"{lab.url}{WITHOUT}")
-    (lab.project / "nixgen.lock").write_bytes(before)
-    (lab.cache / "nixgen-log/checkpoint").write_bytes(checkpoint)
-    code, report = lab.verdict()
-    assert (code, report["log"]["kind"]) == (1, "replayed")
-    assert lab.run("pull").returncode == 1
 
 
 def test_a_folder_that_is_not_mounted_is_not_made_anew(lab: CacheLab) -> None:
@@ -322,44 +273,6 @@ def test_a_push_that_is_killed_is_brought_to_its_end_by_the_next(lab: CacheLab, 
     assert (code, report["paths"], report["checkpoint"]["size"]) == (0, 3, 3), report
 
 
-def test_a_cache_is_verified_without_a_project(lab: CacheLab, tmp_path: Path) -> None:
-    lab.pushed()
-    lab.project.rename(tmp_path / "moved")
-    lab.project.mkdir()
-    unknown = lab.run("verify", lab.url)
-    assert unknown.returncode == 2
-    assert "nobody said which key its log is signed with" in unknown.stderr
-    log_key = (lab.keys / "log.pub").read_text().strip()
-    assert "nobody said which key signs its paths" in lab.run("verify", lab.url, "--log-key", log_key).stderr
-    keys = ["--log-key", log_key, "--public-key", str(lab.keys / "cache.pub")]
-    assert lab.must("verify", lab.url, *keys).stdout.startswith(f"{lab.url}: 3 paths and 3 NARs")
-    assert "there is no project here" in lab.run("verify", lab.url, *keys, "--update").stderr
-
-
-def test_a_key_that_is_not_the_noted_one_is_refused(lab: CacheLab) -> None:
-    lab.pushed()
-    lab.must("keygen", "--name", "demo-1", "--folder", str(lab.folder / "mallory"))
-    key = (lab.folder / "mallory/log.pub").read_text().strip()
-    done = lab.run("verify", "--log-key", key)
-    assert done.returncode == 2
-    assert "is not the key that nixgen.lock has for this cache" in done.stderr
-    done = lab.run("push", "--key", f"{lab.folder}/mallory")
-    assert done.returncode == 2
-    assert "its log is not signed with the key demo-1 of yours" in done.stderr
-
-
-def test_verify_notes_how_far_the_log_has_come(lab: CacheLab) -> None:
-    lab.pushed()
-    other = lab.other_machine()
-    lab.write("echo another library > $out")
-    lab.built().must("push", f"{lab.url}{WITHOUT}")
-    assert "The log has 3 entries more than nixgen.lock knows of" in other.must("verify").stderr
-    assert "Noted the log's checkpoint of 6 entries" in other.must("verify", "--update").stderr
-    mine, theirs = (lockfile.read_lock(one.project / "nixgen.lock").cache for one in (lab, other))
-    assert mine == theirs
-    lab.write(LIBRARY)
-
-
 def test_bytes_that_are_here_already_are_compared_with_the_log(lab: CacheLab) -> None:
     lab.write(NONDETERMINISTIC)
     lab.pushed()
@@ -368,15 +281,3 @@ def test_bytes_that_are_here_already_are_compared_with_the_log(lab: CacheLab) ->
     done = other.run("pull")
     assert done.returncode == 1
     assert f"{lab.name('library')}: is here with other content than was logged: NAR hash" in done.stderr
-
-
-def test_without_a_signature_that_nix_trusts_it_says_what_to_set(lab: CacheLab) -> None:
-    """What a user meets whom the daemon does not trust: the keys that are named on the command line do not count."""
-    lab.pushed()
-    other = lab.other_machine()
-    printed = other.nix.run("nix", "copy", "--from", lab.url, lab.paths()["library"], check=False).stderr
-    explained = copying.explained(MachineError.of("nix copy", printed), parse(lab.url), "demo-1:KEY")
-    assert str(explained) == (
-        f"{lab.url}: Nix does not take its paths: this user may not say which keys to trust\n"
-        "    add to nix.conf of this machine: extra-trusted-public-keys = demo-1:KEY"
-    )
