@@ -91,7 +91,10 @@ class Nix:
 
         With ``check``, raises MachineError with the tail of stderr when it fails.
         """
-        return run.run(self.command(program, *words), check=check, missing=INSTALL)
+        command = self.command(program, *words)
+        if "--realise" in words:
+            command = stores.shielded(self.store, command)
+        return run.run(command, check=check, missing=INSTALL)
 
     def recipes(self, root: Path, system: str) -> dict[str, Recipe]:
         """What the project's default.nix offers as ``recipes``; the .drv files are in the store then.
@@ -132,7 +135,8 @@ class Nix:
         code = 1
         command = self.command("nix-store", *words)
         try:
-            code = run.follow(command, lambda line: _told(log, line, progress), missing=INSTALL).code
+            shielded = stores.shielded(self.store, command)
+            code = run.follow(shielded, lambda line: _told(log, line, progress), missing=INSTALL).code
         except _NoNetworkError:
             console.detail("There is no network: Nix was ended.")
         finally:

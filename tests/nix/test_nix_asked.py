@@ -257,6 +257,31 @@ with there.roots() as keep:
                 (Path(path) / name).chmod(0o755)
 
 
+def test_what_fails_in_a_folder_leaves_the_machines_store_alone(own: Nix, tmp_path: Path) -> None:
+    """Nix 2.8 moves what a failed build left to the same path of the machine's store, over what is good there."""
+    good = tmp_path / "good"
+    good.write_text("good\n")
+    code = """
+from dataclasses import replace
+there = replace(nix, store=sys.argv[1])
+out = nix.run('nix-store', '--add-fixed', 'sha256', sys.argv[2]).out.strip()
+drv = there.run('nix-instantiate', '-E', sys.argv[3]).out.strip()
+try:
+    there.realise([drv])
+    failed = False
+except NixgenError:
+    failed = True
+answer = [failed, Path(out).read_text()]
+"""
+    expression = f"""derivation {{
+      name = "good"; system = "builtin"; builder = "builtin:fetchurl"; url = "http://host.invalid/good";
+      outputHash = "{sha256(good)}"; outputHashAlgo = "sha256"; outputHashMode = "flat";
+      preferLocalBuild = true; executable = false; unpack = false;
+    }}"""
+    nix = own.with_settings(download_attempts="1")
+    assert ask(nix, code, "/nix/other", good, expression) == [True, "good\n"]  # on one file system with /nix/store
+
+
 def test_a_binary_cache(nix: Nix, tmp_path: Path) -> None:
     code = """
 from dataclasses import replace

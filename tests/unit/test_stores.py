@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nixgen import stores
 from nixgen.stores import place
 
 PATH = "/nix/store/9nr5xh37wy1gx5sv9j1cj9if5svcw4lj-a"
@@ -32,6 +33,21 @@ def test_the_machines_own(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_store_in_a_folder(store: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NIX_REMOTE", raising=False)
     assert place(store, PATH) == Path(where)
+
+
+def test_dots_are_gone_as_in_nix(tmp_path: Path) -> None:
+    assert place(f"{tmp_path}/missing/../root", PATH) == Path(f"{tmp_path}/root{PATH}")
+
+
+def test_only_a_build_in_another_folder_is_shielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIX_REMOTE", raising=False)
+    monkeypatch.setattr(stores, "_can_shield", lambda: True)
+    for store in ("", "daemon", "ssh-ng://host", "/"):
+        assert stores.shielded(store, ["nix-store"]) == ["nix-store"]
+    assert stores.shielded("/srv/scratch", ["nix-store", "x"])[0] == "unshare"
+    assert stores.shielded("/srv/scratch", ["nix-store", "x"])[-2:] == ["nix-store", "x"]
+    monkeypatch.setattr(stores, "_can_shield", lambda: False)
+    assert stores.shielded("/srv/scratch", ["nix-store"]) == ["nix-store"]
 
 
 def test_a_folder_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
