@@ -78,4 +78,6 @@ def unsigned(where: str, what: str) -> LogFinding:
 def _proven(kind: Kind, where: str, what: str, proof: Proof) -> LogFinding:
     told = "\n".join(f"    {line}" for line in proof.lines())
     mend = "both checkpoints are signed by the log's key: show them to who keeps the cache, and do not pull from it"
+    if proof.found is None:
+        mend = "where the cache is a folder, see that it is mounted; else its log was removed: ask who keeps the cache"
     return LogFinding(kind, [Problem(where, f"{what}\n{told}", mend)], proof)

@@ -101,6 +101,7 @@ def test_gone() -> None:
     assert found.kind == "shortened"
     assert "was shortened: it had 5 entries, and has 0\n" in str(found)
     assert "\n    found now: no checkpoint\n" in str(found)
+    assert "both checkpoints" not in str(found)
 
 
 @pytest.mark.parametrize("size", [300, 301, 900])
