@@ -47,7 +47,7 @@ def detail(expected: Bytes, found: Bytes) -> str:
 def bytes_at(expected: Bytes, found: Bytes) -> str:
     """The first bytes that differ, in hexadecimal: what there is to say where there is no cause."""
     at = first_difference(expected, found)
-    return f"at offset {at}: {hexdump(found, at)}, {hexdump(expected, at)} expected"
+    return f"{hexdump(found, at)}, {hexdump(expected, at)} expected"
 
 
 def causes(expected: Bytes, found: Bytes, cores: int | None = None) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def bytes_step(
     problems += [Problem(name, "is in the closure here, and not in the record's") for name in new]
     if wrong or problems:
         first = (wrong or [problem.where for problem in problems])[0]
-        told = words.bytes_differ(len(wrong) + len(problems), len(disk), first)
+        told = words.bytes_differ(len(wrong) + len(problems), len(database) + len(gone), first)
         differences = explained(lambda: explain(expected), expected, disk, database) if wrong else ()
         return Step("bytes", False, told, Finding.exit_code, tuple(problems), differences=differences)
     if recorded is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nixgen.check import report as text
+from nixgen.check import words
 from nixgen.check.digest import spoken
 from nixgen.check.model import Report, Step
 
@@ -48,7 +49,7 @@ def _found(step: Step) -> Iterator[str]:
     lines += [line for difference in step.differences for line in text.difference_lines(difference)]
     if lines:
         fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
-        yield f"<details><summary>{escaped(step.name)}: {len(lines):,} lines</summary>"
+        yield f"<details><summary>{escaped(words.label(step))}: {len(lines):,} lines</summary>"
         yield from ("", f"{fence}text", *lines[: text.SHOWN * 5])
         if len(lines) > text.SHOWN * 5:
             yield f"and {len(lines) - text.SHOWN * 5:,} lines more"

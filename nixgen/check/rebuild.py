@@ -67,6 +67,8 @@ def choose(
 
 
 def _named(recipes: Mapping[str, Recipe], word: str) -> list[str]:
+    if not word:
+        return []
     if word == _ALL:
         return list(recipes)
     whole = "environment" if word == _ENVIRONMENT else word
@@ -77,11 +79,11 @@ def _unknown(recipes: Mapping[str, Recipe], word: str, found: Sequence[str]) -> 
     import difflib
 
     if found:
-        return UserError.of("--rebuild", f"{word} may be {' or '.join(found)}", "name the one that is meant")
+        return UserError.of("", f"{word} may be {' or '.join(found)}", "name the one that is meant")
     own = {name.partition(".")[2] or name: name for name in recipes} | {name: name for name in recipes}
     near = difflib.get_close_matches(word, own, 1)
     hint = f"did you mean {own[near[0]]}?" if near else "outputs have the names that nixgen.hashes.json gives them"
-    return UserError.of("--rebuild", f"there is no output {word}", hint)
+    return UserError.of("", f"there is no output {word or 'without a name'}", hint)
 
 
 def rebuild_all(nix: Nix, recipes: Mapping[str, Recipe], progress: Progress | None = None) -> tuple[Rebuilt, ...]:

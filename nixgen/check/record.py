@@ -34,7 +34,7 @@ from nixgen.errors import MachineError, Problem, UserError
 VERSION = 1
 NAME = "nixgen.hashes.json"
 _ALWAYS = ("nixgen.lock", "uv.lock")  # the others count where they ask for something
-_MEND = "restore it, or write it again: nixgen check --update"
+_MEND = "restore it with git, or delete it and write it anew: nixgen check --update"
 
 _SHA256 = r"[0-9a-f]{64}"
 _SRI = r"sha256-[A-Za-z0-9+/]{43}="

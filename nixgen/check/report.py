@@ -41,7 +41,7 @@ def as_text(reports: Sequence[Report]) -> str:
 def _text(report: Report) -> Iterator[str]:
     for step in report.steps:
         if step.findings or step.differences or step.verdicts:
-            yield f"{step.name}: {step.summary}"
+            yield f"{words.label(step)}: {step.summary}"
             yield from _limited([f"  {line}" for problem in step.findings for line in problem_lines(problem)])
             yield from _limited(
                 [f"  {one.verdict}: {one.name}" + (f" ({one.why})" if one.why else "") for one in step.verdicts]

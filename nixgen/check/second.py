@@ -139,7 +139,10 @@ class Second:
             note += "the files are those that differ between two builds here"
             return Other(note=note, built=result.difference)
         if result.verdict.verdict == "reproduced":
-            return Other(note="building it again here gives these bytes again, so the machine or its settings decide")
+            note = (
+                "building it again here gives these bytes again, so those that were expected are from another machine"
+            )
+            return Other(note=f"{note} or other settings, or were never built")
         return Other(note=f"it could not be built again: {result.verdict.why}")
 
     def _in_scratch(self, info: PathInfo, drv: str, expected: str) -> Other:

@@ -150,7 +150,8 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     run.owners = owners(plan)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
-        told = f"{words.are(len(problems), 'generated file')} not as nixgen would write them"
+        wanted = "as nixgen would write " + ("it" if len(problems) == 1 else "them")
+        told = f"{words.are(len(problems), 'generated file')} not {wanted}"
         run.add(Step("stale", False, told, Stale.exit_code, problems))
     else:
         run.add(Step("stale", True, "the generated files are as nixgen would write them"))
@@ -226,7 +227,8 @@ def _hashed(run: _Check, nix: Nix) -> bool:
     )
     if run.options.update and run.expected is not None and same_recipe and step.ok:
         changed = path_changes(run.expected.closure, run.closure)
-        step = replace(step, findings=tuple(words.rehashed(old, new) for old, new in changed))
+        told = words.bytes_updated(len(run.closure), size(run.closure), len(changed), run.where)
+        step = replace(step, summary=told, findings=tuple(words.rehashed(old, new) for old, new in changed))
     run.add(step)
     return True
 

@@ -81,7 +81,7 @@ def _content(name: str, expected: bytes, found: bytes, cores: int | None) -> Fil
         before, now = (_mapped(stack, path) for path in (expected, found))
         said = causes(before, now, cores)
         told = detail(before, now)
-        return FileDifference(name, "content", told if said else f"{told}, {bytes_at(before, now)}", said)
+        return FileDifference(name, "content", told if said else f"{told}: {bytes_at(before, now)}", said)
 
 
 def _mapped(stack: ExitStack, path: bytes) -> Bytes:

@@ -15,6 +15,7 @@ from nixgen.console import size
 from nixgen.errors import Finding, MachineError, Problem, Stale
 
 UPDATE = "nixgen check --update"
+LABELS = {"stale": "generated"}  # what people read instead of the name that programs know
 _HEADS = {1: "differs", 3: "could not check", 4: "stale", 5: "build failed"}
 
 
@@ -99,8 +100,17 @@ def bytes_same(paths: int, closure_size: int, where: str) -> str:
 
 def bytes_alone(paths: int, closure_size: int) -> str:
     """What is known without a record."""
-    told = f"each of {count(paths, 'path')} ({size(closure_size)}), read from the disk, is as Nix noted it"
-    return f"{told}; with a record it was not compared"
+    return f"{_as_noted(paths, closure_size)}; it was not compared with a record"
+
+
+def bytes_updated(paths: int, closure_size: int, changed: int, where: str) -> str:
+    """What is known when the record is written anew, and the recipe is the one that it had."""
+    then = f"{are(changed, 'path')} not what {where} had" if changed else f"{where} had the same"
+    return f"{_as_noted(paths, closure_size)}; {then}, from the same recipe"
+
+
+def _as_noted(paths: int, closure_size: int) -> str:
+    return f"each of {count(paths, 'path')} ({size(closure_size)}), read from the disk, is as Nix noted it"
 
 
 def bytes_partly(shared: int, paths: int) -> str:
@@ -155,7 +165,12 @@ def which_check(problems: Sequence[Problem], checks: Mapping[str, Recipe]) -> st
 
 def progress(step: Step) -> str:
     """The line that says that a step is done."""
-    return f"{step.name}: {mark(step)}{step.summary}"
+    return f"{label(step)}: {mark(step)}{step.summary}"
+
+
+def label(step: Step) -> str:
+    """The step's name for people."""
+    return LABELS.get(step.name, step.name)
 
 
 def mark(step: Step) -> str:

@@ -80,6 +80,8 @@ def check(
     from nixgen.check import output, report, steps
 
     output.allowed(json, markdown, junit)
+    if (sample is not None or seed is not None) and not rebuild:
+        raise typer.BadParameter("is of those that --rebuild names: give that, too", param_hint="--sample")
     if against is not None:
         if save is not None or update or rebuild:
             raise typer.BadParameter("builds nothing: --update, --save and --rebuild do", param_hint="--against")

@@ -341,8 +341,8 @@ class TestDetail:
         assert detail(b"abc", b"abcdef") == "6 bytes, 3 expected; first difference at offset 3"
 
     def test_the_bytes(self) -> None:
-        assert bytes_at(b"abc", b"ab\nxyz") == "at offset 2: 0a 78 79 7a |.xyz|, 63 |c| expected"
-        assert bytes_at(b"ab", b"abc") == "at offset 2: 63 |c|, the end expected"
+        assert bytes_at(b"abc", b"ab\nxyz") == "0a 78 79 7a |.xyz|, 63 |c| expected"
+        assert bytes_at(b"ab", b"abc") == "63 |c|, the end expected"
 
 
 @given(st.binary(max_size=400), st.binary(max_size=400))

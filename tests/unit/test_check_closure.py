@@ -42,7 +42,7 @@ def test_identical_is_said_of_every_path_or_not_at_all() -> None:
     assert "bit-identical" in found.summary
     for other in (step(PATHS, PATHS, None), step(PATHS, PATHS, same_recipe=False)):
         assert "bit-identical" not in other.summary
-    assert "with a record it was not compared" in step(PATHS, PATHS, None).summary
+    assert "it was not compared with a record" in step(PATHS, PATHS, None).summary
 
 
 @pytest.mark.parametrize(("database", "disk"), [(PATHS, OTHER), (OTHER, OTHER)], ids=["disk", "built"])
@@ -67,6 +67,7 @@ def test_a_database_that_says_something_else_is_a_finding() -> None:
 def test_a_path_that_is_gone_from_the_disk() -> None:
     disk = {name: one for name, one in PATHS.items() if name != NUMPY}
     assert said(step(PATHS, disk)) == [f"{NUMPY}: is not on the disk, and Nix's database has it"]
+    assert step(PATHS, {}).summary.startswith("4 of 4 paths are not what was expected; ")
 
 
 def test_another_set_of_paths_from_the_same_recipe_differs() -> None:

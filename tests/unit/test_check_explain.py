@@ -52,8 +52,8 @@ def test_content_without_a_cause_shows_the_bytes(both: tuple[Path, Path]) -> Non
         FileDifference(
             "lib/data",
             "content",
-            "10 bytes, 9 expected; first difference at offset 4, "
-            "at offset 4: 6f 74 68 65 72 0a |other.|, 73 61 6d 65 0a |same.| expected",
+            "10 bytes, 9 expected; first difference at offset 4: "
+            "6f 74 68 65 72 0a |other.|, 73 61 6d 65 0a |same.| expected",
         ),
     )
 

@@ -21,7 +21,7 @@ from nixgen.check.model import LOCKS, Record
 from nixgen.errors import MachineError, UserError
 from nixgen.model import Lock
 
-MEND = "\n    restore it, or write it again: nixgen check --update"
+MEND = "\n    restore it with git, or delete it and write it anew: nixgen check --update"
 
 
 def document() -> Any:

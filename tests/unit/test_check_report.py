@@ -18,7 +18,7 @@ from nixgen.check.digest import spoken
 from nixgen.check.junit import as_junit
 from nixgen.check.markdown import as_markdown, escaped
 from nixgen.check.model import Difference, FileDifference, PathVerdict, Report, Step, Verdict
-from nixgen.check.words import bytes_same, rebuild_step
+from nixgen.check.words import bytes_same, bytes_updated, rebuild_step
 from nixgen.errors import Problem, UserError
 
 GOOD = Report(
@@ -80,7 +80,7 @@ def test_the_last_lines_are_the_verdict_and_the_digest() -> None:
 
 def test_everything_that_was_found_is_shown() -> None:
     assert report.as_text([BAD]).splitlines() == [
-        "stale: 1 generated file not as nixgen would write it",
+        "generated: 1 generated file not as nixgen would write it",
         "  default.nix: is stale",
         "",
         "bytes: 1 of 4 paths is not what was expected",
@@ -207,6 +207,12 @@ def test_a_rebuild_claims_what_was_built_and_no_more(
 ) -> None:
     step = rebuild_step([PathVerdict(f"n{number}", verdict) for number, verdict in enumerate(verdicts)], ())
     assert (step.ok, step.code, step.summary) == (ok, code, summary)
+
+
+def test_a_record_that_is_written_anew_says_what_it_had() -> None:
+    noted = "each of 2 paths (7 B), read from the disk, is as Nix noted it; "
+    assert bytes_updated(2, 7, 0, "r.json") == noted + "r.json had the same, from the same recipe"
+    assert bytes_updated(2, 7, 1, "r.json") == noted + "1 path is not what r.json had, from the same recipe"
 
 
 def test_one_form_goes_to_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from records import ARM, RECORD, SYSTEM, X86
 from nixgen import cijob, errors
 from nixgen.check.model import GRAVITY, Record, StepName, SystemRecord, Verdict
 from nixgen.check.record import dump_record, parse_record
+from nixgen.check.words import LABELS
 from nixgen.cijob import Job
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -58,7 +59,7 @@ def test_every_exit_code_is_explained_with_its_rank() -> None:
 def test_every_step_and_verdict_is_explained() -> None:
     text = CHECK.read_text()
     table = text.partition("| step | the question |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == list(get_args(StepName))
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == [LABELS.get(name, name) for name in get_args(StepName)]
     for verdict in get_args(Verdict):
         assert f"- *{verdict}*: " in text
 
