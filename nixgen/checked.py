@@ -117,9 +117,9 @@ class Table:
             self.problem(key, f'is "{value}", not one of {", ".join(known)}')
         return value
 
-    def table(self, key: str) -> Table:
-        """An object."""
-        return Table(self._get(key, dict), self._file, self._join(key), self._problems, self._mend)
+    def table(self, key: str, mend: str = "") -> Table:
+        """An object. ``mend`` is what mends it, where that is something else than for the whole."""
+        return Table(self._get(key, dict), self._file, self._join(key), self._problems, mend or self._mend)
 
     def tables(self, key: str) -> Iterator[Table]:
         """The objects of a list."""

@@ -19,6 +19,8 @@ _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
 _NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _LINE = r"[^\x00-\x1f\x7f]+"
+# What a cache's log once was cannot be found out again: a lock that is written anew would believe the cache.
+_MEND = "take it back from version control: git checkout nixgen.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def parse(top: Table) -> tuple[CachePin, ...]:
     """
     if KEY not in top:
         return ()
-    urls = top.table(KEY)
+    urls = top.table(KEY, _MEND)
     pins = [_pin(urls, url) for url in sorted(urls.keys())]
     return tuple(pin for pin in pins if pin is not None)
 
