@@ -80,17 +80,23 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     problems = [
         Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
     ]
-    problems += _links_out(root)
-    if lock and not problems:
-        if not project.has_lock:
-            raise UserError.of("uv.lock", "is missing", "make it: uv lock")
-        text = project.lock_text()
-        uvlock.read(text)
-        found = dict.fromkeys(credentials.found(text))
-        problems += [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+    links = _links_out(root)
+    problems += links
+    if lock and not links:
+        problems += _lock_problems(project)
     if problems:
         raise UserError(problems)
     return project
+
+
+def _lock_problems(project: Project) -> list[Problem]:
+    """What speaks against uv.lock. Raises UserError for a version that is not known."""
+    if not project.has_lock:
+        return [Problem("uv.lock", "is missing", "make it: uv lock")]
+    text = project.lock_text()
+    uvlock.read(text)
+    found = dict.fromkeys(credentials.found(text))
+    return [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
 
 
 def _links_out(root: Path) -> list[Problem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Names the markers, and makes the folder that the stores of all workers lie in."""
     if config.getoption("--update-goldens") and os.environ.get("CI"):
         raise pytest.UsageError("goldens are updated by a person, never in CI")
+    # What is started in the background by a shell, and all that it starts, is deaf to Ctrl-C: these tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "network: needs a package index and a Debian mirror")
     if not hasattr(config, "workerinput") and "NIXGEN_TEST_STORES" not in os.environ:
         os.environ["NIXGEN_TEST_STORES"] = tempfile.mkdtemp(prefix="nixgen-stores-")
