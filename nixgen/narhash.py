@@ -21,10 +21,7 @@ from nixgen.errors import MachineError, NixgenError, UserError
 _ALONE = 32 << 20  # bytes that are hashed before another process has started
 _ROOT = Path(__file__).resolve().parents[1]
 # Neither the user's environment nor site-packages: only this package is needed.
-_START = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    "sys.path.append(sys.argv[1]); from nixgen.narhash import work; work()"
-)
+_START = "import sys; sys.path.append(sys.argv[1]); from nixgen.narhash import work; work()"
 
 Progress = Callable[[int, int], object]
 
@@ -125,7 +122,8 @@ class _Team:
 
 def _started(command: list[str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # In a group of its own: a terminal's Ctrl-C is for this process, which ends it.
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     except OSError as error:
         raise MachineError.of(sys.executable, f"cannot be run: {error.strerror}") from None
 
