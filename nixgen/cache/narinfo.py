@@ -22,6 +22,9 @@ NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]{1,211}")
 
 _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 _HASH = re.compile(r"sha256:([0-9a-df-np-sv-z]{52}|[0-9a-f]{64}|[A-Za-z0-9+/]{43}=)|sha256-[A-Za-z0-9+/]{43}=")
+# Nix goes by the letter: it takes the value from two characters behind the colon, wherever a line ends before that. A
+# line of another form is one thing to it and another to a reader, who would then check a signature of something else.
+_LINE = re.compile(r"([A-Za-z0-9]+): ([^\x00-\x1f\x7f-\x9f]*)")
 _NEEDED = ("StorePath", "URL", "NarHash", "NarSize", "References")
 _OPTIONAL = ("Compression", "FileHash", "FileSize", "Deriver", "System", "CA")
 _UNKNOWN = {"", "unknown-deriver"}
@@ -118,7 +121,7 @@ def parse(text: str, file: str) -> NarInfo:
     size = values["NarSize"]
     if not re.fullmatch(r"[0-9]{1,18}", size):
         raise Finding.of(file, f"its NarSize is no number: {size[:80]!r}")
-    references = sorted(values["References"].split())
+    references = sorted(filter(None, values["References"].split(" ")))
     for reference in references:
         if not NAME.fullmatch(reference):
             raise Finding.of(file, f"refers to what is no store path: {reference[:80]!r}")
@@ -139,16 +142,20 @@ def parse(text: str, file: str) -> NarInfo:
 def _lines(text: str, file: str) -> tuple[Mapping[str, str], list[str]]:
     values: dict[str, str] = {}
     signatures = []
-    for number, line in enumerate(text.splitlines(), 1):
-        key, colon, value = line.partition(":")
-        if not colon:
-            raise Finding.of(file, f"cannot be read: line {number} has no colon")
+    *lines, rest = text.split("\n")
+    if rest:
+        raise Finding.of(file, "cannot be read: its last line has no end")
+    for number, line in enumerate(lines, 1):
+        matched = _LINE.fullmatch(line)
+        if matched is None:
+            raise Finding.of(file, f"cannot be read: line {number} is not KEY: VALUE")
+        key, value = matched.groups()
         if key == "Sig":
-            signatures.append(value.strip())
+            signatures.append(value)
         elif key in _NEEDED or key in _OPTIONAL:
             if key in values:
                 raise Finding.of(file, f"cannot be read: it has {key} twice")
-            values[key] = value.strip()
+            values[key] = value
     missing = [key for key in _NEEDED if key not in values]
     if missing:
         raise Finding.of(file, f"cannot be read: it lacks {', '.join(missing)}")

@@ -155,7 +155,18 @@ def test_edited_references(lab: CacheLab) -> None:
 def test_a_narinfo_that_is_none(lab: CacheLab) -> None:
     lab.narinfo("app").write_text("rubbish\n")
     assert lab.anomalies() == [("app", "rewritten")]
-    assert "has a narinfo that cannot be read: line 1 has no colon" in sentences(lab)
+    assert "has a narinfo that cannot be read: line 1 is not KEY: VALUE" in sentences(lab)
+
+
+def test_a_narinfo_that_nix_reads_otherwise(lab: CacheLab) -> None:
+    """A line that Nix takes for the end of another: references that a reader sees, and Nix does not."""
+    whole = lab.narinfo("app").read_text()
+    lab.edit("app", lambda text: set_key(text, "References", ""))
+    lab.sign("app")
+    signed = re.findall(r"^Sig: .*\n", lab.narinfo("app").read_text(), flags=re.MULTILINE)
+    lab.narinfo("app").write_text(whole.replace("References:", "Note:\nReferences:") + signed[0])
+    assert lab.anomalies() == [("app", "rewritten")]
+    refused(lab, "is not KEY: VALUE")
 
 
 def test_one_path_in_place_of_another(lab: CacheLab) -> None:

@@ -95,7 +95,7 @@ def test_a_hash_may_be_spelled_in_each_of_nixs_ways(spelled: str) -> None:
 
 def test_what_may_be_missing_has_nixs_defaults() -> None:
     bare = narinfo.parse(
-        "StorePath: /nix/store/25q050ilzakmjzx9ks46r3bmq7l4q8z0-b\nURL: n\nNarSize: 1\nReferences:\nNew: thing\n"
+        "StorePath: /nix/store/25q050ilzakmjzx9ks46r3bmq7l4q8z0-b\nURL: n\nNarSize: 1\nReferences: \nNew: thing\n"
         f"NarHash: {INFO.nar_hash}\nDeriver: unknown-deriver\n",
         FILE,
     )
@@ -106,7 +106,14 @@ def test_what_may_be_missing_has_nixs_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("rubbish\n", "cannot be read: line 1 has no colon"),
+        ("rubbish\n", "cannot be read: line 1 is not KEY: VALUE"),
+        (TEXT.rstrip("\n"), "cannot be read: its last line has no end"),
+        (TEXT.replace("\n", "\r\n"), "cannot be read: line 1 is not KEY: VALUE"),
+        # To Nix, the line after the first is its value: it sees a path without references, or without a signature.
+        (TEXT.replace("References:", "New:\nReferences:"), "cannot be read: line 8 is not KEY: VALUE"),
+        (TEXT.replace("\nNarSize:", "\x0bNarSize:"), "cannot be read: line 6 is not KEY: VALUE"),
+        (TEXT.replace("NarSize: ", "NarSize:1"), "cannot be read: line 7 is not KEY: VALUE"),
+        (TEXT + "Sig: \x1b[2Jk-1:AAAA\n", "cannot be read: line 11 is not KEY: VALUE"),
         ("", "cannot be read: it lacks StorePath, URL, NarHash, NarSize, References"),
         (without("NarHash"), "cannot be read: it lacks NarHash"),
         (TEXT + "NarSize: 1\n", "cannot be read: it has NarSize twice"),
