@@ -54,14 +54,16 @@ def copy_to(here: Nix, place: Place, names: Sequence[str], secret: Path, key: Pu
 
 
 def copy_from(here: Nix, place: Place, names: Sequence[str], keys: Sequence[PublicKey]) -> None:
-    """Copies paths from a cache. Nix checks the hashes and, where ``require-sigs`` is on, the keys' signatures.
+    """Copies these paths from a cache, and no others, whatever it says they refer to: that is here or stands before.
 
+    Nix checks the hashes and, where ``require-sigs`` is on, the keys' signatures.
     Raises Finding where a hash is wrong, MachineError where this user may not say which keys to trust.
     """
     trusted = " ".join(map(str, keys))
+    words = ("--no-recursive", "--from", place.url, "--option", "extra-trusted-public-keys", trusted)
     for some in _batches(names):
         try:
-            _copy(here, "taken", "--from", place.url, "--option", "extra-trusted-public-keys", trusted, *some)
+            _copy(here, "taken", *words, *some)
         except MachineError as error:
             raise explained(error, place, trusted) from None
 

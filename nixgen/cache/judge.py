@@ -112,7 +112,7 @@ def _present(
     if recorded is not None and known in {None, says}:
         wanted = _Content(recorded.nar_hash, recorded.nar_size, recorded.references)
         if says != wanted:
-            found.append(("recorded", f"is not what the record has: {_difference(says, wanted)}"))
+            found.append(("recorded", f"is not what the record has: {difference(says, wanted)}"))
     return found
 
 
@@ -129,12 +129,10 @@ def _stranger(
 def _other(
     info: NarInfo, says: _Content, known: _Content, signer: PublicKey | None, keys: Sequence[PublicKey]
 ) -> tuple[Kind, str]:
-    difference = _difference(says, known)
+    how = difference(says, known)
     if signer is not None:
-        return "resigned", (
-            f"is not what was logged, and was signed anew with {signer.name}, so Nix takes it: {difference}"
-        )
-    return "rewritten", f"has a narinfo that is not what was logged, and {_unsigned(info, keys)}: {difference}"
+        return "resigned", f"is not what was logged, and was signed anew with {signer.name}, so Nix takes it: {how}"
+    return "rewritten", f"has a narinfo that is not what was logged, and {_unsigned(info, keys)}: {how}"
 
 
 def _bytes(nar: Nar | None, says: _Content, known: _Content | None) -> list[tuple[Kind, str]]:
@@ -163,7 +161,8 @@ def _unsigned(info: NarInfo, keys: Sequence[PublicKey]) -> str:
     return f"is signed by {', '.join(sorted(set(names)))} only, whom nobody trusts here"
 
 
-def _difference(found: _Content, wanted: _Content) -> str:
+def difference(found: _Content | ClosurePath, wanted: _Content | ClosurePath) -> str:
+    """How one content differs from another, as clauses."""
     parts = []
     if found.nar_hash != wanted.nar_hash:
         parts.append(f"NAR hash {found.nar_hash}, not {wanted.nar_hash}")

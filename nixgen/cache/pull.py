@@ -14,7 +14,7 @@ from nixgen.cache import contents, copying
 from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
-from nixgen.cache.judge import Seen, judge
+from nixgen.cache.judge import Seen, difference, judge
 from nixgen.cache.known import Known
 from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base, whole
@@ -23,6 +23,7 @@ from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import MENDS, entries
 from nixgen.check import closure as closure_of
+from nixgen.check.compare import in_order
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem
 from nixgen.nixtools import Nix, PathInfo
@@ -55,10 +56,14 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     problems = before(seen, logged, recorded, trust) + other_here(here, logged)
     if problems:
         raise Finding(sorted(problems))
-    wanted = sorted(name for name in seen if whole(name) not in here)
-    copying.copy_from(nix, place, wanted, trust.keys)
+    wanted = in_order({name: as_logged(logged[name][0]) for name in seen if whole(name) not in here})
+    try:
+        copying.copy_from(nix, place, wanted, trust.keys)
+    except BaseException:
+        stopped(nix, wanted, logged)
+        raise
     after(nix, wanted, logged)
-    return Pulled(log.checkpoint(), tuple(wanted), tuple(sorted(map(base, here))))
+    return Pulled(log.checkpoint(), tuple(sorted(wanted)), tuple(sorted(map(base, here))))
 
 
 def closure(cache: Contents, names: Iterable[str]) -> dict[str, Seen]:
@@ -96,25 +101,51 @@ def other_here(here: Mapping[str, PathInfo], logged: Mapping[str, Sequence[Entry
     problems = []
     for path, info in here.items():
         said = logged.get(base(path))
-        if said and info.nar_hash != said[0].nar_hash:
-            what = f"is here with other content than was logged: NAR hash {info.nar_hash}, not {said[0].nar_hash}"
+        now = closure_of.noted([info])[base(path)]
+        if said and (wanted := as_logged(said[0])) != now:
+            what = f"is here with other content than was logged: {difference(now, wanted)}"
             problems.append(Problem(base(path), what, "find out which build differs: nixgen check"))
     return problems
+
+
+def as_logged(entry: Entry) -> ClosurePath:
+    """What the log says of a path, as a closure has it."""
+    return ClosurePath(entry.path, entry.nar_hash, entry.nar_size, entry.references)
 
 
 def after(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]]) -> None:
     """That what came is what was logged, by its bytes on the disk. Removes it again when it is not; raises Finding."""
     infos = nix.infos(map(whole, names))
     found = closure_of.on_disk(nix, infos)
-    wrong = {}
-    for name in names:
-        now, said = found.get(name), logged[name][0]
-        if now is None:
-            wrong[name] = "did not arrive"
-        elif (now.nar_hash, now.nar_size, now.references) != (said.nar_hash, said.nar_size, said.references):
-            wrong[name] = f"came with other content than was logged: NAR hash {now.nar_hash}, not {said.nar_hash}"
+    wrong = {name: "did not arrive" for name in names if name not in found} | others(found, logged)
     if wrong:
-        # All that came goes: what is fine can be taken again, and a path that others refer to cannot go alone.
-        gone = nix.run("nix-store", "--delete", *infos, check=False).code == 0
-        what = "what came was removed" if gone else "it could not be removed: run nix-collect-garbage"
-        raise Finding(Problem(name, f"{why}; {what}", MENDS["rewritten"]) for name, why in sorted(wrong.items()))
+        raise removed(nix, infos, wrong)
+
+
+def stopped(nix: Nix, names: Sequence[str], logged: Mapping[str, Sequence[Entry]]) -> None:
+    """The same of what came before Nix stopped, by what Nix noted of it: it compared that with the bytes as they came.
+
+    What is as it was logged may stay.
+    """
+    infos = nix.infos(map(whole, names))
+    wrong = others(closure_of.noted(infos.values()), logged)
+    if wrong:
+        raise removed(nix, infos, wrong)
+
+
+def others(found: Mapping[str, ClosurePath], logged: Mapping[str, Sequence[Entry]]) -> dict[str, str]:
+    """Of paths that came, those that are not what was logged: name → how so."""
+    wanted = {name: as_logged(logged[name][0]) for name in found}
+    return {
+        name: f"came with other content than was logged: {difference(now, wanted[name])}"
+        for name, now in found.items()
+        if now != wanted[name]
+    }
+
+
+def removed(nix: Nix, came: Iterable[str], wrong: Mapping[str, str]) -> Finding:
+    """Removes all that came, and says what was wrong with it."""
+    # What is fine can be taken again, and a path that others refer to cannot go alone.
+    gone = nix.run("nix-store", "--delete", *came, check=False).code == 0
+    what = "what came was removed" if gone else "it could not be removed: run nix-collect-garbage"
+    return Finding(Problem(name, f"{why}; {what}", MENDS["rewritten"]) for name, why in sorted(wrong.items()))

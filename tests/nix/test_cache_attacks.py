@@ -116,12 +116,11 @@ def test_rewritten_and_signed_anew_with_the_right_key(lab: CacheLab) -> None:
     assert other.nix.real(lab.paths()["library"]).read_text() == "evil\n"
 
 
-def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
-    """What was compared is not what is taken: what came is compared again, and goes."""
+def answers_otherwise(lab: CacheLab) -> str:
+    """The cache is good again, and as it is now from the moment when Nix copies from it; the PATH that does that."""
     good, evil = lab.folder / "before/cache", lab.folder / "evil-cache"
-    lab.edited("library")
-    lab.sign("library")
-    shutil.copytree(lab.cache, evil, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(evil, ignore_errors=True)
+    shutil.copytree(lab.cache, evil, symlinks=True)
     shutil.copytree(good, lab.cache, symlinks=True, dirs_exist_ok=True)
     front = lab.folder / "front"
     front.mkdir(exist_ok=True)
@@ -130,8 +129,21 @@ def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
         f'exec {lab.nix.bin}/nix "$@"\n'
     )
     (front / "nix").chmod(0o755)
+    return f"{front}:{lab.nix.bin}:{os.environ['PATH']}"
+
+
+def left(lab: CacheLab) -> set[str]:
+    """The names of what a Nix takes for there."""
+    return {path.partition("-")[2] for path in lab.nix.run("nix", "path-info", "--all").stdout.split()}
+
+
+def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
+    """What was compared is not what is taken: what came is compared again, and goes."""
+    lab.edited("library")
+    lab.sign("library")
+    path = answers_otherwise(lab)
     other = lab.other_machine()
-    done = other.run("pull", PATH=f"{front}:{lab.nix.bin}:{os.environ['PATH']}")
+    done = other.run("pull", PATH=path)
     assert done.returncode == 1, done.tail()
     name = lab.name("library")
     assert (
@@ -139,8 +151,51 @@ def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
         in done.stderr
     )
     assert "; what came was removed\n" in done.stderr
-    assert not list((other.nix.store / "nix/store").glob("*-library"))
-    assert not list((other.nix.store / "nix/store").glob("*-app"))
+    assert not left(other) & {"library", "app", "root"}
+
+
+def test_a_cache_that_answers_otherwise_and_then_breaks_off(lab: CacheLab) -> None:
+    """Nix stops, and what had come by then is no less another."""
+    lab.edited("library")
+    lab.sign("library")
+    lab.nar("app").chmod(0o644)
+    lab.nar("app").write_bytes(lab.nar("app").read_bytes()[:-16])
+    path = answers_otherwise(lab)
+    other = lab.other_machine()
+    done = other.run("pull", PATH=path)
+    assert done.returncode == 1, done.tail()
+    assert f"error: {lab.name('library')}: came with other content than was logged: NAR hash" in done.stderr
+    assert not left(other) & {"library", "app", "root"}
+
+
+def test_a_cache_that_names_more_references_when_nix_asks(lab: CacheLab) -> None:
+    """A path that nobody asked for does not come with the others, whoever signed it."""
+    evil = lab.folder / "unasked"
+    evil.write_text("evil\n")
+    added = lab.added(evil)
+    lab.nix.run("nix", "copy", "--to", f"{lab.url}?secret-key={lab.keys}/cache.sec", added)
+    name = added.rpartition("/")[2]
+    lab.edit("library", lambda text: set_key(text, "References", name))
+    lab.sign("library")
+    path = answers_otherwise(lab)
+    other = lab.other_machine()
+    done = other.run("pull", PATH=path)
+    assert done.returncode != 0, done.tail()
+    assert not left(other) & {"unasked", "library", "app", "root"}
+
+
+def test_references_that_are_here_otherwise(lab: CacheLab) -> None:
+    """What Nix took by itself, before, with the right bytes and other references."""
+    lab.edit("app", lambda text: set_key(text, "References", lab.name("app")))
+    lab.sign("app")
+    other = lab.other_machine()
+    key = (lab.keys / "cache.pub").read_text().strip()
+    other.nix.run("nix", "copy", "--from", lab.url, "--option", "trusted-public-keys", key, lab.paths()["app"])
+    shutil.copytree(lab.folder / "before/cache", lab.cache, symlinks=True, dirs_exist_ok=True)
+    done = other.run("pull")
+    assert done.returncode == 1, done.tail()
+    said = f"is here with other content than was logged: does not refer to {lab.name('library')}"
+    assert f"error: {lab.name('app')}: {said}" in done.stderr
 
 
 def test_edited_references(lab: CacheLab) -> None:
