@@ -36,6 +36,12 @@ _BROKEN = re.compile(
     r"failed to get libarchive filter|(?:error )?while decompressing",
     re.IGNORECASE,
 )
+# What they say of a narinfo that they cannot read, and of one whose URL is no place in a cache.
+_REFUSED = re.compile(
+    r"NAR info file .* is corrupt|.*(?:valid store path|contains illegal character)|not a content address|"
+    r"invalid character in Base64|"
+    r"local binary cache path .* must not|.*: (?:Is a directory|Too many levels of symbolic)"
+)
 
 Done = Callable[[int, int, str], object]
 """Told how many of how many are done, and which was the last."""
@@ -69,7 +75,7 @@ def open_contents(place: Place) -> Contents:
 
 def nars(contents: Contents, seen: Mapping[str, Seen], done: Done) -> dict[str, Seen]:
     """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each."""
-    rows = [(key, item.info) for key, item in seen.items() if item.info is not None]
+    rows = [(key, item.info) for key, item in seen.items() if item.info is not None and item.nar is None]
     answer = dict(seen)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for number, (key, nar) in enumerate(pool.map(lambda row: (row[0], _nar(contents.nix, row[1])), rows), 1):
@@ -98,6 +104,8 @@ def _refused(error: MachineError) -> Nar:
         return Nar(lost=True)
     if _BROKEN.match(said):
         return Nar(why=f"cannot be unpacked ({said})")
+    if _REFUSED.match(said):
+        return Nar(why=f"Nix refuses to read ({said.splitlines()[0]})")
     raise error
 
 
@@ -152,7 +160,14 @@ class Files:
             return Seen(name, why=error.problems[0].what)
         if info.store != STORE or (len(name) > _HASH and info.name != name):
             return Seen(name, why=f"is about another path: {info.path}")
-        return Seen(info.name, info)
+        return Seen(info.name, info, self._strange(info))
+
+    def _strange(self, info: NarInfo) -> Nar | None:
+        """The NAR, where it is neither a file nor missing: a pipe would be read for ever."""
+        if self._place.scheme != "file":
+            return None
+        file = Path(f"{unquote(urlsplit(self._place.url).path)}/{info.url}")
+        return Nar(why="is not a file") if file.exists() and not file.is_file() else None
 
 
 class Remote:

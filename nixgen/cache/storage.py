@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_LONGEST = 1 << 30  # bytes of a file
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -90,9 +93,14 @@ class Folder:
         return str(self._folder)
 
     def read(self, name: str) -> bytes | None:
-        """See :class:`Storage`, as for the rest."""
+        """See :class:`Storage`, as for the rest. A pipe or a device is no file: it might be read for ever."""
         try:
-            return (self._folder / name).read_bytes()
+            opened = os.open(self._folder / name, _FLAGS)
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                os.close(opened)
+                return None
+            with os.fdopen(opened, "rb") as file:
+                return file.read(_LONGEST)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:

@@ -224,6 +224,46 @@ def test_a_narinfo_that_nix_reads_otherwise(lab: CacheLab) -> None:
     refused(lab, "is not KEY: VALUE")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("FileHash", "sha256:00"),
+        ("FileSize", "many"),
+        ("Deriver", "!!"),
+        ("CA", "rubbish"),
+        ("Sig", "demo-1:!"),
+        ("URL", "../../etc/passwd"),
+        ("URL", "/etc/passwd"),
+    ],
+)
+def test_a_narinfo_that_nix_refuses_hides_no_other_finding(lab: CacheLab, key: str, value: str) -> None:
+    def changed(text: str) -> str:
+        return re.sub(rf"^{key}: .*\n", "", text, flags=re.MULTILINE) + f"{key}: {value}\n"
+
+    lab.edit("app", changed)
+    lab.edited("library")
+    found = lab.anomalies()
+    assert {name for name, _ in found} == {"app", "library"}
+    assert ("library", "rewritten") in found
+
+
+def test_pipes_and_devices_among_the_files_are_not_read(lab: CacheLab) -> None:
+    nar, narinfo = lab.nar("app"), lab.narinfo("library")
+    nar.unlink()
+    os.mkfifo(nar)
+    narinfo.unlink()
+    narinfo.symlink_to("/dev/zero")
+    assert lab.anomalies() == [("app", "rewritten"), ("library", "missing")]
+    nar.unlink()
+    nar.mkdir()
+    assert lab.anomalies() == [("app", "rewritten"), ("library", "missing")]
+    nar.rmdir()
+    nar.symlink_to(nar)
+    narinfo.unlink()
+    os.mkfifo(narinfo)
+    assert lab.anomalies() == [("app", "rewritten"), ("library", "missing")]
+
+
 def test_one_path_in_place_of_another(lab: CacheLab) -> None:
     shutil.copy(lab.narinfo("library"), lab.narinfo("app"))
     assert lab.anomalies() == [("app", "rewritten")]
