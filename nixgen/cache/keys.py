@@ -24,6 +24,7 @@ CACHE, LOG = "cache.sec", "log.sec"
 CACHE_PUBLIC, LOG_PUBLIC = "cache.pub", "log.pub"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAKE = "make keys: nixgen cache keygen"
+_SECRET = re.compile(r"PRIVATE\+KEY\+|[A-Za-z0-9+/]{86}==")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ def default_folder() -> Path:
 def place(name: str) -> Path:
     """The folder that ``--key`` means: a path where it has a slash in it, else a name below :func:`default_folder`."""
     return Path(name).expanduser() if "/" in name else default_folder() / name
+
+
+def shown(text: str, option: str) -> str:
+    """What an error calls the value of an option: the option, where a secret key was put into the wrong place."""
+    return option if _SECRET.search(text) else text
 
 
 def make(name: str, folder: Path) -> Keys:
@@ -104,7 +110,7 @@ def load(name: str) -> Keys:
     if not folder.is_dir():
         there = _names()
         known = f"there are: {', '.join(there)}" if there else MAKE
-        raise UserError.of(name, "there are no such keys here", known)
+        raise UserError.of(shown(name, "--key"), "there are no such keys here", known)
     secret = folder / CACHE
     public = PublicKey.of_secret(_private(secret), str(secret))
     text = _private(folder / LOG).strip()

@@ -9,6 +9,7 @@ from pathlib import Path
 from nixgen import files, lockfile
 from nixgen.cache import place as places
 from nixgen.cache.checkpoint import Checkpoint
+from nixgen.cache.keys import shown
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.note import NoteError, Verifier
 from nixgen.cache.pins import CachePin, pinned
@@ -81,7 +82,7 @@ def text_of(key: str) -> str:
     try:
         return Path(key).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise UserError.of(key, "is neither a key nor a file that can be read") from None
+        raise UserError.of(shown(key, "the key"), "is neither a key nor a file that can be read") from None
 
 
 def note(root: Path, place: Place, verifier: Verifier, keys: Sequence[PublicKey], checkpoint: Checkpoint) -> bool:

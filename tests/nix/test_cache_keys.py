@@ -61,6 +61,19 @@ def test_a_secret_key_that_others_may_read_is_refused(lab: CacheLab) -> None:
     assert not lab.cache.exists()
 
 
+def test_a_secret_key_that_stands_in_the_wrong_place_is_not_printed(lab: CacheLab) -> None:
+    lab.pushed()
+    secrets = [(lab.keys / name).read_text().strip() for name in ("cache.sec", "log.sec")]
+    encoded = secrets[0].partition(":")[2]
+    for argv in (
+        *(("push", "--key", secret) for secret in secrets),
+        *(("verify", option, secret) for option in ("--log-key", "--public-key") for secret in (*secrets, encoded)),
+    ):
+        done = lab.run(*argv)
+        assert done.returncode == 2, done.tail()
+        assert not any(secret[-40:] in done.stdout + done.stderr for secret in secrets), argv[:2]
+
+
 def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: CacheLab) -> None:
     lab.pushed()
     before = (lab.project / "nixgen.lock").read_bytes()
