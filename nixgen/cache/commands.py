@@ -17,7 +17,7 @@ from nixgen.cache.pull import Pulled, pull
 from nixgen.cache.push import Pushed, push
 from nixgen.cache.verify import Report, verify
 from nixgen.check import facts, record
-from nixgen.check.model import ClosurePath, Recipe
+from nixgen.check.model import ClosurePath, Recipe, SystemRecord
 from nixgen.check.rebuild import choose
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
@@ -80,10 +80,10 @@ def do_verify(project: Path, asked: Asked, *, recorded: bool, content: bool, not
     place, trust, pin = _trusted(root, asked)
     if note and root is None:
         raise UserError.of("--update", "there is no project here", "run it where a nixgen.lock can note the checkpoint")
-    known = _recorded(root) if root is not None else {}
-    if recorded and not known:
+    systems = _systems(root) if root is not None else {}
+    if recorded and not systems:
         raise UserError.of(record.NAME, "has nothing to compare", "make the record: nixgen check --update")
-    report = verify(place, trust, known, only=sorted(known) if recorded else None, bytes_too=content)
+    report = verify(place, trust, systems, recorded_only=recorded, bytes_too=content)
     if note and report.ok and report.checkpoint is not None:
         if root is None:
             raise UserError.of("--update", "needs a project whose nixgen.lock can note the checkpoint")
@@ -120,9 +120,12 @@ def _root(start: Path) -> Path | None:
 
 def _recorded(root: Path) -> Mapping[str, ClosurePath]:
     """The closures of all systems of the project's record, by name."""
+    return {name: path for system in _systems(root).values() for name, path in system.closure.items()}
+
+
+def _systems(root: Path) -> Mapping[str, SystemRecord]:
     found = record.read_record(root / record.NAME)
-    systems = found.systems.values() if found is not None else ()
-    return {name: path for system in systems for name, path in system.closure.items()}
+    return found.systems if found is not None else {}
 
 
 def _recipes(root: Path) -> dict[str, Recipe]:

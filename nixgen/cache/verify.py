@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nixgen import console
@@ -20,7 +20,7 @@ from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.cache.storage import open_storage
-from nixgen.check.model import ClosurePath
+from nixgen.check.model import ClosurePath, SystemRecord
 from nixgen.check.progress import Counter
 from nixgen.errors import Finding, Problem
 
@@ -144,13 +144,14 @@ def compare(
 def verify(
     place: Place,
     trust: Trust,
-    recorded: Mapping[str, ClosurePath],
+    systems: Mapping[str, SystemRecord],
     *,
-    only: Iterable[str] | None = None,
+    recorded_only: bool = False,
     bytes_too: bool = True,
 ) -> Report:
-    """Compares all paths of cache, log and record; with ``only``, these names alone.
+    """Compares all paths of cache, log and record (its ``systems``); with ``recorded_only``, those of the record alone.
 
+    A system of the record whose root was never logged was never pushed whole: what it lacks is not missed.
     Raises MachineError when cache or log cannot be reached. What is wrong is in the report.
     """
     log: Log | None = None
@@ -162,7 +163,13 @@ def verify(
     except LogFinding as error:
         return Report(place.url, log.checkpoint() if log else None, log=error)
     cache = contents.open_contents(place)
-    wanted, notes = _wanted(cache, place, set(logged) | set(recorded), only)
+    recorded = {name: path for system in systems.values() for name, path in system.closure.items()}
+    expected, notes = _pushed(systems, logged)
+    if recorded_only:
+        wanted = sorted(expected)
+    else:
+        wanted, more = _wanted(cache, place, expected | set(logged), recorded)
+        notes += more
     with console.step(f"reading what {place.url} says of {len(wanted)} paths"):
         seen = cache.look(wanted)
     if bytes_too:
@@ -177,13 +184,27 @@ def verify(
     )
 
 
-def _wanted(cache: Contents, place: Place, known: set[str], only: Iterable[str] | None) -> tuple[list[str], list[str]]:
-    if only is not None:
-        return sorted(only), []
+def _pushed(systems: Mapping[str, SystemRecord], logged: Mapping[str, object]) -> tuple[set[str], list[str]]:
+    """The paths of the systems that were pushed, and a sentence for each that was not."""
+    expected: set[str] = set()
+    notes = []
+    for name, system in sorted(systems.items()):
+        if system.outputs["root"].out.rpartition("/")[2] in logged:
+            expected |= set(system.closure)
+        else:
+            notes.append(f"{name}: what the record has was never pushed as a whole, so none of it was missed.")
+    return expected, notes
+
+
+def _wanted(
+    cache: Contents, place: Place, known: set[str], recorded: Mapping[str, ClosurePath]
+) -> tuple[list[str], list[str]]:
+    """The names of all paths to look at: those that are known, and what a cache that can be listed has besides."""
     listed = cache.listed()
     if listed is None:
         return sorted(known), [f"{place.scheme}:// cannot be listed: paths that are extra were not looked for."]
-    strangers = listed - {name[:_HASH] for name in known}
+    names = {name[:_HASH]: name for name in recorded}
+    strangers = {names.get(digest, digest) for digest in listed - {name[:_HASH] for name in known}}
     return sorted(known | strangers), []
 
 

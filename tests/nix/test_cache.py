@@ -160,8 +160,19 @@ def test_the_record_is_compared_too(lab: CacheLab) -> None:
     assert "recorded: is not what the record has" in refused.stderr
 
 
-def write_record(lab: CacheLab, other: Mapping[str, str]) -> None:
-    """The project's record: what is built, but for other hashes by output."""
+def test_a_system_of_the_record_that_was_never_pushed_is_not_missed(lab: CacheLab) -> None:
+    lab.pushed()
+    write_record(lab, {}, elsewhere="aarch64-linux")
+    done = lab.run("verify")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "aarch64-linux: what the record has was never pushed as a whole, so none of it was missed.\n" in done.stdout
+    write_record(lab, {})
+    (lab.cache / f"{lab.name('library')[:32]}.narinfo").unlink()
+    assert lab.anomalies() == [("library", "missing")]
+
+
+def write_record(lab: CacheLab, other: Mapping[str, str], elsewhere: str = "") -> None:
+    """The project's record: what is built, but for other hashes by output; ``elsewhere`` is a system built there."""
     closure = {}
     for output in NAMES:
         info = lab.nix.path_info(lab.paths()[output])
@@ -178,7 +189,12 @@ def write_record(lab: CacheLab, other: Mapping[str, str]) -> None:
     outputs = {"root": Recipe(f"/nix/store/{'0' * 32}-root.drv", lab.paths()["root"])}
     digest = closure_digest(closure.values())
     system = SystemRecord(digest, inputs, outputs, closure, Builder("2.8.0", "Linux", "any", 2))
-    (lab.project / record.NAME).write_text(record.dump_record(Record("demo", {SYSTEM: system})))
+    systems = {SYSTEM: system}
+    if elsewhere:
+        there = ClosurePath(f"{'1' * 32}-root", SRI, 96, ())
+        made = {"root": Recipe(f"/nix/store/{'2' * 32}-root.drv", f"/nix/store/{there.name}")}
+        systems[elsewhere] = SystemRecord(closure_digest([there]), inputs, made, {there.name: there}, system.builder)
+    (lab.project / record.NAME).write_text(record.dump_record(Record("demo", systems)))
 
 
 def test_a_path_that_the_cache_has_with_other_content_is_never_replaced(lab: CacheLab) -> None:

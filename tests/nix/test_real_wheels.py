@@ -96,7 +96,7 @@ def outside(text: str, home: Path) -> list[str]:
 def test_nothing_of_the_host_is_mapped_or_tried(science: Project, nix: Nix, module: str, tmp_path: Path) -> None:
     """What is mapped when the module is loaded, and each file that the loader tried on the way (ld.so(8), LD_DEBUG).
 
-    A module may run a program of the machine (onnxruntime looks for its devices): what that one loads is its own affair.
+    A module may run a program of the machine (onnxruntime looks for its devices): what that loads is its own affair.
     """
     environment = nix.build(science.folder, "environment")
     maps = "print(*(line.split(maxsplit=5)[-1] for line in open('/proc/self/maps')), sep='')"
