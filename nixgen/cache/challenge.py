@@ -117,7 +117,7 @@ def challenge(
     cache = contents.open_contents(place)
     seen = cache.look(base(recipe.out) for recipe in chosen.values())
     held = {name: recipe for name, recipe in chosen.items() if seen[base(recipe.out)].info is not None}
-    seen = contents.nars(cache, seen, Counter("hashed"))
+    seen = contents.nars(cache, seen, {}, Counter("hashed"))
     nix = Nix.here()
     nix.realise([recipe.drv for recipe in held.values()], shown("building"))
     rebuilt = {result.verdict.name: result for result in rebuild_all(nix, held)}

@@ -73,25 +73,32 @@ def open_contents(place: Place) -> Contents:
     return Files(place, nix, open_storage(place.url)) if place.of_files else Remote(nix)
 
 
-def nars(contents: Contents, seen: Mapping[str, Seen], done: Done) -> dict[str, Seen]:
-    """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each."""
+def nars(contents: Contents, seen: Mapping[str, Seen], sizes: Mapping[str, int], done: Done) -> dict[str, Seen]:
+    """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each.
+
+    ``sizes`` (bytes) are what is known of NARs by other ways than the cache's word: no more is read than that.
+    """
     rows = [(key, item.info) for key, item in seen.items() if item.info is not None and item.nar is None]
     answer = dict(seen)
+
+    def read(row: tuple[str, NarInfo]) -> tuple[str, Nar]:
+        return row[0], _nar(contents.nix, row[1], sizes.get(row[1].name, row[1].nar_size))
+
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, (key, nar) in enumerate(pool.map(lambda row: (row[0], _nar(contents.nix, row[1])), rows), 1):
+        for number, (key, nar) in enumerate(pool.map(read, rows), 1):
             answer[key] = replace(answer[key], nar=nar)
             done(number, len(rows), answer[key].name)
     return answer
 
 
-def _nar(nix: Nix, info: NarInfo) -> Nar:
+def _nar(nix: Nix, info: NarInfo, limit: int) -> Nar:
     state, size = hashlib.sha256(), 0
     try:
         for chunk in nix.dump(info.path):
             state.update(chunk)
             size += len(chunk)
-            if size > info.nar_size:  # a few bytes of a cache can be unpacked to more than any disk holds
-                return Nar(why=f"has more bytes than the {info.nar_size} of its narinfo")
+            if size > limit:  # a few bytes of a cache can be unpacked to more than any disk holds
+                return Nar(why=f"has more than the {limit} bytes that it should have")
     except MachineError as error:
         return _refused(error)
     return Nar(narinfo.sri(state), size)

@@ -173,7 +173,8 @@ def verify(
     with console.step(f"reading what {place.url} says of {len(wanted)} paths"):
         seen = cache.look(wanted)
     if bytes_too:
-        seen = contents.nars(cache, seen, Counter("hashed"))
+        sizes = {name: entries[0].nar_size for name, entries in logged.items()}
+        seen = contents.nars(cache, seen, sizes, Counter("hashed"))
     return Report(
         url=place.url,
         checkpoint=log.checkpoint(),

@@ -50,7 +50,7 @@ class Double(Nix):
     ],
 )
 def test_a_nar_that_is_not_what_its_narinfo_calls_it(said: str) -> None:
-    assert contents._nar(Double(chunks=(b"a",), said=said), INFO) == Nar(why=f"cannot be unpacked ({said})")
+    assert contents._nar(Double(chunks=(b"a",), said=said), INFO, 3) == Nar(why=f"cannot be unpacked ({said})")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_nar_that_is_not_what_its_narinfo_calls_it(said: str) -> None:
     ],
 )
 def test_a_nar_that_is_not_there(said: str) -> None:
-    assert contents._nar(Double(said=said), INFO) == Nar(lost=True)
+    assert contents._nar(Double(said=said), INFO, 3) == Nar(lost=True)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_a_nar_that_is_not_there(said: str) -> None:
 )
 def test_what_is_the_machines_matter_is_no_finding_about_the_cache(said: str) -> None:
     with pytest.raises(MachineError, match="cannot be read from file:///cache: "):
-        contents._nar(Double(said=said), INFO)
+        contents._nar(Double(said=said), INFO, 3)
 
 
 def test_a_nar_is_hashed_as_it_comes_and_no_longer_than_it_may_be() -> None:
     abc = Nar("sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", 3)
-    assert contents._nar(Double(chunks=(b"ab", b"c")), INFO) == abc
+    assert contents._nar(Double(chunks=(b"ab", b"c")), INFO, 3) == abc
     bomb = Double(chunks=(b"ab", b"cd", b"ef"))
-    assert contents._nar(bomb, INFO) == Nar(why="has more bytes than the 3 of its narinfo")
+    assert contents._nar(bomb, INFO, 3) == Nar(why="has more than the 3 bytes that it should have")
     assert bomb.read == [2, 2]
 
 
@@ -122,9 +122,18 @@ def test_nars_are_read_of_what_has_a_narinfo() -> None:
 
     done: list[tuple[int, int, str]] = []
     gone = Seen("0" * 32)
-    found = contents.nars(Cache(), {NAME: SEEN, "gone": gone}, lambda *count: done.append(count))  # type: ignore[arg-type]
+    found = contents.nars(Cache(), {NAME: SEEN, "gone": gone}, {}, lambda *count: done.append(count))  # type: ignore[arg-type]
     assert found["gone"] is gone
     nar = found[NAME].nar
     assert nar is not None
     assert nar.nar_size == 3
     assert done == [(1, 1, NAME)]
+
+
+def test_no_more_is_read_than_the_log_says_whatever_the_narinfo_says() -> None:
+    class Cache:
+        nix = Double(chunks=(b"ab", b"c", b"d"))
+
+    found = contents.nars(Cache(), {NAME: SEEN}, {NAME: 2}, lambda *_: None)  # type: ignore[arg-type]
+    assert found[NAME].nar == Nar(why="has more than the 2 bytes that it should have")
+    assert Cache.nix.read == [2, 1]
