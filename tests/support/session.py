@@ -25,8 +25,8 @@ DIGEST = re.compile(r"^(digest: [a-z0-9_]+-[a-z]+)( [0-9a-f]{4}){16}$")
 
 # The hash in a store path's name, and a NAR hash: another version of a wheel, or of nixgen, has others.
 HASHES = (
-    (re.compile(r"\b[0-9a-df-np-sv-z]{32}(?=\\-)"), "[0-9a-z]{32}"),
-    (re.compile(r"sha256\\-\S{43,60}="), r"sha256-\S{44}"),
+    (re.compile(r"\b[0-9a-df-np-sv-z]{32}(?=\\-)"), "@path@", "[0-9a-z]{32}"),
+    (re.compile(r"sha256\\-\S{43,60}="), "@nar@", r"sha256-\S{44}"),
 )
 
 Step = tuple[str, list[str]]
@@ -53,12 +53,14 @@ def as_pattern(lines: list[str]) -> re.Pattern[str]:
             parts.append(r"(?:.*\n)*?")
             continue
         escaped = re.escape(line.removesuffix("…")) + (".*" if line.endswith("…") else "")
+        for known, name, _ in HASHES:
+            escaped = known.sub(name, escaped)
         if digest := DIGEST.match(line):
             escaped = re.escape(digest[1]) + r"(?: [0-9a-f]{4}){16}"
         elif VARIES.match(line):
             escaped = re.sub(r"\d+", r"\\d+", escaped)
-        for known, pattern in HASHES:
-            escaped = known.sub(lambda _, pattern=pattern: pattern, escaped)  # type: ignore[misc]
+        for _, name, pattern in HASHES:
+            escaped = escaped.replace(name, pattern)
         # A newer Nix indents its errors.
         parts.append(f" *{escaped}\n")
     return re.compile("".join(parts))
