@@ -15,7 +15,6 @@ from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
 from nixgen.cache.judge import Seen, difference, judge
-from nixgen.cache.known import Known
 from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base, whole
 from nixgen.cache.pinning import Trust
@@ -47,7 +46,6 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     nix = Nix.here()
     with console.step(f"reading the log of {place.url}"):
         log = Log.open(open_storage(place.log), trust.verifier, trust.known)
-        Known.of(log).update(log)
         logged = entries(log)
     cache = contents.open_contents(place)
     with console.step(f"asking {place.url} what it has"):

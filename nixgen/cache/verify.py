@@ -119,7 +119,11 @@ def _checkpoint(checkpoint: Checkpoint | None) -> dict[str, object] | None:
 
 
 def entries(log: Log) -> dict[str, list[Entry]]:
-    """All that a log says, by path, in its order. Raises LogFinding when it is not what its checkpoint says."""
+    """All that a log says, by path, in its order.
+
+    Raises LogFinding when it is not what its checkpoint says, or does not go on from what this machine saw of it last.
+    """
+    Known.of(log).update(log)
     found: dict[str, list[Entry]] = defaultdict(list)
     for entry in log.entries():
         found[entry.path].append(entry)
@@ -158,7 +162,6 @@ def verify(
     try:
         with console.step(f"reading the log of {place.url}"):
             log = Log.open(open_storage(place.log), trust.verifier, trust.known)
-            Known.of(log).update(log)  # what this machine saw last counts, too
             logged = entries(log)
     except LogFinding as error:
         return Report(place.url, log.checkpoint() if log else None, log=error)

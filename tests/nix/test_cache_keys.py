@@ -85,6 +85,7 @@ def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: 
     code, report = lab.verdict()
     assert (code, report["log"]["kind"]) == (1, "replayed")
     assert lab.run("pull").returncode == 1
+    assert lab.run("challenge").returncode == 1
 
 
 def test_a_cache_is_verified_without_a_project(lab: CacheLab, tmp_path: Path) -> None:
