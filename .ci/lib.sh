@@ -74,26 +74,35 @@ prepare_python() {
     fi
 }
 
-# A virtual environment with the versions of requirements.lock, each checked against its hash, and nixgen itself
-# in editable form. Made anew only when what it is made from has changed.
+# prepare_venv [dev]: a virtual environment with nixgen in editable form and the files of requirements.lock, with `dev`
+# those of .ci/requirements-dev.lock, which has the same and what the tests need. A lock names each file by its hash
+# and all of them, so nothing is resolved: a newer release of anything changes nothing. Made anew only when what it is
+# made from has changed; one for the tests serves for a demonstration, too.
 prepare_venv() {
     certificates
-    stamp=$(cat "$root/requirements.lock" "$root/pyproject.toml" | cksum)
-    if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp $root" ]; then return 0; fi
+    lock=$root/requirements.lock
+    [ "${1:-}" != dev ] || lock=$root/.ci/requirements-dev.lock
+    made=$(cat "$venv/stamp" 2>/dev/null) || made=
+    if [ -x "$venv/bin/python" ]; then
+        [ "$made" != "$(venv_stamp "$lock")" ] || return 0
+        [ "$made" != "$(venv_stamp "$root/.ci/requirements-dev.lock")" ] || return 0
+    fi
     prepare_python
     say "making $venv with $(command -v "$python") ($("$python" --version))"
     rm -rf "$venv"
     mkdir -p "$cache"
     if ! { "$python" -m venv "$venv" &&
-        "$venv/bin/pip" install --disable-pip-version-check -q --require-hashes --only-binary :all: \
-            -r "$root/requirements.lock" &&
+        "$venv/bin/pip" install --disable-pip-version-check -q --no-deps --require-hashes --only-binary :all: -r "$lock" &&
         "$venv/bin/pip" install --disable-pip-version-check -q --no-index --no-deps --no-build-isolation \
             -e "$root"; } >"$cache/pip.log" 2>&1 </dev/null; then
         tail -n 20 "$cache/pip.log" >&2
         fail "the virtual environment could not be made" "the whole log: $cache/pip.log"
     fi
-    echo "$stamp $root" >"$venv/stamp"
+    venv_stamp "$lock" >"$venv/stamp"
 }
+
+# venv_stamp LOCK: what a virtual environment is made from.
+venv_stamp() { echo "$(cat "$1" "$root/pyproject.toml" | cksum) $root"; }
 
 prepare_git() {
     command -v git >/dev/null && return 0
