@@ -12,14 +12,14 @@ from pathlib import Path
 
 from bench.measure import Row, Series, show
 from bench.project import CACHE
-from nixgen.cache import merkle
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
-from nixgen.cache.known import Known
-from nixgen.cache.log import Log
-from nixgen.cache.note import Signer
-from nixgen.cache.storage import Folder
-from nixgen.cache.tiles import CHECKPOINT, Tiles, grown
+from nixgen.log import merkle
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.known import Known
+from nixgen.log.log import Log
+from nixgen.log.note import Signer
+from nixgen.log.stores.storage import Folder
+from nixgen.log.tiles import CHECKPOINT, Tiles, grown
 
 SIZE = 1_000_000
 SIGNER = Signer("bench.example.com/log", bytes(32))

@@ -14,17 +14,17 @@ from nixgen import console
 from nixgen.cache import contents
 from nixgen.cache.contents import Contents
 from nixgen.cache.judge import Seen
-from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
-from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import entries
 from nixgen.check.leftovers import remove
 from nixgen.check.model import FileDifference, Recipe
 from nixgen.check.progress import Counter
 from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 from nixgen.nixprogress import shown
 from nixgen.nixtools import Nix, PathInfo
 

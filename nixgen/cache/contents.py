@@ -21,8 +21,8 @@ from nixgen.cache.copying import FRESH, reach
 from nixgen.cache.judge import Nar, Seen
 from nixgen.cache.narinfo import STORE, NarInfo, base, whole
 from nixgen.cache.place import Place
-from nixgen.cache.storage import Storage, open_storage
 from nixgen.errors import Finding, MachineError
+from nixgen.log.stores.storage import Storage, open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 _AT_ONCE = 16  # narinfos that are asked for at once

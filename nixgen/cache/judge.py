@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nixgen.cache.entry import Entry
 from nixgen.cache.narinfo import NarInfo, PublicKey
 from nixgen.check.model import ClosurePath
+from nixgen.log.entry import Entry
 
 Kind = Literal["missing", "extra", "rewritten", "resigned", "unlogged", "unsigned", "conflict", "recorded"]
 

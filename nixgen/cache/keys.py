@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.note import NoteError, Signer, Verifier
 from nixgen.errors import MachineError, UserError
+from nixgen.log.note import NoteError, Signer, Verifier
 from nixgen.nixtools import Nix
 
 CACHE, LOG = "cache.sec", "log.sec"

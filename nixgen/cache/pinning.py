@@ -8,14 +8,14 @@ from pathlib import Path
 
 from nixgen import files, lockfile
 from nixgen.cache import place as places
-from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.keys import shown
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.note import NoteError, Verifier
 from nixgen.cache.pins import CachePin, pinned
 from nixgen.cache.place import Place
 from nixgen.console import console
 from nixgen.errors import UserError
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.note import NoteError, Verifier
 
 _NAME = "name it with --log-key, or note it by a push"
 

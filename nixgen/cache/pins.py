@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nixgen.cache.checkpoint import Checkpoint, root_text
-from nixgen.cache.note import NoteError, Verifier
 from nixgen.checked import Table
+from nixgen.log.checkpoint import Checkpoint, root_text
+from nixgen.log.note import NoteError, Verifier
 
 KEY = "cache"
 _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
@@ -41,7 +41,7 @@ class CachePin:
 def parse(top: Table) -> tuple[CachePin, ...]:
     """The caches of a lock's top table, sorted by address. Problems are noted in the table.
 
-    Signatures are checked where the checkpoint is used: :meth:`nixgen.cache.log.Log.check`.
+    Signatures are checked where the checkpoint is used: :meth:`nixgen.log.log.Log.check`.
     """
     if KEY not in top:
         return ()

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from nixgen import console
 from nixgen.cache import contents, copying
-from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.contents import Contents
-from nixgen.cache.entry import Entry
 from nixgen.cache.judge import Seen, difference, judge
-from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base, whole
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
-from nixgen.cache.storage import open_storage
 from nixgen.cache.verify import MENDS, entries
 from nixgen.check import closure as closure_of
 from nixgen.check.compare import in_order
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 

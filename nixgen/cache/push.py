@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from nixgen import console
 from nixgen.cache import contents, copying
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
 from nixgen.cache.judge import Seen
 from nixgen.cache.keys import Keys
-from nixgen.cache.known import Known
-from nixgen.cache.log import Log
 from nixgen.cache.narinfo import base
 from nixgen.cache.place import Place
-from nixgen.cache.storage import open_storage
 from nixgen.check import closure
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem, UserError
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.known import Known
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 from nixgen import console
 from nixgen.cache import contents
-from nixgen.cache.checkpoint import Checkpoint, root_text
 from nixgen.cache.contents import Contents
-from nixgen.cache.entry import Entry
-from nixgen.cache.findings import LogFinding
 from nixgen.cache.judge import Anomaly, Seen, judge
-from nixgen.cache.known import Known
-from nixgen.cache.log import Log
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
-from nixgen.cache.storage import open_storage
 from nixgen.check.model import ClosurePath, SystemRecord
 from nixgen.check.progress import Counter
 from nixgen.errors import Finding, Problem
+from nixgen.log.checkpoint import Checkpoint, root_text
+from nixgen.log.entry import Entry
+from nixgen.log.findings import LogFinding
+from nixgen.log.known import Known
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 
 _HASH = 32  # digits of a path's hash
 MENDS: Mapping[str, str] = {

@@ -14,8 +14,8 @@ from support.nix import ROOT, SYSTEM, Nix
 pytest.importorskip("cryptography")
 
 from nixgen import lockfile
-from nixgen.cache.log import Log
-from nixgen.cache.storage import open_storage
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 from nixgen.check import record
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import BaseInput, Builder, ClosurePath, Inputs, Recipe, Record, SystemRecord
@@ -260,7 +260,7 @@ def test_a_push_that_is_killed_is_brought_to_its_end_by_the_next(lab: CacheLab, 
         # Whatever is written into the log's folder first, the next thing is not.
         (killer / "sitecustomize.py").write_text(
             "import os, signal\n"
-            "from nixgen.cache import storage\n"
+            "from nixgen.log.stores import storage\n"
             "write = storage.Folder.write\n"
             "def once(self, name, data):\n"
             "    write(self, name, data)\n"

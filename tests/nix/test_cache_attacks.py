@@ -14,10 +14,10 @@ from support.nix import Nix
 
 pytest.importorskip("cryptography")
 
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
-from nixgen.cache.log import Log
-from nixgen.cache.storage import open_storage
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import open_storage
 
 
 @pytest.fixture(scope="module", params=["nix28", "nix_new"])

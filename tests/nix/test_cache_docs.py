@@ -14,8 +14,8 @@ from support.nix import ROOT
 pytest.importorskip("cryptography")
 
 from nixgen.cache import judge, verify
-from nixgen.cache.findings import Kind
-from nixgen.cache.note import Signer
+from nixgen.log.findings import Kind
+from nixgen.log.note import Signer
 
 if TYPE_CHECKING:
     from support.nix import Nix

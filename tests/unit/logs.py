@@ -7,9 +7,9 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 
-from nixgen.cache.entry import Entry
-from nixgen.cache.log import Log
-from nixgen.cache.note import Signer
+from nixgen.log.entry import Entry
+from nixgen.log.log import Log
+from nixgen.log.note import Signer
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 SIGNER = Signer("example.com/log", bytes(32))

@@ -10,8 +10,8 @@ from nixgen.cache import contents, place
 from nixgen.cache.contents import Files
 from nixgen.cache.judge import Nar, Seen
 from nixgen.cache.narinfo import NarInfo
-from nixgen.cache.storage import open_storage
 from nixgen.errors import MachineError
+from nixgen.log.stores.storage import open_storage
 from nixgen.nixtools import Nix
 
 NAME = "25q050ilzakmjzx9ks46r3bmq7l4q8z0-b"

@@ -11,10 +11,10 @@ pytest.importorskip("cryptography")
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from nixgen.cache.entry import Entry
 from nixgen.cache.judge import Anomaly, Nar, Seen, judge
 from nixgen.cache.narinfo import NarInfo, PublicKey
 from nixgen.check.model import ClosurePath
+from nixgen.log.entry import Entry
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(32))
 STRANGER = Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))

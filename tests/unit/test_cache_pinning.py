@@ -12,11 +12,11 @@ pytest.importorskip("cryptography")
 
 from nixgen import lockfile
 from nixgen.cache import pinning, place
-from nixgen.cache.checkpoint import Checkpoint
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.note import Signer
 from nixgen.cache.pins import CachePin
 from nixgen.errors import UserError
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.note import Signer
 from nixgen.model import Lock, NixpkgsBase
 
 URL = "file:///srv/cache"

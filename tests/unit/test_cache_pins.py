@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, digest
 
 from nixgen import lock, lockfile, uv
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.note import Signer
 from nixgen.cache.pins import CachePin, pinned
 from nixgen.errors import UserError
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.note import Signer
 from nixgen.model import Lock, NixpkgsBase
 from nixgen.project import find_project
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER
 
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.note import Note, NoteError, Signer, Verifier
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.note import Note, NoteError, Signer, Verifier
 
 # Go's (golang.org/x/mod/sumdb/note)
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -207,8 +207,8 @@ def test_lines_behind_the_root_are_allowed() -> None:
 
 def test_cryptography_is_imported_only_for_signatures() -> None:
     program = (
-        "import sys; import nixgen.lockfile, nixgen.cache.log\n"
-        f"from nixgen.cache.note import Verifier; Verifier.parse({PETER!r})\n"
+        "import sys; import nixgen.lockfile, nixgen.log.log\n"
+        f"from nixgen.log.note import Verifier; Verifier.parse({PETER!r})\n"
         "sys.exit('cryptography' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

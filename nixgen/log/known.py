@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
-from nixgen.cache.note import NoteError
 from nixgen.errors import MachineError
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.note import NoteError
 
 if TYPE_CHECKING:
-    from nixgen.cache.log import Log
+    from nixgen.log.log import Log
 
 _DIGEST = 16  # bytes that tell a key or a content from all others
 _BATCH = 100_000

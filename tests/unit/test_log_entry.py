@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import ALPHABET, digest, entry, store_name
 
-from nixgen.cache import merkle
-from nixgen.cache.entry import Entry, EntryError
+from nixgen.log import merkle
+from nixgen.log.entry import Entry, EntryError
 
 NAMES = st.builds(
     lambda letters, name: f"{letters}-{name}",

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, Memory, entries, entry, filled, opened
 
-from nixgen.cache.entry import Entry
-from nixgen.cache.findings import LogFinding
-from nixgen.cache.known import Known
 from nixgen.errors import MachineError
+from nixgen.log.entry import Entry
+from nixgen.log.findings import LogFinding
+from nixgen.log.known import Known
 
 
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:

@@ -18,16 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nixgen.cache import merkle
-from nixgen.cache.checkpoint import Checkpoint, root_text
-from nixgen.cache.entry import Entry, EntryError
-from nixgen.cache.known import Known
-from nixgen.cache.note import Note, NoteError, Signer, Verifier
-from nixgen.cache.tiles import CHECKPOINT, Tiles, filled, grown
 from nixgen.errors import MachineError, UserError
+from nixgen.log import merkle
+from nixgen.log.checkpoint import Checkpoint, root_text
+from nixgen.log.entry import Entry, EntryError
+from nixgen.log.known import Known
+from nixgen.log.note import Note, NoteError, Signer, Verifier
+from nixgen.log.tiles import CHECKPOINT, Tiles, filled, grown
 
 if TYPE_CHECKING:
-    from nixgen.cache.log import Appended, Log
+    from nixgen.log.log import Appended, Log
 
 _TRIES = 50
 _PAUSE = 0.2  # seconds, at most, before it is tried again
@@ -63,8 +63,8 @@ class Announcement:
 
 
 def append(log: Log, entries: Sequence[Entry], signer: Signer, known: Known | None) -> Appended:
-    """See :meth:`nixgen.cache.log.Log.append`."""
-    from nixgen.cache.log import Appended
+    """See :meth:`nixgen.log.log.Log.append`."""
+    from nixgen.log.log import Appended
 
     if signer.verifier != log.verifier:
         raise UserError.of("", f"the key of {signer.name} is not the log's, which is {log.verifier}", "use the log's")

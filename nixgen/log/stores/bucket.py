@@ -12,16 +12,16 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from nixgen.cache.storage import unknown
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
+from nixgen.log.stores.storage import unknown
 
 _T = TypeVar("_T")
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
 class Bucket:
-    """Objects below a prefix. See :class:`nixgen.cache.storage.Storage`."""
+    """Objects below a prefix. See :class:`nixgen.log.stores.storage.Storage`."""
 
     def __init__(self, where: str, system: Any, base: str) -> None:  # noqa: ANN401 -- fsspec has no types
         self._where = where

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from nixgen.cache import merkle
-from nixgen.cache.checkpoint import root_text
-from nixgen.cache.findings import damaged
-from nixgen.cache.storage import Storage
+from nixgen.log import merkle
+from nixgen.log.checkpoint import root_text
+from nixgen.log.findings import damaged
+from nixgen.log.stores.storage import Storage
 
 WIDTH = 256
 HEIGHT = 8

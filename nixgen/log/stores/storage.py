@@ -1,6 +1,6 @@
 """Where a log lies: small files by name, in a folder, in a bucket, or behind a web server.
 
-Every store keeps the same promises, which :mod:`nixgen.cache.append` is built on: a file is whole or not there,
+Every store keeps the same promises, which :mod:`nixgen.log.append` is built on: a file is whole or not there,
 ``create`` and ``replace`` succeed for one of several who try at once, and what was written is what is read next.
 """
 
@@ -73,10 +73,10 @@ def open_storage(url: str) -> Storage:
     if scheme in ("", "file"):
         return Folder(Path(unquote(urlsplit(url).path) if scheme else url))
     if scheme in ("http", "https"):
-        from nixgen.cache.webstorage import Web
+        from nixgen.log.stores.web import Web
 
         return Web(url)
-    from nixgen.cache.bucket import Bucket
+    from nixgen.log.stores.bucket import Bucket
 
     return Bucket.open(url)
 

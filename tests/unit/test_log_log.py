@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, Memory, entries, entry, filled, opened
 
-from nixgen.cache import merkle
-from nixgen.cache.checkpoint import Checkpoint, root_text
-from nixgen.cache.entry import Entry
-from nixgen.cache.findings import LogFinding
-from nixgen.cache.log import Log
-from nixgen.cache.note import Signer
 from nixgen.errors import Finding
+from nixgen.log import merkle
+from nixgen.log.checkpoint import Checkpoint, root_text
+from nixgen.log.entry import Entry
+from nixgen.log.findings import LogFinding
+from nixgen.log.log import Log
+from nixgen.log.note import Signer
 
 ASK = "    both checkpoints are signed by the log's key: show them to who keeps the cache, and do not pull from it"
 
@@ -185,7 +185,7 @@ def test_a_recorded_checkpoint_must_be_signed_by_the_log() -> None:
 
 def test_signed_entries_that_are_none() -> None:
     """The key's owner may log anything; what is no entry is not read as one."""
-    from nixgen.cache.tiles import Tiles, grown
+    from nixgen.log.tiles import Tiles, grown
 
     store = Memory()
     store.files = grown(Tiles(store, 0, None), [b"hello"])

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from nixgen.cache import merkle
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry, EntryError
-from nixgen.cache.findings import LogFinding, Proof, damaged, forked, replayed, shortened, unsigned
-from nixgen.cache.note import LONGEST, NoteError, Signer, Verifier
-from nixgen.cache.storage import Storage
-from nixgen.cache.tiles import CHECKPOINT, WIDTH, Tiles
+from nixgen.log import merkle
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry, EntryError
+from nixgen.log.findings import LogFinding, Proof, damaged, forked, replayed, shortened, unsigned
+from nixgen.log.note import LONGEST, NoteError, Signer, Verifier
+from nixgen.log.stores.storage import Storage
+from nixgen.log.tiles import CHECKPOINT, WIDTH, Tiles
 
 if TYPE_CHECKING:
-    from nixgen.cache.known import Known
+    from nixgen.log.known import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Log:
         once, and a crash at any moment leaves the log as it was before or as it is after. Raises UserError for a key
         that is not the log's or an impossible entry, LogFinding, MachineError.
         """
-        from nixgen.cache.append import append
+        from nixgen.log.append import append
 
         done = append(self, tuple(entries), signer, known)
         self.renew()

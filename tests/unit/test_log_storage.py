@@ -16,9 +16,9 @@ import pytest
 from logs import SIGNER, VERIFIER, entries
 from support.loopback import Asked, Reply, listen
 
-from nixgen.cache.log import Log
-from nixgen.cache.storage import Folder, Storage, open_storage
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import Folder, Storage, open_storage
 
 BUCKET = "nixgen-log"
 
@@ -284,7 +284,7 @@ def test_s3_that_cannot_be_used(bucket: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_s3_without_conditional_writes(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from nixgen.cache.bucket import Bucket
+    from nixgen.log.stores.bucket import Bucket
 
     store = open_storage(bucket)
     assert isinstance(store, Bucket)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, Memory, entries, filled
-from test_cache_merkle import mth
+from test_log_merkle import mth
 
-from nixgen.cache import merkle
-from nixgen.cache.findings import LogFinding
-from nixgen.cache.log import Log
-from nixgen.cache.storage import Folder
-from nixgen.cache.tiles import Tiles, grown, tile_name
+from nixgen.log import merkle
+from nixgen.log.findings import LogFinding
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import Folder
+from nixgen.log.tiles import Tiles, grown, tile_name
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, crashing, entries, entry, filled, opened
 
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
-from nixgen.cache.log import Log
-from nixgen.cache.storage import Folder
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.log import Log
+from nixgen.log.stores.storage import Folder
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:

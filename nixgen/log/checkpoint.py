@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from nixgen.cache.note import Note, NoteError, Signer, Verifier
+from nixgen.log.note import Note, NoteError, Signer, Verifier
 
 _TEXT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)\n((?:[^\n]+\n)*)")
 

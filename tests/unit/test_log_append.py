@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, crashing, entries, entry, filled, opened
 
-from nixgen.cache import merkle
-from nixgen.cache.append import Announcement
-from nixgen.cache.checkpoint import Checkpoint
-from nixgen.cache.entry import Entry
-from nixgen.cache.known import Known
-from nixgen.cache.log import Appended, Log
-from nixgen.cache.note import Signer
-from nixgen.cache.storage import Folder
 from nixgen.errors import MachineError, UserError
+from nixgen.log import merkle
+from nixgen.log.append import Announcement
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import Entry
+from nixgen.log.known import Known
+from nixgen.log.log import Appended, Log
+from nixgen.log.note import Signer
+from nixgen.log.stores.storage import Folder
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen.cache import merkle
+from nixgen.log import merkle
 
 # The leaves and roots of the reference implementation of Certificate Transparency.
 LEAVES = [

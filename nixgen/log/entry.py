@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from nixgen.cache.merkle import leaf_hash
+from nixgen.log.merkle import leaf_hash
 
 VERSION = 1
 LONGEST = 1 << 20  # bytes of a line: a path with twenty thousand references

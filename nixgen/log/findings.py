@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nixgen.cache.checkpoint import Checkpoint, root_text
 from nixgen.errors import Finding, Problem
+from nixgen.log.checkpoint import Checkpoint, root_text
 
 Kind = Literal["shortened", "forked", "replayed", "damaged", "unsigned"]
 

@@ -1,0 +1,1 @@
+"""Where a log lies: a folder, a bucket, a web server."""
