@@ -12,13 +12,14 @@ from pathlib import Path
 
 from bench.measure import Row, Series, show
 from bench.project import CACHE
+from nixgen.cache.entry import Entry, read
 from nixgen.log import merkle
+from nixgen.log.append import append
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
-from nixgen.log.known import Known
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
-from nixgen.log.stores.storage import Folder
+from nixgen.log.seen import Seen
+from nixgen.log.stores.folder import Folder
 from nixgen.log.tiles import CHECKPOINT, Tiles, grown
 
 SIZE = 1_000_000
@@ -35,15 +36,15 @@ _CHUNK = 1 << 16
 def logs() -> list[Row]:
     """Appends to and proofs from a log of 1,000,000 generated entries, in a folder."""
     folder = _prepared(CACHE / "log")
-    (CACHE / "log-known.sqlite").unlink(missing_ok=True)
-    known = Known(CACHE / "log-known.sqlite")
-    seconds = _timed(lambda: known.update(Log.open(Folder(folder), SIGNER.verifier)))
+    (CACHE / "log-seen.sqlite").unlink(missing_ok=True)
+    seen = Seen(Entry, CACHE / "log-seen.sqlite")
+    seconds = _timed(lambda: seen.update(Log.open(Folder(folder), SIGNER.verifier)))
     what = f"what the first push from a machine does before: reading {SIZE:,} entries and remembering them"
     first = Row(what, f"{show(seconds)}, {seconds / SIZE * 1e6:.0f} µs an entry")
-    return [*_appends(folder, known), _proofs(folder), _whole(folder), first]
+    return [*_appends(folder, seen), _proofs(folder), _whole(folder), first]
 
 
-def _appends(folder: Path, known: Known) -> list[Row]:
+def _appends(folder: Path, seen: Seen[Entry]) -> list[Row]:
     """Pushes of some size: opening the log, looking for conflicts, writing and syncing, signing."""
     rows, first = [], Log.open(Folder(folder), SIGNER.verifier).size
     for count in (PUSH, 1):
@@ -53,7 +54,7 @@ def _appends(folder: Path, known: Known) -> list[Row]:
             first += count
 
             def push(said: list[Entry] = said) -> None:
-                done = Log.open(Folder(folder), SIGNER.verifier).append(said, SIGNER, known)
+                done = append(Log.open(Folder(folder), SIGNER.verifier), said, SIGNER, seen)
                 assert len(done.added) == len(said)
 
             times.append(_timed(push) / count)
@@ -72,7 +73,7 @@ def _proofs(folder: Path) -> Row:
 
         def prove(index: int = index) -> None:
             log = Log.open(Folder(folder), SIGNER.verifier)
-            proof, leaf = log.inclusion(index), log.entry(index).leaf()
+            proof, leaf = log.inclusion(index), merkle.leaf_hash(log.line(index))
             assert merkle.included(index, log.size, leaf, proof, log.root)
 
         times.append(_timed(prove))
@@ -83,7 +84,7 @@ def _proofs(folder: Path) -> Row:
 
 def _whole(folder: Path) -> Row:
     log = Log.open(Folder(folder), SIGNER.verifier)
-    seconds = _timed(lambda: sum(1 for _ in log.entries()))
+    seconds = _timed(lambda: sum(1 for _ in read(log)))
     return Row(
         f"reading and checking all of {SIZE:,} entries", f"{show(seconds)}, {seconds / SIZE * 1e6:.0f} µs an entry"
     )

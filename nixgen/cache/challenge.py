@@ -12,8 +12,8 @@ from typing import Literal
 
 from nixgen import console
 from nixgen.cache import contents
+from nixgen.cache.anomalies import Held
 from nixgen.cache.contents import Contents
-from nixgen.cache.judge import Seen
 from nixgen.cache.narinfo import base
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
@@ -24,7 +24,7 @@ from nixgen.check.progress import Counter
 from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.stores.opening import open_storage
 from nixgen.nixprogress import shown
 from nixgen.nixtools import Nix, PathInfo
 
@@ -136,7 +136,7 @@ def challenge(
     return Challenge(place.url, tuple(verdicts), choice.seed)
 
 
-def _verdict(name: str, item: Seen, info: PathInfo, rebuilt: Rebuilt, nix: Nix, cache: Contents) -> Verdict:
+def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, cache: Contents) -> Verdict:
     """What two builds and the cache's NAR say together."""
     nar, again = item.nar, rebuilt.verdict
     answer: Answer = "differs"
@@ -160,7 +160,7 @@ def _verdict(name: str, item: Seen, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
     return Verdict(name, item.name, answer, why, files)
 
 
-def _files(nix: Nix, cache: Contents, item: Seen, info: PathInfo) -> tuple[FileDifference, ...]:
+def _files(nix: Nix, cache: Contents, item: Held, info: PathInfo) -> tuple[FileDifference, ...]:
     """What differs between the cache's NAR and the path here."""
     from nixgen.check.explain import explain
 

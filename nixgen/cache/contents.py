@@ -17,12 +17,13 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from nixgen.cache import narinfo
+from nixgen.cache.anomalies import Held, Nar
 from nixgen.cache.copying import FRESH, reach
-from nixgen.cache.judge import Nar, Seen
 from nixgen.cache.narinfo import STORE, NarInfo, base, whole
 from nixgen.cache.place import Place
 from nixgen.errors import Finding, MachineError
-from nixgen.log.stores.storage import Storage, open_storage
+from nixgen.log.stores.model import Storage
+from nixgen.log.stores.opening import open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 _AT_ONCE = 16  # narinfos that are asked for at once
@@ -59,7 +60,7 @@ class Contents(Protocol):
         """The hashes of all paths; None where a cache of this kind cannot be listed."""
         ...
 
-    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+    def look(self, names: Iterable[str]) -> dict[str, Held]:
         """What the cache says of paths, by the given names. Raises MachineError when it cannot be reached."""
         ...
 
@@ -73,7 +74,7 @@ def open_contents(place: Place) -> Contents:
     return Files(place, nix, open_storage(place.url)) if place.of_files else Remote(nix)
 
 
-def nars(contents: Contents, seen: Mapping[str, Seen], sizes: Mapping[str, int], done: Done) -> dict[str, Seen]:
+def nars(contents: Contents, seen: Mapping[str, Held], sizes: Mapping[str, int], done: Done) -> dict[str, Held]:
     """The same with the NAR of each path that has a narinfo, read whole. ``done`` is told of each.
 
     ``sizes`` (bytes) are what is known of NARs by other ways than the cache's word: no more is read than that.
@@ -146,28 +147,28 @@ class Files:
             names = listing()
         return frozenset(match[1] for name in names if (match := _NARINFO.fullmatch(name)))
 
-    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+    def look(self, names: Iterable[str]) -> dict[str, Held]:
         """See :class:`Contents`."""
         wanted = list(names)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return dict(zip(wanted, pool.map(self._seen, wanted), strict=True))
 
-    def _seen(self, name: str) -> Seen:
+    def _seen(self, name: str) -> Held:
         file = f"{name[:_HASH]}.narinfo"
         data = self._storage.read(file)
         if data is None:
-            return Seen(name)
+            return Held(name)
         if len(data) > _LONGEST:
-            return Seen(name, why=f"has {len(data)} bytes, more than any narinfo")
+            return Held(name, why=f"has {len(data)} bytes, more than any narinfo")
         try:
             info = narinfo.parse(data.decode("utf-8"), file)
         except UnicodeDecodeError:
-            return Seen(name, why="is not UTF-8 text")
+            return Held(name, why="is not UTF-8 text")
         except Finding as error:
-            return Seen(name, why=error.problems[0].what)
+            return Held(name, why=error.problems[0].what)
         if info.store != STORE or (len(name) > _HASH and info.name != name):
-            return Seen(name, why=f"is about another path: {info.path}")
-        return Seen(info.name, info, self._strange(info))
+            return Held(name, why=f"is about another path: {info.path}")
+        return Held(info.name, info, self._strange(info))
 
     def _strange(self, info: NarInfo) -> Nar | None:
         """The NAR, where it is neither a file nor missing: a pipe would be read for ever."""
@@ -192,11 +193,11 @@ class Remote:
         """See :class:`Contents`. What else that machine has in its store is no business of the log."""
         return None
 
-    def look(self, names: Iterable[str]) -> dict[str, Seen]:
+    def look(self, names: Iterable[str]) -> dict[str, Held]:
         """See :class:`Contents`."""
         wanted = list(names)
         infos = self._nix.infos(whole(name) for name in wanted)
-        return {name: Seen(name, _info(infos.get(whole(name)))) for name in wanted}
+        return {name: Held(name, _info(infos.get(whole(name)))) for name in wanted}
 
 
 def _info(info: PathInfo | None) -> NarInfo | None:

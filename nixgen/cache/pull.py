@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from nixgen import console
 from nixgen.cache import contents, copying
+from nixgen.cache.anomalies import Held, anomalies, difference
 from nixgen.cache.contents import Contents
-from nixgen.cache.judge import Seen, difference, judge
+from nixgen.cache.entry import Entry
 from nixgen.cache.narinfo import base, whole
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
@@ -22,9 +23,8 @@ from nixgen.check.compare import in_order
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.stores.opening import open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 
@@ -64,9 +64,9 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     return Pulled(log.checkpoint(), tuple(sorted(wanted)), tuple(sorted(map(base, here))))
 
 
-def closure(cache: Contents, names: Iterable[str]) -> dict[str, Seen]:
+def closure(cache: Contents, names: Iterable[str]) -> dict[str, Held]:
     """The paths and all that they refer to, as the cache says."""
-    found: dict[str, Seen] = {}
+    found: dict[str, Held] = {}
     queue = list(dict.fromkeys(names))
     while queue:
         found |= cache.look(queue)
@@ -76,7 +76,7 @@ def closure(cache: Contents, names: Iterable[str]) -> dict[str, Seen]:
 
 
 def before(
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, Held],
     logged: Mapping[str, Sequence[Entry]],
     recorded: Mapping[str, ClosurePath],
     trust: Trust,
@@ -88,7 +88,7 @@ def before(
             problems.append(
                 Problem(name, "is in neither the cache nor its log, so nothing was taken", MENDS["missing"])
             )
-        for anomaly in judge(item, logged.get(name, ()), recorded.get(name), trust.keys):
+        for anomaly in anomalies(item, logged.get(name, ()), recorded.get(name), trust.keys):
             what = f"{anomaly.kind}: {anomaly.what}; nothing was taken"
             problems.append(Problem(name, what, MENDS[anomaly.kind]))
     return problems

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 
 from nixgen import console
 from nixgen.cache import contents, copying
-from nixgen.cache.judge import Seen
+from nixgen.cache.anomalies import Held
+from nixgen.cache.entry import Entry
 from nixgen.cache.keys import Keys
 from nixgen.cache.narinfo import base
 from nixgen.cache.place import Place
 from nixgen.check import closure
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, Problem, UserError
+from nixgen.log.append import append
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
-from nixgen.log.known import Known
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.seen import Seen
+from nixgen.log.stores.opening import open_storage
 from nixgen.nixtools import Nix, PathInfo
 
 
@@ -52,7 +53,7 @@ def push(
     """
     nix = Nix.here()
     log = Log.open(open_storage(place.log), keys.verifier, known)  # first of all: a folder may not be mounted
-    said = Known.of(log)
+    said = Seen.of(log, Entry)
     said.update(log)
     infos = nix.closure(_built(nix, outputs))
     disk = on_disk(nix, infos, recorded)
@@ -67,9 +68,9 @@ def push(
         _, conflicts = said.select(entries)
         if conflicts:
             names = {entry.path for entry in conflicts}
-            log.append([entry for entry in entries if entry.path in names], keys.signer, said)
+            append(log, [entry for entry in entries if entry.path in names], keys.signer, said)
             raise contradiction(place, conflicts)
-        done = log.append(entries, keys.signer, said)
+        done = append(log, entries, keys.signer, said)
         said.update(log)  # so that this machine remembers what it has just added
     if done.conflicts:
         raise contradiction(place, done.conflicts)
@@ -114,7 +115,7 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo], recorded: Mapping[str, Clos
     return found
 
 
-def unchanged(place: Place, seen: Mapping[str, Seen], disk: Mapping[str, ClosurePath]) -> None:
+def unchanged(place: Place, seen: Mapping[str, Held], disk: Mapping[str, ClosurePath]) -> None:
     """That the cache has nothing else where this would go. Raises Finding: what is published is never replaced."""
     problems = []
     for name, item in sorted(seen.items()):

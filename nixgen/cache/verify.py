@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from nixgen import console
 from nixgen.cache import contents
+from nixgen.cache.anomalies import Anomaly, Held, anomalies
 from nixgen.cache.contents import Contents
-from nixgen.cache.judge import Anomaly, Seen, judge
+from nixgen.cache.entry import Entry, read
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
@@ -18,11 +19,10 @@ from nixgen.check.model import ClosurePath, SystemRecord
 from nixgen.check.progress import Counter
 from nixgen.errors import Finding, Problem
 from nixgen.log.checkpoint import Checkpoint, root_text
-from nixgen.log.entry import Entry
 from nixgen.log.findings import LogFinding
-from nixgen.log.known import Known
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.seen import Seen
+from nixgen.log.stores.opening import open_storage
 
 _HASH = 32  # digits of a path's hash
 MENDS: Mapping[str, str] = {
@@ -123,15 +123,15 @@ def entries(log: Log) -> dict[str, list[Entry]]:
 
     Raises LogFinding when it is not what its checkpoint says, or does not go on from what this machine saw of it last.
     """
-    Known.of(log).update(log)
+    Seen.of(log, Entry).update(log)
     found: dict[str, list[Entry]] = defaultdict(list)
-    for entry in log.entries():
+    for entry in read(log):
         found[entry.path].append(entry)
     return dict(found)
 
 
 def compare(
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, Held],
     logged: Mapping[str, Sequence[Entry]],
     recorded: Mapping[str, ClosurePath],
     keys: Sequence[PublicKey],
@@ -140,7 +140,7 @@ def compare(
     found = [
         anomaly
         for item in seen.values()
-        for anomaly in judge(item, logged.get(item.name, ()), recorded.get(item.name), keys)
+        for anomaly in anomalies(item, logged.get(item.name, ()), recorded.get(item.name), keys)
     ]
     return tuple(sorted(found))
 

@@ -16,18 +16,16 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic
 
 from nixgen.errors import MachineError, UserError
 from nixgen.log import merkle
 from nixgen.log.checkpoint import Checkpoint, root_text
-from nixgen.log.entry import Entry, EntryError
-from nixgen.log.known import Known
+from nixgen.log.entry import E, Entry, EntryError
+from nixgen.log.log import Log
 from nixgen.log.note import Note, NoteError, Signer, Verifier
+from nixgen.log.seen import Seen
 from nixgen.log.tiles import CHECKPOINT, Tiles, filled, grown
-
-if TYPE_CHECKING:
-    from nixgen.log.log import Appended, Log
 
 _TRIES = 50
 _PAUSE = 0.2  # seconds, at most, before it is tried again
@@ -62,15 +60,30 @@ class Announcement:
         return cls(int(matched[2]), int(matched[3]), matched[4], tuple(lines[:-1].split(b"\n")))
 
 
-def append(log: Log, entries: Sequence[Entry], signer: Signer, known: Known | None) -> Appended:
-    """See :meth:`nixgen.log.log.Log.append`."""
-    from nixgen.log.log import Appended
+@dataclass(frozen=True, slots=True)
+class Appended(Generic[E]):
+    """What an append did: the log's checkpoint now, the entries that are new in it, and those in conflict.
 
+    ``conflicts`` are among those that were given: the log has another content under one of their keys. They are in the
+    log, too, each once, with ``conflict`` set.
+    """
+
+    checkpoint: Checkpoint
+    added: tuple[E, ...] = ()
+    conflicts: tuple[E, ...] = ()
+
+
+def append(log: Log, entries: Sequence[E], signer: Signer, seen: Seen[E]) -> Appended[E]:
+    """Adds entries that the log does not have yet, and signs the new checkpoint, which ``log`` has afterwards.
+
+    ``seen`` is what is remembered of the log. Several may append at once, and a crash at any moment leaves the log as
+    it was before or as it is after. Raises UserError for a key that is not the log's or an impossible entry,
+    LogFinding, MachineError.
+    """
     if signer.verifier != log.verifier:
         raise UserError.of("", f"the key of {signer.name} is not the log's, which is {log.verifier}", "use the log's")
     for entry in entries:
         _possible(entry)
-    known = Known() if known is None else known
     with log.storage.exclusive():
         for _ in range(_TRIES):
             log.renew()
@@ -79,8 +92,8 @@ def append(log: Log, entries: Sequence[Entry], signer: Signer, known: Known | No
             theirs = Announcement.parse(found, log.verifier) if found is not None else None
             if theirs is not None and _finish(log, theirs, signer):
                 continue
-            known.update(log)
-            added, conflicts = known.select(entries)
+            seen.update(log)
+            added, conflicts = seen.select(entries)
             if not added:
                 return Appended(_begun(log, signer), (), conflicts)
             ours = _announcement(log, added)
@@ -90,7 +103,7 @@ def append(log: Log, entries: Sequence[Entry], signer: Signer, known: Known | No
                 log.renew()
                 return Appended(_begun(log, signer), added, conflicts)
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 -- no secret
-    what = f"others appended {_TRIES} times, and this append never came about"
+    what = f"gave up after {_TRIES} conflicting appends"
     raise MachineError.of(log.storage.where, what, "run the command again")
 
 
@@ -142,8 +155,8 @@ def _begun(log: Log, signer: Signer) -> Checkpoint:
 
 def _possible(entry: Entry) -> None:
     try:
-        parsed = Entry.parse(entry.line())
+        parsed = type(entry).parse(entry.line())
     except EntryError as error:
-        raise UserError.of(entry.path, f"cannot be logged: it {error}") from None
+        raise UserError.of(entry.name, f"cannot be logged: it {error}") from None
     if parsed.conflict:
-        raise UserError.of(entry.path, "cannot be logged: whether it is in conflict is for the log to say")
+        raise UserError.of(entry.name, "cannot be logged: whether it is in conflict is for the log to say")

@@ -6,33 +6,15 @@ signed. What was recorded earlier (in nixgen.lock) must be the beginning of what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterator
+from typing import Self
 
 from nixgen.log import merkle
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry, EntryError
-from nixgen.log.findings import LogFinding, Proof, damaged, forked, replayed, shortened, unsigned
-from nixgen.log.note import LONGEST, NoteError, Signer, Verifier
-from nixgen.log.stores.storage import Storage
+from nixgen.log.findings import LogFinding, Proof, forked, replayed, shortened, unsigned
+from nixgen.log.note import LONGEST, NoteError, Verifier
+from nixgen.log.stores.model import Storage
 from nixgen.log.tiles import CHECKPOINT, WIDTH, Tiles
-
-if TYPE_CHECKING:
-    from nixgen.log.known import Known
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What an append did: the log's checkpoint now, the entries that are new in it, and those in conflict.
-
-    ``conflicts`` are among those that were given: the log has other bytes for their path or output. They are in the
-    log, too, each once, with ``conflict`` set.
-    """
-
-    checkpoint: Checkpoint
-    added: tuple[Entry, ...] = ()
-    conflicts: tuple[Entry, ...] = ()
 
 
 class Log:
@@ -69,21 +51,19 @@ class Log:
         """The root hash of the checkpoint."""
         return self._checkpoint.root if self._checkpoint else merkle.EMPTY
 
-    def entries(self, start: int = 0) -> Iterator[Entry]:
-        """The entries from ``start`` on, in order; each bundle is checked before one of its entries is given.
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """The entries' lines from ``start`` on, in order; each bundle is checked before one of its lines is given.
 
-        Raises LogFinding for entries that do not belong to the checkpoint.
+        Raises LogFinding for lines that do not belong to the checkpoint.
         """
         for number in range(start // WIDTH, -(-self.size // WIDTH)):
-            for index, line in enumerate(self.tiles.lines(number), number * WIDTH):
-                if index >= start:
-                    yield self._entry(index, line)
+            yield from self.tiles.lines(number)[max(0, start - number * WIDTH) :]
 
-    def entry(self, index: int) -> Entry:
-        """One entry. Raises IndexError, LogFinding."""
+    def line(self, index: int) -> bytes:
+        """The line of one entry. Raises IndexError, LogFinding."""
         if not 0 <= index < self.size:
             raise IndexError(index)
-        return self._entry(index, self.tiles.lines(index // WIDTH)[index % WIDTH])
+        return self.tiles.lines(index // WIDTH)[index % WIDTH]
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
         """The proof that the entry ``index`` is in the log as the checkpoint has it (RFC 6962, 2.1.1)."""
@@ -119,19 +99,6 @@ class Log:
         elif known.size:
             self._continues(known, self._checkpoint)
 
-    def append(self, entries: Iterable[Entry], signer: Signer, known: Known | None = None) -> Appended:
-        """Adds entries that the log does not have yet, and signs the new checkpoint.
-
-        ``known`` is what is remembered of the log's entries; without one, all of them are read. Several may append at
-        once, and a crash at any moment leaves the log as it was before or as it is after. Raises UserError for a key
-        that is not the log's or an impossible entry, LogFinding, MachineError.
-        """
-        from nixgen.log.append import append
-
-        done = append(self, tuple(entries), signer, known)
-        self.renew()
-        return done
-
     def renew(self) -> None:
         """Reads the checkpoint again, which must go on from the one before."""
         now = Log(self.storage, self.verifier, read_checkpoint(self.storage, self.verifier))
@@ -155,12 +122,6 @@ class Log:
             return shortened(self.storage.where, Proof(known, found))
         proof = Proof(known, found, hashes, before)
         return (replayed if before == found.root else forked)(self.storage.where, proof)
-
-    def _entry(self, index: int, line: bytes) -> Entry:
-        try:
-            return Entry.parse(line)
-        except EntryError as error:
-            raise damaged(f"{self.storage.where}: entry {index}", str(error)) from None
 
 
 def read_checkpoint(storage: Storage, verifier: Verifier) -> Checkpoint | None:

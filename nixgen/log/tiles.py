@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from nixgen.log import merkle
 from nixgen.log.checkpoint import root_text
 from nixgen.log.findings import damaged
-from nixgen.log.stores.storage import Storage
+from nixgen.log.stores.model import Storage
 
 WIDTH = 256
 HEIGHT = 8

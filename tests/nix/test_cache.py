@@ -13,9 +13,10 @@ from support.nix import ROOT, SYSTEM, Nix
 
 pytest.importorskip("cryptography")
 
+from nixgen.cache.entry import read
 from nixgen import lockfile
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.stores.opening import open_storage
 from nixgen.check import record
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import BaseInput, Builder, ClosurePath, Inputs, Recipe, Record, SystemRecord
@@ -62,7 +63,7 @@ def test_what_is_pushed_is_pulled_on_another_machine(lab: CacheLab) -> None:
 
 def test_the_log_says_which_derivation_gave_what(lab: CacheLab) -> None:
     lab.pushed()
-    found = {entry.path: entry for entry in log_of(lab).entries()}
+    found = {entry.path: entry for entry in read(log_of(lab))}
     drvs = json.loads(
         lab.nix.run("nix-instantiate", "--eval", "--strict", "--json", "-A", "recipes", str(lab.project)).stdout
     )
@@ -87,7 +88,7 @@ def test_a_second_push_changes_nothing(lab: CacheLab) -> None:
 def test_only_some_outputs_are_pushed(lab: CacheLab) -> None:
     lab.built().must("keygen")
     assert ": 1 paths published" in lab.must("push", lab.url, "--only", "library").stdout
-    assert sorted(entry.path for entry in log_of(lab).entries()) == [lab.name("library")]
+    assert sorted(entry.path for entry in read(log_of(lab))) == [lab.name("library")]
     unknown = lab.run("push", "--only", "librari")
     assert unknown.returncode == 2
     other = lab.other_machine()
@@ -226,7 +227,7 @@ def test_a_second_content_of_an_output_is_logged_and_fails(lab: CacheLab) -> Non
     said = "was logged with other content, so nothing was published; what is here was logged as a second one: NAR hash"
     assert f"error: {name}: {said}" in done.stderr
     assert not list(lab.cache.glob("*.narinfo"))
-    entries = [entry for entry in log_of(lab).entries() if entry.path == name]
+    entries = [entry for entry in read(log_of(lab)) if entry.path == name]
     assert [entry.conflict for entry in entries] == [False, True]
     assert len({entry.nar_hash for entry in entries}) == 2
     size = log_of(lab).size
@@ -260,12 +261,12 @@ def test_a_push_that_is_killed_is_brought_to_its_end_by_the_next(lab: CacheLab, 
         # Whatever is written into the log's folder first, the next thing is not.
         (killer / "sitecustomize.py").write_text(
             "import os, signal\n"
-            "from nixgen.log.stores import storage\n"
-            "write = storage.Folder.write\n"
+            "from nixgen.log.stores import folder\n"
+            "write = folder.Folder.write\n"
             "def once(self, name, data):\n"
             "    write(self, name, data)\n"
             "    os.kill(os.getpid(), signal.SIGKILL)\n"
-            "storage.Folder.write = once\n"
+            "folder.Folder.write = once\n"
         )
     killed = lab.run(
         "push",

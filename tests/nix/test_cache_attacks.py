@@ -15,9 +15,11 @@ from support.nix import Nix
 pytest.importorskip("cryptography")
 
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
+from nixgen.cache.entry import Entry
+from nixgen.log.append import append
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.seen import Seen
+from nixgen.log.stores.opening import open_storage
 
 
 @pytest.fixture(scope="module", params=["nix28", "nix_new"])
@@ -381,7 +383,7 @@ def forge(lab: CacheLab, count: int) -> None:
         Entry(f"{number:032}-forged", some[number % 3].nar_hash, some[number % 3].nar_size, ())
         for number in range(count)
     ]
-    log.append(entries, keys.signer)
+    append(log, entries, keys.signer, Seen(Entry))
 
 
 @pytest.mark.parametrize("count", [6, 9])
@@ -401,7 +403,7 @@ def test_a_log_that_grew_from_an_older_checkpoint_another_way(lab: CacheLab) -> 
     keys = lab.keyring()
     log = Log.open(open_storage(f"file://{folder}"), keys.verifier)
     info = lab.info("app")
-    log.append([Entry(f"{number:032}-forged", info.nar_hash, info.nar_size, ()) for number in range(4)], keys.signer)
+    append(log, [Entry(f"{number:032}-forged", info.nar_hash, info.nar_size, ()) for number in range(4)], keys.signer, Seen(Entry))
     log_finding(lab, "forked", "was forked")
 
 

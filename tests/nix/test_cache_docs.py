@@ -13,7 +13,7 @@ from support.nix import ROOT
 
 pytest.importorskip("cryptography")
 
-from nixgen.cache import judge, verify
+from nixgen.cache import anomalies, verify
 from nixgen.log.findings import Kind
 from nixgen.log.note import Signer
 
@@ -133,6 +133,6 @@ def test_what_nix_conf_is_told_is_what_keygen_prints(lab: CacheLab) -> None:
 
 def test_every_kind_of_finding_is_explained() -> None:
     explained = re.findall(r"^\| (\w+) \| ", PAGE, re.MULTILINE)
-    kinds = {*judge.Kind.__args__, *Kind.__args__}  # type: ignore[attr-defined]
+    kinds = {*anomalies.Kind.__args__, *Kind.__args__}  # type: ignore[attr-defined]
     assert kinds <= set(explained)
-    assert set(verify.MENDS) == set(judge.Kind.__args__)  # type: ignore[attr-defined]
+    assert set(verify.MENDS) == set(anomalies.Kind.__args__)  # type: ignore[attr-defined]

@@ -5,15 +5,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from nixgen.log.entry import Entry
+from nixgen.cache.entry import Entry
+from nixgen.log import append as appending
+from nixgen.log.append import Appended
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
+from nixgen.log.seen import Seen
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 SIGNER = Signer("example.com/log", bytes(32))
 VERIFIER = SIGNER.verifier
+Done = Appended[Entry]
+
+
+def append(log: Log, said: Sequence[Entry], signer: Signer = SIGNER, seen: Seen[Entry] | None = None) -> Done:
+    return appending.append(log, said, signer, seen or Seen(Entry))
 
 
 class CrashError(Exception):
@@ -94,7 +102,7 @@ def filled(*sizes: int) -> Memory:
     """A store with a log that was appended to in steps, up to each of these sizes."""
     store = Memory()
     for start, end in zip((0, *sizes), sizes, strict=False):
-        opened(store).append(entries(start, end), SIGNER)
+        append(opened(store), entries(start, end), SIGNER)
     return store
 
 

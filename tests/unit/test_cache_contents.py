@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from nixgen.cache import contents, place
+from nixgen.cache.anomalies import Held, Nar
 from nixgen.cache.contents import Files
-from nixgen.cache.judge import Nar, Seen
 from nixgen.cache.narinfo import NarInfo
 from nixgen.errors import MachineError
-from nixgen.log.stores.storage import open_storage
+from nixgen.log.stores.opening import open_storage
 from nixgen.nixtools import Nix
 
 NAME = "25q050ilzakmjzx9ks46r3bmq7l4q8z0-b"
 HASH = "sha256-o2f0rhnorplZ5Zg27WUlgZJaQypfsSdrliBUh44Zb78="
 INFO = NarInfo(NAME, "nar/x.nar", HASH, 3, ())
 TEXT = f"StorePath: /nix/store/{NAME}\nURL: nar/x.nar\nNarHash: {HASH}\nNarSize: 3\nReferences: \nCompression: none\n"
-SEEN = Seen(NAME, NarInfo(NAME, "nar/x.nar", HASH, 3, (), compression="none"))
+SEEN = Held(NAME, NarInfo(NAME, "nar/x.nar", HASH, 3, (), compression="none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def test_what_a_folder_has(tmp_path: Path) -> None:
     cache = files(tmp_path)
     assert cache.listed() == frozenset({NAME[:32]})
     other = "0" * 32
-    assert cache.look([NAME, NAME[:32], other]) == {NAME: SEEN, NAME[:32]: SEEN, other: Seen(other)}
+    assert cache.look([NAME, NAME[:32], other]) == {NAME: SEEN, NAME[:32]: SEEN, other: Held(other)}
     assert files(tmp_path / "nowhere").listed() == frozenset()
 
 
@@ -113,7 +113,7 @@ def test_what_a_folder_has(tmp_path: Path) -> None:
 )
 def test_what_is_no_narinfo_of_the_path(tmp_path: Path, data: bytes, why: str) -> None:
     (tmp_path / f"{NAME[:32]}.narinfo").write_bytes(data)
-    assert files(tmp_path).look([NAME]) == {NAME: Seen(NAME, why=why)}
+    assert files(tmp_path).look([NAME]) == {NAME: Held(NAME, why=why)}
 
 
 def test_nars_are_read_of_what_has_a_narinfo() -> None:
@@ -121,7 +121,7 @@ def test_nars_are_read_of_what_has_a_narinfo() -> None:
         nix = Double(chunks=(b"abc",))
 
     done: list[tuple[int, int, str]] = []
-    gone = Seen("0" * 32)
+    gone = Held("0" * 32)
     found = contents.nars(Cache(), {NAME: SEEN, "gone": gone}, {}, lambda *count: done.append(count))  # type: ignore[arg-type]
     assert found["gone"] is gone
     nar = found[NAME].nar

@@ -7,12 +7,12 @@ import dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import SIGNER, VERIFIER, Memory, entries, entry, filled, opened
+from logs import SIGNER, VERIFIER, Memory, append, entries, entry, filled, opened
 
+from nixgen.cache.entry import Entry, read
 from nixgen.errors import Finding
 from nixgen.log import merkle
 from nixgen.log.checkpoint import Checkpoint, root_text
-from nixgen.log.entry import Entry
 from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
@@ -36,26 +36,28 @@ def finding(store: Memory, recorded: Checkpoint | None = None, verifier: object 
 def forge(said: list[Entry]) -> Memory:
     """A log of other entries, by someone who has the key."""
     made = Memory()
-    opened(made).append(said, SIGNER)
+    append(opened(made), said, SIGNER)
     return made
 
 
 def test_a_log_that_nobody_has_appended_to() -> None:
     log = opened(Memory())
-    assert (log.checkpoint(), log.size, log.root, list(log.entries())) == (None, 0, merkle.EMPTY, [])
+    assert (log.checkpoint(), log.size, log.root, list(read(log))) == (None, 0, merkle.EMPTY, [])
 
 
 def test_reading() -> None:
     store = filled(3, 300, 800)
     log = opened(store)
     assert log.size == 800
-    assert list(log.entries()) == entries(0, 800)
-    assert list(log.entries(257)) == entries(257, 800)
-    assert list(log.entries(800)) == []
-    assert [log.entry(index) for index in (0, 255, 256, 799)] == [entry(index) for index in (0, 255, 256, 799)]
+    assert list(read(log)) == entries(0, 800)
+    assert list(read(log, 257)) == entries(257, 800)
+    assert list(read(log, 800)) == []
+    assert [Entry.parse(log.line(index)) for index in (0, 255, 256, 799)] == [
+        entry(index) for index in (0, 255, 256, 799)
+    ]
     for index in (-1, 800):
         with pytest.raises(IndexError):
-            log.entry(index)
+            Entry.parse(log.line(index))
     with pytest.raises(ValueError, match=r"^the log has 800 entries, not 801$"):
         log.consistency(3, 801)
 
@@ -65,7 +67,7 @@ def test_reading() -> None:
 def test_an_honest_log_goes_on_from_every_checkpoint_of_its_own(steps: list[int], data: st.DataObject) -> None:
     store, size, made = Memory(), 0, []
     for step in steps:
-        opened(store).append(entries(size, size + step), SIGNER)
+        append(opened(store), entries(size, size + step), SIGNER)
         size += step
         made.append(seen(store))
     for recorded in made:
@@ -76,7 +78,7 @@ def test_an_honest_log_goes_on_from_every_checkpoint_of_its_own(steps: list[int]
             recorded.size, made[-1].size, recorded.root, made[-1].root, log.consistency(recorded.size, made[-1].size)
         )
     index = data.draw(st.integers(0, size - 1))
-    assert merkle.included(index, log.size, entry(index).leaf(), log.inclusion(index), log.root)
+    assert merkle.included(index, log.size, merkle.leaf_hash(entry(index).line()), log.inclusion(index), log.root)
 
 
 def test_shortened() -> None:
@@ -192,16 +194,16 @@ def test_signed_entries_that_are_none() -> None:
     root = Tiles(store, 1, None).root()
     store.files["checkpoint"] = Checkpoint.signed(SIGNER, 1, root).note.encode()
     with pytest.raises(LogFinding, match=r"^memory:log: entry 0: is not an entry: it is not a line of JSON"):
-        list(opened(store).entries())
+        list(read(opened(store)))
 
 
 def test_renewing_sees_what_happens_meanwhile() -> None:
     store = filled(5)
     log = opened(store)
-    opened(store).append(entries(5, 9), SIGNER)
+    append(opened(store), entries(5, 9), SIGNER)
     assert log.size == 5
     log.renew()
-    assert list(log.entries()) == entries(0, 9)
+    assert list(read(log)) == entries(0, 9)
     store.files = filled(3).files
     with pytest.raises(LogFinding, match="was shortened"):
         log.renew()

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import SIGNER, VERIFIER, Memory, entries, filled
+from logs import SIGNER, VERIFIER, Memory, append, entries, filled
 from test_log_merkle import mth
 
+from nixgen.cache.entry import read
 from nixgen.log import merkle
 from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import Folder
+from nixgen.log.stores.folder import Folder
 from nixgen.log.tiles import Tiles, grown, tile_name
 
 
@@ -118,10 +119,10 @@ def test_every_changed_byte_and_every_missing_file_is_found(name: str) -> None:
         files = {path: item for path, item in STORE.files.items() if path != name}
         log = Log.open(Memory(files if new is None else {**files, name: new}), VERIFIER)
         if not used:  # a partial tile of a checkpoint of earlier
-            assert len(list(log.entries())) == 800
+            assert len(list(read(log))) == 800
             continue
         with pytest.raises(LogFinding) as caught:
-            list(log.entries())
+            list(read(log))
         assert caught.value.kind == "damaged"
         assert name in str(caught.value) or "its tiles lead to the root" in str(caught.value)
 
@@ -141,7 +142,7 @@ def test_the_sentences_of_damage() -> None:
         files = {path: item for path, item in STORE.files.items() if path != name}
         log = Log.open(Memory(files if data is None else {**files, name: data}), VERIFIER)
         with pytest.raises(LogFinding) as caught:
-            list(log.entries())
+            list(read(log))
         assert str(caught.value) == f"{what}\n    the log cannot be trusted: ask who keeps the cache"
 
 
@@ -151,13 +152,13 @@ def test_a_reader_with_an_older_checkpoint_reads_full_tiles() -> None:
     new = filled(3, 300)
     assert not any(name.startswith("tile/0/000.p") for name in new.files)
     log = Log.open(Memory({**new.files, "checkpoint": old.files["checkpoint"]}), VERIFIER)
-    assert list(log.entries()) == entries(0, 3)
+    assert list(read(log)) == entries(0, 3)
 
 
 def test_a_folder_holds_the_same_files(tmp_path: Path) -> None:
     log = Log.open(Folder(tmp_path), VERIFIER)
     for start, end in ((0, 3), (3, 300), (300, 800)):
-        log.append(entries(start, end), SIGNER)
+        append(log, entries(start, end), SIGNER)
     found = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {name: data for name, data in found.items() if not name.startswith(".")} == STORE.files
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in found if not name.startswith(".")} == {0o644}

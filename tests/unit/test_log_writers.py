@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, crashing, entries, entry, filled, opened
+from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, append, crashing, entries, entry, filled, opened
 
+from nixgen.cache.entry import Entry, read
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import Folder
+from nixgen.log.stores.folder import Folder
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
-    found = list(Log.open(Folder(tmp_path), VERIFIER).entries())
+    found = list(read(Log.open(Folder(tmp_path), VERIFIER)))
     expected = [entry(index * 1000 + number) for index in range(3) for number in range(12 * 7)]
     assert len(found) == len(expected)
     assert set(found) == set(expected)
@@ -36,7 +36,7 @@ def _append_some(folder: Path, first: int, times: int) -> None:
     log = Log.open(Folder(folder), VERIFIER)
     for turn in range(times):
         start = first + turn * 7
-        log.append(entries(start, start + 7), SIGNER)
+        append(log, entries(start, start + 7), SIGNER)
 
 
 class Scheduler:
@@ -113,7 +113,7 @@ def test_any_order_of_operations(seed: int, start: int, sizes: list[int], crashe
                 for turn in range(2):
                     first = 1000 * (number + 1) + turn * size
                     wanted = [*entries(first, first + size), entry(77_777)]
-                    done = opened(store).append(wanted, SIGNER)
+                    done = append(opened(store), wanted, SIGNER)
                     acknowledged.extend([*entries(first, first + size), entry(77_777)])
                     assert not done.conflicts
             except CrashError:
@@ -126,9 +126,9 @@ def test_any_order_of_operations(seed: int, start: int, sizes: list[int], crashe
     Scheduler(seed).run([writer(number, size) for number, size in enumerate(sizes)])
     if failures:
         raise failures[0]
-    opened(shared).append([entry(99_999)], SIGNER)
+    append(opened(shared), [entry(99_999)], SIGNER)
     log = opened(shared)
-    said = list(log.entries())
+    said = list(read(log))
     assert len(said) == len(set(said)) == log.size
     assert set(acknowledged) <= set(said)
     assert said[:start] == entries(0, start)

@@ -14,14 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
-from nixgen.log.stores.storage import unknown
+from nixgen.log.stores.model import unknown
 
 _T = TypeVar("_T")
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
 class Bucket:
-    """Objects below a prefix. See :class:`nixgen.log.stores.storage.Storage`."""
+    """Objects below a prefix. See :class:`nixgen.log.stores.model.Storage`."""
 
     def __init__(self, where: str, system: Any, base: str) -> None:  # noqa: ANN401 -- fsspec has no types
         self._where = where

@@ -24,7 +24,7 @@ _LONGEST = 1 << 30  # bytes of an answer
 
 
 class Web:
-    """Files below an address. See :class:`nixgen.log.stores.storage.Storage`."""
+    """Files below an address. See :class:`nixgen.log.stores.model.Storage`."""
 
     def __init__(self, url: str) -> None:
         download.refuse_credentials(url)

@@ -9,95 +9,95 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import SIGNER, Memory, entries, entry, filled, opened
+from logs import SIGNER, Memory, append, entries, entry, filled, opened
 
+from nixgen.cache.entry import Entry, read
 from nixgen.errors import MachineError
-from nixgen.log.entry import Entry
 from nixgen.log.findings import LogFinding
-from nixgen.log.known import Known
+from nixgen.log.seen import Seen
 
 
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     store = filled(600)
-    known = Known(tmp_path / "a" / "known.sqlite")
-    known.update(opened(store))
-    assert known.select([entry(3), entry(600)]) == ((entry(600),), ())
-    known.close()
-    opened(store).append(entries(600, 700), SIGNER)
+    seen = Seen(Entry, tmp_path / "a" / "seen.sqlite")
+    seen.update(opened(store))
+    assert seen.select([entry(3), entry(600)]) == ((entry(600),), ())
+    seen.close()
+    append(opened(store), entries(600, 700), SIGNER)
     store.reads.clear()
-    known = Known(tmp_path / "a" / "known.sqlite")
-    known.update(opened(store))
+    seen = Seen(Entry, tmp_path / "a" / "seen.sqlite")
+    seen.update(opened(store))
     assert {name for name in store.reads if "lines" in name} == {"tile/lines/002.p/188"}
-    assert known.select([entry(3), entry(699), entry(700)]) == ((entry(700),), ())
+    assert seen.select([entry(3), entry(699), entry(700)]) == ((entry(700),), ())
     store.reads.clear()
-    known.update(opened(store))
+    seen.update(opened(store))
     assert [name for name in store.reads if "lines" in name] == []
 
 
 def test_a_log_that_does_not_go_on_from_what_was_seen(tmp_path: Path) -> None:
     """No project needs to have recorded it: this machine has seen it."""
-    known = Known(tmp_path / "known.sqlite")
-    known.update(opened(filled(300)))
+    seen = Seen(Entry, tmp_path / "seen.sqlite")
+    seen.update(opened(filled(300)))
     with pytest.raises(LogFinding, match="was shortened: it had 300 entries, and has 290"):
-        known.update(opened(filled(290)))
+        seen.update(opened(filled(290)))
     with pytest.raises(LogFinding, match="was shortened"):
-        known.update(opened(Memory()))
-    known.update(opened(filled(300, 301)))
+        seen.update(opened(Memory()))
+    seen.update(opened(filled(300, 301)))
 
 
 @pytest.mark.parametrize("content", [b"no database", b""])
 def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "known.sqlite"
+    file = tmp_path / "seen.sqlite"
     file.write_bytes(content)
-    known = Known(file)
-    known.update(opened(filled(3)))
-    assert known.select([entry(1)]) == ((), ())
+    seen = Seen(Entry, file)
+    seen.update(opened(filled(3)))
+    assert seen.select([entry(1)]) == ((), ())
 
 
 def test_a_database_of_a_newer_nixgen(tmp_path: Path) -> None:
-    file = tmp_path / "known.sqlite"
+    file = tmp_path / "seen.sqlite"
     database = sqlite3.connect(file)
     database.execute("PRAGMA user_version = 2")
     database.close()
     before = file.read_bytes()
-    known = Known(file)
-    known.update(opened(filled(3)))
-    assert known.select([entry(1)]) == ((), ())
+    seen = Seen(Entry, file)
+    seen.update(opened(filled(3)))
+    assert seen.select([entry(1)]) == ((), ())
     assert file.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    known = Known(tmp_path / "file" / "known.sqlite")
-    known.update(opened(filled(3)))
-    assert known.select([entry(1), entry(3)]) == ((entry(3),), ())
+    seen = Seen(Entry, tmp_path / "file" / "seen.sqlite")
+    seen.update(opened(filled(3)))
+    assert seen.select([entry(1), entry(3)]) == ((entry(3),), ())
 
 
 def test_a_database_that_breaks_meanwhile(tmp_path: Path) -> None:
-    file = tmp_path / "known.sqlite"
-    known = Known(file)
-    known.update(opened(filled(600)))
+    file = tmp_path / "seen.sqlite"
+    seen = Seen(Entry, file)
+    seen.update(opened(filled(600)))
     file.write_bytes(b"x" * file.stat().st_size)
-    known.close()
+    seen.close()
     database = sqlite3.connect(":memory:")
-    known._database = database
+    seen._database = database
     with pytest.raises(MachineError, match=f"^{file}: cannot be used: no such table"):
-        known.select([entry(1)])
+        seen.select([entry(1)])
 
 
 def test_a_checkpoint_that_nobody_signed_is_forgotten(tmp_path: Path) -> None:
-    file = tmp_path / "known.sqlite"
-    known = Known(file)
-    known.update(opened(filled(3)))
-    known.close()
+    file = tmp_path / "seen.sqlite"
+    seen = Seen(Entry, file)
+    seen.update(opened(filled(3)))
+    seen.close()
     database = sqlite3.connect(file)
     with database:
         database.execute("UPDATE seen SET note = 'x'")
         database.execute("INSERT INTO said VALUES (x'00', x'00')")
     database.close()
-    known = Known(file)
-    known.update(opened(filled(3)))
-    known.close()
+    seen = Seen(Entry, file)
+    seen.update(opened(filled(3)))
+    seen.close()
     database = sqlite3.connect(file)
     assert database.execute("SELECT count(*) FROM said").fetchone() == (6,)
     database.close()
@@ -106,16 +106,16 @@ def test_a_checkpoint_that_nobody_signed_is_forgotten(tmp_path: Path) -> None:
 def test_a_file_for_each_store_and_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one = opened(filled(3))
-    Known.of(one).update(one)
+    Seen.of(one, Entry).update(one)
     with pytest.raises(LogFinding):
-        Known.of(one).update(opened(Memory()))
+        Seen.of(one, Entry).update(opened(Memory()))
     elsewhere = Memory()
     elsewhere.where = "memory:other"
-    Known.of(opened(elsewhere)).update(opened(filled(2)))
+    Seen.of(opened(elsewhere), Entry).update(opened(filled(2)))
     assert len(list((tmp_path / "nixgen" / "logs").glob("*.sqlite"))) == 2
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    Known.of(one).update(one)
+    Seen.of(one, Entry).update(one)
     assert (tmp_path / "home" / ".cache" / "nixgen" / "logs").is_dir()
 
 
@@ -135,8 +135,8 @@ ANY = st.builds(
 def test_conflicts_are_told_as_by_comparing_with_every_entry(pushes: list[list[Entry]]) -> None:
     store = Memory()
     for push in pushes:
-        before = list(opened(store).entries()) if store.files else []
-        done = opened(store).append(push, SIGNER)
+        before = list(read(opened(store))) if store.files else []
+        done = append(opened(store), push, SIGNER)
         expected = []
         for item in push:
             same = [old for old in before if old.path == item.path or (old.drv, old.output) == (item.drv, item.output)]
@@ -149,4 +149,4 @@ def test_conflicts_are_told_as_by_comparing_with_every_entry(pushes: list[list[E
                 expected.append(told)
         assert list(done.conflicts) == expected
         log = opened(store)
-        assert {item.path for item in push} <= {item.path for item in log.entries()}
+        assert {item.path for item in push} <= {item.path for item in read(log)}

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import ALPHABET, digest, entry, store_name
 
-from nixgen.log import merkle
-from nixgen.log.entry import Entry, EntryError
+from nixgen.cache.entry import Entry
+from nixgen.log.entry import EntryError
 
 NAMES = st.builds(
     lambda letters, name: f"{letters}-{name}",
@@ -38,7 +38,7 @@ def test_one_form(made: Entry) -> None:
     assert b"\n" not in line
     assert Entry.parse(line) == made
     assert json.dumps(json.loads(line), sort_keys=True, separators=(",", ":")).encode() == line
-    assert made.leaf() == merkle.leaf_hash(line)
+    assert made.line() == line
 
 
 def test_a_line() -> None:

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nixgen.cache.entry import Entry
 from nixgen.cache.narinfo import NarInfo, PublicKey
 from nixgen.check.model import ClosurePath
-from nixgen.log.entry import Entry
 
 Kind = Literal["missing", "extra", "rewritten", "resigned", "unlogged", "unsigned", "conflict", "recorded"]
 
@@ -39,8 +39,8 @@ class Nar:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a cache has of a path. ``info`` is None where there is no narinfo, or one that is none (``why``).
+class Held:
+    """What a cache holds of a path. ``info`` is None where there is no narinfo, or one that is none (``why``).
 
     ``nar`` is None where it was not read.
     """
@@ -69,8 +69,8 @@ class _Content:
     references: tuple[str, ...]
 
 
-def judge(
-    seen: Seen, logged: Sequence[Entry], recorded: ClosurePath | None, keys: Sequence[PublicKey]
+def anomalies(
+    seen: Held, logged: Sequence[Entry], recorded: ClosurePath | None, keys: Sequence[PublicKey]
 ) -> tuple[Anomaly, ...]:
     """All that is wrong with one path.
 

@@ -1,4 +1,4 @@
-"""What a log's entries say of each path and each output, remembered between runs.
+"""What a log's entries say under each key, remembered between runs.
 
 It is a database beside the user's other caches, made from entries that were proven to be in the log; a push reads only
 what is new since. It also remembers the last checkpoint that was seen on this machine: a log that does not go on from
@@ -11,18 +11,15 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Generic, Self
 
 from nixgen.errors import MachineError
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import Entry
+from nixgen.log.entry import E, Entry, read
+from nixgen.log.log import Log
 from nixgen.log.note import NoteError
-
-if TYPE_CHECKING:
-    from nixgen.log.log import Log
 
 _DIGEST = 16  # bytes that tell a key or a content from all others
 _BATCH = 100_000
@@ -36,21 +33,22 @@ PRAGMA cache_size = -100000;
 _VERSION = 1
 
 
-class Known:
-    """What a log says. ``file`` keeps it between runs; without one it is read anew each time.
+class Seen(Generic[E]):
+    """What a log says, as entries of a ``kind``. ``file`` keeps it between runs; without one it is read anew each time.
 
     One object is for one log.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, kind: type[E], file: Path | None = None) -> None:
+        self._kind = kind
         self._file = file
         self._database: sqlite3.Connection | None = None
 
     @classmethod
-    def of(cls, log: Log) -> Known:
+    def of(cls, log: Log, kind: type[E]) -> Self:
         """What this user remembers of a log: a file of its own for each store and key."""
         name = hashlib.sha256(f"{log.storage.where}\n{log.verifier}".encode()).hexdigest()
-        return cls(_folder() / f"{name[:32]}.sqlite")
+        return cls(kind, _folder() / f"{name[:32]}.sqlite")
 
     def update(self, log: Log) -> None:
         """Reads the entries that are new. Raises LogFinding when the log does not go on from what was seen."""
@@ -67,30 +65,30 @@ class Known:
             with database:
                 if start == 0:
                     database.execute("DELETE FROM said")
-                for batch in _batches(log.entries(start)):
+                for batch in _batches(read(log, self._kind, start)):
                     # In the database's own order, or each row is written to a page of its own.
-                    rows = sorted((key, _content(entry)) for entry in batch for key in _keys(entry))
+                    rows = sorted((key, _digest(entry.content())) for entry in batch for key in _keys(entry))
                     database.executemany("INSERT OR IGNORE INTO said VALUES (?, ?)", rows)
                 database.execute("DELETE FROM seen")
                 checkpoint = log.checkpoint()
                 database.execute("INSERT INTO seen VALUES (?, ?)", (log.size, checkpoint.note if checkpoint else ""))
 
-    def contents(self, entry: Entry) -> set[bytes]:
-        """What the log says of the entry's path and output: a digest for each different content."""
+    def contents(self, entry: E) -> set[bytes]:
+        """What the log says under the entry's keys: a digest for each different content."""
         return {content for key in _keys(entry) for content in self._said(key)}
 
-    def select(self, entries: Iterable[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    def select(self, entries: Iterable[E]) -> tuple[tuple[E, ...], tuple[E, ...]]:
         """Of these entries, those that the log lacks, and those that it contradicts, whether it has them or not.
 
         What is contradicted has ``conflict`` set in both.
         """
-        added: list[Entry] = []
-        conflicts: list[Entry] = []
+        added: list[E] = []
+        conflicts: list[E] = []
         new: dict[bytes, set[bytes]] = {}
         for entry in entries:
-            content = _content(entry)
+            content = _digest(entry.content())
             said = {key: self._said(key) | new.get(key, set()) for key in _keys(entry)}
-            told = replace(entry, conflict=any(found - {content} for found in said.values()))
+            told = entry.marked(conflict=any(found - {content} for found in said.values()))
             if told.conflict:
                 conflicts.append(told)
             if any(content not in found for found in said.values()):
@@ -141,24 +139,16 @@ def _open(file: Path | None) -> sqlite3.Connection:
     return database
 
 
-def _keys(entry: Entry) -> Sequence[bytes]:
-    keys = [_digest(f"path {entry.path}")]
-    if entry.drv is not None:
-        keys.append(_digest(f"output {entry.drv}!{entry.output}"))
-    return keys
-
-
-def _content(entry: Entry) -> bytes:
-    """What must not differ for one path: its bytes, and what it refers to."""
-    return _digest(f"{entry.nar_hash} {entry.nar_size} {' '.join(entry.references)}")
+def _keys(entry: Entry) -> list[bytes]:
+    return [_digest(key) for key in entry.keys()]  # noqa: SIM118 -- no mapping
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:_DIGEST]
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+def _batches(entries: Iterable[E]) -> Iterator[list[E]]:
+    batch: list[E] = []
     for entry in entries:
         batch.append(entry)
         if len(batch) == _BATCH:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logs import SIGNER, VERIFIER, entries
+from logs import SIGNER, VERIFIER, append, entries
 from support.loopback import Asked, Reply, listen
 
+from nixgen.cache.entry import read
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.log.log import Log
-from nixgen.log.stores.storage import Folder, Storage, open_storage
+from nixgen.log.stores.folder import Folder
+from nixgen.log.stores.model import Storage
+from nixgen.log.stores.opening import open_storage
 
 BUCKET = "nixgen-log"
 
@@ -162,10 +165,10 @@ def test_one_of_many_replaces(make: Make) -> None:
 
 
 def test_a_log_in_it(make: Make) -> None:
-    first = Log.open(make(), VERIFIER).append(entries(0, 3), SIGNER).checkpoint
-    Log.open(make(), VERIFIER, first).append(entries(3, 300), SIGNER)
+    first = append(Log.open(make(), VERIFIER), entries(0, 3), SIGNER).checkpoint
+    append(Log.open(make(), VERIFIER, first), entries(3, 300), SIGNER)
     log = Log.open(make(), VERIFIER, first)
-    assert list(log.entries()) == entries(0, 300)
+    assert list(read(log)) == entries(0, 300)
     assert make().read("tile/0/000.p/3") is None or "http" in log.storage.where
     assert make().read("pending/3") is None
 
@@ -176,11 +179,11 @@ def test_writers_without_a_lock(bucket: str) -> None:
     def push(number: int) -> None:
         for turn in range(3):
             start = number * 100 + turn * 4
-            Log.open(open_storage(bucket), VERIFIER).append(entries(start, start + 4), SIGNER)
+            append(Log.open(open_storage(bucket), VERIFIER), entries(start, start + 4), SIGNER)
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(push, range(3)))
-    found = list(Log.open(open_storage(bucket), VERIFIER).entries())
+    found = list(read(Log.open(open_storage(bucket), VERIFIER)))
     assert sorted(found, key=lambda item: item.nar_size) == [
         item for number in range(3) for item in entries(number * 100, number * 100 + 12)
     ]

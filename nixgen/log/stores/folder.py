@@ -1,8 +1,4 @@
-"""Where a log lies: small files by name, in a folder, in a bucket, or behind a web server.
-
-Every store keeps the same promises, which :mod:`nixgen.log.append` is built on: a file is whole or not there,
-``create`` and ``replace`` succeed for one of several who try at once, and what was written is what is read next.
-"""
+"""A log in a folder."""
 
 from __future__ import annotations
 
@@ -14,71 +10,15 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from nixgen import files
 from nixgen.console import console
-from nixgen.errors import MachineError, UserError
+from nixgen.errors import MachineError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _LONGEST = 1 << 30  # bytes of a file
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-
-
-class Storage(Protocol):
-    """Files by name: ``tile/0/x001/234``. ``where`` is its address, for sentences.
-
-    Every method raises MachineError when the store cannot be reached or written.
-    """
-
-    @property
-    def where(self) -> str:
-        """The address, without credentials."""
-        ...
-
-    def read(self, name: str) -> bytes | None:
-        """A file's bytes; None when there is no such file."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Writes a file, over an old one where there is one."""
-        ...
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Writes a file that is not there yet; False when it is."""
-        ...
-
-    def replace(self, name: str, data: bytes, old: bytes) -> bool:
-        """Writes a file that holds the bytes ``old``; False when it holds others, or is gone."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Removes a file, or a folder with all that is in it; nothing happens where there is none."""
-        ...
-
-    def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other writers out where the store can do that; others go without."""
-        ...
-
-
-def open_storage(url: str) -> Storage:
-    """The store at an address: ``file:///…`` or a folder, ``https://…``, ``s3://bucket/prefix?endpoint=…&region=…``.
-
-    What stands behind the question mark is what Nix has there for its stores; other families of addresses are
-    fsspec's. Raises UserError for what no library here reads.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme in ("", "file"):
-        return Folder(Path(unquote(urlsplit(url).path) if scheme else url))
-    if scheme in ("http", "https"):
-        from nixgen.log.stores.web import Web
-
-        return Web(url)
-    from nixgen.log.stores.bucket import Bucket
-
-    return Bucket.open(url)
 
 
 class Folder:
@@ -212,8 +152,3 @@ def _opened_anew(target: Path, data: bytes) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def unknown(url: str, why: str) -> UserError:
-    """The error for an address that nothing here reads."""
-    return UserError.of(url, why, "use file://, s3:// or https://, or name a folder for the log with --log")

@@ -1,0 +1,53 @@
+"""What every store of a log can do: small files by name, in a folder, in a bucket, or behind a web server.
+
+Every store keeps the same promises, which :mod:`nixgen.log.append` is built on: a file is whole or not there,
+``create`` and ``replace`` succeed for one of several who try at once, and what was written is what is read next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Protocol
+
+from nixgen.errors import UserError
+
+
+class Storage(Protocol):
+    """Files by name: ``tile/0/x001/234``. ``where`` is its address, for sentences.
+
+    Every method raises MachineError when the store cannot be reached or written.
+    """
+
+    @property
+    def where(self) -> str:
+        """The address, without credentials."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """A file's bytes; None when there is no such file."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file, over an old one where there is one."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a file that is not there yet; False when it is."""
+        ...
+
+    def replace(self, name: str, data: bytes, old: bytes) -> bool:
+        """Writes a file that holds the bytes ``old``; False when it holds others, or is gone."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a file, or a folder with all that is in it; nothing happens where there is none."""
+        ...
+
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other writers out where the store can do that; others go without."""
+        ...
+
+
+def unknown(url: str, why: str) -> UserError:
+    """The error for an address that nothing here reads."""
+    return UserError.of(url, why, "use file://, s3:// or https://, or name a folder for the log with --log")
