@@ -10,6 +10,8 @@ derivation {
   args = [ "-c" "echo ${environment} > $out" ];
   stdenv = import ./python.nix base ./builders/setup.py {
     name = "${name}-setup";
+    project = name;
+    inherit (base) bash;
     inherit environment;
     tools = builtins.concatStringsSep ":" base.tools;
     hook = ./builders/hook.sh;

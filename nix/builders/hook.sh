@@ -4,12 +4,8 @@ runHook() { eval "${!1:-}"; }
 nixgen_enter() {
   # Nix's own build variables are of no use here, and some confuse other programs.
   unset PYTHONPATH PYTHONHOME PYTHONNOUSERSITE SOURCE_DATE_EPOCH
-  # nix-shell puts its bash's folder before everything: "." or nothing (which means the same) when it found none.
-  case $PATH in
-    "$NIXGEN_PATH"*) ;;
-    .:"$NIXGEN_PATH"* | :"$NIXGEN_PATH"*) PATH=${PATH#*:} ;;
-    *) PATH=$NIXGEN_PATH:$PATH ;;
-  esac
+  nixgen_path
+  nixgen_user_shell
   export VIRTUAL_ENV=$NIXGEN_ENVIRONMENT
   export UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_ENVIRONMENT/bin/python
   # uv does not ask a venv whether packages may be installed into it. Who may write into the store (root, where that is not
@@ -25,7 +21,49 @@ nixgen_enter() {
   export NIXGEN_ROOT=${folder:-$PWD}
   [ -z "$folder" ] || nixgen_link "$folder/.venv"
   [ -z "${NIXGEN_PRIVATE:-}" ] || nixgen_private
-  [ ! -t 2 ] || [ -z "${PS1:-}" ] || echo "$NIXGEN_TITLE" >&2
+  if [ -n "${PS1:-}" ]; then
+    PS1=$(nixgen_prompt)
+    [ ! -t 2 ] || echo "$NIXGEN_TITLE" >&2
+  fi
+}
+
+# The environment and its tools come first, once. nix-shell puts its bash's folder before everything: "." or nothing (which
+# means the same) when it found none. And the PATH of Nix's builds, /path-not-set, is no folder.
+nixgen_path() {
+  case $PATH in
+    .:* | :*) PATH=${PATH#*:} ;;
+  esac
+  local rest=$PATH: kept=$NIXGEN_PATH entry
+  while [ -n "$rest" ]; do
+    entry=${rest%%:*} rest=${rest#*:}
+    [ "$entry" = /path-not-set ] || [[ :$NIXGEN_PATH: == *":$entry:"* ]] || kept=$kept:$entry
+  done
+  PATH=$kept
+}
+
+# Nix 2.8 takes SHELL over from its build, where it is /noshell; nix-shell has "bash". Programs that start a shell
+# (script, Jupyter, editors) need one that exists: the user's, else the base's. bash sets SHELL itself where it is unset.
+nixgen_user_shell() {
+  nixgen_is_shell "${SHELL:-}" || SHELL=$(unset SHELL && "$NIXGEN_BASH" --norc -c 'printf %s "$SHELL"')
+  nixgen_is_shell "$SHELL" || SHELL=$NIXGEN_BASH
+  export SHELL
+}
+
+nixgen_is_shell() {
+  case $1 in
+    */nologin | */false) return 1 ;;
+    /*) [ -x "$1" ] && [ ! -d "$1" ] ;;
+    *) return 1 ;;
+  esac
+}
+
+# The environment's name in front of the prompt, behind the empty lines that nix-shell's begins with.
+nixgen_prompt() {
+  local lines=
+  while [[ $PS1 == '\n'* ]]; do
+    lines+='\n' PS1=${PS1#'\n'}
+  done
+  printf %s "$lines($NIXGEN_NAME) $PS1"
 }
 
 # Editors look for .venv: a link is offered where there is none, and kept up to date where it is ours. Not to somebody who

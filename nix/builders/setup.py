@@ -1,8 +1,8 @@
 """Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup.
 
-Input, as environment variables: out, environment, tools (PATH entries), hook (a bash file), title, variables (JSON: what
-is exported as it is), private (a program that makes a folder for what huggingface_hub writes), python (the program below
-the environment).
+Input, as environment variables: out, project (its name), environment, tools (PATH entries), hook (a bash file), bash,
+title, variables (JSON: what is exported as it is), private (a program that makes a folder for what huggingface_hub
+writes), python (the program below the environment).
 """
 
 import json
@@ -19,7 +19,8 @@ with open(f"{os.environ['out']}/setup", "w", encoding="utf-8") as file:
     file.write(f"NIXGEN_ENVIRONMENT={shlex.quote(environment)}\n")
     file.write(f"NIXGEN_PATH={shlex.quote(path)}\n")
     file.write("export PATH=$NIXGEN_PATH${PATH:+:$PATH}\n")
-    file.write(f"NIXGEN_TITLE={shlex.quote(os.environ['title'])}\n")
+    for name, value in {"NAME": "project", "BASH": "bash", "TITLE": "title"}.items():
+        file.write(f"NIXGEN_{name}={shlex.quote(os.environ[value])}\n")
     variables = json.loads(os.environ["variables"])
     for name, value in sorted(variables.items()):
         file.write(f"export {name}={shlex.quote(value)}\n")

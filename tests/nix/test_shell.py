@@ -91,6 +91,37 @@ def test_the_variables(project: Project, enter: Enter) -> None:
     }
 
 
+def as_user_with(shell: str, tmp_path: Path) -> str:
+    """The beginning of a script in which /etc/passwd says that this user's shell is another one."""
+    (tmp_path / "passwd").write_text(f"me:x:{os.getuid()}:0:me:/:{shell}\n")
+    return f"mount --bind {tmp_path}/passwd /etc/passwd && "
+
+
+@pytest.mark.parametrize("command", ["nix develop -c env", "nix-shell --run env"])
+def test_the_shell_that_programs_start_exists(project: Project, nix: Nix, tmp_path: Path, command: str) -> None:
+    """Cases 7 and 46: Nix 2.8 has /noshell there, from its build; and in PATH /path-not-set."""
+    base = nix.evaluate(f"(import {project.folder} {{}}).base.bash")
+    for theirs, outside in (("/bin/sh", "/no/such"), ("/no/such", "/no/such"), ("/usr/sbin/nologin", "bash")):
+        script = f"{as_user_with(theirs, tmp_path)} SHELL={outside} {command}"
+        lines = nix.inside("sh", "-c", script, cwd=project.folder).stdout.splitlines()
+        found = {name: value for name, _, value in (line.partition("=") for line in lines)}
+        assert "/path-not-set" not in found["PATH"].split(":")
+        assert found["SHELL"] == (theirs if theirs == "/bin/sh" else base)
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="script (bsdutils) is not here")
+def test_a_program_that_starts_a_shell_works(project: Project, enter: Enter) -> None:
+    assert "typed" in enter(project, "script -qc 'echo typed' /dev/null").stdout
+
+
+def test_the_prompt_shows_the_environment(project: Project, nix: Nix) -> None:
+    """Case 57: behind the empty line with which nix-shell's prompt begins."""
+    for prompt, shown in (("$ ", "(demo) $ "), (r"\n\n$ ", r"\n\n(demo) $ ")):
+        code = 'PS1=$PROMPT; nixgen_enter; echo "<$PS1>"'
+        done = nix.inside(nix.bin / "nix-shell", "--run", code, cwd=project.folder, PROMPT=prompt)
+        assert done.stdout == f"<{shown}>\n"
+
+
 READ_ONLY = "mount --bind /nix/store /nix/store && mount -o remount,bind,ro /nix/store && "
 
 
