@@ -16,6 +16,7 @@ from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 
 _NIX = "install Nix (https://nixos.org/download), or name the folder with --path"
+_NOTHING = "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND"
 _PLACES = """
 { root }:
 let project = import (/. + root) { };
@@ -29,12 +30,16 @@ in {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a check is done: with a stamp or without, where it is kept, its age in seconds, and the report's form."""
+    """How a check is done: with a stamp or without, where it is kept, its age in seconds, and the report's form.
+
+    ``optional``: a lock that pins nothing lets the command start, as a service does that has no models.
+    """
 
     stamp: bool = True
     stamps: Path | None = None
     age: float = guard.STAMP_AGE
     report: str = "text"
+    optional: bool = False
 
 
 def find_lock(start: Path) -> Path:
@@ -52,14 +57,14 @@ def trees(lock: Path, names: Sequence[str], folder: Path | None = None) -> tuple
     With a ``folder``: that folder is the one artifact that is asked for, or holds each of several by its name. Else:
     where this project's shell says, or, outside of it, where Nix would put them; nothing is built or fetched for that.
     """
-    lockfile.read_lock(lock)  # its sentences are better than the guard's
+    pinned = lockfile.read_lock(lock).artifacts  # its sentences are better than the guard's
     try:
+        if not pinned:
+            guard.select((), names)
+            raise UserError.of(lockfile.NAME, "pins no model and no data: there is nothing to verify", _NOTHING)
         text = lock.read_text(encoding="utf-8")
         if folder is not None:
             return _in_folder(text, names, folder)
-        pinned = json.loads(text)
-        if not any(pinned.get(kind) for kind in ("models", "data")):
-            return guard.select((), names)
         env = os.environ if _in_shell(lock.parent) else _places(lock.parent)
         return guard.select(guard.parse(text, lockfile.NAME, env=env), names)
     except guard.BadInput as error:
@@ -85,19 +90,23 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     Inside the project's shell the environment is there; from outside it is entered first, by nix-shell, which works
     with every version of Nix and with flakes or without.
     """
+    unpinned = options.optional and not names and not lockfile.read_lock(lock).artifacts
     if _in_shell(lock.parent):
+        if unpinned:
+            return guard.become(command)
         found = trees(lock, names)
         folder = str(options.stamps) if options.stamps else guard.default_stamps()
         stamp = guard.Stamp(folder, options.age) if options.stamp and folder else None
         return guard.guard(found, command, stamp=stamp, report=options.report)
-    trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
+    if not unpinned:
+        trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
     if shutil.which("nix-shell") is None:
         raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
     program = str(Path(guard.__file__).parent)
     words = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
     words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
     words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
-    inner = f"exec {shlex.join([*words, *names, '--', *command])}"
+    inner = f"exec {shlex.join(command if unpinned else [*words, *names, '--', *command])}"
     outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", "shell", "--run", inner]
     console.detail(f"$ {run.shown(outer)}")
     # Without this nix-shell looks for an interactive bash in the user's nixpkgs, to run one line.

@@ -41,6 +41,8 @@ def main(folder):
         os.environ.pop(name, None)
     found = variables(settings, expected)
     os.environ.update(found)
+    with open(expected, encoding="utf-8") as file:
+        pinned = json.load(file)["trees"]
     options = ["--expected", expected]
     # Where the stamp of a verification is kept; "no" for none (docs/guard.md).
     if stamp := os.environ.get("NIXGEN_STAMP"):
@@ -48,7 +50,8 @@ def main(folder):
     if os.environ.get("NIXGEN_REPORT") == "json":
         options += ["--report", "json"]
     # This comes back only when the command did not start.
-    code = guard.main([*options, "--", *settings["command"], *sys.argv[1:]])
+    command = [*settings["command"], *sys.argv[1:]]
+    code = guard.main([*options, "--", *command]) if pinned else guard.become(command)
     if folder := found.get("HF_HOME"):
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(code)

@@ -61,5 +61,7 @@ def run(
         words = own + words
     if not words:
         raise UserError.of("", "there is no command to run", "nixgen run -- COMMAND, or nixgen run --service NAME")
-    how = implementation.Options(stamp=not no_stamp, stamps=stamp, age=stamp_age, report=report)
+    how = implementation.Options(
+        stamp=not no_stamp, stamps=stamp, age=stamp_age, report=report, optional=service is not None
+    )
     raise typer.Exit(implementation.start(lock, names, words, how))

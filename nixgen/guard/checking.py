@@ -13,6 +13,7 @@ from .report import Found, Refused, Report, Verified
 from .scan import Entry, Scan, stores
 from .stamp import Stamp
 from .store import Background, ask_nix
+from .writeback import Writeback
 
 
 def require(
@@ -69,7 +70,7 @@ def check(trees: Sequence[Tree], *, stamp: Stamp | None = None, nix: bool = True
         if not said:
             return Report(tuple(trees), (), targets, 0, time.perf_counter() - started, "fresh", "not asked")
     asked = Background(lambda: ask_nix(trees, entries, store)) if nix else None
-    pool = Pool(entries)
+    pool = Pool(entries, Writeback() if stamp is not None else None)
     pool.run(workers or processors())
     findings += pool.findings
     knows = "not asked"
@@ -77,6 +78,8 @@ def check(trees: Sequence[Tree], *, stamp: Stamp | None = None, nix: bool = True
         knows, problems = asked.result()
         findings += problems
     if stamp is not None:
-        said = stamp.write(trees, pool.identities, clock, nix=nix) if not findings else "not written"
+        said = f"not written: {pool.unsettled}" if pool.unsettled else "not written"
+        if not findings and not pool.unsettled:
+            said = stamp.write(trees, pool.identities, clock, nix=nix)
     took = time.perf_counter() - started
     return Report(tuple(trees), tuple(sorted(set(findings))), targets, pool.hashed, took, said, knows)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .model import BadInput, File
 from .words import shown
 
 DIGITS = frozenset("0123456789abcdef")
+_PATH_MAX = 4096  # bytes, of Linux; macOS has less
 
 
 def path_problem(path: str) -> str:
     """Why a path from a lock or manifest cannot be that of a file in a tree; empty where it can."""
     try:
-        path.encode()
+        size = len(path.encode())
     except UnicodeEncodeError:
         return "is not UTF-8"
+    if size >= _PATH_MAX:
+        return f"is longer than {_PATH_MAX - 1} bytes"
     if "\0" in path:
         return "has a zero byte in it"
     if path.startswith("/"):
@@ -29,13 +32,14 @@ def path_problem(path: str) -> str:
 def files_of(table: Mapping[str, Any], where: str) -> tuple[File, ...]:
     """The files that a table lists, sorted; each path once, and none of them both a file and a folder."""
     files: dict[str, File] = {}
-    folders: set[str] = set()
     for index, item in enumerate(list_of(table, "files", where)):
         at = f"{where}: files[{index}]"
         entry = table_of(item, at)
         path, size, sha256 = entry.get("path"), entry.get("size"), entry.get("sha256")
-        if not isinstance(path, str) or (problem := path_problem(path)):
-            raise BadInput(f"{at}: the path {shown(str(path))} {problem if isinstance(path, str) else 'is not a text'}")
+        if not isinstance(path, str):
+            raise BadInput(f"{at}: path is not a text")
+        if problem := path_problem(path):
+            raise BadInput(f"{at}: the path {shown(path[:_PATH_MAX])} {problem}")
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise BadInput(f"{at}: size is not a number of bytes")
         if not isinstance(sha256, str) or len(sha256) != 64 or not DIGITS.issuperset(sha256):  # noqa: PLR2004
@@ -43,15 +47,19 @@ def files_of(table: Mapping[str, Any], where: str) -> tuple[File, ...]:
         if path in files:
             raise BadInput(f"{at}: the path {shown(path)} is there twice")
         files[path] = File(path, size, sha256)
-        folders.update(above(path))
-    if clash := sorted(folders & files.keys()):
-        raise BadInput(f"{where}: files: {shown(clash[0])} is a file and a folder")
+    if clash := _clash(files):
+        raise BadInput(f"{where}: files: {shown(clash)} is a file and a folder")
     return tuple(sorted(files.values()))
 
 
-def above(path: str) -> list[str]:
-    """The folders that a path lies in, the outermost first."""
-    return [path[:index] for index, letter in enumerate(path) if letter == "/"]
+def _clash(paths: Iterable[str]) -> str:
+    """A path that is also a folder of others; empty where there is none."""
+    last = "/"
+    for path in sorted(paths, key=lambda path: path.replace("/", "\0")):  # what is in a folder comes right behind it
+        if path.startswith(f"{last}/"):
+            return last
+        last = path
+    return ""
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import hashlib
 import os
 import stat as modes
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .report import Found
 from .scan import Entry, identity, kind_of, why
+from .writeback import Writeback
 
 _CHUNK = 1 << 20
 
@@ -25,16 +26,19 @@ class Pool:
     """Hashes files side by side: hashlib and reads leave Python's lock, so threads use all processors.
 
     Each file is hashed once, however many paths lead to it, and the largest first. ``hashed`` counts bytes;
-    ``identities`` holds what identifies each file that is the pinned one.
+    ``identities`` holds what identifies each file that is the pinned one. With ``writeback`` files are written back
+    before they are hashed; ``unsettled`` says why an identity may stay when its file is written to.
     """
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], writeback: Writeback | None = None) -> None:
         by_target: dict[str, list[Entry]] = {}
         for entry in entries:
             by_target.setdefault(entry.target, []).append(entry)
         self.hashed = 0
         self.findings: list[Found] = []
         self.identities: dict[tuple[str, str], tuple[int, ...]] = {}
+        self.unsettled = ""
+        self._writeback = writeback
         self._queue = sorted(by_target.values(), key=lambda group: group[0].file.size)
         self._failures: list[BaseException] = []
         self._lock = threading.Lock()
@@ -58,11 +62,15 @@ class Pool:
                     if not self._queue:
                         return
                     group = self._queue.pop()
-                count, outcomes = _hash_one(group, buffer)
+                count, outcomes = _hash_one(group, buffer, self._settle)
                 with self._lock:
                     self._keep(count, zip(group, outcomes, strict=True))
         except BaseException as error:  # noqa: BLE001 - raised again by run()
             self._failures.append(error)
+
+    def _settle(self, descriptor: int) -> None:
+        if self._writeback is not None and (problem := self._writeback.problem(descriptor)):
+            self.unsettled = problem
 
     def _keep(self, count: int, outcomes: Iterable[tuple[Entry, Found | tuple[int, ...]]]) -> None:
         self.hashed += count
@@ -73,16 +81,20 @@ class Pool:
                 self.identities[entry.tree.folder, entry.file.path] = outcome
 
 
-def _hash_one(group: Sequence[Entry], buffer: memoryview) -> tuple[int, list[Found | tuple[int, ...]]]:
+def _hash_one(
+    group: Sequence[Entry], buffer: memoryview, settle: Callable[[int], None]
+) -> tuple[int, list[Found | tuple[int, ...]]]:
     """Opens one file once, hashes what that descriptor gives, and judges every path that leads to it.
 
-    Gives the number of bytes that were hashed, and for each path a finding or what identifies the file.
+    Gives the number of bytes that were hashed, and for each path a finding or what identifies the file. ``settle``
+    gets the descriptor before it is looked at.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     digest, count = "", 0
     try:
         descriptor = os.open(group[0].target, flags)
         try:
+            settle(descriptor)
             there = os.fstat(descriptor)
             if modes.S_ISREG(there.st_mode) and any(entry.file.size == there.st_size for entry in group):
                 digest, count = _digest(descriptor, there.st_size, buffer)

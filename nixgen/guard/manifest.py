@@ -12,6 +12,12 @@ from .hub import hub_of
 from .model import VERSION, BadInput, File, Tree
 from .words import shown
 
+LIMIT = 32 << 20
+"""Bytes of what is expected; with more it is not read. A row of nixgen.lock has some 250."""
+
+_MEMORY = 200 << 20  # bytes that a document may take when it is parsed
+_COSTS = {"{": 184, "[": 88, '"': 28, ",": 8}  # bytes, at most: of an object, a list, half a text, an item
+
 
 def find_lock() -> str:
     """$NIXGEN_LOCK, or nixgen.lock in the current folder or the nearest one above it."""
@@ -30,12 +36,16 @@ def read(
 ) -> tuple[Tree, ...]:
     """:func:`parse` of a file. Raises BadInput."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        with open(path, "rb") as file:
+            data = file.read(LIMIT + 1)
+        if len(data) > LIMIT:
+            raise BadInput(f"{path}: has more than {LIMIT >> 20} MiB")
+        text = data.decode()
     except UnicodeDecodeError:
         raise BadInput(f"{path}: is not UTF-8 text") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    del data
     return parse(text, path, root, env)
 
 
@@ -55,18 +65,25 @@ def parse(
 
     A tree may have a ``prefix``: what of its files' paths is the layout's and not the artifact's.
     """
+    size = len(text) * (1 if text.isascii() else 4)
+    if size + sum(cost * text.count(mark) for mark, cost in _COSTS.items()) > _MEMORY:
+        raise BadInput(f"{where}: lists too much: split it")
     try:
         document = json.loads(text, object_pairs_hook=no_duplicates)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: is not JSON: {error}") from None
     table = table_of(document, where)
-    if table.get("version") != VERSION:
-        raise BadInput(f"{where}: version: is {json.dumps(table.get('version'))}, and this guard knows {VERSION}")
+    version = table.get("version")
+    if version != VERSION:
+        said = json.dumps(version) if version is None or isinstance(version, int) else "no number"
+        raise BadInput(f"{where}: version: is {said}, and this guard knows {VERSION}")
     if "base" in table:
         trees = _of_lock(table, where, root, os.environ if env is None else env)
     else:
         closed(table, {"version", "trees"}, where)
         trees = [_tree(item, f"{where}: trees[{i}]", root) for i, item in enumerate(list_of(table, "trees", where))]
+    if not trees:
+        raise BadInput(f"{where}: pins no model and no data: there is nothing to verify")
     return tuple(sorted(trees, key=lambda tree: (tree.name, tree.prefix, tree.folder)))
 
 
@@ -82,6 +99,8 @@ def select(trees: Iterable[Tree], names: Sequence[str]) -> tuple[Tree, ...]:
             raise BadInput(f"{shown(name)}: is more than one: {', '.join(matching)}")
     asked = tuple(tree for tree in known if not names or any(named(tree, name) for name in names))
     for tree in asked:
+        if not tree.files:
+            raise BadInput(f"{tree.name}: no file of it is pinned: there is nothing to verify")
         if not tree.folder:
             raise BadInput(f"{tree.name}: where it lies is not known: enter the project's shell, or name the folder")
     return asked
@@ -95,9 +114,10 @@ def named(tree: Tree, name: str) -> bool:
 def _tree(value: object, where: str, root: str | os.PathLike[str] | None) -> Tree:
     table = table_of(value, where)
     closed(table, {"name", "path", "files", "prefix"}, where)
-    folder = os.path.join(os.path.abspath(root or "."), text_of(table, "path", where))
+    above, path = os.path.abspath(root or "."), text_of(table, "path", where)
     prefix = text_of(table, "prefix", where) if "prefix" in table else ""
-    return Tree(text_of(table, "name", where), folder, files_of(table, where), prefix)
+    name, files = text_of(table, "name", where), files_of(table, where)
+    return Tree(name, os.path.join(above, path), files, prefix, above="" if os.path.isabs(path) else above)
 
 
 def _of_lock(
@@ -113,7 +133,8 @@ def _of_lock(
             if path_problem(name) or "/" in name:
                 raise BadInput(f"{at}: has an impossible name")
             entry = table_of(value, at)
-            trees.append(locked(entry, kind, name, os.path.join(above, name) if above else "", at))
+            folder = os.path.join(above, name) if above else ""
+            trees.append(locked(entry, kind, name, folder, at)._replace(above=above))
             if cache and "hf" in list_of(entry, "layout", at):
                 hub = hub_of(entry, at)
                 # Artifacts may share a repo's folder: it holds the files of all of them.
@@ -121,7 +142,7 @@ def _of_lock(
                 for file in hub.laid_out(files_of(entry, at)):
                     if together.setdefault(file.path, file) != file:
                         raise BadInput(f"{at}: {shown(file.path)} of {hub.folder} is pinned to two different files")
-                trees.append(Tree(f"{kind}.{name}", os.path.join(cache, hub.folder), (), hub.prefix, "blobs"))
+                trees.append(Tree(f"{kind}.{name}", os.path.join(cache, hub.folder), (), hub.prefix, "blobs", cache))
     full = {os.path.join(cache or "", folder): tuple(sorted(files.values())) for folder, files in cached.items()}
     return [tree._replace(files=full.get(tree.folder, tree.files)) for tree in trees]
 

@@ -34,6 +34,7 @@ class Tree(NamedTuple):
 
     ``prefix`` is what of the files' paths is the layout's and not the artifact's ("models--o--n/snapshots/…/").
     ``blobs`` names a folder of the tree that may hold the targets of the links, as the hub's own cache does.
+    ``above`` is the folder that ``folder`` must not lead out of, but into the store; empty where any place is right.
     """
 
     name: str
@@ -41,3 +42,4 @@ class Tree(NamedTuple):
     files: tuple[File, ...]
     prefix: str = ""
     blobs: str = ""
+    above: str = ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat as modes
+from bisect import bisect_left
 from typing import NamedTuple
 
-from .fields import above
 from .model import File, Tree
 from .report import Found
 from .words import shown
@@ -38,14 +38,19 @@ class Scan:
         self._root = os.path.realpath(tree.folder)
         self._allowed = (self._root, *store)
         self._expected = {file.path: file for file in tree.files}
-        self._folders = {folder for path in self._expected for folder in above(path)}
-        self._folders |= {tree.blobs} if tree.blobs else set()
+        self._paths = sorted(self._expected)
         self._seen: set[str] = set()
         self._closed: set[str] = set()  # folders that cannot be looked into: told once, not for each file in them
         self._blobs: dict[str, str] = {}
 
     def run(self) -> None:
         """Walks the tree; only folders that hold expected files are entered, so that links cannot make it endless."""
+        above = os.path.realpath(self._tree.above) if self._tree.above else "/"
+        if not _inside(self._root, (above, *self._allowed[1:])):
+            self._note(
+                ".", "link", f"leads out of {shown(self._tree.above)} and not into the store: {shown(self._root)}"
+            )
+            return
         pending = [("", self._root)]
         while pending:
             below, folder = pending.pop()
@@ -60,10 +65,9 @@ class Scan:
                 continue
             inner = (self._item(item, f"{below}/{item.name}" if below else item.name, below, folder) for item in items)
             pending.extend(filter(None, inner))
-        unseen = self._expected.keys() - self._seen if "" not in self._closed else set()
-        for path in unseen:
-            if self._closed.isdisjoint(above(path)):
-                self._note(path, "missing", "is missing")
+        told = {path for folder in self._closed for path in self._below(folder)}
+        for path in self._expected.keys() - self._seen - told:
+            self._note(path, "missing", "is missing")
         used = {entry.target for entry in self.entries}
         for target, path in self._blobs.items():
             if target not in used:
@@ -71,7 +75,8 @@ class Scan:
 
     def _item(self, item: os.DirEntry[str], path: str, below: str, folder: str) -> tuple[str, str] | None:
         """Sorts one name; the folder to enter, where it is one, as its path in the tree and where it leads."""
-        is_file, is_folder = path in self._expected, path in self._folders
+        is_file = path in self._expected
+        is_folder = not is_file and (path == self._tree.blobs or bool(self._below(path, most=1)))
         self._seen.add(path)
         if not (is_file or is_folder) and not (self._tree.blobs and below == self._tree.blobs):
             self._note(path, "extra", "is extra: a folder" if item.is_dir(follow_symlinks=False) else "is extra")
@@ -87,7 +92,7 @@ class Scan:
             self._closed.add(path)
             return None
         said = f"is {kind_of(there.st_mode)}, not a {'folder' if is_folder else 'file'}"
-        if link and not any(target == place or target.startswith(f"{place}/") for place in self._allowed):
+        if link and not _inside(target, self._allowed):
             self._note(path, "link", f"is a link that leads out of the folder and not into the store: {shown(target)}")
         elif is_folder and modes.S_ISDIR(there.st_mode):
             return path, target
@@ -101,8 +106,21 @@ class Scan:
             self._closed.add(path)
         return None
 
+    def _below(self, folder: str, most: int | None = None) -> list[str]:
+        """The expected paths in a folder, or the first of them; all for the tree's own, which is ""."""
+        if not folder:
+            return self._paths
+        start = bisect_left(self._paths, f"{folder}/")
+        end = bisect_left(self._paths, f"{folder}0", start)  # 0 is what comes after /
+        return self._paths[start : end if most is None else min(end, start + most)]
+
     def _note(self, path: str, problem: str, said: str) -> None:
         self.findings.append(Found(self._tree.name, path, problem, said))
+
+
+def _inside(target: str, places: tuple[str, ...]) -> bool:
+    """Whether a path is one of these places, or in one."""
+    return any(target == place or target.startswith(f"{place.rstrip('/')}/") for place in places)
 
 
 def _followed(link: str, stores: tuple[str, ...]) -> str:

@@ -10,6 +10,8 @@ import stat as modes
 import time
 from collections.abc import Mapping, Sequence
 
+from .fields import DIGITS
+from .folder import Untrusted, check_owner, open_folder
 from .model import VERSION, Tree
 from .scan import Entry
 
@@ -21,6 +23,9 @@ SETTLED = 2_000_000_000
 
 The kernel keeps times no finer than its clock tick (file systems: up to 2 s), so that two changes within one tick look
 like one."""
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_HEAD = b'{"version": %d, "boot": "' % VERSION  # of every stamp
 
 
 class Stamp:
@@ -46,17 +51,17 @@ class Stamp:
         """Why the stamp does not count, in words; empty when it does, and every file is as it was."""
         path = self.path(trees, nix=nix)
         try:
-            stamp = json.loads(self._read(path))
+            stamp = json.loads(self._read(os.path.basename(path)))
             then, now = float(stamp["clock"]), _clock()
             known = {key: tuple(value) for key, value in stamp["files"].items()}
             version, boot = stamp["version"], stamp["boot"]
         except FileNotFoundError:
             return "none yet"
-        except _Untrusted as error:
+        except Untrusted as error:
             return f"not trusted: {error}"
         except OSError as error:
             return f"not trusted: {path}: {error.strerror}"
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return f"not trusted: {path} is not a stamp"
         current = {_key(trees, entry.tree, entry.file.path): entry.identity for entry in entries}
         reasons = (
@@ -66,15 +71,18 @@ class Stamp:
         )
         return next((reason for holds, reason in reasons if holds), "")
 
-    def _read(self, path: str) -> bytes:
-        """The stamp's bytes; raises _Untrusted when somebody else may have written them."""
-        _check_folder(self.folder)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    def _read(self, name: str) -> bytes:
+        """The stamp's bytes; raises Untrusted when somebody else may have written them."""
+        folder = open_folder(self.folder)
+        try:
+            descriptor = os.open(name, _READ, dir_fd=folder)
+        finally:
+            os.close(folder)
         with open(descriptor, "rb") as file:
-            there = os.fstat(descriptor)
+            there, path = os.fstat(descriptor), os.path.join(self.folder, name)
             if not modes.S_ISREG(there.st_mode) or there.st_nlink != 1:
-                raise _Untrusted(f"{path} is not a file with one name")
-            _check_owner(path, there)
+                raise Untrusted(f"{path} is not a file with one name")
+            check_owner(path, there)
             return file.read()
 
     def write(
@@ -95,31 +103,58 @@ class Stamp:
             _key(trees, tree, file.path): identities[tree.folder, file.path] for tree in trees for file in tree.files
         }
         stamp = {"version": VERSION, "boot": boot, "clock": _clock(), "files": files}
-        path = self.path(trees, nix=nix)
-        beside = f"{path}.{os.getpid()}"
+        name = os.path.basename(self.path(trees, nix=nix))
         try:
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            _check_folder(self.folder)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with open(os.open(beside, flags, 0o600), "w", encoding="utf-8") as file:
-                json.dump(stamp, file)
-            os.replace(beside, path)
-            self._tidy(path)
-        except _Untrusted as error:
+            folder = open_folder(self.folder, make=True)
+            try:
+                _replace(folder, name, json.dumps(stamp))
+                self._tidy(folder, name)
+            finally:
+                os.close(folder)
+        except Untrusted as error:
             return f"not written: {error}"
         except OSError as error:
             return f"not written: {self.folder}: {error.strerror}"
         return "written"
 
-    def _tidy(self, own: str) -> None:
-        """Removes stamps that are too old to count: those of earlier locks."""
-        with os.scandir(self.folder) as listing:
-            for item in listing:
-                if item.path != own and time.time() - item.stat(follow_symlinks=False).st_mtime > self._age:
-                    with contextlib.suppress(OSError):
-                        os.unlink(item.path)
+    def _tidy(self, folder: int, latest: str) -> None:
+        """Removes stamps of this user that are too old to count: those of earlier locks."""
+        with os.scandir(folder) as listing:
+            for name in [item.name for item in listing if item.name != latest and _is_name(item.name)]:
+                with contextlib.suppress(OSError):
+                    there, head = _looked_at(folder, name)
+                    own = there.st_uid == os.geteuid() and there.st_nlink == 1 and modes.S_ISREG(there.st_mode)
+                    if own and head.startswith(_HEAD) and time.time() - there.st_mtime > self._age:
+                        os.unlink(name, dir_fd=folder)
+
+
+def _replace(folder: int, name: str, text: str) -> None:
+    """Writes a file of the folder whole, or not at all."""
+    beside = f"{name}.{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        with open(os.open(beside, flags, 0o600, dir_fd=folder), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside, dir_fd=folder)
+        raise
+
+
+def _is_name(name: str) -> bool:
+    """Whether a stamp has such a name, or what is left of one whose writer was killed."""
+    digest, dot, rest = name.partition(".")
+    return len(digest) == 64 and DIGITS.issuperset(digest) and f"{dot}{rest}.".startswith(".json.")  # noqa: PLR2004
+
+
+def _looked_at(folder: int, name: str) -> tuple[os.stat_result, bytes]:
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    try:
+        there = os.fstat(descriptor)
+        return there, os.read(descriptor, len(_HEAD)) if modes.S_ISREG(there.st_mode) else b""
+    finally:
+        os.close(descriptor)
 
 
 def default_stamps() -> str | None:
@@ -152,27 +187,3 @@ def _clock() -> float:
 
 def _key(trees: Sequence[Tree], tree: Tree, path: str) -> str:
     return f"{trees.index(tree)}:{path}"
-
-
-class _Untrusted(Exception):  # noqa: N818 - not an error to a caller: the stamp does not count
-    """Somebody else may have written the stamp; says how."""
-
-
-def _check_folder(folder: str) -> None:
-    """Raises _Untrusted when others than this user and root may put a file there, or move what is above it."""
-    inner = place = os.path.realpath(folder)
-    while True:
-        there = os.lstat(place)
-        # In a folder like /tmp only the owner can move what is in it.
-        sticky = bool(there.st_mode & modes.S_ISVTX) and place != inner
-        _check_owner(place, there, writable=not sticky)
-        if place == os.path.dirname(place):
-            return
-        place = os.path.dirname(place)
-
-
-def _check_owner(path: str, there: os.stat_result, *, writable: bool = True) -> None:
-    if there.st_uid not in {0, os.geteuid()}:
-        raise _Untrusted(f"{path} belongs to another user")
-    if writable and there.st_mode & (modes.S_IWGRP | modes.S_IWOTH):
-        raise _Untrusted(f"others may write {path}")

@@ -221,6 +221,13 @@ def test_one_flipped_bit_and_the_command_never_starts(each_lab: Lab, rows: Rows,
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_a_service_of_a_project_that_pins_nothing(lab: Lab, tmp_path: Path) -> None:
+    """Nothing is verified, and nothing says that it was."""
+    lab = Rows(lab.index).service("api", "python", "-c", "print('started')").on(lab)
+    done = lab.nix.inside(f"{lab.build('services.api')}/bin/api", XDG_RUNTIME_DIR=str(tmp_path))
+    assert (done.stdout, done.stderr) == ("started\n", "")
+
+
 def test_a_service_names_what_there_is(lab: Lab, rows: Rows) -> None:
     said = Rows(lab.index, rows.artifacts, rows.files).service("api", "python", models=["gone"]).on(lab)
     assert "services.api: there is neither a model nor data named gone" in said.failure("services.api")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nixgen import guard
+from nixgen.guard import writeback
 
 BASE = {
     "kind": "nixpkgs",
@@ -63,6 +64,12 @@ def lock(**artifacts: Mapping[str, Any]) -> str:
         filled = {"source": "https://models.example.org/", "scheme": "https", "layout": ["plain"], **entry}
         document.setdefault(kind, {})[name] = filled
     return json.dumps(document)
+
+
+def in_memory(folder: Path) -> bool:
+    """Whether files in this folder are never stamped: /tmp is a tmpfs on some machines."""
+    found = writeback._kinds().get(folder.stat().st_dev)
+    return found in writeback.MEMORY
 
 
 def problems(report: guard.Report) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.guarded import FILES
@@ -118,14 +119,14 @@ def test_every_processor_is_used_and_a_huge_file_holds_up_no_other(
     count = []
     one = hashing._hash_one
 
-    def waiting(group: list[Entry], buffer: memoryview) -> object:
+    def waiting(group: list[Entry], *rest: Any) -> object:
         if group[0].file.path == "huge":
             assert smalls.wait(10)
         else:
             count.append(1)
             if len(count) == 5:
                 smalls.set()
-        return one(group, buffer)
+        return one(group, *rest)
 
     monkeypatch.setattr(hashing, "_hash_one", waiting)
     assert guard.check([model], workers=2).ok

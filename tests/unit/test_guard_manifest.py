@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.tree import fill, lock, manifest, problems, rows, sha256
 
 from nixgen import guard
+from nixgen.guard import manifest as manifests
 from nixgen.guard.hub import hub_of
 
 FILE = {"path": "a", "size": 1, "sha256": "0" * 64}
@@ -57,12 +58,13 @@ def test_paths_that_could_do_harm(path: str, why: str) -> None:
         ('{"version": 1, "version": 1}', "x.json: is not JSON: a key is there twice in one object"),
         ("[]", "x.json: is not an object"),
         ("{}", "x.json: version: is null, and this guard knows 1"),
+        (f'{{"version": {"[" * 900}3{"]" * 900}}}', "x.json: version: is no number, and this guard knows 1"),
         ('{"version": 2}', "x.json: version: is 2, and this guard knows 1"),
         ('{"version": 1}', "x.json: trees is not a list"),
         ('{"version": 1, "trees": [], "more": 1}', "x.json: more is not a known key; known: trees, version"),
         (expected(FILE, FILE), "x.json: trees[0]: files[1]: the path a is there twice"),
         (expected(FILE, {**FILE, "path": "a/b"}), "x.json: trees[0]: files: a is a file and a folder"),
-        (expected({**FILE, "path": 3}), "x.json: trees[0]: files[0]: the path 3 is not a text"),
+        (expected({**FILE, "path": 3}), "x.json: trees[0]: files[0]: path is not a text"),
         (expected({**FILE, "size": -1}), "x.json: trees[0]: files[0]: size is not a number of bytes"),
         (expected({**FILE, "size": True}), "x.json: trees[0]: files[0]: size is not a number of bytes"),
         (expected({**FILE, "size": 1.5}), "x.json: trees[0]: files[0]: size is not a number of bytes"),
@@ -73,6 +75,8 @@ def test_paths_that_could_do_harm(path: str, why: str) -> None:
         (expected(name=""), "x.json: trees[0]: name is not a text"),
         (expected(path="a\0"), "x.json: trees[0]: path is not a text"),
         (expected(hashes={}), "x.json: trees[0]: hashes is not a known key; known: files, name, path, prefix"),
+        ('{"version": 1, "trees": []}', "x.json: pins no model and no data: there is nothing to verify"),
+        (expected({**FILE, "path": "a/" * 3000 + "a"}), "x.json: trees[0]: files[0]: the path a/a/a"),
         ('{"version": 1, "trees": [3]}', "x.json: trees[0]: is not an object"),
     ],
 )
@@ -198,7 +202,8 @@ def test_a_name_cannot_lead_out_of_the_folder(name: str) -> None:
 
 
 def test_names_that_are_asked_for() -> None:
-    text = lock(models__a={"files": []}, models__b={"files": []}, data__b={"files": []})
+    one = {"files": rows({"x": b"x"})}
+    text = lock(models__a=one, models__b=one, data__b=one)
     found = guard.parse(text, "l", "/root")
     assert [tree.name for tree in guard.select(found, ())] == ["data.b", "models.a", "models.b"]
     assert [tree.name for tree in guard.select(found, ["a", "data.b"])] == ["data.b", "models.a"]
@@ -208,6 +213,75 @@ def test_names_that_are_asked_for() -> None:
         guard.select(found, ["c"])
     with pytest.raises(guard.BadInput, match=r"^c: is not pinned; pinned: nothing$"):
         guard.select((), ["c"])
+
+
+def test_a_lock_that_pins_nothing_starts_nothing(tmp_path: Path) -> None:
+    """Case 37: nothing that was compared is nothing that was verified."""
+    with pytest.raises(guard.BadInput, match=r"^l: pins no model and no data: there is nothing to verify$"):
+        guard.parse(lock(), "l", tmp_path)
+    found = guard.parse(lock(models__a={"files": []}, models__b={"files": rows({"x": b"x"})}), "l", tmp_path)
+    assert len(guard.select(found, ["b"])) == 1
+    with pytest.raises(guard.BadInput, match=r"^models\.a: no file of it is pinned: there is nothing to verify$"):
+        guard.select(found, ())
+    (tmp_path / "empty.json").write_text('{"version": 1, "trees": []}')
+    with pytest.raises(guard.BadInput, match=r"empty\.json: pins no model and no data"):
+        guard.require(lock=tmp_path / "empty.json")
+
+
+@pytest.mark.parametrize("form", ["lock", "relative manifest"])
+def test_an_artifact_may_not_lie_outside_of_the_root_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Case 37: the folder of a model is a link like any in it."""
+    text = lock(models__m={"files": rows(FILES)}) if form == "lock" else manifest(Path("m"), FILES)
+    outside, root = fill(tmp_path / "root-other/m", FILES), fill(tmp_path / "root", {})
+    (root / "m").symlink_to(outside)
+    found = guard.parse(text, "l", root)
+    assert [str(one) for one in guard.check(found, nix=False).findings] == [
+        f"models.m: .: leads out of {root} and not into the store: {outside}"
+    ]
+    monkeypatch.setenv("NIX_STORE_DIR", str(outside.parent))
+    assert guard.check(found, nix=False).ok
+    monkeypatch.delenv("NIX_STORE_DIR")
+    (root / "m").unlink()
+    fill(root / "real", FILES)
+    (root / "m").symlink_to("real")
+    assert guard.check(guard.parse(text, "l", root), nix=False).ok
+    (tmp_path / "alias").symlink_to("root")  # who names the root may name a link to it
+    assert guard.check(guard.parse(text, "l", tmp_path / "alias"), nix=False).ok
+
+
+def test_a_repo_of_the_hub_may_not_lie_outside_of_the_cache(tmp_path: Path) -> None:
+    fill(tmp_path / "models/hub", FILES)
+    outside = fill(tmp_path / "outside", {**LAID, "refs/main": COMMIT.encode()})
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/models--org--name").symlink_to(outside)
+    env = {"NIXGEN_MODELS": str(tmp_path / "models"), "HF_HUB_CACHE": str(tmp_path / "cache")}
+    assert problems(guard.check(guard.parse(lock(models__hub=HUB), "l", env=env), nix=False)) == [(".", "link")]
+
+
+@pytest.mark.parametrize("endless", ["/dev/zero", "link"])
+def test_what_has_no_end_is_not_read(tmp_path: Path, endless: str) -> None:
+    """Case 36."""
+    (tmp_path / "link").symlink_to("/dev/zero")
+    with pytest.raises(guard.BadInput, match=r": has more than 32 MiB$"):
+        guard.read(str(tmp_path / endless))
+
+
+@pytest.mark.parametrize("text", ["[" + "{}," * (1 << 21) + "{}]", "[" + "[]," * (3 << 20) + "[]]", '"\U0001f600' * 4])
+def test_what_would_take_too_much_memory_is_not_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 31: two bytes of text can be two hundred in memory."""
+    if len(text) < 100:
+        monkeypatch.setattr(manifests, "_MEMORY", 40)
+    assert refused(text) == "x.json: lists too much: split it"
+
+
+def test_deep_paths_cost_no_more_than_they_are_long(tmp_path: Path) -> None:
+    """Case 36: each of 2,000 paths has 2,000 folders."""
+    files = {f"{'a/' * 2000}{number}": b"" for number in range(2000)}
+    found = guard.parse(manifest(tmp_path, files), "x.json")
+    report = guard.check(found)
+    assert problems(report) == [(path, "missing") for path in sorted(files)]
 
 
 def test_require_gives_the_files_that_were_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

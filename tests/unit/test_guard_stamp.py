@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import mmap
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +16,18 @@ from support.tree import fill, flip, problems, tree
 
 from nixgen import guard
 from nixgen.guard import stamp as stamps
+from nixgen.guard import writeback
 from nixgen.guard.scan import Scan
 
 FILES = {"config.json": b"{}", "model.onnx": b"m" * 5000, "sub/empty": b""}
+
+REAL_MEMORY = writeback.MEMORY
+
+
+@pytest.fixture(autouse=True)
+def _on_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder for temporary files may be in memory, where nothing is stamped."""
+    monkeypatch.setattr(writeback, "MEMORY", frozenset())
 
 
 @pytest.fixture
@@ -149,6 +161,7 @@ def test_the_wall_clock_is_not_asked_for_the_age(
         b'{"version": 1}',
         b'{"version": 1, "boot": "x", "clock": "now", "files": {}}',
         b'{"version": 1, "boot": "x", "clock": 1, "files": []}',
+        b'{"version": 1, "boot": "x", "clock": 1%s, "files": {}}' % (b"0" * 400),
         b'{"version": 1, "boot": "x", "clock": 1, "files": {"0:a": 3}}',
         b"\xff",
     ],
@@ -245,14 +258,151 @@ def test_where_no_stamp_can_be_written_the_check_still_counts(model: guard.Tree,
     assert report.stamp.startswith(f"not written: {tmp_path / 'file'}")
 
 
+def _old(path: Path) -> None:
+    os.utime(path, (0, 0), follow_symlinks=False)
+
+
 def test_old_stamps_are_removed(model: guard.Tree, stamp: guard.Stamp, fresh: Path) -> None:
-    old, young = fresh.with_name("old.json"), fresh.with_name("young.json")
-    for path in (old, young):
-        path.write_bytes(b"")
-    os.utime(old, (0, 0))
+    old, young, killed = (
+        fresh.with_name(f"{name * 64}.json{rest}") for name, rest in (("0", ""), ("1", ""), ("2", ".a"))
+    )
+    for path in (old, young, killed):
+        path.write_bytes(fresh.read_bytes())
+    _old(old)
+    _old(killed)
     fresh.unlink()
     assert guard.check([model], stamp=stamp).stamp == "written"
-    assert sorted(path.name for path in fresh.parent.iterdir()) == sorted([fresh.name, "young.json"])
+    assert sorted(path.name for path in fresh.parent.iterdir()) == sorted([fresh.name, young.name])
+
+
+def test_nothing_but_stamps_is_removed(model: guard.Tree, stamp: guard.Stamp, fresh: Path) -> None:
+    """Case 25: the folder may hold anything else."""
+    text, folder = fresh.read_bytes(), fresh.parent
+    fresh.unlink()
+    own = ["notes.txt", "stamp.json", "0" * 64, "0" * 63 + ".json", "0" * 64 + ".jsonl", "0" * 64 + ".json~"]
+    for name in own:
+        (folder / name).write_bytes(text)
+    (folder / ("1" * 64 + ".json")).write_bytes(b'{"version": 1, "files": {}}')  # another program's
+    (folder / ("2" * 64 + ".json")).write_bytes(b"")
+    (folder / ("3" * 64 + ".json")).mkdir()
+    (folder / ("4" * 64 + ".json")).symlink_to(folder / "notes.txt")
+    (folder / ("5" * 64 + ".json")).hardlink_to(folder / "stamp.json")
+    os.mkfifo(folder / ("6" * 64 + ".json"))
+    there = sorted(path.name for path in folder.iterdir())
+    for name in there:
+        _old(folder / name)
+    assert guard.check([model], stamp=stamp).stamp == "written"
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*there, fresh.name])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_stamp_of_somebody_else_is_not_removed(model: guard.Tree, stamp: guard.Stamp, fresh: Path) -> None:
+    theirs = fresh.with_name("0" * 64 + ".json")
+    fresh.rename(theirs)
+    os.chown(theirs, 1234, 1234)
+    _old(theirs)
+    assert guard.check([model], stamp=stamp).stamp == "written"
+    assert theirs.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("place", ["stamps", "above/stamps", "above/deep/stamps"])
+def test_a_link_that_another_user_planted_is_not_followed(model: guard.Tree, tmp_path: Path, place: str) -> None:
+    """Case 25: in a folder as /tmp is, anybody may leave a link to what only this user can change."""
+    target = fill(tmp_path / "private", {"0" * 64 + ".json": b'{"version": 1, "boot": "'})
+    _old(next(target.iterdir()))
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / place.partition("/")[0]
+    link.symlink_to(target)
+    os.chown(link, 1234, 1234, follow_symlinks=False)
+    report = guard.check([model], stamp=guard.Stamp(str(shared / place), settled=0))
+    assert (report.ok, report.stamp) == (True, f"not written: {link} belongs to another user")
+    assert [path.name for path in target.iterdir()] == ["0" * 64 + ".json"]
+    os.chown(link, 0, 0, follow_symlinks=False)
+    assert guard.check([model], stamp=guard.Stamp(str(shared / place), settled=0)).stamp == "written"
+
+
+def test_links_of_this_user_lead_to_the_folder(model: guard.Tree, tmp_path: Path) -> None:
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "relative").symlink_to("real/../real")
+    (tmp_path / "absolute").symlink_to(tmp_path / "relative/deep")
+    stamp = guard.Stamp(str(tmp_path / "absolute/./stamps"), settled=0)
+    assert guard.check([model], stamp=stamp).stamp == "written"
+    assert len(list((tmp_path / "real/deep/stamps").iterdir())) == 1
+    assert guard.check([model], stamp=stamp).stamp == "fresh"
+    (tmp_path / "loop").symlink_to("loop")
+    said = guard.check([model], stamp=guard.Stamp(str(tmp_path / "loop"), settled=0)).stamp
+    assert said == f"not written: {tmp_path / 'loop'} is one link of too many"
+
+
+def test_a_stamp_that_cannot_be_written_leaves_nothing(
+    model: guard.Tree, stamp: guard.Stamp, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.unlink()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert guard.check([model], stamp=stamp).stamp == f"not written: {stamp.folder}: No space left on device"
+    assert list(fresh.parent.iterdir()) == []
+
+
+def _mapped(model: guard.Tree) -> mmap.mmap:
+    """A mapping of a file that was written through: its page is dirty."""
+    with Path(model.folder, "model.onnx").open("r+b") as file:
+        mapping = mmap.mmap(file.fileno(), 0)
+    mapping[0] = mapping[0]
+    time.sleep(0.02)
+    return mapping
+
+
+@pytest.mark.parametrize("way", ["ranges", "fsync"])
+def test_a_write_through_a_mapping_is_seen(
+    model: guard.Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Case 30: a page that is dirty is written again without a word; in memory every page is."""
+    monkeypatch.setattr(writeback, "MEMORY", REAL_MEMORY)
+    if way == "fsync":
+        monkeypatch.setattr(writeback, "_sync_file_range", lambda: None)
+    stamp = guard.Stamp(str(tmp_path / "stamps"), settled=0)
+    with _mapped(model) as mapping:
+        first = guard.check([model], stamp=stamp)
+        assert first.ok
+        assert first.stamp == "written" or first.stamp.startswith("not written: a file is in memory (")
+        time.sleep(0.02)
+        mapping[1] ^= 1
+        assert problems(guard.check([model], stamp=stamp)) == [("model.onnx", "changed")]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no file system in memory")
+def test_files_in_memory_are_not_stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writeback, "MEMORY", REAL_MEMORY)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        model = tree(fill(Path(folder), FILES), FILES)
+        report = guard.check([model], stamp=guard.Stamp(str(tmp_path / "stamps"), settled=0))
+    assert (report.ok, report.stamp) == (True, "not written: a file is in memory (tmpfs)")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.EINVAL, "written"),  # a file system that is never written
+        (errno.EROFS, "written"),
+        (errno.EIO, "not written: a file cannot be written back"),
+    ],
+)
+def test_files_that_cannot_be_written_back(
+    model: guard.Tree, stamp: guard.Stamp, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(writeback, "_kinds", dict)
+    monkeypatch.setattr(os, "fsync", fails)
+    assert guard.check([model], stamp=stamp).stamp == said
 
 
 def test_the_stamp_is_readable_by_its_owner_alone(fresh: Path) -> None:

@@ -120,9 +120,18 @@ def test_bad_input(nixgen: Nixgen, project: Path) -> None:
     assert "there is no nixgen.lock here or above" in done.stderr
 
 
-def test_a_lock_without_models(nixgen: Nixgen, project: Path) -> None:
+def test_a_lock_that_pins_nothing(nixgen: Nixgen, project: Path) -> None:
+    """Case 37: nothing is verified, so nothing is started; but a service without models has nothing to verify."""
     (project / "nixgen.lock").write_text(lock())
-    assert nixgen("verify", shell=False).stdout.startswith("verified: 0 files, 0 bytes")
+    for arguments in (["verify"], ["verify", "--path", "."], ["run", "--", "echo", "started"]):
+        done = nixgen(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: nixgen.lock: pins no model and no data: there is nothing to verify\n"), (
+            done.stderr
+        )
+    (project / "models.toml").write_text('version = 1\n[services.api]\ncommand = "echo started"\n')
+    done = nixgen("run", "--service", "api")
+    assert (done.returncode, done.stdout) == (0, "started\n")
 
 
 def test_run_becomes_the_command(nixgen: Nixgen, project: Path) -> None:
