@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from nixgen import hashless, uv, uvlock, wheels
-from nixgen.errors import NixgenError, Problem, UserError
+from nixgen import current, hashless, uv, wheels
+from nixgen.console import console
+from nixgen.errors import Problem, UserError
 from nixgen.model import FileHash, Kind, Package, Resolution, Target
-from nixgen.project import Project, read_toml
+from nixgen.project import Project
 from nixgen.tables import strings, table
 from nixgen.targets import environment
 
@@ -37,21 +38,22 @@ def resolve(
     is a problem of the target's Resolution. Raises UserError when uv.lock does not belong to pyproject.toml, when uv
     refuses the settings (an unknown group, extras that conflict) and when requires-python allows no target.
     """
-    checking = uv.start_check(project.root)
-    try:
-        with hashless.exportable(project, hashes) as folder:
-            exported = uv.start_export(folder, project.settings).wait()
-        pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
-        checked = checking.wait()
-    finally:
-        checking.stop()
+    with uv.nowhere() as nowhere, hashless.exportable(project, hashes) as folder:
+        checking = current.Check(project, nowhere)
+        try:
+            exported = uv.start_export(project, folder, nowhere).wait()
+            pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+            verdict = checking.wait()
+        finally:
+            checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
         raise uv.explained(exported)
-    why = _stale(project, checked.code, checked.err)
-    if why is not None:
-        raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {why}", _REFRESH)
+    if verdict.why:
+        raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
     if exported.code != 0:
         raise uv.explained(exported)
+    if verdict.unknown:
+        console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return select(project, _with_versions(project, pylock), targets, glibc, hashes)
 
 
@@ -262,28 +264,3 @@ def _published(name: str) -> str:
 
 def _other_version(name: str) -> str:
     return f'choose a version with wheels (uv add "{name}==…"), or a package that does the same'
-
-
-def _stale(project: Project, code: int, said: str) -> str | None:
-    """Why uv.lock is out of date, None if it is not.
-
-    uv decides. Where uv cannot (no interpreter that requires-python allows, an empty cache), the comparison of the
-    requirements that both files record does.
-    """
-    if code == 0:
-        return None
-    if "needs to be updated" in said or "missing `uv.lock`" in said:
-        return _difference(project) or "uv would write it differently"
-    return _difference(project)
-
-
-def _difference(project: Project) -> str | None:
-    lock = project.uv_lock()
-    tables: dict[str, Mapping[str, Any]] = {".": project.pyproject}
-    for package in lock.local:
-        folder = uvlock.folder(package)
-        try:
-            tables.setdefault(folder, read_toml(project.path(folder) / "pyproject.toml", f"{folder}/pyproject.toml"))
-        except NixgenError:
-            continue  # a setup.py project: uv builds it to know, nixgen does not
-    return uvlock.stale(tables, lock)

@@ -6,16 +6,20 @@ import os
 import re
 import shlex
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import run
+from nixgen import run, standin
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.tables import lookup
 
 if TYPE_CHECKING:
-    from nixgen.settings import Settings
+    from nixgen.project import Project
 
-_KEPT = frozenset({"UV_CACHE_DIR", "UV_NO_CACHE"})
+_KEPT = ("HOME", "TMPDIR", "LD_", "DYLD_", "NIX_LD")  # what a program may need to start, by the variable's beginning
 _PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the width of the terminal
 _DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
 _CAUSE = r"(?:(?:error|cause|Caused by): )?"
@@ -51,33 +55,71 @@ def binary() -> str:
         raise MachineError.of("", "uv is not installed", _MISSING) from None
 
 
-def offline_environment() -> dict[str, str]:
-    """The environment for a uv that only reads: no network, no download of a Python, no setting of the caller's.
+def offline_environment(nowhere: Path) -> dict[str, str]:
+    """The environment for a uv that only reads: no network, no cache, no other program, no setting of the caller's.
 
-    What nixgen writes must depend on the project alone, so a UV_INDEX_URL or UV_NO_DEV of the user's shell is left out.
+    What nixgen writes must depend on the project alone, so a UV_INDEX_URL or UV_NO_DEV of the user's shell is left out,
+    and so is uv.toml of the user and of the machine: ``nowhere`` is a folder with an empty one in their place.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("UV_") or key in _KEPT}
-    kept.pop("VIRTUAL_ENV", None)
-    return kept | {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_PLAIN}
+    place = os.fspath(nowhere)
+    return {
+        **{key: value for key, value in os.environ.items() if key.startswith(_KEPT)},
+        "PATH": place,
+        "UV_NO_CACHE": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_NO_SYSTEM_CONFIG": "1",
+        "UV_OFFLINE": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "XDG_CONFIG_DIRS": place,
+        "XDG_CONFIG_HOME": place,
+        **_PLAIN,
+    }
 
 
-def start_export(root: Path, settings: Settings) -> run.Running:
+@contextmanager
+def nowhere() -> Iterator[Path]:
+    """A folder for :func:`offline_environment`, while the context is open."""
+    with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
+        settings = Path(made, "uv", "uv.toml")
+        settings.parent.mkdir()
+        settings.touch()
+        yield Path(made)
+
+
+def start_export(project: Project, folder: Path, nowhere: Path) -> run.Running:
     """Starts ``uv export`` of the whole lock, for all platforms, as pylock.toml (PEP 751) on stdout.
 
-    The groups are uv's default groups unless the settings name them. Needs no Python interpreter and no network.
+    ``folder`` holds the project or its shadow. The groups are uv's default groups unless the settings name them. Needs
+    no Python interpreter and no network.
     """
-    command = [binary(), "export", "--frozen", "--format", "pylock.toml", "--no-header"]
+    settings = project.settings
+    command = ["export", "--frozen", "--format", "pylock.toml", "--no-header"]
     if settings.groups is not None:
         command += ["--no-default-groups", *(f"--group={group}" for group in settings.groups)]
     command += [f"--extra={extra}" for extra in settings.extras]
     if settings.all_extras:
         command.append("--all-extras")
-    return run.start(command, cwd=root, env=offline_environment(), missing=_MISSING)
+    return _start(command, project, folder, nowhere)
 
 
-def start_check(root: Path) -> run.Running:
-    """Starts ``uv lock --check``, without the network: is uv.lock what pyproject.toml asks for?"""
-    return run.start([binary(), "lock", "--check"], cwd=root, env=offline_environment(), missing=_MISSING)
+def start_check(project: Project, python: str, nowhere: Path) -> run.Running:
+    """Starts ``uv lock --check`` with its log, without the network: is uv.lock what pyproject.toml asks for?
+
+    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :mod:`nixgen.standin`.
+    """
+    stand_in = nowhere / f"python-{python}"
+    words = [sys.executable, "-I", "-S", "-B", standin.__file__]
+    stand_in.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$0" {python} "$@"\n')
+    stand_in.chmod(0o755)
+    return _start(["lock", "--check", "-v", "--python", os.fspath(stand_in)], project, project.root, nowhere)
+
+
+def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> run.Running:
+    """Starts uv with the settings of the project only. One without any would get those of the folders above it."""
+    words = [binary(), *command]
+    if lookup(project.pyproject, "tool", "uv") is None and not project.path("uv.toml").exists():
+        words += ["--config-file", os.fspath(nowhere / "uv" / "uv.toml")]
+    return run.start(words, cwd=folder, env=offline_environment(nowhere), missing=_MISSING)
 
 
 def lock(root: Path) -> None:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import projects
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nixgen import uvlock
 from nixgen.errors import MachineError, NixgenError, UserError
@@ -150,90 +148,3 @@ def test_only_local_packages_are_parsed() -> None:
     lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
     assert [package["name"] for package in lock.local] == ["demo-app"]
     assert lock.head["requires-python"] == ">=3.11"
-
-
-@pytest.mark.parametrize(
-    ("changed", "why"),
-    [
-        ('"six", "numpy>=2"', None),
-        ('"Six", "numpy >= 2"', None),
-        ('"six", "numpy>=2", "tqdm"', "it lacks the dependency tqdm of Demo.App"),
-        ('"six"', "it still has the dependency numpy>=2 of Demo.App"),
-        ('"six", "numpy>=2.1"', "it still has the dependency numpy>=2 of Demo.App"),
-    ],
-)
-def test_requirements_are_compared_where_uv_cannot(changed: str, why: str | None) -> None:
-    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
-    project = {"name": "Demo.App", "dependencies": [part.strip('" ') for part in changed.split(", ")]}
-    assert uvlock.stale({".": {"project": project}}, lock) == why
-
-
-def test_groups_are_compared_too() -> None:
-    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
-    project = {"name": "Demo.App", "dependencies": ["six", "numpy>=2"]}
-    table = {"project": project, "dependency-groups": {"a": ["pytest"], "b": [{"include-group": "a"}]}}
-    assert uvlock.stale({".": table}, lock) == "it lacks the dependency of a group pytest of Demo.App"
-
-
-@pytest.mark.parametrize(
-    ("requires", "why"),
-    [
-        (">=3.11", None),
-        (">= 3.11.0", None),
-        (">=3.11,!=2.7", None),
-        (">=3.12", "it was made for requires-python >=3.11, which is now >=3.12"),
-        (">=3.11.1", "it was made for requires-python >=3.11, which is now >=3.11.1"),
-        (">=3.11,<4", None),
-        (">=3.11,<3.14", "it was made for requires-python >=3.11, which is now >=3.11,<3.14"),
-    ],
-)
-def test_requires_python_is_compared_by_what_it_admits(requires: str, why: str | None) -> None:
-    lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
-    project = {"name": "Demo.App", "dependencies": ["six", "numpy>=2"], "requires-python": requires}
-    assert uvlock.stale({".": {"project": project}}, lock) == why
-
-
-values = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "project",
-                    "tool",
-                    "uv",
-                    "workspace",
-                    "members",
-                    "dependencies",
-                    "optional-dependencies",
-                    "dependency-groups",
-                    "dynamic",
-                    "metadata",
-                    "requires-dist",
-                    "requires-dev",
-                    "source",
-                    "editable",
-                    "name",
-                    "specifier",
-                    "requires-python",
-                    "dev-dependencies",
-                    "x",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-tables = st.dictionaries(
-    st.sampled_from(["project", "tool", "dependency-groups", "name", "source", "metadata"]), values
-)
-
-
-@given(tables, st.lists(tables.map(lambda found: {**found, "source": {"editable": "."}}), max_size=2), tables)
-def test_nothing_in_the_files_of_others_makes_the_comparison_stumble(
-    pyproject: dict[str, object], local: list[dict[str, object]], head: dict[str, object]
-) -> None:
-    assert isinstance(uvlock.stale({".": pyproject}, uvlock.UvLock(head, tuple(local))), str | None)

@@ -26,7 +26,7 @@ def refused(root: Path) -> str:
 def test_a_stale_lock_is_refused_with_what_differs(tmp_path: Path) -> None:
     root = make(tmp_path, PYPROJECT.replace('"six"', '"six", "tqdm"'))
     assert refused(root) == (
-        "uv.lock: is out of date with pyproject.toml: it lacks the dependency tqdm of Demo.App\n"
+        "uv.lock: is out of date with pyproject.toml: the dependencies of demo-app changed (new: tqdm)\n"
         "    bring it up to date: uv lock"
     )
 
@@ -37,7 +37,7 @@ def test_neither_an_interpreter_nor_a_network_is_needed(tmp_path: Path, monkeypa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     assert len(resolved(fresh).packages) == 2
-    assert "it still has the dependency numpy>=2 of Demo.App" in refused(stale)
+    assert "the dependencies of demo-app changed (gone: numpy)" in refused(stale)
 
 
 def test_the_callers_uv_settings_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,9 @@ def test_the_callers_uv_settings_change_nothing(tmp_path: Path, monkeypatch: pyt
     for name, value in {"UV_INDEX_URL": INDEX, "UV_NO_DEV": "1", "UV_PROJECT": "/", "UV_PYTHON": "3.99"}.items():
         monkeypatch.setenv(name, value)
     assert resolved(root) == before
-    assert {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"}.items() <= uv.offline_environment().items()
+    environment = uv.offline_environment(tmp_path)
+    assert {"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"}.items() <= environment.items()
+    assert "UV_PROJECT" not in environment
 
 
 @pytest.mark.parametrize("columns", ["20", "200"])

@@ -1,0 +1,156 @@
+"""Whether uv.lock is what the pyproject.toml files ask for: uv decides, and on every machine alike.
+
+uv compares the two before it resolves anything, and says in its log what came of it. That needs no index, no cache and
+no settings but the project's; the interpreter that it insists on is :mod:`nixgen.standin`. What it then resolves, to
+write a better lock, would need the network, and is not waited for: only the comparison counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen import run, uv
+
+if TYPE_CHECKING:
+    from nixgen.project import Project
+
+_SAME = "Existing `uv.lock` satisfies workspace requirements"  # it may still want to write it in another form
+_OTHER = re.compile(r"^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile due to (.*(?:\n  .*)*)", re.MULTILINE)
+_REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
+_BUILDS = re.compile(r"(?:generate package metadata for|download and build|build) `([^`=@ ]+)")
+_VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
+_FIRST, _LAST = 6, 40  # minor versions of Python 3
+_ANY = "3.11.0"
+_NAME = re.compile(r'(?:PackageName|GroupName|ExtraName)\("([^"]+)"\)')
+
+_KINDS = {
+    "requirements": "the dependencies",
+    "resolved dependencies": "the dependencies",
+    "dependency groups": "the dependency groups",
+    "extras": "the extras",
+    "members": "the members of the workspace",
+    "overrides": "override-dependencies",
+    "constraints": "constraint-dependencies",
+    "build constraints": "build-constraint-dependencies",
+    "excludes": "exclude-dependencies",
+    "static metadata": "dependency-metadata",
+}
+"""What uv calls "mismatched", in the words of pyproject.toml."""
+
+_OPTION = "lock again: uv lock (an option of your own uv.toml or shell belongs under [tool.uv])"
+_SENTENCES: tuple[tuple[str, ...], ...] = (
+    (r"mismatched version: `(.+?)` \(expected: `(.+?)`, found: `(.+?)`\)", r"\1 is version \3, and was locked as \2"),
+    (r"dynamic version: `(.+?)`.*", r"the version of \1 is dynamic now"),
+    (r"static version: `(.+?)`.*", r"the version of \1 is no longer dynamic"),
+    (r"mismatched source: `(.+?)`.*", r"\1 is another kind of source now (a package, editable, a workspace member)"),
+    (r"missing root package: `(.+?)`", r"\1 is not in it"),
+    (
+        r"missing (?:remote|local) index: `(.+?)` `(.+?)` from `(.+?)`",
+        r"\1 \2 was locked from \3, which is none of its indexes",
+        "name that index under [[tool.uv.index]], or lock again: uv lock",
+    ),
+    (r"change in Python requirement: `(.+?)` vs\. `(.+?)`", r"requires-python is \2, and was \1"),
+    (r"change in supported environments: .*", "environments or required-environments changed"),
+    (r"change in conflicting groups: .*", "conflicts changed"),
+    (r"change in (.+?): `(.+?)` vs\. `(.+?)`", r"the \1 is \3, and was \2", _OPTION),
+    (r"(\w+ of .*exclude newer.*)", r"exclude-newer changed (\1)", _OPTION),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What uv found: ``why`` says how the files differ, ``unknown`` why uv cannot tell; neither: uv.lock is current.
+
+    ``mend`` is what mends the difference.
+    """
+
+    why: str = ""
+    unknown: str = ""
+    mend: str = "bring it up to date: uv lock"
+
+
+class Check:
+    """uv at work; ``wait`` gives its verdict, ``stop`` ends it."""
+
+    def __init__(self, project: Project, nowhere: Path) -> None:
+        self._project, self._nowhere = project, nowhere
+        self._run = uv.start_check(project, _lowest(str(project.uv_lock().head.get("requires-python", ""))), nowhere)
+
+    def wait(self) -> Verdict:
+        """The verdict."""
+        result = self._run.wait()
+        if narrower := _REQUIRES.search(result.err):  # than what uv.lock has: which it is, uv tells only so
+            self._run = uv.start_check(self._project, _lowest(narrower[1]), self._nowhere)
+            result = self._run.wait()
+        return verdict(result)
+
+    def stop(self) -> None:
+        """Ends uv, if it still runs."""
+        self._run.stop()
+
+
+def verdict(result: run.Result) -> Verdict:
+    """What ``uv lock --check -v`` said."""
+    if result.code == 0 or _SAME in result.err:
+        return Verdict()
+    if other := _OTHER.search(result.err):
+        return _other(other[1])
+    if built := _BUILDS.search(result.err):
+        return Verdict(unknown=f"only the build backend of {built[1]} can tell what it depends on")
+    return Verdict(unknown=uv.explained(result).problems[0].what)
+
+
+def _other(said: str) -> Verdict:
+    """uv's reason in the words of pyproject.toml; what is not known stays as it is."""
+    head, *sets = said.split("\n  ")
+    kind = re.fullmatch(r"mismatched ([a-z ]+?)(?: for)?:(?: `([^`=]+)(?:==[^`]*)?`)?", head)
+    if kind and kind[1] in _KINDS:
+        asked, recorded = (
+            "".join(text for text in sets if text.startswith(word)) for word in ("Requested:", "Existing:")
+        )
+        owner = f" of {kind[2]}" if kind[2] else ""
+        return Verdict(f"{_KINDS[kind[1]]}{owner} changed{_difference(asked, recorded)}")
+    for pattern, sentence, *mend in _SENTENCES:
+        if found := re.fullmatch(pattern, head):
+            return Verdict(found.expand(sentence), "", *map(found.expand, mend))
+    return Verdict(head)
+
+
+def _difference(asked: str, recorded: str) -> str:
+    """Whose names are in one set only, and who differs: what uv prints of the two, in Rust's notation."""
+    new, old = _entries(asked), _entries(recorded)
+    both = new.keys() & old.keys()
+    told = {
+        "new": new.keys() - old.keys(),
+        "gone": old.keys() - new.keys(),
+        "changed": {name for name in both if new[name] != old[name]},
+    }
+    parts = [f"{what}: {', '.join(sorted(names))}" for what, names in told.items() if names]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _entries(text: str) -> dict[str, list[str]]:
+    """What is said of each name, sorted: nothing of one that stands alone."""
+    said = [re.sub(r"[}), ]*(, GroupName.*)?$", "", part) for part in text.split("Requirement { ")[1:]]
+    return {
+        name: sorted(part for part in said if part.startswith(f'name: PackageName("{name}")'))
+        for name in _NAME.findall(re.sub(r"(?:extras|groups): \[[^]]*\]", "", text))
+    }
+
+
+def _lowest(requires_python: str) -> str:
+    """The lowest release of Python that a specifier allows, whole ("3.11.0"); that is the one that uv takes for it."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        wanted = SpecifierSet(requires_python)
+    except InvalidSpecifier:
+        return _ANY
+    named = [(int(minor), int(patch or 0)) for minor, patch in _VERSION.findall(requires_python)]
+    near = {(minor, patch + more) for minor, patch in named for more in (0, 1)}
+    near |= {(minor, 0) for minor in range(_FIRST, _LAST)}
+    versions = (f"3.{minor}.{patch}" for minor, patch in sorted(near))
+    return next((version for version in versions if wanted.contains(version, prereleases=True)), _ANY)
