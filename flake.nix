@@ -108,7 +108,6 @@
             pkgs.check-jsonschema
             pkgs.git
             pkgs.nixfmt
-            pkgs.patchelf
             pkgs.ruff
           ];
         };

@@ -5,8 +5,9 @@ if base.launcher != null then base.launcher
 else
 import ./python.nix base ./builders/launcher.py {
   name = "python${base.version}-launcher";
-  inherit (base) python version patchelf;
+  inherit (base) python version;
   rpath = builtins.concatStringsSep ":" base.libraries;
   preload = toString base.preload;
+  lib = import ./builders.nix;
   managed = ./builders/externally-managed;
 }

@@ -12,7 +12,7 @@ in
 python [ "-c" "import install; install.main()" ] {
   name = safe "${name}-${version}";
   inherit file rpath;
-  inherit (base) patchelf loader libdeflate;
+  inherit (base) loader libdeflate;
   src = fetch { inherit url sha256; name = safe file; };
   python = base.version;
   PYTHONPATH = builder;

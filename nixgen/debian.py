@@ -46,7 +46,6 @@ SUITES = {
 
 COMMON = (
     "bash",  # the shell of the environment, and the builder that `nix develop` needs
-    "patchelf",  # gives the launcher its RPATH
     "libdeflate0",  # unpacks wheels in half of zlib's time
     "tzdata",  # zoneinfo finds time zones without asking the host
     # What PEP 600 lets a manylinux wheel expect from the system: auditwheel's policy file, manylinux_2_17 and newer.

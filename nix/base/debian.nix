@@ -74,7 +74,6 @@ in
   libraries = map folder (extras ++ [ core ]);
   systemLibraries = [ (folder core) ];
   loader = "${core}/usr/lib/${triplet}/${loader}";
-  patchelf = "${core}/usr/bin/patchelf";
   libdeflate =
     if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";

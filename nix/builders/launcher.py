@@ -1,12 +1,17 @@
 """Makes $out a Python prefix whose program finds the base's libraries by itself.
 
 Input, as environment variables: out, python (the base's prefix), version ("3.11"), rpath, preload (sonames that are
-loaded before any other), patchelf, managed (what Python says to whoever would install into it, PEP 668).
+loaded before any other), lib (the folder of relink.py), managed (what Python says to whoever would install into it, PEP
+668).
 """
 
 import os
 import shutil
-import subprocess
+import sys
+
+sys.path.insert(0, os.environ["lib"])
+
+import relink  # noqa: E402
 
 OUT, PREFIX = os.environ["out"], os.environ["python"]
 NAME = f"python{os.environ['version']}"
@@ -14,19 +19,22 @@ PROGRAM = f"{OUT}/bin/{NAME}"
 MARKER = "EXTERNALLY-MANAGED"
 
 
-def patch(*arguments):
-    """One run of patchelf for each kind of change, new names first: 0.14 mixes them up, 0.18 fails the other way."""
-    subprocess.run([os.environ["patchelf"], *arguments, PROGRAM], check=True)
+def program():
+    """The base's Python, patched: what it needs already comes behind ``preload``, its own search path first."""
+    with open(f"{PREFIX}/bin/{NAME}", "rb") as file:
+        wanted = relink.File(file.read())
+    preload = os.environ["preload"].split()
+    wanted.needed = [*preload, *(soname for soname in wanted.needed if soname not in preload)]
+    wanted.rpath = list(dict.fromkeys([*wanted.rpath, *os.environ["rpath"].split(":")]))
+    return wanted.write()
 
 
 def main():
     for folder in ("bin", "lib"):
         os.makedirs(f"{OUT}/{folder}")
-    shutil.copyfile(os.path.realpath(f"{PREFIX}/bin/{NAME}"), PROGRAM)
+    with open(PROGRAM, "wb") as file:
+        file.write(program())
     os.chmod(PROGRAM, 0o755)
-    if needed := [word for soname in reversed(os.environ["preload"].split()) for word in ("--add-needed", soname)]:
-        patch(*needed)
-    patch("--force-rpath", "--add-rpath", os.environ["rpath"])
     library = f"{PREFIX}/lib/{NAME}"
     if os.path.lexists(f"{library}/{MARKER}"):
         os.symlink(library, f"{OUT}/lib/{NAME}")

@@ -1,20 +1,20 @@
 """Turns the unpacked .deb files in $out into a tree that runs from the store and sees nothing of the host.
 
 Input, as environment variables: out; python ("3.11"); core (the base's tree when this is an addition to it, else
-empty); lib (the folder of bytecode.py, elf.py, workers.py); preload (sonames, only for the base itself); managed (what
+empty); lib (the folder of bytecode.py, elf.py, relink.py, workers.py); preload (sonames, only for the base itself); managed (what
 Python says to whoever would install into it).
 """
 
 import os
 import re
 import stat
-import subprocess
 import sys
 
 sys.path.insert(0, os.environ["lib"])
 
 import bytecode  # noqa: E402
 import elf  # noqa: E402
+import relink  # noqa: E402
 import workers  # noqa: E402
 
 OUT = os.environ["out"]
@@ -90,12 +90,13 @@ def replace(path, content):
     os.rename(path + ".new", path)
 
 
-def patch(arguments, path):
-    """Runs the base's patchelf, which has no interpreter path of its own while the base is built."""
-    libraries = ":".join(library_folders(CORE))
-    patchelf = [loader(), "--library-path", libraries, f"{CORE}/usr/bin/patchelf"]
-    subprocess.run([*patchelf, *arguments, "--output", path + ".new", path], check=True)
-    os.rename(path + ".new", path)
+def within_trees(folders):
+    """The folders of a search path that a package brought itself, in the trees; one that is in neither is dropped."""
+    for folder in folders:
+        if folder.startswith("$ORIGIN"):
+            yield folder
+        else:
+            yield from [tree + os.path.normpath(folder) for tree in dict.fromkeys((OUT, CORE)) if folder[:1] == "/" and os.path.isdir(tree + folder)]
 
 
 def programs_and_libraries(paths):
@@ -107,16 +108,20 @@ def programs_and_libraries(paths):
             if file.read(6)[:4] != b"\x7fELF":
                 continue
             file.seek(0)
-            facts = elf.read(file.read())
+            content = file.read()
+        facts = elf.read(content)
         if facts is None or path == interpreter or not (facts.program or facts.has_runpath):
             continue
-        arguments = ["--force-rpath", "--set-rpath", ":".join([os.path.dirname(path), *search])] if facts.dynamic else []
-        if facts.program:
-            arguments = ["--set-interpreter", interpreter, "--force-rpath", "--set-rpath", ":".join(search)]
-        if os.path.basename(path) == PYTHON:
-            # In a run of its own, and first: patchelf 0.14 mixes new names up with a new path, 0.18 fails after one.
-            patch([word for soname in reversed(os.environ["preload"].split()) for word in ("--add-needed", soname)], path)
-        patch(arguments, path)
+        try:
+            wanted = relink.File(content)
+            wanted.interpreter = os.fsencode(interpreter)
+            own = [] if facts.program else [os.path.dirname(path)]
+            wanted.rpath = list(dict.fromkeys([*own, *within_trees(wanted.rpath), *search]))
+            if os.path.basename(path) == PYTHON:
+                wanted.needed = [*os.environ["preload"].split(), *wanted.needed]
+            replace(path, wanted.write())
+        except relink.Unwritable as problem:
+            raise SystemExit(f"{path.removeprefix(OUT)} cannot be made to run from the store: {problem}") from None
 
 
 def shebangs(paths):

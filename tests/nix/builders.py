@@ -28,4 +28,6 @@ def _load(name: str) -> ModuleType:
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-archive, bytecode, elf, workers = (_load(name) for name in ("archive", "bytecode", "elf", "workers"))
+archive, bytecode, elf, relink, workers = (
+    _load(name) for name in ("archive", "bytecode", "elf", "relink", "workers")
+)

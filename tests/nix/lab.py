@@ -20,7 +20,7 @@ from nixgen import resources
 if TYPE_CHECKING:
     from support.index import Index
 
-PYTHON = "3.11"
+PYTHON = "3.13"
 SITE = f"lib/python{PYTHON}/site-packages"
 _numbers = itertools.count()
 

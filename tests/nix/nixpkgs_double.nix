@@ -36,7 +36,6 @@ rec {
   python313Packages.numpy = package "python3.13-numpy" [ "out" ];
 }
   // (if linux then {
-  patchelf = package "patchelf-0.15.2" [ "out" ];
   zlib = package "zlib-1.3.1" [ "out" ];
   expat = package "expat-2.7.3" [ "out" ];
   libdeflate = package "libdeflate-1.25" [ "out" ];

@@ -32,7 +32,7 @@ def pair(lab: Lab) -> list[Path]:
 
 
 def test_the_error_names_both_wheels_and_the_file(lab: Lab, pair: list[Path]) -> None:
-    cache = "shared/__pycache__/__init__.cpython-311.pyc"
+    cache = "shared/__pycache__/__init__.cpython-313.pyc"
     assert said(lab, *pair) == [
         "  shared/__init__.py is in left and right, with different content",
         f"  {cache} is in left and right, with different content",
@@ -47,7 +47,7 @@ def test_prefer_says_whose_file_it_is(lab: Lab, pair: list[Path], who: str) -> N
     environment = lab.with_arguments(prefer=[who]).environment(*pair)
     code = "import shared, shared.same\nanswer = [shared.WHO, shared.same.x, shared.__spec__.cached]"
     found = lab.value(environment, code)
-    assert found == [who, 1, f"{environment}/{SITE}/shared/__pycache__/__init__.cpython-311.pyc"]
+    assert found == [who, 1, f"{environment}/{SITE}/shared/__pycache__/__init__.cpython-313.pyc"]
 
 
 def test_the_first_of_two_preferred_wins(lab: Lab, pair: list[Path]) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import relink
 from lab import PYTHON, SITE, Lab
 from support.project import run, uv_binary
 from support.wheels import make_wheel
@@ -207,20 +208,15 @@ def test_the_environment_without_wheels(lab: Lab) -> None:
 def test_a_shared_object_finds_its_neighbour_in_another_wheel(lab: Lab) -> None:
     """$ORIGIN/../neighbour/lib, as CUDA's wheels use it: through the environment, since no wheel holds both."""
     core = lab.build("base.core")
-    made = lab.folder / "objects"
-    made.mkdir()
-    source, patchelf = f"{core}/usr/lib", f"{core}/usr/bin/patchelf"
-    found = lab.nix.inside("sh", "-c", f"ls {source}/*/libexpat.so.1 {source}/*/libz.so.1").stdout.split()
-    asks = ["--add-needed", "libneighbour-0.so", "--force-rpath", "--set-rpath", "$ORIGIN/../neighbour/lib"]
-    lab.nix.inside(patchelf, "--set-soname", "libneighbour-0.so", "--output", str(made / "neighbour"), found[1])
-    lab.nix.inside(patchelf, *asks[:2], "--output", str(made / "half"), found[0])
-    lab.nix.inside(patchelf, *asks[2:], "--output", str(made / "asking"), str(made / "half"))
+    (folder,) = lab.nix.real(core).glob("usr/lib/*-linux-gnu")
+    asking = relink.File((folder / "libexpat.so.1").resolve().read_bytes())
+    asking.needed, asking.rpath = ["libneighbour-0.so", *asking.needed], ["$ORIGIN/../neighbour/lib"]
     wheels = [
         make_wheel(lab.wheels, "asking", "1.0", {
-            "asking/__init__.py": "", "asking/_asking.so": (made / "asking").read_bytes(), "asking/plain/x.py": "",
+            "asking/__init__.py": "", "asking/_asking.so": asking.write(), "asking/plain/x.py": "",
         }),
         make_wheel(lab.wheels, "neighbour", "1.0", {
-            "neighbour/__init__.py": "", "neighbour/lib/libneighbour-0.so": (made / "neighbour").read_bytes(),
+            "neighbour/__init__.py": "", "neighbour/lib/libneighbour-0.so": (folder / "libz.so.1").resolve().read_bytes(),
         }),
     ]  # fmt: skip
     environment = lab.environment(*wheels)

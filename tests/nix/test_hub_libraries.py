@@ -29,7 +29,7 @@ exclude-newer = "2026-11-01T00:00:00Z"
 
 [tool.nixgen]
 base = "debian"
-python = "3.11"
+python = "3.13"
 systems = ["{SYSTEM}"]
 """
 HUBS = {"0.36": "huggingface-hub==0.36.*", "1": "huggingface-hub==1.*", "2": "huggingface-hub==2.*"}

@@ -85,12 +85,11 @@ def test_the_builder_of_wheels_and_environment_is_the_bases_python(evaluate: Eva
 @pytest.mark.parametrize("system", LINUX)
 def test_the_launcher_is_patched_with_the_bases_libraries(evaluate: Evaluate, system: str) -> None:
     launcher = "(import ROOT/nix/launcher.nix { base = project.base; })".replace("ROOT", str(ROOT))
-    rpath, preload, patchelf = evaluate(f"[ {launcher}.rpath {launcher}.preload {launcher}.patchelf ]", system)
+    rpath, preload = evaluate(f"[ {launcher}.rpath {launcher}.preload ]", system)
     libraries = evaluate("project.base.libraries", system)
     assert rpath == ":".join(libraries)
     assert [path for path in libraries if not path.startswith("/nix/store/") or not path.endswith("/lib")] == []
     assert preload == "libstdc++.so.6 libgcc_s.so.1 libz.so.1"
-    assert patchelf.endswith("/bin/patchelf")
 
 
 @pytest.mark.parametrize("system", LINUX)
@@ -98,15 +97,14 @@ def test_a_wheels_programs_get_the_bases_loader(evaluate: Evaluate, system: str)
     six, base = evaluate("[ project.wheels.six.loader project.base.loader ]", system)
     assert six == base
     assert base.startswith("/nix/store/")
-    assert evaluate("project.wheels.six.patchelf", system) == evaluate("project.base.patchelf", system)
 
 
 @ours
 def test_nothing_is_patched_on_macos(evaluate: Evaluate) -> None:
     launcher, python = evaluate("[ project.base.launcher project.base.python ]", "aarch64-darwin")
     assert launcher == python
-    wanted = "with project.base; [ loader patchelf libdeflate libraries preload ]"
-    assert evaluate(wanted, "aarch64-darwin") == ["", "", "", [], []]
+    wanted = "with project.base; [ loader libdeflate libraries preload ]"
+    assert evaluate(wanted, "aarch64-darwin") == ["", "", [], []]
 
 
 @ours
@@ -117,7 +115,7 @@ def test_the_graph_of_the_environment(evaluate: Evaluate, nix_new: Nix, system: 
         "demo-environment", "six-1", "six-1-py3-none-any.whl", "nixgen-wheel-builder", "python3-3.13.9",
     }  # fmt: skip
     linux = {
-        "python3.13-launcher", "patchelf-0.15.2", "glibc-2.42", "gcc-15.2.0", "zlib-1.3.1", "expat-2.7.3", "glib-2.86",
+        "python3.13-launcher", "glibc-2.42", "gcc-15.2.0", "zlib-1.3.1", "expat-2.7.3", "glib-2.86",
         "libGL-1.7", "libdeflate-1.25", "ffmpeg-8.0",
     }  # fmt: skip
     # A library that the project asks for is in the search path on Linux only; tools belong to the shell.
@@ -204,7 +202,7 @@ def test_the_launcher_says_that_it_is_managed(tmp_path: Path, *, marked: bool) -
     (tmp_path / "prefix/bin" / name).symlink_to(Path(sys.executable).resolve())
     given = {"python": f"{tmp_path}/prefix", "version": name.removeprefix("python"), "out": str(out)}
     given |= {
-        "patchelf": "true",
+        "lib": str(ROOT / "nix/builders/wheel"),
         "rpath": "/none",
         "preload": "",
         "managed": str(ROOT / "nix/builders/externally-managed"),

@@ -64,7 +64,7 @@ def test_byte_code_for_every_module_but_tests(science: Project, nix28: Nix) -> N
     files = set(tree(nix28.real(nix28.build(science.folder, "wheels.pandas")) / SITE))
     compiled = {name for name in files if name.endswith(".pyc")}
     wanted = {
-        f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-311.pyc"
+        f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-313.pyc"
         for folder, _, name in (path.rpartition("/") for path in files if path.endswith(".py"))
         if "tests" not in folder.split("/")
     }

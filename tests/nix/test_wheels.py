@@ -85,7 +85,7 @@ def test_each_key_of_the_data_folder_has_its_place(lab: Lab, alpha: Path) -> Non
     (installed,) = lab.installed(alpha)
     found = [path for path in tree(installed) if "__pycache__" not in path and ".dist-info" not in path]
     assert found == sorted([
-        "bin/alpha-script", "etc/alpha.conf", "include/site/python3.11/alpha/alpha.h", "nixgen-facts",
+        "bin/alpha-script", "etc/alpha.conf", "include/site/python3.13/alpha/alpha.h", "nixgen-facts",
         "share/alpha/icon.svg", f"{SITE}/alpha_extra.py", f"{SITE}/alpha_platform.py",
         *(f"{SITE}/{name}" for name in FILES if ".data/" not in name),
     ])  # fmt: skip
@@ -122,9 +122,9 @@ def test_byte_code_is_unchecked_and_hash_based_and_tests_have_none(lab: Lab, alp
     (installed,) = lab.installed(alpha)
     found = [path.removeprefix(f"{SITE}/") for path in tree(installed) if path.endswith(".pyc")]
     assert found == [
-        "__pycache__/alpha_extra.cpython-311.pyc",
-        "__pycache__/alpha_platform.cpython-311.pyc",
-        "alpha/__pycache__/__init__.cpython-311.pyc",
+        "__pycache__/alpha_extra.cpython-313.pyc",
+        "__pycache__/alpha_platform.cpython-313.pyc",
+        "alpha/__pycache__/__init__.cpython-313.pyc",
     ]
     for path in found:
         # PEP 552: after the magic number, bit 0 for "hash-based", bit 1 for "check the source".
@@ -135,7 +135,7 @@ def test_python_takes_the_byte_code_and_not_the_source(lab: Lab, alpha: Path) ->
     environment = lab.environment(alpha)
     done = lab.nix.inside(f"{environment}/bin/python", "-v", "-c", "import alpha, alpha_extra; print(alpha.__file__)")
     loaded = [line.split("/")[-1] for line in lines_with(done.stderr, ["# code object from", f"{SITE}/"])]
-    assert loaded == ["__init__.cpython-311.pyc'", "alpha_extra.cpython-311.pyc'"]
+    assert loaded == ["__init__.cpython-313.pyc'", "alpha_extra.cpython-313.pyc'"]
     assert done.stdout.strip() == f"{environment}/{SITE}/alpha/__init__.py"
 
 
@@ -177,7 +177,7 @@ def test_a_name_that_no_store_path_may_have(lab: Lab) -> None:
 
 
 def test_byte_code_that_the_publisher_made_is_kept(lab: Lab) -> None:
-    pyc = "compiled/__pycache__/__init__.cpython-311.pyc"
+    pyc = "compiled/__pycache__/__init__.cpython-313.pyc"
     wheel = make_wheel(lab.wheels, "compiled", "1.0", {"compiled/__init__.py": "x = 1\n", pyc: b"their own"})
     (installed,) = lab.installed(wheel)
     assert (installed / SITE / pyc).read_bytes() == b"their own"

@@ -68,7 +68,7 @@ class Project:
         project = cls(folder / name)
         shutil.copytree(ROOT / "examples" / name, project.folder, ignore=ignored)
         project.git()
-        project.must("init", "--base", "debian", "--python", "3.11")
+        project.must("init", "--base", "debian", "--python", "3.13")
         return project
 
     def append(self, text: str) -> None:

@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     make_wheel(wheels, "far", "1.0")
     with serve(wheels) as index:
         made = Project.make(tmp_path_factory.mktemp("project") / "demo", "far", index=index.simple)
-        made.must("init", "--base", "debian", "--python", "3.11", "--system", SYSTEM, "--ci", "none")
+        made.must("init", "--base", "debian", "--python", "3.13", "--system", SYSTEM, "--ci", "none")
         yield made
 
 

@@ -40,7 +40,7 @@ NIXPKGS = """
             "pytest-xdist" "tomlkit" "typer" "uv"
           ];
         in
-        named [ "bash" "check-jsonschema" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "patchelf" "ruff" "zlib" ] // {
+        named [ "bash" "check-jsonschema" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "ruff" "zlib" ] // {
           python3 = package "python3" // {
             withPackages = choose: package "python3-env" // { modules = map (one: one.name) (choose modules); };
             pkgs = modules // {
@@ -212,7 +212,6 @@ def test_the_flake_by_hand_of_the_design_page_evaluates(nix: Nix, repository: Pa
             "cc.drv",
             "ffmpeg.drv",
             "glib.drv",
-            "patchelf.drv",
             "python3.13-launcher.drv",
             "python313.drv",
             "six-1.17.0.drv",

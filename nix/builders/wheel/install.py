@@ -1,7 +1,7 @@
 """Installs one wheel into $out as PEP 427 says, verified against its own RECORD, its bytes untouched, byte-compiled.
 
 Input, as environment variables: src (the .whl), file (its name), out, python ("3.11"), libdeflate (a library, or
-empty), and for the programs that a wheel may hold: loader, patchelf, rpath (empty where programs need no patching).
+empty), and for the programs that a wheel may hold: loader, rpath (empty where programs need no patching).
 
 The output holds lib/pythonX.Y/site-packages, and bin, share, … where the wheel has them; beside them the file
 nixgen-facts with what the environment's builder must know, a line each: ``native PATH`` for what the system's loader
@@ -111,11 +111,17 @@ def patch_program(path, content):
         return False
     if b"ld-musl" in facts.interpreter:
         return False
-    import subprocess
+    import relink
 
-    run_path = ["--force-rpath", "--add-rpath", os.environ["rpath"]] if facts.dynamic else []
-    if subprocess.run([os.environ["patchelf"], "--set-interpreter", LOADER, *run_path, path]).returncode:
-        raise Damaged(f"{path.removeprefix(OUT + '/')} is a program to which patchelf cannot give an interpreter path")
+    try:
+        wanted = relink.File(content)
+        wanted.interpreter = LOADER.encode()
+        wanted.rpath = [*wanted.rpath, *os.environ["rpath"].split(":")]
+        changed = wanted.write()
+    except relink.Unwritable as problem:
+        raise Damaged(f"{path.removeprefix(OUT + '/')} is a program that cannot be given an interpreter path: {problem}") from None
+    with open(path, "wb") as file:
+        file.write(changed)
     return True
 
 
