@@ -1,9 +1,9 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-.PHONY: help demo inference embeddings test bench lint format
+.PHONY: help demo inference embeddings test test-fast fuzz bench lint format
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\): ## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
 
 demo: ## a picture from a fresh copy of examples/plot, built with Nix
 	@.ci/demo plot $(FOLDER)
@@ -16,6 +16,12 @@ embeddings: ## the same with a model that from_pretrained finds, offline
 
 test: ## all tests (one: make test ARGS="-k plot")
 	@.ci/test $(ARGS)
+
+test-fast: ## the tests that need neither Nix nor a network, in a minute
+	@.ci/test fast $(ARGS)
+
+fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS=600)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
 
 bench: ## the measurements of docs/benchmarks.md (into the page: make bench ARGS=--write)
 	@.ci/bench $(ARGS)

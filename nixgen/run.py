@@ -21,7 +21,7 @@ from nixgen.errors import MachineError
 TAIL = 20
 """How many of the last lines of stderr a failure shows."""
 
-_PATIENCE = 10.0  # seconds that a program has to end by itself
+_PATIENCE = 60.0  # seconds that a program has to end by itself, on a busy machine, too; a second Ctrl-C ends it at once
 _OFTEN = 0.05  # seconds between two looks at whether it has
 
 

@@ -18,13 +18,25 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support.index import Index, serve
 from support.nix import Nix, current_nix, machine_nix, nix_version, stores_can_be_entered
 
+from nixgen import console
+from nixgen.artifacts import progress
+
 NIX_FIXTURES = {"nix28", "nix_new", "nix", "both_nix"}
+# Of each test, its fixtures included. So generous that only what hangs comes there, on a busy machine, too.
+LIMIT, LIMIT_ON_NIX = 300, 1500  # seconds
+
+# The same examples in each run, and none is judged by the time that it takes; tests/fuzz looks for new ones.
+settings.register_profile(
+    "nixgen", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("nixgen")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,15 +57,43 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half."""
+    """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half; and gives each test its time limit."""
     for item in items:
-        if NIX_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if _needs_nix(item):
             item.add_marker("nix")
+        if item.get_closest_marker("timeout") is None:
+            slow = any(item.get_closest_marker(name) for name in ("nix", "network"))
+            item.add_marker(pytest.mark.timeout(LIMIT_ON_NIX if slow else LIMIT))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+    """Nothing reaches Nix unmarked: ``-m 'not nix'`` would need it."""
+    if fixturedef.argname in NIX_FIXTURES and request._pyfuncitem.get_closest_marker("nix") is None:
+        pytest.fail(f"{fixturedef.argname} is used without the marker nix")
+
+
+def _needs_nix(item: pytest.Item) -> bool:
+    """Whether a fixture of real Nix is among those that it asks for, or that one of its parameters names."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    names = [*getattr(item, "fixturenames", ()), *(one for one in parameters.values() if isinstance(one, str))]
+    seen: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in NIX_FIXTURES:
+            return True
+        if name not in seen:
+            seen.add(name)
+            for definition in item.session._fixturemanager.getfixturedefs(name, item) or ():
+                names += definition.argnames
+    return False
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine that runs the tests reaches them."""
+    """No setting of the machine that runs the tests reaches them, nor how slow it is: no step is announced."""
+    monkeypatch.setattr(console, "_PATIENCE", 1e6)
+    monkeypatch.setattr(progress, "_PATIENCE", 1e6)
     for name in list(os.environ):
         if name.startswith(("UV_", "NIXGEN_BENCH", "VIRTUAL_ENV", "PYTHONPATH")) and name not in KEPT:
             monkeypatch.delenv(name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nixgen.nixtools import Nix, PathInfo
 
 _ALL, _ENVIRONMENT = "all", "env"
-_GRACE = 20.0  # seconds that Nix gets to clean up after an interruption
+_GRACE = 60.0  # seconds that Nix gets to clean up after an interruption
 Progress = Callable[[int, int, str], None]
 
 

@@ -141,6 +141,14 @@ class Nix:
         result = self.run("nix-instantiate", "--eval", "--strict", "--json", *options, "-E", expression, check=check)
         return json.loads(result.stdout) if result.ok else result
 
+    def effort(self, expression: str) -> int:
+        """How much Nix does to evaluate an expression, in calls of functions: the same on every machine."""
+        with tempfile.NamedTemporaryFile("r") as stats:
+            nix = self.with_env(NIX_SHOW_STATS="1", NIX_SHOW_STATS_PATH=stats.name)
+            nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", expression)
+            counted = json.load(stats)
+        return int(counted["nrFunctionCalls"]) + int(counted["nrPrimOpCalls"])
+
     def develop(self, project: Path, *argv: str, check: bool = True, **env: str) -> Output:
         """``nix develop PROJECT -c ARGV``, run in the project."""
         return self.inside(self.bin / "nix", "develop", "-c", *argv, cwd=project, check=check, **env)

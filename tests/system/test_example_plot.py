@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -67,12 +66,7 @@ def test_plot_is_the_same_with_other_cores_zone_umask_language_and_home(
     }
 
 
-def test_entering_a_built_shell_is_quick_and_needs_no_network(plot: Project, nix: Nix) -> None:
+def test_entering_a_built_shell_builds_nothing_and_needs_no_network(plot: Project, nix: Nix) -> None:
     nix.develop(plot.folder, "true")
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        nix.inside("unshare", "--net", nix.bin / "nix", "develop", "-c", "true", cwd=plot.folder)
-        times.append(time.perf_counter() - started)
-    # The benchmark holds 0.3 s; here the machine is busy with other tests, so this only catches a download or a build.
-    assert min(times) < 2
+    done = nix.inside("unshare", "--net", nix.bin / "nix", "develop", "-vv", "-c", "true", cwd=plot.folder)
+    assert "building " not in done.stderr  # how long it takes, the benchmarks measure

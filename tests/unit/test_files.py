@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from nixgen.errors import MachineError, UserError
 from nixgen.files import exclusive, read, write_all, written_by_nixgen
@@ -212,27 +212,31 @@ def test_a_kill_at_any_moment_leaves_each_file_old_or_new_and_the_next_run_clean
 
 def test_two_runs_at_once_wait_for_one_another(project: Path) -> None:
     script = """
-        import sys, time
+        import sys
         from pathlib import Path
         from nixgen.files import exclusive
         root = Path(sys.argv[1])
         with exclusive(root, print):
             with exclusive(root / "nix" / "..", print):
                 (root / "held").touch()
-            time.sleep(0.4)
+            input()
             (root / "held").unlink()
     """
-    first = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), project], stdout=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    first = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), project], text=True, **pipes)
+    assert first.stdin is not None
     try:
-        deadline = time.monotonic() + 20
-        while not (project / "held").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        until((project / "held").exists, running=first)
         said: list[str] = []
-        with exclusive(project, said.append):
+
+        def told(text: str) -> None:
+            said.append(text)
+            print(file=first.stdin, flush=True)  # only now may the other one end
+
+        with exclusive(project, told):
             assert not (project / "held").exists()
         assert said == [f"Another nixgen is at work in {project}: waiting for it to end."]
-        assert first.communicate(timeout=20)[0] == b""
+        assert first.communicate()[0] == ""
     finally:
         first.kill()
         first.wait()

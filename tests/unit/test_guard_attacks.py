@@ -230,7 +230,7 @@ def test_a_name_that_is_not_utf8_is_extra_and_shown_harmlessly(model: guard.Tree
     assert '"path": "b\\\\xff\\u001b[31m"' in report.json()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     data=st.binary(min_size=1, max_size=3000),
     cut=st.integers(0, 2999),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.guarded import FILES
 from support.tree import fill, flip, problems, tree
+from support.waiting import PATIENCE
 
 from nixgen import guard
 from nixgen.guard import hashing
@@ -121,7 +122,7 @@ def test_every_processor_is_used_and_a_huge_file_holds_up_no_other(
 
     def waiting(group: list[Entry], *rest: Any) -> object:
         if group[0].file.path == "huge":
-            assert smalls.wait(10)
+            assert smalls.wait(PATIENCE)
         else:
             count.append(1)
             if len(count) == 5:

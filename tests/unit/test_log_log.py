@@ -62,7 +62,7 @@ def test_reading() -> None:
         log.consistency(3, 801)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.data())
 def test_an_honest_log_goes_on_from_every_checkpoint_of_its_own(steps: list[int], data: st.DataObject) -> None:
     store, size, made = Memory(), 0, []

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from logs import SIGNER, Memory, append, entries, entry, filled, opened
 
@@ -130,7 +130,6 @@ ANY = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(ANY, max_size=5), max_size=5))
 def test_conflicts_are_told_as_by_comparing_with_every_entry(pushes: list[list[Entry]]) -> None:
     store = Memory()

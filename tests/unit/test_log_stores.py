@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from logs import SIGNER, VERIFIER, append, entries
 from support.loopback import Asked, Reply, listen
+from support.waiting import PATIENCE
 
 from nixgen.cache.entry import read
+from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.log.log import Log
 from nixgen.log.stores.folder import Folder
@@ -226,22 +228,27 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert store.read("pending/0") == b"one"
 
 
-def test_who_waits_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_waits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, held, done = Folder(tmp_path), threading.Event(), threading.Event()
+    said: list[str] = []
+
+    def told(text: str) -> None:
+        said.append(text)
+        done.set()  # only now may the other one end
 
     def other() -> None:
         with Folder(tmp_path).exclusive():
             held.set()
-            done.wait(10)
+            done.wait(PATIENCE)
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert held.wait(10)
-    threading.Timer(0.1, done.set).start()
+    assert held.wait(PATIENCE)
+    monkeypatch.setattr(console, "info", told)
     with store.exclusive():
         assert done.is_set()
     thread.join()
-    assert f"Another nixgen appends to {tmp_path}: waiting for it to end." in capsys.readouterr().err
+    assert said == [f"Another nixgen appends to {tmp_path}: waiting for it to end."]
 
 
 def test_web_servers_that_refuse(server: Server) -> None:

@@ -67,7 +67,7 @@ def layout(lines: list[bytes]) -> dict[str, bytes]:
     return files
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
 def test_files_are_the_same_however_the_log_grew(steps: list[int]) -> None:
     lines = [b"%d" % number for number in range(sum(steps))]

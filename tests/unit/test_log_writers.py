@@ -11,6 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, append, crashing, entries, entry, filled, opened
+from support.waiting import PATIENCE
 
 from nixgen.cache.entry import Entry, read
 from nixgen.log.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     found = list(read(Log.open(Folder(tmp_path), VERIFIER)))
     expected = [entry(index * 1000 + number) for index in range(3) for number in range(12 * 7)]
@@ -56,7 +57,7 @@ class Scheduler:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
     def _task(self, number: int, task: Callable[[Callable[[str, str], None]], None]) -> None:
@@ -84,7 +85,7 @@ class Scheduler:
             self._turn.notify_all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 1 << 32),
     start=st.sampled_from((0, 3, 250)),

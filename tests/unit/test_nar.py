@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nixgen.errors import MachineError, UserError
@@ -68,7 +68,7 @@ def test_on_disk_and_in_memory_are_one(tree: dict[str, object]) -> None:
 
 
 @needs_nix
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(trees)
 def test_nix_says_the_same(tree: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:

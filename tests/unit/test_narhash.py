@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.nix import ROOT
+from support.waiting import until
 
 from nixgen import nar, narhash
 from nixgen.errors import MachineError, UserError
@@ -99,7 +99,7 @@ def test_an_interrupt_ends_the_processes_too() -> None:
     code = (
         "import os, sys, threading; from pathlib import Path; from nixgen import nar, narhash\n"
         "narhash._ALONE = 0\n"
-        "narhash._START = 'import time; time.sleep(60)'\n"
+        "narhash._START = 'import time; time.sleep(3600)'\n"
         "print(os.getpid(), flush=True)\n"
         "try:\n    narhash.hash_paths({'a': Path('/'), 'b': Path('/')}, {'a': 1, 'b': 1}, cores=2)\n"
         "except KeyboardInterrupt:\n    sys.exit(130)\n"
@@ -110,12 +110,10 @@ def test_an_interrupt_ends_the_processes_too() -> None:
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
-    deadline = time.monotonic() + 10
-    while len(workers(process.pid)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(workers(process.pid)) == 2, running=process)
     started = workers(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate()
     assert (process.returncode, err, len(started)) == (130, "", 2)
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 

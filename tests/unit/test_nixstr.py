@@ -42,21 +42,21 @@ VALUES = st.recursive(
 
 
 @needs_nix
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(STRINGS, min_size=100, max_size=300))
 def test_a_string_evaluates_to_itself(strings: list[str]) -> None:
     assert evaluate(to_nix(strings)) == strings
 
 
 @needs_nix
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(VALUES, min_size=20, max_size=100))
 def test_a_value_evaluates_to_itself(values: list[Any]) -> None:
     assert evaluate(to_nix(values)) == values
 
 
 @needs_nix
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(STRINGS, min_size=50, max_size=200, unique=True))
 def test_an_attribute_name_evaluates_to_itself(names: list[str]) -> None:
     body = " ".join(f"{nix_attr(name)} = {place};" for place, name in enumerate(names))

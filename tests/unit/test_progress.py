@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from nixgen.artifacts import progress as module
 from nixgen.artifacts.progress import Progress
 from nixgen.console import console
 
@@ -16,6 +17,7 @@ from nixgen.console import console
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
     return now
 
 
