@@ -75,7 +75,7 @@ def _recipes(nix: Nix, folder: Path) -> dict[str, dict[str, str]]:
 
 def main(paths: list[str]) -> int:
     """Hashes store paths with nixgen and, in turn, their files with hashlib on one core; prints both times as JSON."""
-    from nixgen import narhash
+    from nixgen.nix import hashing as narhash
 
     sizes = {path: _size(Path(path)) for path in paths}
     started = time.perf_counter()

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import run, uv
+from nixgen.machine import process
+from nixgen.resolve import uv
 
 if TYPE_CHECKING:
-    from nixgen.project import Project
+    from nixgen.project.project import Project
 
 _SAME = "Existing `uv.lock` satisfies workspace requirements"  # it may still want to write it in another form
 _OTHER = re.compile(r"^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile due to (.*(?:\n  .*)*)", re.MULTILINE)
@@ -92,7 +93,7 @@ class Check:
         self._run.stop()
 
 
-def verdict(result: run.Result) -> Verdict:
+def verdict(result: process.Result) -> Verdict:
     """What ``uv lock --check -v`` said."""
     if result.code == 0 or _SAME in result.err:
         return Verdict()

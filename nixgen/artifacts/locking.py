@@ -18,7 +18,7 @@ from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact, schem
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.console import console, size
 from nixgen.errors import NixgenError, Problem, UserError
-from nixgen.files import refuse_read_only
+from nixgen.machine.files import refuse_read_only
 
 if TYPE_CHECKING:
     from nixgen.artifacts.sources.context import Context

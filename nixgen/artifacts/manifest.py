@@ -12,7 +12,7 @@ from nixgen.artifacts import fields, sourcetext
 from nixgen.artifacts.fields import FILE, Entry, kind_of, nearest, quoted
 from nixgen.artifacts.model import ArtifactSpec, Kind, Layout, Manifest, Scheme, ServiceSpec, scheme_of
 from nixgen.errors import Problem, UserError
-from nixgen.tables import table as tables
+from nixgen.formats.foreign import table as tables
 
 VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,7 +31,7 @@ def read_manifest(root: Path) -> Manifest:
     path = root / FILE
     if not path.exists():
         return Manifest()
-    from nixgen.project import read_toml
+    from nixgen.project.project import read_toml
 
     return parse_manifest(read_toml(path, FILE))
 

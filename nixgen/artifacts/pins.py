@@ -19,7 +19,7 @@ from nixgen.artifacts.model import (
     Scheme,
 )
 from nixgen.artifacts.paths import clashes, path_problem
-from nixgen.checked import Table
+from nixgen.formats.strictjson import Table
 
 KEYS: tuple[Kind, ...] = ("models", "data")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"

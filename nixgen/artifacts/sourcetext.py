@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from nixgen import credentials
 from nixgen.artifacts.model import SCHEMES, Scheme
 from nixgen.artifacts.paths import path_problem
+from nixgen.machine import addresses
 
 KINDS = ", ".join(f"{scheme}:" for scheme in SCHEMES)
 _REPO = re.compile(r"(?=.{1,96}$)(?:[\w.-]+/)?[\w.-]+", re.ASCII)
@@ -53,7 +53,7 @@ def address_fault(url: str) -> Fault | None:
     """What is wrong with an http or https address: credentials in it, no host, white space."""
     try:
         parts = urlsplit(url)
-        host, secret = parts.hostname, credentials.in_parts(parts)
+        host, secret = parts.hostname, addresses.in_parts(parts)
         _ = parts.port
     except ValueError:
         return "is not an address", "write it like https://models.example.org/vad.onnx"

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from nixgen import run
 from nixgen.artifacts.model import PinnedArchive
 from nixgen.errors import MachineError
+from nixgen.machine import process
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9+._?=-]+")
 _LONGEST = 200  # Nix takes 211 characters, and appends to a name at times
@@ -78,9 +78,9 @@ class Store:
         invalid: set[str] = set()
         for some in _batches(sorted(set(map(str, paths.values())))):
             command = (self.program, "--check-validity", "--print-invalid", *some)
-            result = run.run(command, check=False)
+            result = process.run(command, check=False)
             if result.code != 0:
-                raise run.failure(result)
+                raise process.failure(result)
             invalid.update(result.out.split())
         return {file: path for file, path in paths.items() if str(path) not in invalid}
 
@@ -109,7 +109,7 @@ class Store:
                 named.append(folder / str(seen[name]) / name)
                 seen[name] += 1
                 _move(path, named[-1])
-            result = run.run((self.program, "--add-fixed", "sha256", *map(str, named)))
+            result = process.run((self.program, "--add-fixed", "sha256", *map(str, named)))
         places = [self.path(name, sha256) for _, name, sha256 in files]
         given = result.out.split()
         wrong = [name for (_, name, _), place, got in zip(files, places, given, strict=False) if str(place) != got]

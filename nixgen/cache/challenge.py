@@ -25,8 +25,8 @@ from nixgen.check.rebuild import Choice, Rebuilt, choose, rebuild_all
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
 from nixgen.log.log import Log
 from nixgen.log.stores.opening import open_storage
-from nixgen.nixprogress import shown
-from nixgen.nixtools import Nix, PathInfo
+from nixgen.nix.progress import shown
+from nixgen.nix.tools import Nix, PathInfo
 
 Answer = Literal["identical", "differs", "inconclusive"]
 
@@ -162,7 +162,7 @@ def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
 
 def _files(nix: Nix, cache: Contents, item: Held, info: PathInfo) -> tuple[FileDifference, ...]:
     """What differs between the cache's NAR and the path here."""
-    from nixgen.check.explain import explain
+    from nixgen.check.explain.explaining import explain
 
     ours = nix.physical(info.path)
     if ours is None or item.info is None:

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixgen import lockfile
 from nixgen.cache import keys as keyring
 from nixgen.cache import pinning
 from nixgen.cache.challenge import Challenge, challenge
 from nixgen.cache.keys import Keys
-from nixgen.cache.pins import CachePin
 from nixgen.cache.place import Place
 from nixgen.cache.pull import Pulled, pull
 from nixgen.cache.push import Pushed, push
@@ -21,8 +19,10 @@ from nixgen.check.model import ClosurePath, Recipe, SystemRecord
 from nixgen.check.rebuild import choose
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
-from nixgen.nixtools import Nix
-from nixgen.project import find_project
+from nixgen.lock import lockfile
+from nixgen.lock.cachepins import CachePin
+from nixgen.nix.tools import Nix
+from nixgen.project.project import find_project
 
 
 @dataclass(frozen=True, slots=True)

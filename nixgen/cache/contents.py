@@ -24,7 +24,7 @@ from nixgen.cache.place import Place
 from nixgen.errors import Finding, MachineError
 from nixgen.log.stores.model import Storage
 from nixgen.log.stores.opening import open_storage
-from nixgen.nixtools import Nix, PathInfo
+from nixgen.nix.tools import Nix, PathInfo
 
 _AT_ONCE = 16  # narinfos that are asked for at once
 _LONGEST = 4 << 20  # bytes of a narinfo

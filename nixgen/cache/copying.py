@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nixgen import run
 from nixgen.cache.narinfo import PublicKey, whole
 from nixgen.cache.place import Place
 from nixgen.check.progress import Counter
 from nixgen.console import size
 from nixgen.errors import Finding, MachineError, NixgenError
-from nixgen.nixlog import Log
-from nixgen.nixtools import INSTALL, Nix
+from nixgen.machine import process
+from nixgen.nix.log import Log
+from nixgen.nix.tools import INSTALL, Nix
 
 FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
 """Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
@@ -82,7 +82,7 @@ def _copy(here: Nix, verb: str, *words: str) -> None:
             show(state.fetched, state.to_fetch, f"{size(state.done_bytes)} of {size(state.expected_bytes)}")
 
     command = here.command("nix", "copy", *FRESH, "--log-format", "internal-json", *words)
-    result = run.follow(command, tell, missing=INSTALL)
+    result = process.follow(command, tell, missing=INSTALL)
     state = log.state()
     if result.code != 0:
         said = "\n".join(log.errors or log.messages)

@@ -18,7 +18,7 @@ from pathlib import Path
 from nixgen.cache.narinfo import PublicKey
 from nixgen.errors import MachineError, UserError
 from nixgen.log.note import NoteError, Signer, Verifier
-from nixgen.nixtools import Nix
+from nixgen.nix.tools import Nix
 
 CACHE, LOG = "cache.sec", "log.sec"
 CACHE_PUBLIC, LOG_PUBLIC = "cache.pub", "log.pub"

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nixgen import files, lockfile
 from nixgen.cache import place as places
 from nixgen.cache.keys import shown
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.pins import CachePin, pinned
 from nixgen.cache.place import Place
 from nixgen.console import console
 from nixgen.errors import UserError
+from nixgen.lock import lockfile
+from nixgen.lock.cachepins import CachePin, pinned
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import NoteError, Verifier
+from nixgen.machine import files
 
 _NAME = "name it with --log-key, or note it by a push"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from nixgen.credentials import secret_key
 from nixgen.errors import UserError
+from nixgen.machine.addresses import secret_key
 
 LOG = "nixgen-log"
 """The folder of the log, beside the cache's files."""

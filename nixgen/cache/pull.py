@@ -25,7 +25,7 @@ from nixgen.errors import Finding, Problem
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.log import Log
 from nixgen.log.stores.opening import open_storage
-from nixgen.nixtools import Nix, PathInfo
+from nixgen.nix.tools import Nix, PathInfo
 
 
 @dataclass(frozen=True, slots=True)

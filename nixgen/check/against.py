@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nixgen.check import record, words
+from nixgen.check import record
 from nixgen.check.compare import Comparison, compare, size
 from nixgen.check.model import Difference, Record, Report, Step, SystemRecord
+from nixgen.check.report import messages
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, Stale, UserError
 
@@ -41,21 +42,23 @@ def compared(project: str, system: str, old: SystemRecord, new: SystemRecord, na
 def _recipe(found: Comparison, total: int, names: tuple[str, str]) -> Step:
     sides = f"in {names[0]}", f"in {names[1]}"
     if not found.recipes:
-        return Step("recipe", True, f"both have the same {words.count(total, 'derivation')}")
-    told = f"inputs differ: {len(found.recipes):,} of {words.count(total, 'derivation')} are not the same in both"
-    problems = [words.change_problem(change, *sides) for change in found.inputs] or [words.why_unnamed(found.recipes)]
-    problems += [words.recipe_problem(change, *sides) for change in found.recipes]
+        return Step("recipe", True, f"both have the same {messages.count(total, 'derivation')}")
+    told = f"inputs differ: {len(found.recipes):,} of {messages.count(total, 'derivation')} are not the same in both"
+    problems = [messages.change_problem(change, *sides) for change in found.inputs] or [
+        messages.why_unnamed(found.recipes)
+    ]
+    problems += [messages.recipe_problem(change, *sides) for change in found.recipes]
     return Step("recipe", False, told, Stale.exit_code, tuple(problems))
 
 
 def _bytes(found: Comparison, names: tuple[str, str]) -> Step:
     if found.same_bytes:
-        told = f"both have the same content for each of {words.count(found.shared, 'path')}"
+        told = f"both have the same content for each of {messages.count(found.shared, 'path')}"
         return Step("bytes", True, f"{told}: the runtime closures that they record are bit-identical")
     if not found.shared:
         return Step("bytes", None, "they have no path in common", MachineError.exit_code)
     if not found.paths and found.recipes:
-        told = f"the same content for each of {words.count(found.shared, 'path')} that both have"
+        told = f"the same content for each of {messages.count(found.shared, 'path')} that both have"
         return Step("bytes", None, f"{told}; the others have another recipe")
     differences = tuple(
         Difference(
@@ -77,7 +80,7 @@ def _bytes(found: Comparison, names: tuple[str, str]) -> Step:
         ]
     )
     first = differences[0].path if differences else problems[0].where
-    told = words.bytes_differ(max(len(differences), 1), found.shared, first)
+    told = messages.bytes_differ(max(len(differences), 1), found.shared, first)
     return Step("bytes", False, told, Finding.exit_code, tuple(problems), differences=differences)
 
 
@@ -89,7 +92,7 @@ def _find(start: Path) -> Path:
     found = next((place for place in (folder, *folder.parents) if (place / record.NAME).is_file()), None)
     if found is None:
         what = f"there is no {record.NAME} here or above"
-        raise MachineError.of(str(start), what, f"make it: {words.UPDATE}; or name one: --record FILE")
+        raise MachineError.of(str(start), what, f"make it: {messages.UPDATE}; or name one: --record FILE")
     return found / record.NAME
 
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from nixgen.check import words
 from nixgen.check.compare import in_order, size
 from nixgen.check.model import ClosurePath, Difference, Step, SystemRecord
+from nixgen.check.report import messages
 from nixgen.errors import Finding, MachineError, NixgenError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nixgen.nixtools import Nix, PathInfo
+    from nixgen.nix.tools import Nix, PathInfo
 
 _REPAIR = "have Nix look at its whole store: nix-store --verify --check-contents"
 
@@ -40,9 +40,9 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo]) -> dict[str, ClosurePath]:
 
     Raises MachineError for what cannot be read.
     """
-    from nixgen.narhash import hash_paths
-    from nixgen.nixlog import State
-    from nixgen.nixprogress import shown
+    from nixgen.nix.hashing import hash_paths
+    from nixgen.nix.log import State
+    from nixgen.nix.progress import shown
 
     show = shown("hashing")
     places: dict[str, Path] = {}
@@ -115,18 +115,18 @@ def bytes_step(
     problems += [Problem(name, "is in the closure here, and not in the record's") for name in new]
     if wrong or problems:
         first = (wrong or [problem.where for problem in problems])[0]
-        told = words.bytes_differ(len(wrong) + len(problems), len(database) + len(gone), first)
+        told = messages.bytes_differ(len(wrong) + len(problems), len(database) + len(gone), first)
         differences = explained(lambda: explain(expected), expected, disk, database) if wrong else ()
         return Step("bytes", False, told, Finding.exit_code, tuple(problems), differences=differences)
     if recorded is None:
-        return Step("bytes", True, words.bytes_alone(len(disk), size(disk)))
+        return Step("bytes", True, messages.bytes_alone(len(disk), size(disk)))
     if same_recipe:
-        return Step("bytes", True, words.bytes_same(len(disk), size(disk), where))
+        return Step("bytes", True, messages.bytes_same(len(disk), size(disk), where))
     shared = len(disk.keys() & known.keys())
     if not shared:
-        told = f"none of {words.count(len(disk), 'path')} is in the record"
-        return Step("bytes", None, told, MachineError.exit_code, words.nothing_compared(where))
-    return Step("bytes", None, words.bytes_partly(shared, len(disk)))
+        told = f"none of {messages.count(len(disk), 'path')} is in the record"
+        return Step("bytes", None, told, MachineError.exit_code, messages.nothing_compared(where))
+    return Step("bytes", None, messages.bytes_partly(shared, len(disk)))
 
 
 def _streamed(nix: Nix, path: str) -> tuple[str, int]:

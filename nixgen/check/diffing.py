@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nixgen import console
-from nixgen.check import record, words
+from nixgen.check import record
 from nixgen.check.compare import Change, Comparison, compare
-from nixgen.check.markdown import escaped
 from nixgen.check.model import Record
+from nixgen.check.report import messages
+from nixgen.check.report.markdown import escaped
 from nixgen.errors import MachineError, UserError
-from nixgen.run import run
+from nixgen.machine.process import run
 
 JSON_VERSION = 1
 
@@ -69,7 +70,7 @@ def _load(start: Path, name: str) -> Record:
     shown = run(["git", "show", f"{name}:./{record.NAME}"], cwd=folder, check=False)
     if shown.code != 0:
         what = f"has no {record.NAME} at this revision"
-        raise MachineError.of(name, what, f"make one there, and commit it: {words.UPDATE}")
+        raise MachineError.of(name, what, f"make one there, and commit it: {messages.UPDATE}")
     return record.parse_record(shown.out, f"{name}:{record.NAME}")
 
 
@@ -118,7 +119,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield from map(_change, found.inputs)
     if found.recipes:
         names = [change.name for change in found.recipes]
-        yield f"{words.count(len(names), 'derivation')} changed: {', '.join(names[:_NAMES])}" + (
+        yield f"{messages.count(len(names), 'derivation')} changed: {', '.join(names[:_NAMES])}" + (
             f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
         )
     for before, after in found.paths:
@@ -128,7 +129,7 @@ def _lines(found: Comparison) -> Iterator[str]:
         yield f"{before.name}: {what}, and its recipe did not change"
     before_size, after_size = found.sizes
     moved = f"{console.size(before_size)} before, {console.size(after_size)} now" if before_size != after_size else ""
-    counted = f"{words.count(len(found.added), 'path')} added, {len(found.removed):,} removed"
+    counted = f"{messages.count(len(found.added), 'path')} added, {len(found.removed):,} removed"
     if moved or found.added or found.removed:
         yield f"closure: {moved or console.size(after_size)}, {counted}, {found.shared:,} kept"
     elif not (found.inputs or found.recipes or found.paths):

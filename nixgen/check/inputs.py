@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from nixgen import files, render, vendored
 from nixgen.artifacts.model import PinnedArtifact
+from nixgen.bases.model import Base, DebianBase
 from nixgen.check.model import ArtifactInput, BaseInput, Inputs, WheelInput
-from nixgen.model import Base, DebianBase, Plan
+from nixgen.generate import render, vendored
+from nixgen.generate.model import Plan
+from nixgen.machine import files
 
 _NOT_LIBRARY = (vendored.MANIFEST, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
 
@@ -36,7 +38,7 @@ def inputs(plan: Plan, root: Path, system: str) -> Inputs:
 
 def library_hash(root: Path) -> str:
     """The NAR hash of the project's nix/nixgen without what belongs to the base: the pins and the first program."""
-    from nixgen.nar import hash_tree
+    from nixgen.nix.nar import hash_tree
 
     library = {
         path.removeprefix(f"{vendored.FOLDER}/"): (files.read(root, path) or b"", False)

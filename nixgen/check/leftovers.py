@@ -24,7 +24,7 @@ from nixgen.check.model import Recipe
 from nixgen.console import console
 
 if TYPE_CHECKING:
-    from nixgen.nixtools import Nix
+    from nixgen.nix.tools import Nix
 
 _LOG = ".log"
 _FORGOTTEN = 14 * 24 * 3600  # seconds
@@ -129,7 +129,7 @@ class Call:
 
 def _abandoned(log: Path) -> None:
     """Ends a call whose nixgen was killed."""
-    from nixgen.nixtools import Nix
+    from nixgen.nix.tools import Nix
 
     try:
         head = json.loads(log.read_text(encoding="utf-8", errors="replace").partition("\n")[0])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nixgen.errors import BuildFailed, Finding, MachineError, Problem, Stale
-from nixgen.nixtools import Recipe as Recipe  # noqa: PLC0414 -- a value of the record, too
+from nixgen.nix.tools import Recipe as Recipe  # noqa: PLC0414 -- a value of the record, too
 
 Verdict = Literal["reproduced", "differs", "inconclusive"]
 StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]

@@ -12,16 +12,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nixgen import run
 from nixgen.check import leftovers
 from nixgen.check.model import Difference, PathVerdict, Recipe
 from nixgen.check.recheck import Said, inconclusive
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 from nixgen.guard.hashing import processors
+from nixgen.machine import process as run
 
 if TYPE_CHECKING:
-    from nixgen.nixtools import Nix, PathInfo
+    from nixgen.nix.tools import Nix, PathInfo
 
 _ALL, _ENVIRONMENT = "all", "env"
 _GRACE = 60.0  # seconds that Nix gets to clean up after an interruption
@@ -221,7 +221,7 @@ class _Rebuilding:
         return _inconclusive(name, _why(said, code))
 
     def _differs(self, name: str, call: leftovers.Call, cores: int) -> Rebuilt:
-        from nixgen.check.explain import beside_each_other
+        from nixgen.check.explain.explaining import beside_each_other
 
         info = self.infos[call.recipe.out]
         repeat = run.shown(self.nix.command("nix-store", *_words(call.recipe.drv, cores, log=False)))

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nixgen import files
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import (
     LOCKS,
@@ -27,9 +26,10 @@ from nixgen.check.model import (
     SystemRecord,
     WheelInput,
 )
-from nixgen.checked import Table, document
 from nixgen.console import console
 from nixgen.errors import MachineError, Problem, UserError
+from nixgen.formats.strictjson import Table, document
+from nixgen.machine import files
 
 VERSION = 1
 NAME = "nixgen.hashes.json"

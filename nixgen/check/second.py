@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import nar
 from nixgen.check.leftovers import remove
 from nixgen.check.model import Difference, FileDifference, Recipe
 from nixgen.console import console
 from nixgen.errors import NixgenError
+from nixgen.nix import nar
 
 if TYPE_CHECKING:
-    from nixgen.nixtools import Nix, PathInfo
+    from nixgen.nix.tools import Nix, PathInfo
 
 _CONFIG_SHOW = (2, 20)  # from this version on, "nix config show"
 _HASTE = ("--option", "connect-timeout", "5", "--option", "download-attempts", "1")

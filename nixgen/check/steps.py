@@ -8,20 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen.check import record, words
-from nixgen.check.beside import Beside
+from nixgen.check import record
 from nixgen.check.compare import input_changes, path_changes, recipe_changes, size
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import ClosurePath, Inputs, Recipe, Record, Report, Step, SystemRecord
+from nixgen.check.report import messages
 from nixgen.console import console
 from nixgen.errors import BuildFailed, Finding, MachineError, NixgenError, Problem, Stale, UserError
+from nixgen.machine.background import Beside
 
 if TYPE_CHECKING:
     from nixgen.check.rebuild import Choice
-    from nixgen.model import Plan
-    from nixgen.nixtools import Nix
-    from nixgen.owners import Owner
-    from nixgen.project import Project
+    from nixgen.generate.model import Plan
+    from nixgen.generate.origins import Owner
+    from nixgen.nix.tools import Nix
+    from nixgen.project.project import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class _Check:
         now = time.monotonic()
         self.steps.append(replace(step, seconds=now - self.began))
         self.began = now
-        console.info(words.progress(step))
+        console.info(messages.progress(step))
         return bool(step.ok)
 
     def found(self, nix: Nix) -> SystemRecord:
@@ -105,8 +106,8 @@ def check(start: Path, options: Options) -> Report:
     """
     from nixgen.check import leftovers
     from nixgen.check.facts import system
-    from nixgen.nixtools import Nix
-    from nixgen.project import find_project
+    from nixgen.nix.tools import Nix
+    from nixgen.project.project import find_project
 
     project = find_project(start)
     own = (options.record or project.root / record.NAME).absolute()
@@ -131,13 +132,14 @@ def check(start: Path, options: Options) -> Report:
 
 def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
     """What ``nixgen generate --check`` says, and the plan that it made for that."""
-    from nixgen import files, flakelock, generate
+    from nixgen.generate import flakelock, planning
+    from nixgen.machine import files
 
-    pins = generate.read_pins(project)
-    plan = generate.plan(project, pins)
-    wanted = generate.rendered(plan, pins, files.read(project.root, flakelock.NAME))
+    pins = planning.read_pins(project)
+    plan = planning.plan(project, pins)
+    wanted = planning.rendered(plan, pins, files.read(project.root, flakelock.NAME))
     try:
-        generate.check(project.root, wanted)
+        planning.check(project.root, wanted)
     except Finding as error:
         return plan, error.problems
     return plan, ()
@@ -145,13 +147,13 @@ def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
 
 def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     from nixgen.check.inputs import inputs
-    from nixgen.owners import owners
+    from nixgen.generate.origins import owners
 
     run.owners = owners(plan)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
         wanted = "as nixgen would write " + ("it" if len(problems) == 1 else "them")
-        told = f"{words.are(len(problems), 'generated file')} not {wanted}"
+        told = f"{messages.are(len(problems), 'generated file')} not {wanted}"
         run.add(Step("stale", False, told, Stale.exit_code, problems))
     else:
         run.add(Step("stale", True, "the generated files are as nixgen would write them"))
@@ -186,29 +188,30 @@ def _evaluated(run: _Check, nix: Nix, generated: Beside[tuple[Plan, tuple[Proble
 def _same_recipe(run: _Check) -> Step:
     expected = run.expected
     if expected is None or run.inputs is None:
-        return words.no_record(run.where, run.system, run.recorded, update=run.options.update)
+        return messages.no_record(run.where, run.system, run.recorded, update=run.options.update)
     changes = recipe_changes(expected.outputs, run.recipes)
     causes = tuple(input_changes(expected.inputs, run.inputs))
-    return words.recipe_step(changes, causes, len(run.recipes), run.where, update=run.options.update)
+    return messages.recipe_step(changes, causes, len(run.recipes), run.where, update=run.options.update)
 
 
 def _built(run: _Check, nix: Nix, keep: Path) -> bool:
-    from nixgen.nixprogress import shown
+    from nixgen.nix.progress import shown
 
     try:
         nix.realise([run.recipes["root"].drv], shown("building"), keep, run.owners)
     except BuildFailed as error:
-        told = f"{words.count(len(error.problems), 'derivation')} could not be built"
+        told = f"{messages.count(len(error.problems), 'derivation')} could not be built"
         return run.add(Step("build", False, told, BuildFailed.exit_code, error.problems))
     except MachineError as error:
         return run.add(Step("build", None, "it could not be built here", MachineError.exit_code, error.problems))
-    return run.add(Step("build", True, f"all is built: {words.count(len(run.recipes), 'output')}"))
+    return run.add(Step("build", True, f"all is built: {messages.count(len(run.recipes), 'output')}"))
 
 
 def _hashed(run: _Check, nix: Nix) -> bool:
     """The bytes; whether what follows has a meaning: always, once they could be read."""
-    from nixgen.check import closure, explain
-    from nixgen.nixtools import Nix as Other
+    from nixgen.check import closure
+    from nixgen.check.explain import explaining
+    from nixgen.nix.tools import Nix as Other
 
     infos = nix.closure([run.recipes["root"].out])
     try:
@@ -221,14 +224,14 @@ def _hashed(run: _Check, nix: Nix) -> bool:
         None if run.options.update else run.expected,
         closure.noted(infos.values()),
         run.closure,
-        lambda expected: explain.differences(nix, expected, run.closure, infos, copy),
+        lambda expected: explaining.differences(nix, expected, run.closure, infos, copy),
         same_recipe=same_recipe,
         where=run.where,
     )
     if run.options.update and run.expected is not None and same_recipe and step.ok:
         changed = path_changes(run.expected.closure, run.closure)
-        told = words.bytes_updated(len(run.closure), size(run.closure), len(changed), run.where)
-        step = replace(step, summary=told, findings=tuple(words.rehashed(old, new) for old, new in changed))
+        told = messages.bytes_updated(len(run.closure), size(run.closure), len(changed), run.where)
+        step = replace(step, summary=told, findings=tuple(messages.rehashed(old, new) for old, new in changed))
     run.add(step)
     return True
 
@@ -244,12 +247,12 @@ def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
         return Step("rebuild", None, "nothing could be built once more", MachineError.exit_code, error.problems)
     verdicts = tuple(one.verdict for one in found)
     differences = tuple(one.difference for one in found if one.difference is not None)
-    return words.rebuild_step(verdicts, differences)
+    return messages.rebuild_step(verdicts, differences)
 
 
 def _works(run: _Check, nix: Nix, keep: Path) -> Step:
     """The import check and the smoke commands, as builds: in the sandbox, where Nix makes one."""
-    from nixgen.nixprogress import shown
+    from nixgen.nix.progress import shown
 
     there: dict[str, Recipe] = {}
     try:
@@ -259,7 +262,7 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
                 there[name] = recipe
         nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners)
     except BuildFailed as error:
-        told = "what was built does not work: " + words.which_check(error.problems, there)
+        told = "what was built does not work: " + messages.which_check(error.problems, there)
         return Step("works", False, told, BuildFailed.exit_code, error.problems)
     except MachineError as error:
         return Step("works", None, "it could not be tried here", MachineError.exit_code, error.problems)

@@ -58,7 +58,7 @@ class Edge(TyperGroup):
 
 def _left(command: str | None) -> str:
     """What a command that was interrupted left in the project, where that is certain."""
-    from nixgen import files
+    from nixgen.machine import files
 
     # They write the project's files at their end, and nothing else in it; uv.lock, which uv writes, counts as a file.
     sure = command in {"generate", "init", "lock"} and not files.changed()

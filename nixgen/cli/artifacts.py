@@ -85,7 +85,7 @@ def register(app: typer.Typer, kind: Kind, what: str, example: str) -> None:
         quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
         verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
     ) -> None:
-        from nixgen.artifacts import commands
+        from nixgen.models import commands
 
         commands.remove(project, kind, names)
 
@@ -102,8 +102,8 @@ def register(app: typer.Typer, kind: Kind, what: str, example: str) -> None:
         quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
         verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
     ) -> None:
-        from nixgen.artifacts import commands, listing
         from nixgen.console import console
+        from nixgen.models import commands, listing
 
         rows = commands.rows(project, kind)
         console.result(listing.as_json(kind, rows) if json else listing.as_text(kind, rows))
@@ -122,6 +122,6 @@ def register(app: typer.Typer, kind: Kind, what: str, example: str) -> None:
         quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
         verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
     ) -> None:
-        from nixgen.artifacts import commands
+        from nixgen.models import commands
 
         commands.fetch(project, kind, names or [])

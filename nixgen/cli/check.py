@@ -77,7 +77,8 @@ def check(
     Example: nixgen check --rebuild all
     """
     from nixgen.check import against as records
-    from nixgen.check import output, report, steps
+    from nixgen.check import steps
+    from nixgen.check.report import output, text
 
     output.allowed(json, markdown, junit)
     if (sample is not None or seed is not None) and not rebuild:
@@ -101,6 +102,6 @@ def check(
         )
         found = [steps.check(project, asked)]
     output.write(found, json=json, markdown=markdown, junit=junit)
-    code = report.exit_code(found)
+    code = text.exit_code(found)
     if code:
         raise typer.Exit(code)

@@ -39,7 +39,7 @@ def add(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen data add``."""
-    from nixgen.artifacts import commands
+    from nixgen.models import commands
 
     values = commands.values(source, revision, include, exclude, layout, member, sha256, repo, endpoint, format)
     commands.add(project, "data", name, values)
@@ -66,9 +66,9 @@ def diff(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen data diff``."""
-    from nixgen.artifacts import commands
     from nixgen.console import console
     from nixgen.data import render
+    from nixgen.models import commands
 
     found = commands.diff(project, old, new)
     console.result((render.as_json if json else render.as_markdown if markdown else render.as_text)(found))

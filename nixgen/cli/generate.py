@@ -28,9 +28,9 @@ def generate(
 
     Example: nixgen generate --check
     """
-    from nixgen import generate as implementation
     from nixgen.console import console
-    from nixgen.project import find_project
+    from nixgen.generate import planning as implementation
+    from nixgen.project.project import find_project
 
     found = find_project(project)
     if check:

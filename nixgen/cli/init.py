@@ -50,7 +50,7 @@ def init(
 
     Example: nixgen init --base debian --python 3.11 --system x86_64-linux
     """
-    from nixgen import init as implementation
+    from nixgen.init import setup as implementation
 
     asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci)
     implementation.init(directory or project, asked)

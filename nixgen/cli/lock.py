@@ -39,9 +39,9 @@ def lock(
 
     Example: nixgen lock --upgrade minilm
     """
-    from nixgen.lock import Options
-    from nixgen.lock import lock as run
-    from nixgen.project import find_project
+    from nixgen.lock.pinning import Options
+    from nixgen.lock.pinning import lock as run
+    from nixgen.project.project import find_project
 
     asked = Options(upgrade=upgrade, names=tuple(names or ()), offline=offline, mirrors=tuple(mirror or ()))
     run(find_project(project), asked)

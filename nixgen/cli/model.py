@@ -34,7 +34,7 @@ def add(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen model add``."""
-    from nixgen.artifacts import commands
+    from nixgen.models import commands
 
     values = commands.values(source, revision, include, exclude, layout, member, sha256, repo, endpoint)
     commands.add(project, "models", name, values)
@@ -68,9 +68,8 @@ def sign(
     """``nixgen model sign``."""
     import os
 
-    from nixgen import verify
-    from nixgen.artifacts import signing
     from nixgen.console import console
+    from nixgen.models import signing, verify
 
     short = name.removeprefix("models.")
     bundle = signature or Path(f"{short}.sig")

@@ -48,8 +48,8 @@ def run(
 
     Example: nixgen run -- python -m app
     """
-    from nixgen import verify as implementation
     from nixgen.errors import UserError
+    from nixgen.models import verify as implementation
 
     if report not in {"text", "json"}:
         raise UserError.of("--report", f"is {report}, not text or json")

@@ -29,9 +29,9 @@ def show(
 
     Example: nixgen show --system x86_64-linux --python 3.12
     """
-    from nixgen import show as implementation
     from nixgen.console import console
-    from nixgen.project import find_project
+    from nixgen.generate import show as implementation
+    from nixgen.project.project import find_project
 
     found = find_project(project)
     with console.step("resolving"):

@@ -43,8 +43,8 @@ def verify(
 
     Example: nixgen verify minilm --path /srv/models/minilm
     """
-    from nixgen import verify as implementation
     from nixgen.console import console
+    from nixgen.models import verify as implementation
 
     found = implementation.trees(implementation.find_lock(project), names or (), path)
     report = implementation.check(found)
@@ -55,7 +55,7 @@ def verify(
     elif not report.ok:
         raise implementation.refusal(report)
     if signature is not None:
-        from nixgen.artifacts import signing
+        from nixgen.models import signing
 
         unsigned = signing.verify(found, signature, signing.Signer(key, identity, issuer))
         for name in unsigned:

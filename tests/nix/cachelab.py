@@ -18,8 +18,8 @@ from support.plans import NIXPKGS
 from nixgen.cache import narinfo
 from nixgen.cache.keys import Keys
 from nixgen.cache.narinfo import NarInfo
-from nixgen.lockfile import dump_lock
-from nixgen.model import Lock
+from nixgen.lock.lockfile import dump_lock
+from nixgen.lock.model import Lock
 
 # What nixgen writes for a project, as far as the cache's commands look at it.
 PROJECT = """{{ system ? builtins.currentSystem, nixpkgs ? null }}:

@@ -125,7 +125,7 @@ class Differing:
 def _rebuild(words: list[str]) -> object:
     from nixgen.check.model import Recipe
     from nixgen.check.rebuild import rebuild_all
-    from nixgen.nixtools import Nix
+    from nixgen.nix.tools import Nix
 
     parts = [word.split("=") for word in words]
     found = rebuild_all(Nix.here(), {name: Recipe(drv, out) for name, drv, out in parts}, lambda *_: None)
@@ -135,7 +135,7 @@ def _rebuild(words: list[str]) -> object:
 def _closure(words: list[str]) -> object:
     """The closure of paths as it is on the disk."""
     from nixgen.check.closure import on_disk
-    from nixgen.nixtools import Nix
+    from nixgen.nix.tools import Nix
 
     nix = Nix.here()
     return {name: dataclasses.asdict(path) for name, path in on_disk(nix, nix.closure(words)).items()}
@@ -144,9 +144,9 @@ def _closure(words: list[str]) -> object:
 def _differences(words: list[str]) -> object:
     """FILE with the expected closure, the address of a store to copy from (maybe ""), and paths."""
     from nixgen.check.closure import on_disk
-    from nixgen.check.explain import differences
+    from nixgen.check.explain.explaining import differences
     from nixgen.check.model import ClosurePath
-    from nixgen.nixtools import Nix
+    from nixgen.nix.tools import Nix
 
     nix = Nix.here()
     raw = json.loads(Path(words[0]).read_text())

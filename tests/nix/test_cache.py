@@ -14,7 +14,7 @@ from support.nix import ROOT, SYSTEM, Nix
 pytest.importorskip("cryptography")
 
 from nixgen.cache.entry import read
-from nixgen import lockfile
+from nixgen.lock import lockfile
 from nixgen.log.log import Log
 from nixgen.log.stores.opening import open_storage
 from nixgen.check import record

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("cryptography")
 
-from nixgen import lockfile
+from nixgen.lock import lockfile
 from nixgen.cache import copying
 from nixgen.cache.place import parse
 from nixgen.errors import MachineError

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from nixgen import lockfile
+from nixgen.lock import lockfile
 
 BUCKETS = (2, 33)  # older ones need a library that Debian builds them without
 

@@ -16,8 +16,8 @@ from pinned import COMMIT, Rows
 from support.nix import SYSTEM
 from support.project import Project
 
-from nixgen import generate, render
-from nixgen.project import find_project
+from nixgen.generate import planning, render
+from nixgen.project.project import find_project
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -94,7 +94,7 @@ def with_packages(lab: Lab, pins: Path, folder: Path, requirement: str) -> Lab:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tarball, target)
     found = find_project(folder)
-    plan = generate.plan(found, generate.read_pins(found))
+    plan = planning.plan(found, planning.read_pins(found))
     return lab.with_arguments(wheels=render.wheel_rows(replace(plan, trees=())))
 
 

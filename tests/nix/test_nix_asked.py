@@ -16,7 +16,7 @@ from asking import ask, begin, made
 from support.nix import SYSTEM, Nix
 from support.wheels import make_wheel, sha256
 
-from nixgen.nixjson import hexadecimal
+from nixgen.nix.json import hexadecimal
 
 if TYPE_CHECKING:
     from lab import Lab

@@ -10,7 +10,7 @@ from lab import locked
 from support.nix import SYSTEM, Nix
 from support.project import Project
 
-from nixgen import debian
+from nixgen.bases.debian import suites
 
 pytestmark = [
     pytest.mark.network,
@@ -25,7 +25,7 @@ tools = [{tools}]
 libraries = [{libraries}]
 """
 # gcc, where patchelf 0.18 (trixie's) spoilt cc1; the others are a program with several libraries, and one with none.
-TOOLS = {suite: ("git", "jq", "pv") for suite in debian.SUITES} | {"trixie": ("gcc", "git", "jq", "pv")}
+TOOLS = {suite: ("git", "jq", "pv") for suite in suites.SUITES} | {"trixie": ("gcc", "git", "jq", "pv")}
 LIBRARIES = ("libsndfile1",)
 
 
@@ -44,7 +44,7 @@ def make(stores: Path, suite: str) -> Project:
     return Project(folder)
 
 
-@pytest.fixture(params=sorted(debian.SUITES))
+@pytest.fixture(params=sorted(suites.SUITES))
 def suite(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -56,7 +56,7 @@ def test_the_environment_of_each_suite_with_a_library_and_tools(suite: str, nix2
     commands = [f'python -c "{code}"', "echo 3 | jq .+4", "git --version", "pv --version"]
     commands += ['echo "int f(void) { return 3; }" | gcc -x c -S -o - -'] if "gcc" in TOOLS[suite] else []
     said = nix28.shell(project.folder, " && ".join(commands)).stdout.splitlines()
-    major, minor = debian.SUITES[suite].pythons[0].split(".")
+    major, minor = suites.SUITES[suite].pythons[0].split(".")
     assert said[:2] == [f"Python {major} {minor}", "7"]
     assert said[2].startswith("git version")
     assert said[3].startswith("pv ")

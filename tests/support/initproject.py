@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nixgen.errors import MachineError, UserError
-from nixgen.init import Options, init
+from nixgen.init.setup import Options, init
 
 PYPROJECT = """\
 [project]  # what uv knows

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nixgen.artifacts.model import PinnedArchive, PinnedArtifact, PinnedFile, ServiceSpec
-from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
+from nixgen.bases.model import Bootstrap, Deb, DebianBase, NixpkgsBase
+from nixgen.generate.model import Plan, SourceTree
+from nixgen.resolve.model import Package, Resolution, Target
 
 HASH = "0123456789abcdef" * 4
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nixgen.model import FileHash, Resolution, Target
-from nixgen.project import find_project
-from nixgen.resolve import resolve
+from nixgen.project.project import find_project
+from nixgen.resolve.model import FileHash, Resolution, Target
+from nixgen.resolve.resolution import resolve
 
 LINUX = Target("x86_64-linux", "3.11")
 

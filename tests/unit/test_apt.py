@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from support.debian import Archive, serve_archive
 
-from nixgen import apt
-from nixgen.apt import Package, RefusedError, cache_folder, open_apt, parse_plan
-from nixgen.aptsources import Source
+from nixgen.bases.debian import apt
+from nixgen.bases.debian.apt import Package, RefusedError, cache_folder, open_apt, parse_plan
+from nixgen.bases.debian.sources import Source
 from nixgen.errors import MachineError
 
 needs_apt = pytest.mark.skipif(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nixgen import aptsources
-from nixgen.aptsources import Mirror, Source, machine_mirror, parse_deb822, parse_one_line
+from nixgen.bases.debian import sources
+from nixgen.bases.debian.sources import Mirror, Source, machine_mirror, parse_deb822, parse_one_line
 from nixgen.errors import MachineError, UserError
 
 DEB822 = """\
@@ -32,7 +32,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty /etc/apt, and Debian's keyring."""
     keyring = tmp_path / "debian-archive-keyring.gpg"
     keyring.write_bytes(b"key")
-    monkeypatch.setattr(aptsources, "KEYRINGS", (keyring,))
+    monkeypatch.setattr(sources, "KEYRINGS", (keyring,))
     folder = tmp_path / "apt"
     (folder / "sources.list.d").mkdir(parents=True)
     return folder
@@ -138,6 +138,6 @@ def test_addresses_that_nix_cannot_use(apt: Path, uri: str, problem: str) -> Non
 
 
 def test_no_keys(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aptsources, "KEYRINGS", ())
+    monkeypatch.setattr(sources, "KEYRINGS", ())
     with pytest.raises(MachineError, match="apt-get install debian-archive-keyring"):
         machine_mirror(apt, ("https://ours.example.com/debian",))

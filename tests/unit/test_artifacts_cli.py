@@ -11,14 +11,15 @@ import pytest
 from test_artifacts_pins import BASE, MINILM, SALES, SHA
 from test_cli import nixgen
 
-from nixgen.artifacts import commands, listing, signing, sources, store
-from nixgen.artifacts.listing import Row, format_of, pickles, preferred
+from nixgen.artifacts import sources, store
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.context import Context
 from nixgen.cli import model
 from nixgen.errors import MachineError, UserError
-from nixgen.lockfile import dump_lock
-from nixgen.model import Lock
+from nixgen.lock.lockfile import dump_lock
+from nixgen.lock.model import Lock
+from nixgen.models import commands, listing, signing
+from nixgen.models.listing import Row, format_of, pickles, preferred
 
 TOML = """\
 # ours

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen import render
 from nixgen.artifacts.edit import with_entry, without_entry
 from nixgen.artifacts.model import Kind
 from nixgen.errors import UserError
+from nixgen.generate import render
 
 TEXT = """\
 # ours

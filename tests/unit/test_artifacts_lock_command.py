@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from support.world import NEW, TOML, World
 
-from nixgen import generate, init, lock, lockfile
 from nixgen.artifacts import sources
+from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
-from nixgen.lock import Options
-from nixgen.model import Lock, NixpkgsBase
-from nixgen.project import find_project
+from nixgen.generate import planning
+from nixgen.init import setup
+from nixgen.lock import lockfile, pinning
+from nixgen.lock.model import Lock
+from nixgen.lock.pinning import Options
+from nixgen.project.project import find_project
 
 
 @pytest.fixture
@@ -40,12 +43,12 @@ def project(tmp_path: Path, world: World) -> Path:
 
 
 def nixgen_lock(root: Path, **options: Any) -> Lock:
-    return lock.lock(find_project(root), Options(**options))
+    return pinning.lock(find_project(root), Options(**options))
 
 
 def refused(root: Path) -> list[str]:
     with pytest.raises(UserError) as raised:
-        generate.read_pins(find_project(root))
+        planning.read_pins(find_project(root))
     return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
 
 
@@ -57,8 +60,8 @@ def test_lock_and_generate_together(project: Path, world: World, capsys: pytest.
         "Pinned models.vad: https://models.example.org/vad.onnx, 1 file, 1 B.",
         "wrote nixgen.lock",
     ]
-    assert generate.read_pins(find_project(project)).lock == made
-    plan = generate.plan(find_project(project), generate.read_pins(find_project(project)))
+    assert planning.read_pins(find_project(project)).lock == made
+    plan = planning.plan(find_project(project), planning.read_pins(find_project(project)))
     assert plan.artifacts == made.artifacts
     nixgen_lock(project)
     assert capsys.readouterr().err == "nixgen.lock: nothing to do, every pin still fits.\n"
@@ -101,14 +104,14 @@ def test_generate_refuses_when_models_toml_is_ahead(project: Path) -> None:
 
 
 def test_init_pins_what_models_toml_asks_for(project: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    init.init(project, init.Options(systems=("x86_64-linux",)))
+    setup.init(project, setup.Options(systems=("x86_64-linux",)))
     assert "Pinned models.minilm: hf:org/minilm main at aaaaaaaaaaaa, 3 files, 6 B.\n" in capsys.readouterr().err
     assert (project / "models.toml").read_text() == TOML
     world.asked.clear()
-    init.init(project, init.Options())
+    setup.init(project, setup.Options())
     assert world.asked == []
     (project / "models.toml").write_text(TOML + '[models.b]\nsource = "hf:org/b"\n')
-    init.init(project, init.Options())
+    setup.init(project, setup.Options())
     assert world.asked == [("b", None)]
     assert len(lockfile.read_lock(project / "nixgen.lock").artifacts) == 3
 

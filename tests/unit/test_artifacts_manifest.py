@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.manifests import SHA, WHERE, only, parsed, problems
 
-from nixgen import render
 from nixgen.artifacts.manifest import parse_manifest, read_manifest
 from nixgen.artifacts.model import SCHEMES, ArtifactSpec, Manifest, ServiceSpec
 from nixgen.errors import Problem, UserError
+from nixgen.generate import render
 
 FULL = """
 version = 1

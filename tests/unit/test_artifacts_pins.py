@@ -18,10 +18,11 @@ from nixgen.artifacts.model import (
     PinnedFile,
     content_commit,
 )
-from nixgen.checked import Table
+from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import Problem, UserError
-from nixgen.lockfile import dump_lock, parse_lock
-from nixgen.model import Lock, NixpkgsBase
+from nixgen.formats.strictjson import Table
+from nixgen.lock.lockfile import dump_lock, parse_lock
+from nixgen.lock.model import Lock
 
 SHA = "0123456789abcdef" * 4
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from support.hub import Big, Hub, Repo, serve
 
-from nixgen import lockfile
-from nixgen.model import Lock
+from nixgen.lock import lockfile
+from nixgen.lock.model import Lock
 
 FILES: dict[str, bytes | Big] = {
     "README.md": b"---\nlicense: apache-2.0\n---\n",

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support.initproject import Run, made, runner, tree
 
-from nixgen import attributes, generate
-from nixgen.project import find_project
+from nixgen.generate import planning
+from nixgen.init import gitattributes
+from nixgen.project.project import find_project
 
 LINES = (
     "/default.nix -text\n/flake.lock -text\n/models.toml -text\n/nix/nixgen/** -text\n"
@@ -61,7 +62,7 @@ def test_a_checkout_with_other_line_ends_is_up_to_date(project: Path, run: Run, 
         "pyproject.toml",
         "shell.nix",
     }
-    generate.check(clone, generate.outputs(find_project(clone)))
+    planning.check(clone, planning.outputs(find_project(clone)))
     assert run(clone)[-1] == "Everything is up to date."
     assert tree(clone) == theirs
 
@@ -99,7 +100,7 @@ def test_without_the_lines_all_would_be_stale(project: Path, run: Run, tmp_path:
 )
 def test_lines_of_gitattributes(tmp_path: Path, old: str, new: str | None) -> None:
     (tmp_path / ".gitattributes").write_bytes(old.encode())
-    found = attributes.with_lines(tmp_path, work_tree=False)
+    found = gitattributes.with_lines(tmp_path, work_tree=False)
     assert (found and found.decode()) == new
 
 
@@ -108,6 +109,6 @@ def test_what_git_leaves_alone_already_needs_no_line(tmp_path: Path, line: str) 
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitattributes").write_text(f"{line}\n")
     (tmp_path / "sub").mkdir()
-    assert attributes.with_lines(tmp_path / "sub", work_tree=True) is None
+    assert gitattributes.with_lines(tmp_path / "sub", work_tree=True) is None
     (tmp_path / ".gitattributes").write_text("* text=auto\n")
-    assert attributes.with_lines(tmp_path / "sub", work_tree=True) == LINES.encode()
+    assert gitattributes.with_lines(tmp_path / "sub", work_tree=True) == LINES.encode()

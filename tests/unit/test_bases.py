@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nixgen import bases
+from nixgen.bases import choice
 from nixgen.errors import UserError
-from nixgen.project import Project
-from nixgen.settings import Settings
+from nixgen.project.project import Project
+from nixgen.project.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,21 +20,21 @@ NIXPKGS = Settings()
 
 def pick(settings: Settings, requires: str | None, root: Path, asked: str | None = None) -> str:
     """The Python of a project that has these settings and this requires-python."""
-    return bases.pick_python(Project(root, "demo", {}, settings, requires, has_lock=True), settings, asked)
+    return choice.pick_python(Project(root, "demo", {}, settings, requires, has_lock=True), settings, asked)
 
 
 def test_the_best_python_is_the_newest_of_a_stable_suite() -> None:
-    assert bases.known_pythons(DEBIAN) == ("3.13", "3.11", "3.14")
-    assert bases.known_pythons(Settings(base="debian", suite="bookworm")) == ("3.11",)
-    assert bases.known_pythons(Settings(base="debian", suite="forky")) == ("3.14", "3.13")
-    assert bases.known_pythons(NIXPKGS) == ("3.14", "3.13", "3.12", "3.11")
+    assert choice.known_pythons(DEBIAN) == ("3.13", "3.11", "3.14")
+    assert choice.known_pythons(Settings(base="debian", suite="bookworm")) == ("3.11",)
+    assert choice.known_pythons(Settings(base="debian", suite="forky")) == ("3.14", "3.13")
+    assert choice.known_pythons(NIXPKGS) == ("3.14", "3.13", "3.12", "3.11")
 
 
 def test_glibc() -> None:
-    assert bases.default_glibc(DEBIAN, "3.11") == "2.36"
-    assert bases.default_glibc(DEBIAN, "3.14") == "2.43"
-    assert bases.default_glibc(NIXPKGS, "3.11") == "2.42"
-    assert bases.default_glibc(Settings(nixpkgs={"rev": "0" * 40, "narHash": "x"}), "3.11") == "2.39"
+    assert choice.default_glibc(DEBIAN, "3.11") == "2.36"
+    assert choice.default_glibc(DEBIAN, "3.14") == "2.43"
+    assert choice.default_glibc(NIXPKGS, "3.11") == "2.42"
+    assert choice.default_glibc(Settings(nixpkgs={"rev": "0" * 40, "narHash": "x"}), "3.11") == "2.39"
 
 
 def test_the_newest_of_a_stable_suite_that_fits(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.debian import deb
 
-from nixgen import bootstrap
+from nixgen.bases.debian import busybox
 from nixgen.errors import MachineError
 
 WHERE = "https://mirror.example.org/busybox.deb"
@@ -27,12 +27,12 @@ WHERE = "https://mirror.example.org/busybox.deb"
 @pytest.mark.parametrize("path", ["bin/busybox", "usr/bin/busybox"])
 def test_the_program_inside_a_package(packed: str, path: str) -> None:
     package = deb({"usr/share/doc/busybox": b"no", path: b"program"}, packed=packed)
-    assert bootstrap.busybox(package, WHERE) == b"program"
+    assert busybox.busybox(package, WHERE) == b"program"
 
 
 def test_the_tarball_holds_one_folder_and_nothing_of_its_maker() -> None:
-    data = bootstrap.pack(b"program")
-    assert data == bootstrap.pack(b"program")
+    data = busybox.pack(b"program")
+    assert data == busybox.pack(b"program")
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as archive:
         members = archive.getmembers()
         assert [(m.name, m.mode, m.mtime, m.uid, m.gid, m.uname, m.gname, m.isdir()) for m in members] == [
@@ -68,14 +68,14 @@ GOOD = deb({"bin/busybox": b"program"})
 )
 def test_what_is_no_busybox(package: bytes, why: str) -> None:
     with pytest.raises(MachineError) as caught:
-        bootstrap.busybox(package, WHERE)
+        busybox.busybox(package, WHERE)
     assert str(caught.value).startswith(f"{WHERE}: {why}")
 
 
 @given(st.binary() | st.integers(0, len(GOOD)).flatmap(lambda at: st.binary().map(lambda b: GOOD[:at] + b)))
 def test_no_bytes_are_more_than_a_bad_package(package: bytes) -> None:
     with contextlib.suppress(MachineError):
-        bootstrap.busybox(package, WHERE)
+        busybox.busybox(package, WHERE)
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def test_from_the_address_to_the_tarball(served: str) -> None:
-    assert bootstrap.tarball(served, hashlib.sha256(GOOD).hexdigest()) == bootstrap.pack(b"program")
+    assert busybox.tarball(served, hashlib.sha256(GOOD).hexdigest()) == busybox.pack(b"program")
 
 
 def test_other_bytes_than_the_index_says_are_refused(served: str) -> None:
     with pytest.raises(MachineError) as caught:
-        bootstrap.tarball(served, "0" * 64)
+        busybox.tarball(served, "0" * 64)
     found = hashlib.sha256(GOOD).hexdigest()
     assert str(caught.value) == (
         f"{served}: the mirror gave other bytes than its signed index says: SHA-256 {found}, not {'0' * 64}\n"
@@ -105,4 +105,4 @@ def test_other_bytes_than_the_index_says_are_refused(served: str) -> None:
 
 
 def test_the_name() -> None:
-    assert bootstrap.file_name("x86_64-linux") == "busybox-x86_64-linux.tar.xz"
+    assert busybox.file_name("x86_64-linux") == "busybox-x86_64-linux.tar.xz"

@@ -12,7 +12,7 @@ from nixgen.cache.contents import Files
 from nixgen.cache.narinfo import NarInfo
 from nixgen.errors import MachineError
 from nixgen.log.stores.opening import open_storage
-from nixgen.nixtools import Nix
+from nixgen.nix.tools import Nix
 
 NAME = "25q050ilzakmjzx9ks46r3bmq7l4q8z0-b"
 HASH = "sha256-o2f0rhnorplZ5Zg27WUlgZJaQypfsSdrliBUh44Zb78="

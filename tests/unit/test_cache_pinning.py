@@ -10,14 +10,15 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from nixgen import lockfile
+from nixgen.bases.model import NixpkgsBase
 from nixgen.cache import pinning, place
 from nixgen.cache.narinfo import PublicKey
-from nixgen.cache.pins import CachePin
 from nixgen.errors import UserError
+from nixgen.lock import lockfile
+from nixgen.lock.cachepins import CachePin
+from nixgen.lock.model import Lock
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
-from nixgen.model import Lock, NixpkgsBase
 
 URL = "file:///srv/cache"
 SSH = "ssh-ng://nix@builder.example.org"

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, digest
 
-from nixgen import lock, lockfile, uv
-from nixgen.cache.pins import CachePin, pinned
+from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
+from nixgen.lock import lockfile, pinning
+from nixgen.lock.cachepins import CachePin, pinned
+from nixgen.lock.model import Lock
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
-from nixgen.model import Lock, NixpkgsBase
-from nixgen.project import find_project
+from nixgen.project.project import find_project
+from nixgen.resolve import uv
 
 URL = "s3://team-cache?region=eu-west-1"
 BASE = NixpkgsBase("nixos-26.05", "0" * 40, "sha256-" + "A" * 43 + "=", 1, "2.40", "3.12", (), ())
@@ -140,7 +142,7 @@ def project(tmp_path: Path) -> Path:
         '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n[tool.nixgen]\nbase = "nixpkgs"\n'
     )
     subprocess.run([uv.binary(), "lock", "--quiet"], cwd=tmp_path, check=True)
-    lock.lock(find_project(tmp_path), lock.Options(offline=True))
+    pinning.lock(find_project(tmp_path), pinning.Options(offline=True))
     made = lockfile.read_lock(tmp_path / "nixgen.lock")
     (tmp_path / "nixgen.lock").write_text(lockfile.dump_lock(Lock(made.base, made.hashes, made.artifacts, (pin(),))))
     return tmp_path
@@ -149,21 +151,21 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("upgrade", [False, True])
 def test_locking_again_keeps_the_caches(project: Path, *, upgrade: bool) -> None:
     before = (project / "nixgen.lock").read_bytes()
-    lock.lock(find_project(project), lock.Options(upgrade=upgrade, offline=True))
+    pinning.lock(find_project(project), pinning.Options(upgrade=upgrade, offline=True))
     assert (project / "nixgen.lock").read_bytes() == before
 
 
 def test_a_lock_that_cannot_be_read_is_written_anew_with_its_caches(project: Path) -> None:
     before = (project / "nixgen.lock").read_text()
     (project / "nixgen.lock").write_text(before.replace('"narHash"', '"narhash"'))
-    lock.lock(find_project(project), lock.Options(upgrade=True, offline=True))
+    pinning.lock(find_project(project), pinning.Options(upgrade=True, offline=True))
     assert (project / "nixgen.lock").read_text() == before
 
 
 def test_caches_that_are_lost_are_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "nixgen.lock").read_text()
     (project / "nixgen.lock").write_text(before.replace('"size": 7', '"size": 8'))
-    lock.lock(find_project(project), lock.Options(upgrade=True, offline=True))
+    pinning.lock(find_project(project), pinning.Options(upgrade=True, offline=True))
     assert lockfile.read_lock(project / "nixgen.lock").cache == ()
     told = "warning: what nixgen.lock said of caches cannot be read, and is gone: see its older revisions\n"
     assert told in capsys.readouterr().err

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen.check.causes import MOST, bytes_at, causes, detail
-from nixgen.check.pieces import first_difference, zeros
+from nixgen.check.explain.bytes import first_difference, zeros
+from nixgen.check.explain.causes import MOST, bytes_at, causes, detail
 
 THEN, NOW = 1_732_186_680, 1_732_190_000
 THEN_TEXT, NOW_TEXT = "2024-11-21 10:58:00 UTC", "2024-11-21 11:53:20 UTC"

@@ -10,7 +10,7 @@ from records import PATHS, SYSTEM, closure, path, sri, store_name
 from nixgen.check.closure import bytes_step, noted
 from nixgen.check.model import ClosurePath, Difference, Step, SystemRecord
 from nixgen.errors import MachineError
-from nixgen.nixtools import PathInfo
+from nixgen.nix.tools import PathInfo
 
 RECORD = "nixgen.hashes.json"
 NUMPY = store_name("numpy")

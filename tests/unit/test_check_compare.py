@@ -8,15 +8,15 @@ from hypothesis import given
 from records import ARM, INPUTS, OUTPUTS, PATHS, RECORD, SYSTEM, closure, closures, path, recipe, sri, store_name
 from records import system_record as recorded
 
-from nixgen.check import words
 from nixgen.check.compare import Change, compare, in_order, input_changes, recipe_changes
 from nixgen.check.model import ArtifactInput, ClosurePath, Inputs, WheelInput
+from nixgen.check.report import messages
 
 RECORDED, HERE = "in the record", "here"
 
 
 def said(new: Inputs) -> list[str]:
-    return [str(words.change_problem(change, RECORDED, HERE)) for change in input_changes(INPUTS, new)]
+    return [str(messages.change_problem(change, RECORDED, HERE)) for change in input_changes(INPUTS, new)]
 
 
 def test_what_is_the_same_differs_in_nothing() -> None:
@@ -70,12 +70,12 @@ def test_what_only_one_side_has_is_said_so() -> None:
 
 def test_without_a_named_input_what_is_left_is_told() -> None:
     address = recipe_changes(OUTPUTS, {**OUTPUTS, "wheels.numpy": recipe("numpy", "2")})
-    assert "only how something is fetched can be another way" in str(words.why_unnamed(address))
+    assert "only how something is fetched can be another way" in str(messages.why_unnamed(address))
     service = {"services.api": recipe("api")}
     code = recipe_changes(service, {"services.api": recipe("api-2")})
-    assert str(words.why_unnamed(code)) == "the project's own code: changed: services hold a copy of it"
+    assert str(messages.why_unnamed(code)) == "the project's own code: changed: services hold a copy of it"
     other = recipe_changes(OUTPUTS, {**OUTPUTS, "environment": recipe("environment-2")})
-    assert str(words.why_unnamed(other)) == (
+    assert str(messages.why_unnamed(other)) == (
         "inputs: none that the record names changed, so it is one that it does not name"
     )
 
@@ -83,13 +83,13 @@ def test_without_a_named_input_what_is_left_is_told() -> None:
 def test_the_recipe_step_names_inputs_first_and_says_how_to_go_on() -> None:
     changes = recipe_changes(OUTPUTS, {**OUTPUTS, "wheels.numpy": recipe("numpy-2")})
     causes = [Change("wheels.numpy", "version", "1", "2")]
-    step = words.recipe_step(changes, causes, 3, "nixgen.hashes.json")
+    step = messages.recipe_step(changes, causes, 3, "nixgen.hashes.json")
     assert (step.ok, step.code) == (False, 4)
     assert step.summary == "inputs changed: 1 of 3 derivations are not those of nixgen.hashes.json"
     assert str(step.findings[0]) == "wheels.numpy: version is 1 in the record, and 2 here"
     assert str(step.findings[-1]).endswith("\n    when the change is meant: nixgen check --update")
-    assert words.recipe_step(changes, causes, 3, "r", update=True).code == 0
-    untouched = words.recipe_step((), [Change("uv.lock", "SHA-256", "1", "2")], 3, "r")
+    assert messages.recipe_step(changes, causes, 3, "r", update=True).code == 0
+    untouched = messages.recipe_step((), [Change("uv.lock", "SHA-256", "1", "2")], 3, "r")
     assert untouched.ok
     assert untouched.summary == "the 3 derivations are those of r; uv.lock changed without an effect on them"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen.check.causes import causes
-from nixgen.check.elf import Section, sections
+from nixgen.check.explain.causes import causes
+from nixgen.check.explain.elf import Section, sections
 
 PARTS = {
     ".text": b"\x90\xc3" * 40,

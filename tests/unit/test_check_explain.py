@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nixgen import nar
+from nixgen.check.explain.trees import LOOKED_INTO, explain
 from nixgen.check.model import FileDifference
-from nixgen.check.trees import LOOKED_INTO, explain
+from nixgen.nix import nar
 
 
 @pytest.fixture

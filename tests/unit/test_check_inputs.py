@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, MODELS, MODELS_PLAN, NIXPKGS, NIXPKGS_PLAN, TREE, deb
 
-from nixgen.check.beside import Beside
 from nixgen.check.facts import builder, system
 from nixgen.check.inputs import artifact_input, base_input, inputs, library_hash
-from nixgen.model import Plan
+from nixgen.generate.model import Plan
+from nixgen.machine.background import Beside
 
 X86, ARM = "x86_64-linux", "aarch64-linux"
 

@@ -10,7 +10,7 @@ from nixgen.check import recheck
 from nixgen.check.model import Recipe
 from nixgen.check.rebuild import Choice, _Todo, choose
 from nixgen.errors import UserError
-from nixgen.nixtools import PathInfo
+from nixgen.nix.tools import PathInfo
 
 DRV = "/nix/store/1111111111111111111111111111111a-demo.drv"
 NAMES = ("environment", "root", "models.minilm", "wheels.numpy", "wheels.six", "data.six")

@@ -14,12 +14,13 @@ from hypothesis import given
 from records import ARM, BUILDER, PATHS, RECORD, SYSTEM, X86, path, records, store_name, system_record
 from support.plans import NIXPKGS
 
-from nixgen import generate, lockfile
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.check import record
 from nixgen.check.model import LOCKS, Record
 from nixgen.errors import MachineError, UserError
-from nixgen.model import Lock
+from nixgen.generate import planning
+from nixgen.lock import lockfile
+from nixgen.lock.model import Lock
 
 MEND = "\n    restore it with git, or delete it and write it anew: nixgen check --update"
 
@@ -196,6 +197,6 @@ def test_it_knows_every_file_that_default_nix_is_made_from(tmp_path: Path) -> No
         ("models.toml", 'version = 1\n[models.m]\nsource = "hf:org/m"\n'),
     ):
         (tmp_path / name).write_text(text)
-    pins = generate.Pins(Lock(NIXPKGS), lockfile.dump_lock(Lock(NIXPKGS)).encode(), {})
-    found = generate.digests(tmp_path, pins, read_manifest(tmp_path))
+    pins = planning.Pins(Lock(NIXPKGS), lockfile.dump_lock(Lock(NIXPKGS)).encode(), {})
+    found = planning.digests(tmp_path, pins, read_manifest(tmp_path))
     assert sorted(found) == sorted(LOCKS)

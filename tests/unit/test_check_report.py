@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import SYSTEM, X86, path, sri, store_name
 
-from nixgen.check import output, report
 from nixgen.check.digest import spoken
-from nixgen.check.junit import as_junit
-from nixgen.check.markdown import as_markdown, escaped
 from nixgen.check.model import Difference, FileDifference, PathVerdict, Report, Step, Verdict
-from nixgen.check.words import bytes_same, bytes_updated, rebuild_step
+from nixgen.check.report import output
+from nixgen.check.report import text as report
+from nixgen.check.report.junit import as_junit
+from nixgen.check.report.markdown import as_markdown, escaped
+from nixgen.check.report.messages import bytes_same, bytes_updated, rebuild_step
 from nixgen.errors import Problem, UserError
 
 GOOD = Report(

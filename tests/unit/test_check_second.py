@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nixgen.check import diffoscope
-from nixgen.check.explain import differences
+from nixgen.check.explain import diffoscope
+from nixgen.check.explain.explaining import differences
 from nixgen.check.model import ClosurePath
-from nixgen.nixtools import PathInfo
-from nixgen.run import Result
+from nixgen.machine.process import Result
+from nixgen.nix.tools import PathInfo
 
 NAME = "1" * 32 + "-demo"
 PATH = f"/nix/store/{NAME}"

@@ -12,8 +12,8 @@ import yaml  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen import cijob
-from nixgen.cijob import Job, Kind
+from nixgen.init import cijob
+from nixgen.init.cijob import Job, Kind
 
 EVERY_SYSTEM = tuple(sorted(cijob.RUNNERS))
 LINUX = ("aarch64-linux", "x86_64-linux")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from projects import PYPROJECT, make
 
-from nixgen import __version__, run
+from nixgen import __version__
 from nixgen.errors import MachineError
+from nixgen.machine import process as run
 
 COMMANDS = ("init", "lock", "generate", "show")
 
@@ -105,9 +106,9 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 def interrupted(folder: Path, *arguments: str, before: str = "") -> str:
     """What nixgen says when Ctrl-C comes while it looks for the project, after the code ``before``."""
     code = (
-        "import nixgen.project, nixgen.cli, pathlib\n"
+        "import nixgen.project.project, nixgen.cli, pathlib\n"
         f"def stop(*a, **k):\n    {before or 'pass'}\n    raise KeyboardInterrupt\n"
-        "nixgen.project.find_project = stop\n"
+        "nixgen.project.project.find_project = stop\n"
         f"import sys; sys.argv = ['nixgen', *{arguments!r}]; nixgen.cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
@@ -118,11 +119,11 @@ def interrupted(folder: Path, *arguments: str, before: str = "") -> str:
 @pytest.mark.parametrize("command", ["generate", "lock"])
 def test_an_interrupt_is_told_with_what_it_left(tmp_path: Path, command: str) -> None:
     assert interrupted(tmp_path, command, "--quiet") == "interrupted; nothing in the project was changed\n"
-    write = "from nixgen import files; files.write_all(pathlib.Path(), {'a': b'1'})"
+    write = "from nixgen.machine import files; files.write_all(pathlib.Path(), {'a': b'1'})"
     assert interrupted(tmp_path, command, before=write) == "interrupted\n"
     assert (tmp_path / "a").exists()
     failed = (
-        "from nixgen import files, errors\n"
+        "from nixgen import errors; from nixgen.machine import files\n"
         "    try: files.write_all(pathlib.Path(), {'b': b'1', 'a/c': b''})\n"
         "    except errors.UserError: pass"
     )
@@ -135,9 +136,9 @@ def test_an_interrupt_of_what_writes_nothing_says_no_more(tmp_path: Path) -> Non
 
 def test_what_the_system_refuses_is_exit_code_3(tmp_path: Path) -> None:
     code = (
-        "import nixgen.project, nixgen.cli\n"
+        "import nixgen.project.project, nixgen.cli\n"
         "def full(*a, **k): raise OSError(28, 'No space left on device', 'default.nix')\n"
-        "nixgen.project.find_project = full\n"
+        "nixgen.project.project.find_project = full\n"
         "import sys; sys.argv = ['nixgen', 'show']; nixgen.cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -175,9 +176,9 @@ def test_a_program_may_not_be_run_or_start_nowhere(tmp_path: Path) -> None:
 
 def test_the_end_of_a_jobs_time_is_an_interrupt_too(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, time, nixgen.cli, nixgen.project\n"
+        "import os, signal, sys, time, nixgen.cli, nixgen.project.project\n"
         "def slow(*a, **k):\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)\n"
-        "nixgen.project.find_project = slow\n"
+        "nixgen.project.project.find_project = slow\n"
         "sys.argv = ['nixgen', 'generate']; nixgen.cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

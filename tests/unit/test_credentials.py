@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen import credentials
 from nixgen.errors import UserError
-from nixgen.project import find_project
+from nixgen.machine import addresses
+from nixgen.project.project import find_project
 
 SECRET_KEYS = """
     token access_token ACCESS-TOKEN private_token job_token auth_token authtoken X-Amz-Security-Token api_key apikey sig
@@ -74,33 +74,31 @@ def test_the_token_of_a_badge_is_for_everybody(tmp_path: Path) -> None:
     ],
 )
 def test_what_counts_as_credentials(text: str, shown: str | None) -> None:
-    assert list(credentials.found(text)) == ([] if shown is None else [shown])
+    assert list(addresses.found(text)) == ([] if shown is None else [shown])
 
 
 @pytest.mark.parametrize("place", "?#")
 @pytest.mark.parametrize("key", SECRET_KEYS + OTHER_KEYS)
 def test_which_keys_hold_a_secret(place: str, key: str) -> None:
     url = f"https://example.org/x.whl{place}a=1&{key}=v"
-    assert bool(list(credentials.found(url))) is (key in SECRET_KEYS)
-    assert credentials.in_parts(urlsplit(url)) == ("a token or signature" if key in SECRET_KEYS else None)
+    assert bool(list(addresses.found(url))) is (key in SECRET_KEYS)
+    assert addresses.in_parts(urlsplit(url)) == ("a token or signature" if key in SECRET_KEYS else None)
 
 
 @given(st.text(alphabet="abc123%._~-", min_size=1), st.text(alphabet="xyz789%!$&*", min_size=1))
 def test_no_password_survives(user: str, password: str) -> None:
-    (shown,) = credentials.found(f'url = "https://{user}:{password}@example.org/a"')
+    (shown,) = addresses.found(f'url = "https://{user}:{password}@example.org/a"')
     assert shown == "https://***@example.org/a"
 
 
 @given(st.sampled_from(SECRET_KEYS[:-1]), st.text(min_size=1), st.booleans())
 def test_no_token_survives(key: str, token: str, userinfo: bool) -> None:  # noqa: FBT001 -- from hypothesis
     user = "me:s3cret@" if userinfo else ""
-    (shown,) = credentials.found(f'url = "https://{user}example.org/a?b=1&{key}={quote(token, safe="")}&c=2"')
+    (shown,) = addresses.found(f'url = "https://{user}example.org/a?b=1&{key}={quote(token, safe="")}&c=2"')
     assert shown == f"https://{'***@' if userinfo else ''}example.org/a?{key}=***"
 
 
 def test_a_lock_of_megabytes_is_read_at_once() -> None:
     text = projects.uv_lock(*([projects.NUMPY] * 5000))
-    assert not list(credentials.found(text))
-    assert list(credentials.found(text + '\nurl = "https://example.org/?token=1"')) == [
-        "https://example.org/?token=***"
-    ]
+    assert not list(addresses.found(text))
+    assert list(addresses.found(text + '\nurl = "https://example.org/?token=1"')) == ["https://example.org/?token=***"]

@@ -10,9 +10,10 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
-from nixgen import current, uv
-from nixgen.project import find_project
-from nixgen.run import Result
+from nixgen import current
+from nixgen.machine.process import Result
+from nixgen.project.project import find_project
+from nixgen.resolve import uv
 
 
 @pytest.fixture(autouse=True)

@@ -19,16 +19,17 @@ from support.snapshots import taken
 
 from nixgen.artifacts.model import PinnedArtifact, PinnedFile
 from nixgen.artifacts.store import Folder
+from nixgen.bases.model import NixpkgsBase
 from nixgen.data import render, snapshot
-from nixgen.data.compare import diff_command
 from nixgen.data.diff import DataDiff, diff
 from nixgen.data.manifest import describe
 from nixgen.data.schema import Column, schema_hash
 from nixgen.errors import UserError
-from nixgen.lockfile import dump_lock
-from nixgen.model import Lock, NixpkgsBase
-from nixgen.project import Project
-from nixgen.settings import Settings
+from nixgen.lock.lockfile import dump_lock
+from nixgen.lock.model import Lock
+from nixgen.models.datadiff import diff_command
+from nixgen.project.project import Project
+from nixgen.project.settings import Settings
 
 JUNE = "id,amount,city\n1,10.5,Rome\n2,20.5,\n3,30.5,Oslo\n"
 JULY = "id,amount,country\n1,10.5,IT\n2,99.5,NO\n3,,NO\n4,50,NO\n"

@@ -152,5 +152,5 @@ def test_without_pyarrow_the_command_to_get_it_is_told(tmp_path: Path, monkeypat
 
 
 def test_pyarrow_is_not_imported_early() -> None:
-    code = "import sys, nixgen.data.compare, nixgen.data.render; sys.exit('pyarrow' in sys.modules)"
+    code = "import sys, nixgen.models.datadiff, nixgen.data.render; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

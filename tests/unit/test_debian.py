@@ -13,11 +13,12 @@ import pytest
 from support import elf
 from support.debian import Archive, deb, serve_archive
 
-from nixgen import apt, bootstrap, debian, download
-from nixgen.aptsources import Mirror, machine_mirror
+from nixgen.bases.debian import apt, busybox, suites
+from nixgen.bases.debian.sources import Mirror, machine_mirror
+from nixgen.bases.model import Bootstrap, DebianBase
 from nixgen.errors import MachineError, UserError
-from nixgen.model import Bootstrap, DebianBase
-from nixgen.settings import Settings
+from nixgen.machine import download
+from nixgen.project.settings import Settings
 
 SYSTEMS = ("aarch64-linux", "x86_64-linux")
 needs_apt = pytest.mark.skipif(
@@ -29,9 +30,9 @@ needs_apt = pytest.mark.skipif(
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     with serve_archive(tmp_path_factory.mktemp("archive")) as made:
         made.add("bookworm", "libc6", "2.36-9+deb12u14")
-        for name in debian.core_roots(debian.SUITES["bookworm"], "3.11"):
+        for name in suites.core_roots(suites.SUITES["bookworm"], "3.11"):
             made.add("bookworm", name, Depends="libc6, dpkg, libglx-mesa0")
-        for name in debian.LEFT_OUT:
+        for name in suites.LEFT_OUT:
             made.add("bookworm", name, Depends="only-scripts")
         made.add("bookworm", "only-scripts")
         made.add("bookworm", "git", Depends="libc6, libcurl, dpkg")
@@ -49,16 +50,16 @@ def mirror(archive: Archive) -> Mirror:
 
 def resolve(settings: Settings, mirror: Mirror, cache: Path, systems: tuple[str, ...] = SYSTEMS) -> DebianBase:
     def pack(system: str, package: apt.Package) -> Bootstrap:
-        data = bootstrap.tarball(package.url, package.sha256)
-        return Bootstrap(system, bootstrap.file_name(system), bootstrap.sha256(data))
+        data = busybox.tarball(package.url, package.sha256)
+        return Bootstrap(system, busybox.file_name(system), busybox.sha256(data))
 
-    return debian.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack, cache=cache)
+    return suites.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack, cache=cache)
 
 
 @needs_apt
 def test_the_core_is_the_same_for_every_project(mirror: Mirror, tmp_path: Path) -> None:
     base = resolve(Settings(base="debian", tools=("git",)), mirror, tmp_path)
-    core = sorted([*debian.core_roots(debian.SUITES["bookworm"], "3.11"), "libc6"])
+    core = sorted([*suites.core_roots(suites.SUITES["bookworm"], "3.11"), "libc6"])
     for system in SYSTEMS:
         parts = {
             part: [found.name for found in base.debs if (found.system, found.part) == (system, part)]
@@ -66,7 +67,7 @@ def test_the_core_is_the_same_for_every_project(mirror: Mirror, tmp_path: Path) 
         }
         assert parts == {"core": core, "extra": ["git", "libcurl"]}
     assert (base.suite, base.python, base.glibc, base.tools) == ("bookworm", "3.11", "2.36", ("git",))
-    expected = bootstrap.sha256(bootstrap.pack(b"#!busybox"))
+    expected = busybox.sha256(busybox.pack(b"#!busybox"))
     assert base.bootstrap == tuple(Bootstrap(s, f"busybox-{s}.tar.xz", expected) for s in SYSTEMS)
 
 
@@ -115,7 +116,7 @@ def test_a_mirror_that_lacks_a_part_of_the_core(mirror: Mirror, archive: Archive
     archive.add("sid", "libc6", "2.43-7")
     archive.publish("sid")
     with pytest.raises(MachineError, match="apt cannot put the base together from Debian sid"):
-        debian.resolve_base(
+        suites.resolve_base(
             Settings(base="debian", suite="sid"),
             "3.14",
             ["x86_64-linux"],
@@ -126,16 +127,16 @@ def test_a_mirror_that_lacks_a_part_of_the_core(mirror: Mirror, archive: Archive
 
 
 def test_suites() -> None:
-    assert {name: suite.pythons for name, suite in debian.SUITES.items()} == {
+    assert {name: suite.pythons for name, suite in suites.SUITES.items()} == {
         "bookworm": ("3.11",),
         "trixie": ("3.13",),
         "forky": ("3.14", "3.13"),
         "sid": ("3.14", "3.13"),
     }
-    assert debian.suite_of(Settings(base="debian"), "3.13").name == "trixie"
-    assert debian.suite_of(Settings(base="debian", suite="forky"), "3.13").name == "forky"
-    assert "python3-distutils" in debian.core_roots(debian.SUITES["bookworm"], "3.11")
-    assert "libglib2.0-0t64" in debian.core_roots(debian.SUITES["trixie"], "3.13")
+    assert suites.suite_of(Settings(base="debian"), "3.13").name == "trixie"
+    assert suites.suite_of(Settings(base="debian", suite="forky"), "3.13").name == "forky"
+    assert "python3-distutils" in suites.core_roots(suites.SUITES["bookworm"], "3.11")
+    assert "libglib2.0-0t64" in suites.core_roots(suites.SUITES["trixie"], "3.13")
 
 
 @pytest.mark.parametrize(
@@ -169,18 +170,18 @@ def test_suites() -> None:
 )
 def test_no_such_suite(settings: Settings, python: str, expected: str) -> None:
     with pytest.raises(UserError) as caught:
-        debian.suite_of(settings, python)
+        suites.suite_of(settings, python)
     assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(("version", "expected"), [("2.36-9+deb12u14", "2.36"), ("1:2.43-7", "2.43")])
 def test_glibc_of_a_debian_version(version: str, expected: str) -> None:
-    assert debian.major_minor(version) == expected
+    assert suites.major_minor(version) == expected
 
 
 def test_a_version_of_another_shape() -> None:
     with pytest.raises(MachineError, match="does not understand: unknown"):
-        debian.major_minor("unknown")
+        suites.major_minor("unknown")
 
 
 @needs_apt
@@ -188,8 +189,8 @@ def test_a_version_of_another_shape() -> None:
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
 def test_nothing_in_the_core_needs_a_library_from_outside(suite: str) -> None:
     """What is left out serves only dpkg's maintainer scripts: the real packages of both architectures say so."""
-    python = debian.SUITES[suite].pythons[0]
-    base = debian.resolve_base(
+    python = suites.SUITES[suite].pythons[0]
+    base = suites.resolve_base(
         Settings(base="debian", suite=suite),
         python,
         SYSTEMS,
@@ -230,7 +231,7 @@ def _unpacked(source: tuple[str, str]) -> dict[str, bytes]:
     with download.open_url(url) as stream:
         assert download.digest(stream, buffer.write)[0] == sha256
     ((_, content),) = [
-        member for member in bootstrap._members(buffer.getvalue(), url) if member[0].startswith("data.tar")
+        member for member in busybox._members(buffer.getvalue(), url) if member[0].startswith("data.tar")
     ]
     found = {}
     with tarfile.open(fileobj=io.BytesIO(content)) as opened:

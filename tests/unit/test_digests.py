@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from support.nix import ROOT
 from support.plans import NIXPKGS
 
-from nixgen import digests as digest
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.errors import UserError
-from nixgen.generate import Pins, digests
-from nixgen.model import Lock
+from nixgen.generate import digest as digest
+from nixgen.generate.planning import Pins, digests
+from nixgen.lock.model import Lock
 
 if TYPE_CHECKING:
     from support.nix import Nix

@@ -18,9 +18,10 @@ from packaging.requirements import Requirement
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from nixgen import __version__, settings
+from nixgen import __version__
 from nixgen.cli import app
-from nixgen.settings import Settings
+from nixgen.project import settings
+from nixgen.project.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(

@@ -14,11 +14,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from records import ARM, RECORD, SYSTEM, X86
 
-from nixgen import cijob, errors
+from nixgen import errors
 from nixgen.check.model import GRAVITY, Record, StepName, SystemRecord, Verdict
 from nixgen.check.record import dump_record, parse_record
-from nixgen.check.words import LABELS
-from nixgen.cijob import Job
+from nixgen.check.report.messages import LABELS
+from nixgen.init import cijob
+from nixgen.init.cijob import Job
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CHECK, CI = (DOCS / name for name in ("check.md", "ci.md"))

@@ -14,7 +14,7 @@ import pytest
 from support.waiting import until
 
 from nixgen.errors import MachineError, UserError
-from nixgen.files import exclusive, read, write_all, written_by_nixgen
+from nixgen.machine.files import exclusive, read, write_all, written_by_nixgen
 
 OLD = {"default.nix": b"old default", "flake.lock": b"old lock", "nix/nixgen/a.nix": b"old a"}
 NEW = {"default.nix": b"new default", "flake.lock": b"new lock", "nix/nixgen/a.nix": b"new a", "nix/new/b": b"b"}
@@ -172,7 +172,7 @@ def test_a_folder_that_is_really_read_only(mounted: Path) -> None:
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from nixgen.files import write_all
+    from nixgen.machine.files import write_all
     left = int(sys.argv[2])
     def counted(call):
         def wrapper(*arguments):
@@ -214,7 +214,7 @@ def test_two_runs_at_once_wait_for_one_another(project: Path) -> None:
     script = """
         import sys
         from pathlib import Path
-        from nixgen.files import exclusive
+        from nixgen.machine.files import exclusive
         root = Path(sys.argv[1])
         with exclusive(root, print):
             with exclusive(root / "nix" / "..", print):

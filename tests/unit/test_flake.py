@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
-from nixgen import files, flakelock, generate, git, scaffold
-from nixgen.digests import of_bytes, of_lock, of_settings
-from nixgen.model import Base, Lock, Plan
+from nixgen.bases.model import Base
+from nixgen.generate import flakelock, planning
+from nixgen.generate.digest import of_bytes, of_lock, of_settings
+from nixgen.generate.model import Plan
+from nixgen.init import scaffold
+from nixgen.lock.model import Lock
+from nixgen.machine import files, git
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -35,8 +39,8 @@ def write(root: Path, plan: Plan, base: Base, more: Mapping[str, str] | None = N
     digests = {"uv.lock": of_bytes(locks["uv.lock"]), "nixgen.lock": of_lock(locks["nixgen.lock"])}
     digests |= more or {}
     tarballs = TARBALLS if base.kind == "debian" else {}
-    pins = generate.Pins(Lock(base), b"", tarballs)
-    wanted = generate.rendered(replace(plan, base=base, digests=digests, trees=()), pins, None)
+    pins = planning.Pins(Lock(base), b"", tarballs)
+    wanted = planning.rendered(replace(plan, base=base, digests=digests, trees=()), pins, None)
     made = scaffold.scaffold(root, "demo", base, None, wanted)
     changed = files.write_all(root, {**locks, **wanted, **made.files})
     git.make_visible(root, changed)

@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
-from nixgen import flakelock, generate, resources, vendored
+from nixgen import resources
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.lockfile import dump_lock
-from nixgen.model import Lock, Plan, Resolution, Target
-from nixgen.nar import hash_path
-from nixgen.project import Project
-from nixgen.settings import Settings
+from nixgen.generate import flakelock, planning, vendored
+from nixgen.generate.model import Plan
+from nixgen.lock.lockfile import dump_lock
+from nixgen.lock.model import Lock
+from nixgen.nix.nar import hash_path
+from nixgen.project.project import Project
+from nixgen.project.settings import Settings
+from nixgen.resolve.model import Resolution, Target
 
 Run = Callable[..., tuple[tuple[str, ...], list[str]]]
 TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
@@ -48,11 +51,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for file, data in TARBALLS.items():
         (bootstrap / file).write_bytes(data)
 
-    def plan(_: Project, pins: generate.Pins) -> Plan:
+    def plan(_: Project, pins: planning.Pins) -> Plan:
         return replace(DEBIAN_PLAN, base=pins.lock.base)
 
     monkeypatch.setattr(resources, "library", lambda: LIBRARY)
-    monkeypatch.setattr(generate, "plan", plan)
+    monkeypatch.setattr(planning, "plan", plan)
     return Project(tmp_path, "demo", {}, SETTINGS, None, has_lock=True)
 
 
@@ -62,7 +65,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
     def call(project: Project, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
         capsys.readouterr()
-        changed = generate.generate(project, force=force)
+        changed = planning.generate(project, force=force)
         return changed, capsys.readouterr().err.splitlines()
 
     return call
@@ -75,7 +78,7 @@ def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
 
 
 def check(project: Project) -> None:
-    generate.check(project.root, generate.outputs(project))
+    planning.check(project.root, planning.outputs(project))
 
 
 def test_what_is_written(project: Project, run: Run) -> None:
@@ -136,7 +139,7 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
         ),
     ]
     mend = "move it elsewhere, or give it up: nixgen generate --force"
-    assert problems(UserError, generate.generate, project) == [
+    assert problems(UserError, planning.generate, project) == [
         f"default.nix: is in the way, and nixgen did not write it\n    {mend}",
         f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n    {mend}",
     ]
@@ -152,7 +155,7 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
 
 def test_a_folder_that_was_there_before_is_not_overwritten(project: Project) -> None:
     (project.root / "nix/nixgen/default.nix").write_text("mine")
-    assert problems(UserError, generate.generate, project)[0].startswith("nix/nixgen/default.nix: is in the way")
+    assert problems(UserError, planning.generate, project)[0].startswith("nix/nixgen/default.nix: is in the way")
     assert (project.root / "nix/nixgen/default.nix").read_text() == "mine"
 
 
@@ -169,7 +172,7 @@ def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     folder = project.root / "nix/nixgen/bootstrap"
     (folder / "busybox-aarch64-linux.tar.xz").write_bytes(b"other")
     (folder / "busybox-x86_64-linux.tar.xz").unlink()
-    assert problems(UserError, generate.generate, project) == [
+    assert problems(UserError, planning.generate, project) == [
         (
             "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
             "    restore it, or: nixgen lock"
@@ -190,9 +193,9 @@ def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project, run: R
 
 def test_no_lock(project: Project) -> None:
     (project.root / "nixgen.lock").unlink()
-    assert problems(UserError, generate.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
+    assert problems(UserError, planning.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
-    assert problems(UserError, generate.generate, project) == [
+    assert problems(UserError, planning.generate, project) == [
         "nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"
     ]
 
@@ -213,7 +216,7 @@ def test_no_lock(project: Project) -> None:
 )
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
-    assert problems(UserError, generate.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
+    assert problems(UserError, planning.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
 
 
 @pytest.mark.parametrize(
@@ -233,13 +236,13 @@ def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[
 )
 def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
     settings = Settings(base="nixpkgs", nixpkgs=nixpkgs, libraries=("ffmpeg",), tools=("git", "ripgrep"))
-    found = generate.lock_problems(settings, Lock(NIXPKGS))
+    found = planning.lock_problems(settings, Lock(NIXPKGS))
     assert [problem.what for problem in found] == [f"was made for {sentence}" for sentence in expected]
 
 
 def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     shared, alone = Problem("torch", "has no wheel", "wait"), Problem("apex", "is from git", "")
-    found = generate.merged_problems(
+    found = planning.merged_problems(
         (
             Resolution(Target("x86_64-darwin", "3.11"), (), (shared,)),
             Resolution(Target("aarch64-linux", "3.11"), (), (shared, alone)),
@@ -252,14 +255,14 @@ def test_a_shared_problem_is_told_once_with_its_systems() -> None:
 
 
 def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone() -> None:
-    pins = generate.Pins(Lock(NIXPKGS), b"", {})
-    wanted = generate.rendered(NIXPKGS_PLAN, pins, b"{}")
+    pins = planning.Pins(Lock(NIXPKGS), b"", {})
+    wanted = planning.rendered(NIXPKGS_PLAN, pins, b"{}")
     assert "flake.lock" not in wanted
     assert not [path for path in wanted if "bootstrap/" in path or path.endswith("flake.nix")]
 
 
 def test_flake_lock_follows_the_folder(project: Project, run: Run) -> None:
-    fresh = flakelock.fresh(PINNED, generate.outputs(project))
+    fresh = flakelock.fresh(PINNED, planning.outputs(project))
     (project.root / "flake.lock").write_bytes(fresh)
     assert "flake.lock" not in run(project)[0]
     node = json.loads(fresh)["nodes"]["nixpkgs"]
@@ -301,7 +304,7 @@ def test_a_flake_lock_without_the_folder_stays_as_it_is(lock: Any) -> None:
 def test_another_nixpkgs_in_flake_lock_is_told(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.root / "nixgen.lock").write_text(dump_lock(Lock(NIXPKGS)))
     settings = Settings(libraries=("ffmpeg",), tools=("git", "ripgrep"))
-    monkeypatch.setattr(generate, "plan", lambda *_: NIXPKGS_PLAN)
+    monkeypatch.setattr(planning, "plan", lambda *_: NIXPKGS_PLAN)
     (project.root / "flake.lock").write_bytes(flakelock.fresh(NIXPKGS, {}))
     ours = replace(project, settings=settings)
     assert not [line for line in run(ours)[1] if line.startswith("warning")]
@@ -334,7 +337,7 @@ def test_the_hash_of_the_folder_is_that_of_nix(project: Project, run: Run) -> No
     sri = subprocess.run(
         ["nix-hash", "--type", "sha256", "--to-base16", nix.stdout.strip()], check=True, capture_output=True, text=True
     )
-    locked = json.loads(flakelock.fresh(PINNED, generate.outputs(project)))["nodes"]["nixpkgs"]["locked"]["narHash"]
+    locked = json.loads(flakelock.fresh(PINNED, planning.outputs(project)))["nodes"]["nixpkgs"]["locked"]["narHash"]
     assert base64.b64decode(locked.removeprefix("sha256-")).hex() == sri.stdout.strip()
 
 
@@ -346,8 +349,8 @@ def test_the_library_that_is_delivered() -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(project: Project) -> None:
-    assert generate.outputs(project) == generate.outputs(project)
-    assert list(generate.outputs(project)) == list(generate.outputs(project))
+    assert planning.outputs(project) == planning.outputs(project)
+    assert list(planning.outputs(project)) == list(planning.outputs(project))
 
 
 def test_git_is_told_of_files_that_are_new_to_it(project: Project, run: Run) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nixgen.errors import MachineError
-from nixgen.git import Visibility, ignored_paths, in_work_tree, make_visible, unknown_files
+from nixgen.machine.git import Visibility, ignored_paths, in_work_tree, make_visible, unknown_files
 
 FILES = ["default.nix", "nix/nixgen/bootstrap/a.tar.xz", "[odd] *name", "uv.lock"]
 

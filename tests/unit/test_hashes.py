@@ -13,9 +13,10 @@ from urllib.request import OpenerDirector, Request
 import pytest
 from support.index import Index
 
-from nixgen import download, hashes
 from nixgen.errors import MachineError, UserError
-from nixgen.model import FileHash, Package, Resolution, Target
+from nixgen.machine import download
+from nixgen.resolve import hashes
+from nixgen.resolve.model import FileHash, Package, Resolution, Target
 
 Serve = Callable[..., Index]
 

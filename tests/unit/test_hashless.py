@@ -11,10 +11,10 @@ import pytest
 from support.index import Index
 from support.wheels import make_wheel
 
-from nixgen import hashless, uv
-from nixgen.model import FileHash, Target
-from nixgen.project import Project, find_project
-from nixgen.resolve import resolve
+from nixgen.project.project import Project, find_project
+from nixgen.resolve import missing_hashes, uv
+from nixgen.resolve.model import FileHash, Target
+from nixgen.resolve.resolution import resolve
 
 Serve = Callable[..., Index]
 ENTRY = (
@@ -27,16 +27,16 @@ SHA = "ab" * 32
 
 def test_a_lock_with_all_hashes_is_left_alone() -> None:
     sdist = 'sdist = { url = "https://f.example.org/a.tar.gz", hash = "sha256:22" }\n'
-    assert hashless.filled(ENTRY.format(sdist=sdist, wheels=WITH), {}) is None
+    assert missing_hashes.filled(ENTRY.format(sdist=sdist, wheels=WITH), {}) is None
 
 
 def test_what_is_missing_is_filled_in() -> None:
     text = ENTRY.format(sdist='sdist = { url = "https://f.example.org/a.tar.gz" }\n', wheels=WITH + WITHOUT)
     url = "https://f.example.org/b.whl"
-    made = hashless.filled(text, {url: FileHash(url, SHA, 2)})
+    made = missing_hashes.filled(text, {url: FileHash(url, SHA, 2)})
     assert made is not None
     (package,) = tomllib.loads(made)["package"]
-    assert package["sdist"] == {"url": "https://f.example.org/a.tar.gz", "hash": f"sha256:{hashless.UNKNOWN}"}
+    assert package["sdist"] == {"url": "https://f.example.org/a.tar.gz", "hash": f"sha256:{missing_hashes.UNKNOWN}"}
     assert package["wheels"] == [
         {"url": "https://f.example.org/a.whl", "hash": "sha256:11", "size": 1},
         {"url": url, "hash": f"sha256:{SHA}", "size": 2},
@@ -86,7 +86,7 @@ def test_uv_exports_the_shadow_without_the_network(project: Project) -> None:
 
 
 def test_the_shadow_is_gone_afterwards(project: Project) -> None:
-    with hashless.exportable(project, {}) as folder:
+    with missing_hashes.exportable(project, {}) as folder:
         assert folder != project.root
         assert (folder / "libs/member/pyproject.toml").is_file()
     assert not folder.exists()
@@ -95,5 +95,5 @@ def test_the_shadow_is_gone_afterwards(project: Project) -> None:
 def test_a_project_with_all_hashes_needs_no_shadow(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "d"\nversion = "1"\nrequires-python = ">=3.11"\n')
     subprocess.run([uv.binary(), "lock", "--quiet"], cwd=tmp_path, check=True)
-    with hashless.exportable(find_project(tmp_path), {}) as folder:
+    with missing_hashes.exportable(find_project(tmp_path), {}) as folder:
         assert folder == tmp_path

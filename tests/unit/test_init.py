@@ -24,12 +24,15 @@ from support.initproject import (
 )
 from support.plans import DEBIAN
 
-from nixgen import flakelock, generate, lock, origin, uv
-from nixgen.lockfile import parse_lock
-from nixgen.model import Lock
-from nixgen.nar import hash_path
-from nixgen.nixpkgs import PINS
-from nixgen.project import Project
+from nixgen.bases.nixpkgs import PINS
+from nixgen.generate import flakelock, planning
+from nixgen.init import installsource
+from nixgen.lock import pinning
+from nixgen.lock.lockfile import parse_lock
+from nixgen.lock.model import Lock
+from nixgen.nix.nar import hash_path
+from nixgen.project.project import Project
+from nixgen.resolve import uv
 
 
 def states(root: Path) -> dict[Path, tuple[int, int, int]]:
@@ -54,9 +57,9 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     data = {f"nix/nixgen/bootstrap/{one.file}": one.system.encode() for one in DEBIAN.bootstrap}
     pinned = tuple(replace(one, sha256=hashlib.sha256(one.system.encode()).hexdigest()) for one in DEBIAN.bootstrap)
 
-    real = lock.pins
+    real = pinning.pins
 
-    def pins(project: Project, options: lock.Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
+    def pins(project: Project, options: pinning.Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
         settings = project.settings
         if settings.base == "nixpkgs":
             return real(project, options, old)
@@ -66,12 +69,12 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         base = replace(DEBIAN, libraries=settings.libraries, tools=settings.tools, bootstrap=bootstrap, debs=debs)
         return Lock(base), {path: data for path, data in data.items() if any(system in path for system in systems)}
 
-    monkeypatch.setattr(lock, "pins", pins)
+    monkeypatch.setattr(pinning, "pins", pins)
     return data
 
 
 def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==0.1.0")
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==0.1.0")
     said = run(project)
     library = len(tree(project / "nix"))
     assert said == [
@@ -103,10 +106,10 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
 
 
 def test_what_init_wrote_is_what_generate_would_write(project: Path, run: Run) -> None:
-    from nixgen.project import find_project
+    from nixgen.project.project import find_project
 
     run(project)
-    generate.check(project, generate.outputs(find_project(project)))
+    planning.check(project, planning.outputs(find_project(project)))
 
 
 @pytest.mark.parametrize("options", [{}, {"base": "nixpkgs", "python": "3.13"}, {"force": True}])

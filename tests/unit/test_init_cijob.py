@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from support.initproject import Run, made, problems, runner, tree
 
-from nixgen import cijob, origin
-from nixgen.cijob import Job
+from nixgen.init import cijob, installsource
+from nixgen.init.cijob import Job
 
 EVERY_SYSTEM = tuple(sorted(cijob.RUNNERS))
 GITHUB, GITLAB = cijob.FILES["github"], cijob.FILES["gitlab"]
@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==0.1.0")
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==0.1.0")
     return runner(capsys)
 
 
@@ -42,7 +42,7 @@ def test_init_writes_github_s_job_once_and_brings_it_up_to_date(
     assert "wrote .github/workflows/reproducibility.yml" in run(project)
     path = project / GITHUB
     assert path.read_text() == cijob.render("github", Job(EVERY_SYSTEM, "nixpkgs", "nixgen==0.1.0"))
-    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==9")
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==9")
     run(project, systems=("x86_64-linux",))
     assert path.read_text() == cijob.render("github", Job(("x86_64-linux",), "nixpkgs", "nixgen==9"))
     path.unlink()
@@ -136,7 +136,7 @@ def test_systems_that_nobody_has_machines_for(project: Path, run: Run) -> None:
 
 
 def test_a_nixgen_that_other_machines_do_not_see(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "requirement", lambda: "")
+    monkeypatch.setattr(installsource, "requirement", lambda: "")
     assert warnings(run(project)) == [
         "This nixgen comes from a folder that other machines do not see: "
         f"say in {GITHUB}, at NIXGEN, what pip is to install there."

@@ -17,10 +17,11 @@ from support.initproject import (
     tree,
 )
 
-from nixgen import files, git, origin, scaffold
-from nixgen import init as module
 from nixgen.errors import MachineError
-from nixgen.init import Options, init
+from nixgen.init import installsource, scaffold
+from nixgen.init import setup as module
+from nixgen.init.setup import Options, init
+from nixgen.machine import files, git
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
 
 
 def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "requirement", lambda: "nixgen==0.1.0")
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==0.1.0")
     git_command(project, "init", "-q")
     (project / ".gitignore").write_text("nix/\n")
     for name in ("a.py", "b.py"):
@@ -170,7 +171,7 @@ def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run, mo
 
 def test_a_work_tree_without_the_program_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git_command(project.parent, "init", "-q")
-    monkeypatch.setattr("nixgen.git.shutil.which", lambda _: None)
+    monkeypatch.setattr("nixgen.machine.git.shutil.which", lambda _: None)
     assert problems(project)[0].startswith("there is no program git, and the project is in a git work tree")
 
 

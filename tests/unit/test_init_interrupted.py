@@ -14,8 +14,10 @@ from support.initproject import (
     tree,
 )
 
-from nixgen import files, generate, scaffold
-from nixgen.init import Options, init
+from nixgen.generate import planning
+from nixgen.init import scaffold
+from nixgen.init.setup import Options, init
+from nixgen.machine import files
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_an_interrupt_leaves_the_project_as_it_was(project: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     target, name = {
-        "plan": (generate, "plan"),
+        "plan": (planning, "plan"),
         "scaffold": (scaffold, "scaffold"),
         "write": (files.os, "fsync"),  # type: ignore[attr-defined]
     }[moment]

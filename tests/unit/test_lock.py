@@ -16,14 +16,19 @@ from support.debian import Archive, deb, serve_archive
 from support.index import Index
 from support.wheels import make_wheel
 
-from nixgen import aptsources, bootstrap, debian, hashes, lock, lockfile, moved, uv
-from nixgen import init as init_module
 from nixgen.artifacts import sources
+from nixgen.bases import changes
+from nixgen.bases.debian import busybox, suites
+from nixgen.bases.debian import sources as aptsources
+from nixgen.bases.model import Deb, DebianBase, NixpkgsBase
 from nixgen.errors import MachineError, UserError
-from nixgen.init import init
-from nixgen.lock import Options
-from nixgen.model import Deb, DebianBase, Lock, NixpkgsBase
-from nixgen.project import find_project
+from nixgen.init import setup as init_module
+from nixgen.init.setup import init
+from nixgen.lock import lockfile, pinning
+from nixgen.lock.model import Lock
+from nixgen.lock.pinning import Options
+from nixgen.project.project import find_project
+from nixgen.resolve import hashes, uv
 
 needs_apt = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
@@ -47,7 +52,7 @@ def publish(archive: Archive, bash: str = "5.2-1") -> None:
     """bookworm, with this version of bash."""
     archive.packages.clear()
     archive.add("bookworm", "libc6", "2.36-9")
-    for name in debian.core_roots(debian.SUITES["bookworm"], "3.11"):
+    for name in suites.core_roots(suites.SUITES["bookworm"], "3.11"):
         archive.add("bookworm", name, bash if name == "bash" else "3.11.2-1", Depends="libc6")
     archive.add("bookworm", "git", "2.39-1")
     archive.add("bookworm", "busybox-static", content=deb({"bin/busybox": b"program"}))
@@ -69,7 +74,7 @@ def make(root: Path, settings: str, rest: str = "") -> Path:
 
 
 def run(root: Path, *, upgrade: bool = False, offline: bool = False) -> Lock:
-    return lock.lock(find_project(root), Options(upgrade=upgrade, offline=offline))
+    return pinning.lock(find_project(root), Options(upgrade=upgrade, offline=offline))
 
 
 def tree(root: Path) -> dict[str, tuple[str, int]]:
@@ -233,7 +238,7 @@ def test_differences_are_one_line_a_package() -> None:
 
     old = [pin("a", "1"), pin("a", "1", "aarch64-linux"), pin("b", "1"), pin("same", "1")]
     new = [pin("a", "2"), pin("a", "2", "aarch64-linux"), pin("c", "1"), pin("same", "1")]
-    assert list(moved.differences(old, new)) == [
+    assert list(changes.differences(old, new)) == [
         "  a: 1 → 2 (aarch64-linux, x86_64-linux)",
         "  b: gone, was 1 (x86_64-linux)",
         "  c: new, 1 (x86_64-linux)",
@@ -251,13 +256,13 @@ def test_another_suite_is_two_lines_and_not_one_a_package() -> None:
 
     old = base("bookworm", "3.11", {"bash": "5.2-1", "libc6": "2.36", "python3.11": "3.11.2", "same": "1"})
     new = base("trixie", "3.13", {"bash": "5.2-2", "libc6": "2.41", "python3.13": "3.13.5", "same": "1"})
-    assert list(moved.summary(old, new))[2:] == [
+    assert list(changes.summary(old, new))[2:] == [
         "  Debian bookworm → trixie, Python 3.11 → 3.13: 2 packages have another version, 1 is new, 1 is gone."
     ]
-    assert list(moved.summary(replace(old, python="3.12"), replace(old, debs=old.debs[2:])))[2:] == [
+    assert list(changes.summary(replace(old, python="3.12"), replace(old, debs=old.debs[2:])))[2:] == [
         "  Python 3.12 → 3.11: 1 package is gone."
     ]
-    assert list(moved.summary(replace(old, suite="sid"), old))[2:] == ["  Debian sid → bookworm: the same packages."]
+    assert list(changes.summary(replace(old, suite="sid"), old))[2:] == ["  Debian sid → bookworm: the same packages."]
 
 
 def refuse_all(*_: object, **__: object) -> None:
@@ -283,7 +288,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_fetched(
     refused = str(caught.value)
     if what != "uv.lock":
         with pytest.raises(MachineError) as caught:
-            lock.lock(find_project(root), Options())
+            pinning.lock(find_project(root), Options())
         assert str(caught.value) == refused
     assert refused == (
         f"{root}: cannot be written (Read-only file system); nothing was changed\n"
@@ -293,13 +298,13 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_fetched(
 
 def test_what_is_up_to_date_may_be_read_only(mounted: Path) -> None:
     root = make(mounted / "p", 'python = "3.13"\n')
-    lock.lock(find_project(root), Options())
+    pinning.lock(find_project(root), Options())
     subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
-    lock.lock(find_project(root), Options())
+    pinning.lock(find_project(root), Options())
 
 
 def test_the_folder_of_the_tarballs() -> None:
-    assert bootstrap.FOLDER == "nix/nixgen/bootstrap"
+    assert busybox.FOLDER == "nix/nixgen/bootstrap"
 
 
 def test_the_command(tmp_path: Path) -> None:

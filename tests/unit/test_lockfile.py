@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nixgen.bases.model import Bootstrap, Deb, DebianBase, NixpkgsBase
 from nixgen.errors import UserError
-from nixgen.lockfile import dump_lock, parse_lock, read_lock
-from nixgen.model import Bootstrap, Deb, DebianBase, FileHash, Lock, NixpkgsBase
+from nixgen.lock.lockfile import dump_lock, parse_lock, read_lock
+from nixgen.lock.model import Lock
+from nixgen.resolve.model import FileHash
 
 SHA = "0123456789abcdef" * 4
 DEB = Deb("zlib1g", "1:1.2.13.dfsg-1", "x86_64-linux", "core", "https://mirror.example.org/z%2b.deb", SHA, 86684)

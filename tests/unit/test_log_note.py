@@ -207,7 +207,7 @@ def test_lines_behind_the_root_are_allowed() -> None:
 
 def test_cryptography_is_imported_only_for_signatures() -> None:
     program = (
-        "import sys; import nixgen.lockfile, nixgen.log.log\n"
+        "import sys; import nixgen.lock.lockfile, nixgen.log.log\n"
         f"from nixgen.log.note import Verifier; Verifier.parse({PETER!r})\n"
         "sys.exit('cryptography' in sys.modules)"
     )

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nixgen.errors import MachineError, UserError
-from nixgen.nar import hash_path, hash_tree, source_path
+from nixgen.nix.nar import hash_path, hash_tree, source_path
 
 needs_nix = pytest.mark.skipif(shutil.which("nix") is None, reason="needs Nix")
 

@@ -12,8 +12,8 @@ import pytest
 from support.nix import ROOT
 from support.waiting import until
 
-from nixgen import nar, narhash
 from nixgen.errors import MachineError, UserError
+from nixgen.nix import hashing, nar
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def sizes(trees: dict[str, Path]) -> dict[str, int]:
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even small paths are hashed by other processes."""
-    monkeypatch.setattr(narhash, "_ALONE", 0)
+    monkeypatch.setattr(hashing, "_ALONE", 0)
 
 
 @pytest.mark.usefixtures("apart")
 def test_alone_and_in_several_processes_they_are_the_same(trees: dict[str, Path]) -> None:
     wanted = {key: nar.hash_and_size(path) for key, path in trees.items()}
-    assert narhash.hash_paths(trees, sizes(trees), cores=1) == wanted
-    found = narhash.hash_paths(trees, sizes(trees), cores=3)
+    assert hashing.hash_paths(trees, sizes(trees), cores=1) == wanted
+    found = hashing.hash_paths(trees, sizes(trees), cores=3)
     assert found == wanted
     assert list(found) == list(trees)
 
@@ -53,7 +53,7 @@ def test_alone_and_in_several_processes_they_are_the_same(trees: dict[str, Path]
 def test_progress_ends_at_the_sum(trees: dict[str, Path]) -> None:
     for cores in (1, 2):
         seen: list[tuple[int, int]] = []
-        narhash.hash_paths(trees, sizes(trees), lambda done, total: seen.append((done, total)), cores=cores)  # noqa: B023
+        hashing.hash_paths(trees, sizes(trees), lambda done, total: seen.append((done, total)), cores=cores)  # noqa: B023
         total = sum(sizes(trees).values())
         assert seen[-1] == (total, total)
         assert sorted(seen) == seen
@@ -62,22 +62,22 @@ def test_progress_ends_at_the_sum(trees: dict[str, Path]) -> None:
 
 def test_the_largest_comes_first(trees: dict[str, Path]) -> None:
     seen: list[int] = []
-    narhash.hash_paths(trees, sizes(trees), lambda done, _total: seen.append(done), cores=1)
+    hashing.hash_paths(trees, sizes(trees), lambda done, _total: seen.append(done), cores=1)
     steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
     assert steps == sorted(steps, reverse=True)
 
 
 def test_nothing_is_nothing() -> None:
-    assert narhash.hash_paths({}, {}) == {}
+    assert hashing.hash_paths({}, {}) == {}
 
 
 @pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("cores", [1, 2])
 def test_what_is_not_there_is_left_out(trees: dict[str, Path], tmp_path: Path, cores: int) -> None:
     trees["gone"] = tmp_path / "gone"
-    assert narhash.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores).keys() == trees.keys() - {"gone"}
+    assert hashing.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores).keys() == trees.keys() - {"gone"}
     (tmp_path / "gone").symlink_to("nowhere")
-    assert "gone" in narhash.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores)
+    assert "gone" in hashing.hash_paths(trees, {"gone": 5, "0": 5}, cores=cores)
 
 
 @pytest.mark.usefixtures("apart")
@@ -85,19 +85,19 @@ def test_what_is_not_there_is_left_out(trees: dict[str, Path], tmp_path: Path, c
 def test_what_no_store_can_hold_is_named(trees: dict[str, Path], cores: int) -> None:
     os.mkfifo(trees["3"] / "pipe")
     with pytest.raises(UserError, match=r"/pipe: is neither a file, a folder nor a link"):
-        narhash.hash_paths(trees, {"3": 1, "4": 1}, cores=cores)
+        hashing.hash_paths(trees, {"3": 1, "4": 1}, cores=cores)
 
 
 @pytest.mark.usefixtures("apart")
 def test_a_process_that_is_ended_is_told(trees: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(narhash, "_START", "import sys; sys.stdin.readline()")
+    monkeypatch.setattr(hashing, "_START", "import sys; sys.stdin.readline()")
     with pytest.raises(MachineError, match="the process that hashed it was ended"):
-        narhash.hash_paths(trees, {"3": 1, "4": 1}, cores=2)
+        hashing.hash_paths(trees, {"3": 1, "4": 1}, cores=2)
 
 
 def test_an_interrupt_ends_the_processes_too() -> None:
     code = (
-        "import os, sys, threading; from pathlib import Path; from nixgen import nar, narhash\n"
+        "import os, sys, threading; from pathlib import Path; from nixgen.nix import hashing as narhash, nar\n"
         "narhash._ALONE = 0\n"
         "narhash._START = 'import time; time.sleep(3600)'\n"
         "print(os.getpid(), flush=True)\n"

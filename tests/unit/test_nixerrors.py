@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Stale, UserError
-from nixgen.nixerrors import evaluation, failed, last_error, offline
-from nixgen.nixjson import Derivation, Output
-from nixgen.nixlog import Failure
-from nixgen.owners import Owner
+from nixgen.generate.origins import Owner
+from nixgen.nix.failures import evaluation, failed, last_error, offline
+from nixgen.nix.json import Derivation, Output
+from nixgen.nix.log import Failure
 
 STALE_28 = "error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate\n(use '--show-trace' to show detailed location information)\n"
 STALE_234 = """error:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import MachineError
-from nixgen.nixjson import Output, PathInfo, derivations, hexadecimal, path_infos, sri
+from nixgen.nix.json import Output, PathInfo, derivations, hexadecimal, path_infos, sri
 
 STORE = "/nix/store"
 OK, DEP = "894c2cwlj93g77k5x49vn95zsghwjm8r-ok", "9nr5xh37wy1gx5sv9j1cj9if5svcw4lj-dep"

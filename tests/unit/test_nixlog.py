@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixgen.nixlog import TAIL, Failure, Log, State, plain
+from nixgen.nix.log import TAIL, Failure, Log, State, plain
 
 LOGS = sorted((Path(__file__).parent / "nixlogs").iterdir())
 STORE = "/nix/store"

@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from nixgen import nixpkgs
+from nixgen.bases import nixpkgs
+from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
-from nixgen.model import NixpkgsBase
-from nixgen.settings import Settings
+from nixgen.project.settings import Settings
 
 REV = "0123456789abcdef0123456789abcdef01234567"
 HASH = "sha256-" + base64.b64encode(b"h" * 32).decode()

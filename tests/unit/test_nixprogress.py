@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from nixgen.console import console
-from nixgen.nixlog import State
-from nixgen.nixprogress import Shown, line
+from nixgen.nix.log import State
+from nixgen.nix.progress import Shown, line
 
 NUMPY = "/nix/store/8yz41gy8z3sm8f2i5y4qfsgn0zq6vqmq-numpy-2.4.6.drv"
 STATE = State(

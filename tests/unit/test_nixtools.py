@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nixgen import nixtools
 from nixgen.errors import BuildFailed, MachineError, Stale
-from nixgen.nixlog import State
-from nixgen.nixtools import Nix, Recipe
+from nixgen.nix import tools
+from nixgen.nix.log import State
+from nixgen.nix.tools import Nix, Recipe
 
 STORE = "/nix/store"
 DRV, OUT = f"{STORE}/aqb5vyxvj1mi7njmnfm29caklav518km-a.drv", f"{STORE}/894c2cwlj93g77k5x49vn95zsghwjm8r-a"
@@ -49,7 +49,7 @@ class Fake:
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(tmp_path)
     monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
-    nixtools._version.cache_clear()
+    tools._version.cache_clear()
     return made
 
 
@@ -59,19 +59,19 @@ def printing(text: str, code: int = 0, err: str = "") -> str:
 
 def test_without_nix_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(nixtools, "_BESIDE", ())
-    nixtools._version.cache_clear()
+    monkeypatch.setattr(tools, "_BESIDE", ())
+    tools._version.cache_clear()
     with pytest.raises(MachineError) as caught:
         Nix.here()
-    assert str(caught.value) == f"there is no program nix-store\n    {nixtools.INSTALL}"
+    assert str(caught.value) == f"there is no program nix-store\n    {tools.INSTALL}"
 
 
 def test_a_nix_that_is_not_on_path_is_found_where_installers_put_it(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path / 'empty'}:/usr/bin:/bin")
-    monkeypatch.setattr(nixtools, "shutil", type("none", (), {"which": staticmethod(lambda _name: None)}))
-    monkeypatch.setattr(nixtools, "_BESIDE", (str(fake.folder),))
+    monkeypatch.setattr(tools, "shutil", type("none", (), {"which": staticmethod(lambda _name: None)}))
+    monkeypatch.setattr(tools, "_BESIDE", (str(fake.folder),))
     fake.say("nix-store", "exit 0", version="2.34.8")
     assert Nix.here().version() == (2, 34, 8)
 
@@ -203,7 +203,7 @@ def test_each_version_is_asked_in_its_own_words(fake: Fake, version: str, shape:
 
 def test_many_paths_go_in_several_commands(fake: Fake) -> None:
     fake.say("nix", printing("[]"))
-    paths = [f"{STORE}/{number:032d}-x" for number in range(nixtools._AT_ONCE + 1)]
+    paths = [f"{STORE}/{number:032d}-x" for number in range(tools._AT_ONCE + 1)]
     assert Nix().infos(paths) == {}
     assert fake.words()[-1] == paths[-1]
     assert fake.log.read_text().count("path-info") == 2

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nixgen import __version__, origin
+from nixgen import __version__
+from nixgen.init import installsource
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 GIT = {"vcs": "git", "commit_id": COMMIT}
@@ -61,29 +62,29 @@ def clone(tmp_path: Path) -> Path:
     ],
 )
 def test_what_was_noted_when_it_was_installed(noted: dict[str, Any], expected: str) -> None:
-    assert origin.from_direct_url(noted) == expected
+    assert installsource.from_direct_url(noted) == expected
 
 
 def test_a_clone_whose_commit_was_pushed(clone: Path) -> None:
     commit = git(clone, "rev-parse", "HEAD")
     expected = f"nixgen @ git+https://code.example.org/nixgen.git@{commit}"
-    assert origin.from_folder(clone) == expected
-    assert origin.from_direct_url({"url": clone.as_uri(), "dir_info": {}}) == expected
+    assert installsource.from_folder(clone) == expected
+    assert installsource.from_direct_url({"url": clone.as_uri(), "dir_info": {}}) == expected
     git(clone, "remote", "set-url", "origin", "git@code.example.org:team/nixgen.git")
-    assert origin.from_folder(clone) == f"nixgen @ git+https://code.example.org/team/nixgen.git@{commit}"
+    assert installsource.from_folder(clone) == f"nixgen @ git+https://code.example.org/team/nixgen.git@{commit}"
 
 
 def test_a_clone_that_nobody_else_can_have(clone: Path, tmp_path: Path) -> None:
     (clone / "below").mkdir()
-    assert origin.from_folder(clone / "below") == ""
+    assert installsource.from_folder(clone / "below") == ""
     git(clone, "commit", "--quiet", "--allow-empty", "--message", "not pushed")
-    assert origin.from_folder(clone) == ""
-    assert origin.from_folder(tmp_path) == ""
+    assert installsource.from_folder(clone) == ""
+    assert installsource.from_folder(tmp_path) == ""
 
 
 def test_a_clone_without_an_origin(clone: Path) -> None:
     git(clone, "remote", "remove", "origin")
-    assert origin.from_folder(clone) == ""
+    assert installsource.from_folder(clone) == ""
 
 
 class Installed:
@@ -99,13 +100,13 @@ class Installed:
 
 def test_from_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "distribution", lambda _: Installed(None))
-    assert origin.requirement() == f"nixgen=={__version__}"
+    assert installsource.requirement() == f"nixgen=={__version__}"
 
 
 def test_from_git(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = {"url": "https://code.example.org/n", "vcs_info": GIT}
     monkeypatch.setattr(metadata, "distribution", lambda _: Installed(noted))
-    assert origin.requirement() == f"nixgen @ git+https://code.example.org/n@{COMMIT}"
+    assert installsource.requirement() == f"nixgen @ git+https://code.example.org/n@{COMMIT}"
 
 
 def test_not_installed_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,5 +114,5 @@ def test_not_installed_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
         raise metadata.PackageNotFoundError
 
     monkeypatch.setattr(metadata, "distribution", missing)
-    monkeypatch.setattr(origin, "from_folder", lambda folder: f"from {folder.name}")
-    assert origin.requirement() == f"from {Path(origin.__file__).parents[1].name}"
+    monkeypatch.setattr(installsource, "from_folder", lambda folder: f"from {folder.name}")
+    assert installsource.requirement() == f"from {Path(installsource.__file__).parents[2].name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.plans import DEBIAN_PLAN, MODELS_PLAN
 
-from nixgen.owners import Owner, owners
+from nixgen.generate.origins import Owner, owners
 
 
 def test_wheels_and_debian_packages() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import projects
 import pytest
 
-from nixgen import uvlock
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.project import find_project, read_text
+from nixgen.project import uvlock
+from nixgen.project.project import find_project, read_text
 
 
 def refused(folder: Path, kind: type[NixgenError] = UserError, *, lock: bool = True) -> str:

@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.plans import COMMIT, DEBIAN_PLAN, EMPTY_PLAN, MODELS_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE, WHEEL
 
-from nixgen import render
 from nixgen.artifacts.model import PinnedArtifact, PinnedFile, ServiceSpec
 from nixgen.artifacts.store import archive_name
-from nixgen.model import Bootstrap, Deb, DebianBase, NixpkgsBase, Package, Plan, Resolution, SourceTree, Target
-from nixgen.nixstr import to_nix
+from nixgen.bases.model import Bootstrap, Deb, DebianBase, NixpkgsBase
+from nixgen.generate import render
+from nixgen.generate.model import Plan, SourceTree
+from nixgen.generate.nixtext import to_nix
+from nixgen.resolve.model import Package, Resolution, Target
 
 Golden = Callable[[str, str], None]
 needs_nix = pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="no Nix on this machine")

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.requirements import Requirement
 
-from nixgen import __version__, flakelock
-from nixgen import nixpkgs as pins
-from nixgen.settings import SYSTEMS, Settings
+from nixgen import __version__
+from nixgen.bases import nixpkgs as pins
+from nixgen.generate import flakelock
+from nixgen.project.settings import SYSTEMS, Settings
 
 if TYPE_CHECKING:
     from support.nix import Nix

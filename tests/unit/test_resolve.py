@@ -10,11 +10,11 @@ from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, whee
 from support.resolving import LINUX, resolved
 
 from nixgen.errors import Problem
-from nixgen.model import FileHash, Package, Resolution, Target
-from nixgen.project import find_project
-from nixgen.resolve import resolve, select
-from nixgen.settings import SYSTEMS
-from nixgen.targets import targets
+from nixgen.project.project import find_project
+from nixgen.project.settings import SYSTEMS
+from nixgen.resolve.model import FileHash, Package, Resolution, Target
+from nixgen.resolve.resolution import resolve, select
+from nixgen.resolve.targets import targets
 
 
 def test_what_uv_would_install_for_each_system(tmp_path: Path) -> None:

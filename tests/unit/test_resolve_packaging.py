@@ -15,11 +15,11 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from projects import FILES, HASH
 from support.resolving import LINUX, resolved
 
-from nixgen import uv, wheels
-from nixgen.model import Target
-from nixgen.project import find_project
-from nixgen.settings import SYSTEMS
-from nixgen.targets import environment, tags
+from nixgen.project.project import find_project
+from nixgen.project.settings import SYSTEMS
+from nixgen.resolve import uv, wheels
+from nixgen.resolve.model import Target
+from nixgen.resolve.targets import environment, tags
 
 
 @pytest.mark.parametrize(

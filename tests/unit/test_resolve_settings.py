@@ -10,11 +10,11 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
-from nixgen import uv
 from nixgen.errors import UserError
-from nixgen.project import find_project
-from nixgen.resolve import resolve, split_served
-from nixgen.targets import targets
+from nixgen.project.project import find_project
+from nixgen.resolve import uv
+from nixgen.resolve.resolution import resolve, split_served
+from nixgen.resolve.targets import targets
 
 
 def refused(root: Path) -> str:

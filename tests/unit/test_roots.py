@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nixgen import roots
+from nixgen.nix import gcroots
 
 HOLD = """
-from nixgen import roots
+from nixgen.nix import gcroots as roots
 with roots.temporary() as folder:
     print(folder, flush=True)
     input()
@@ -41,7 +41,7 @@ def holder() -> tuple[subprocess.Popen[str], Path]:
 
 
 def test_it_is_there_while_it_is_needed(cache: Path) -> None:
-    with roots.temporary() as folder:
+    with gcroots.temporary() as folder:
         assert folder.parent == cache / "nixgen" / "roots"
         (folder / "link").symlink_to("/nowhere")
     assert list((cache / "nixgen" / "roots").iterdir()) == []
@@ -54,7 +54,7 @@ def test_what_a_killed_command_left_is_removed_and_no_other() -> None:
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert left.is_dir()
-    with roots.temporary():
+    with gcroots.temporary():
         assert not left.exists()
         assert held.is_dir()
     alive.communicate("\n")
@@ -64,7 +64,7 @@ def test_what_a_killed_command_left_is_removed_and_no_other() -> None:
 
 def test_without_a_cache_it_is_elsewhere(cache: Path) -> None:
     cache.write_text("no folder")
-    with roots.temporary() as folder:
+    with gcroots.temporary() as folder:
         assert folder.is_dir()
         assert not folder.is_relative_to(cache)
     assert not folder.exists()

@@ -12,8 +12,8 @@ import pytest
 from support.nix import ROOT
 from support.waiting import until
 
-from nixgen import run
 from nixgen.errors import MachineError
+from nixgen.machine import process as run
 
 # Writes its own end into a file when it is asked to end, as Nix removes what it began.
 POLITE = """\

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import UserError
-from nixgen.settings import DEFAULT_SYSTEMS, Settings
+from nixgen.project.settings import DEFAULT_SYSTEMS, Settings
 
 WHERE = "pyproject.toml: tool.nixgen"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
 
-from nixgen import show
 from nixgen.console import size, table
 from nixgen.errors import Problem, UserError
-from nixgen.model import Package, Resolution, Target
-from nixgen.project import find_project
+from nixgen.generate import show
+from nixgen.project.project import find_project
+from nixgen.resolve.model import Package, Resolution, Target
 
 LINUX = Target("x86_64-linux", "3.11")
 FILE = "six-1.17.0-py2.py3-none-any.whl"

@@ -12,8 +12,8 @@ import pytest
 from support.tree import fill, flip, tree
 
 from nixgen import guard
-from nixgen.artifacts import signing
 from nixgen.errors import Finding, UserError
+from nixgen.models import signing
 
 pytest.importorskip("model_signing")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nixgen import stores
-from nixgen.stores import place
+from nixgen.nix import stores
+from nixgen.nix.stores import place
 
 PATH = "/nix/store/9nr5xh37wy1gx5sv9j1cj9if5svcw4lj-a"
 

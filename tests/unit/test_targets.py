@@ -8,10 +8,11 @@ import pytest
 from packaging import tags as packaging_tags
 from packaging.markers import Marker, default_environment
 
+from nixgen.bases.model import Deb, DebianBase
 from nixgen.errors import UserError
-from nixgen.model import Deb, DebianBase, Target
-from nixgen.settings import SYSTEMS, Settings
-from nixgen.targets import allows, choose_python, environment, full_version, platforms, tags, targets
+from nixgen.project.settings import SYSTEMS, Settings
+from nixgen.resolve.model import Target
+from nixgen.resolve.targets import allows, choose_python, environment, full_version, platforms, tags, targets
 
 LINUX = Target("x86_64-linux", "3.11", "3.11.2")
 

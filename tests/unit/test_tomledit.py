@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from nixgen.errors import UserError
-from nixgen.tomledit import Value, with_settings
+from nixgen.project.edit import Value, with_settings
 
 VALUES: dict[str, Value] = {"base": "debian", "python": "3.11", "systems": ["x86_64-linux"]}
 SECTION = '[tool.nixgen]\nbase = "debian"\npython = "3.11"\nsystems = ["x86_64-linux"]\n'

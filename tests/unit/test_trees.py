@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from projects import NUMPY, PYPROJECT, SIX, make, uv_lock
 
-from nixgen import layout, trees
 from nixgen.errors import UserError
-from nixgen.model import Package, Resolution, SourceTree, Target
-from nixgen.project import find_project
+from nixgen.generate import layout, trees
+from nixgen.generate.model import SourceTree
+from nixgen.project.project import find_project
+from nixgen.resolve.model import Package, Resolution, Target
 
 LINUX, MAC = Target("x86_64-linux", "3.11"), Target("aarch64-darwin", "3.11")
 

@@ -9,9 +9,9 @@ import projects
 import pytest
 from support.loopback import Asked, Reply, listen
 
-from nixgen import uv
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.run import Result
+from nixgen.machine.process import Result
+from nixgen.resolve import uv
 
 NETWORK = "check the network or proxy, and run the command again"
 

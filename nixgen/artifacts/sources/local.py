@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from nixgen import download
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.context import Context, together
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.store import Found, store_name
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import download
 
 
 def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
-from nixgen import download
 from nixgen.artifacts.sources.places import CHUNK, Memory, Place, place
 from nixgen.artifacts.sources.web import Answer, Client, RangeError, unreachable
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import download
 
 _SMALL = 1 << 20  # bytes
 _BARREN = 5  # connections in a row that bring nothing

@@ -1,6 +1,6 @@
 """HTTP for the sources: requests with a token that stays with its host, patience with busy servers, JSON in pages.
 
-Built on nixgen.download: the same proxies, the same netrc, the same refusal of credentials in addresses.
+Built on nixgen.machine.download: the same proxies, the same netrc, the same refusal of credentials in addresses.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from nixgen import __version__, download
+from nixgen import __version__
 from nixgen.artifacts.sources.kept import KeepAlive
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine import download
 
 TIMEOUT = 60.0
 LONGEST_JSON = 256 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nixgen.artifacts.model import ArtifactSpec
 from nixgen.errors import UserError
-from nixgen.wheels import file_name, normalized
+from nixgen.resolve.wheels import file_name, normalized
 
 
 def wheel_of(spec: ArtifactSpec, root: Path) -> tuple[str, str, int | None]:

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from nixgen import files
 from nixgen.console import console
 from nixgen.errors import MachineError
+from nixgen.machine import files
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

@@ -14,8 +14,9 @@ from http import HTTPStatus
 from http.client import HTTPException
 from urllib.parse import quote, urlsplit
 
-from nixgen import __version__, download
+from nixgen import __version__
 from nixgen.errors import MachineError
+from nixgen.machine import download
 
 _TIMEOUT = 60.0
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)

@@ -1,0 +1,209 @@
+"""The one wrapper round apt: what would be installed for a list of packages, with the hashes of the signed index.
+
+apt runs with folders, sources and an empty installation of its own (apt.conf(5), "Directories"), so it needs no
+root, changes nothing on the machine and can resolve for another architecture. Of the machine's settings only those
+that say how to reach the network are taken over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import unquote
+
+from nixgen.bases.debian.sources import Source
+from nixgen.errors import MachineError
+from nixgen.machine import process
+
+ARCHITECTURES = {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}
+"""Debian's name for a Nix system."""
+
+_TAKEN_OVER = re.compile(
+    r"^Acquire::(https?(::|\s)|Retries\s|Check-Valid-Until\s|Check-Date\s|ForceIPv[46]\s|Max-ValidTime|Min-ValidTime)"
+)
+_PLANNED = re.compile(
+    r"'(?P<url>[^']+)' (?P<name>[^\s_]+)_(?P<version>[^\s_]+)_\w+\.deb (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
+_STUB_FIELDS = ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
+_TAIL = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package file as the signed index describes it; ``sha256`` is hexadecimal, ``size`` is in bytes."""
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+    size: int
+
+
+class RefusedError(Exception):
+    """apt cannot install these packages together; the message is apt's reason."""
+
+
+class Apt:
+    """apt for one suite and architecture, with its folders under ``cache``. Use it inside :func:`open_apt`."""
+
+    def __init__(self, cache: Path, architecture: str) -> None:
+        self._cache = cache
+        self._architecture = architecture
+        self._status = cache / "status"
+        self._environment = {**os.environ, "LC_ALL": "C", "APT_CONFIG": str(cache / "apt.conf")}
+
+    def prepare(self, sources: Sequence[Source]) -> None:
+        """Write the private configuration, and fetch the package index. Raises MachineError."""
+        for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
+            (self._cache / folder).mkdir(parents=True, exist_ok=True)
+        self._status.write_bytes(b"")
+        (self._cache / "etc/nixgen.sources").write_text("\n".join(map(str, sources)), encoding="utf-8")
+        (self._cache / "apt.conf").write_text(self._configuration(), encoding="utf-8")
+        done = self._run("apt-get", "update", "-q")
+        failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
+        if done.code or failed:
+            raise MachineError.of(
+                "", "apt could not fetch Debian's package index\n" + _tail(done.err), _mend_update(done.err)
+            )
+
+    def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The newest version's control fields of each name that is a package; an unknown or virtual one is absent."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return {}
+        done = self._run("apt-cache", "show", "--no-all-versions", *wanted)
+        stanzas = [dict(_fields(stanza)) for stanza in done.out.split("\n\n") if stanza.strip()]
+        return {stanza["Package"]: stanza for stanza in stanzas if stanza.get("Package") in wanted}
+
+    def nearest(self, name: str) -> tuple[str, ...]:
+        """Up to three known names that look like this one."""
+        known = self._run("apt-cache", "pkgnames").out.split()
+        return tuple(get_close_matches(name, known, n=3, cutoff=0.75))
+
+    def plan(self, roots: Iterable[str], without: Iterable[str] = ()) -> tuple[Package, ...]:
+        """What ``apt-get install`` of the roots needs on an empty machine, sorted by name; no Recommends.
+
+        ``without`` are packages to take as installed already: neither they nor what only they need is planned.
+        Raises RefusedError when apt finds no solution.
+        """
+        names = sorted(set(roots))
+        self._status.write_bytes(b"")
+        stubs = self.show(set(without) - set(names))
+        self._status.write_text("\n".join(_stub(stubs[name]) for name in sorted(stubs)), encoding="utf-8")
+        done = self._run("apt-get", "install", "--yes", "--print-uris", *names)
+        if done.code:
+            raise RefusedError(_tail(done.out + done.err))
+        return tuple(sorted(parse_plan(done.out), key=lambda package: package.name))
+
+    def _configuration(self) -> str:
+        """apt.conf(5): what the machine says about the network, and all folders our own."""
+        dump = process.run(["apt-config", "dump"], env={**os.environ, "LC_ALL": "C"}).out
+        lines = ['Acquire::Retries "2";', *(line for line in dump.splitlines() if _TAKEN_OVER.match(line))]
+        own = {
+            "Dir::State": self._cache / "state",
+            "Dir::State::status": self._status,
+            "Dir::Cache": self._cache / "cache",
+            "Dir::Etc::main": "/dev/null",
+            "Dir::Etc::parts": "/dev/null",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": self._cache / "etc",
+            "Dir::Etc::preferences": "/dev/null",
+            "Dir::Etc::preferencesparts": "/dev/null",
+            "APT::Architecture": self._architecture,
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+            "Acquire::ForceHash": "SHA256",
+        }
+        lines += [f'{key} "{value}";' for key, value in own.items()]
+        lines.append(f'APT::Architectures {{ "{self._architecture}"; }};')
+        return "\n".join(lines) + "\n"
+
+    def _run(self, *command: str) -> process.Result:
+        return process.run(command, env=self._environment, check=False)
+
+
+@contextmanager
+def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) -> Iterator[Apt]:
+    """An :class:`Apt` with a fresh index, for one Nix system.
+
+    ``cache`` is where the index is kept between runs; it is nixgen's own folder under $XDG_CACHE_HOME if not given.
+    Only one process at a time uses a folder: a second one waits. Raises MachineError.
+    """
+    if shutil.which("apt-get") is None:
+        raise MachineError.of(
+            "",
+            "there is no apt on this machine, which the debian base is pinned with",
+            "run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), "
+            'or set base = "nixpkgs"',
+        )
+    architecture = ARCHITECTURES[system]
+    digest = hashlib.sha256("\n".join([architecture, *map(str, sources)]).encode()).hexdigest()[:16]
+    folder = (cache or cache_folder()) / f"{sources[0].suite}-{architecture}-{digest}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            apt = Apt(folder, architecture)
+            apt.prepare(sources)
+            yield apt
+    except OSError as error:
+        raise MachineError.of(
+            str(error.filename or folder),
+            f"cannot be written: {error.strerror}",
+            "make room or set XDG_CACHE_HOME to a folder that can be written",
+        ) from error
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of nixgen's own for apt's indexes (XDG Base Directory Specification)."""
+    base = environment.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "nixgen" / "apt"
+
+
+def parse_plan(text: str) -> Iterator[Package]:
+    """The package lines of ``apt-get install --print-uris``: 'address' file size SHA256:hash.
+
+    apt names the file PACKAGE_VERSION_ARCHITECTURE.deb, with the version's colon as %3a.
+    """
+    for line in text.splitlines():
+        if not line.startswith("'"):
+            continue
+        match = _PLANNED.fullmatch(line)
+        if match is None:
+            raise MachineError.of("", f"apt printed a line that nixgen does not understand: {line}", "report it")
+        yield Package(match["name"], unquote(match["version"]), match["url"], match["sha256"], int(match["size"]))
+
+
+def _fields(stanza: str) -> Iterator[tuple[str, str]]:
+    for line in stanza.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith((" ", "\t")):
+            yield name, value.strip()
+
+
+def _stub(fields: Mapping[str, str]) -> str:
+    """An entry of dpkg's status file that says that a package is installed and needs nothing."""
+    kept = [f"{name}: {fields[name]}" for name in _STUB_FIELDS if name in fields]
+    kept += ["Status: install ok installed", "Maintainer: nobody", "Description: left out"]
+    return "\n".join(kept) + "\n"
+
+
+def _tail(text: str) -> str:
+    """The last lines of apt's complaint, indented."""
+    lines = [line for line in text.splitlines() if line.startswith(("E:", "W:", " ", "The following"))]
+    return "\n".join(f"    {line.rstrip()}" for line in lines[-_TAIL:])
+
+
+def _mend_update(stderr: str) -> str:
+    if "NO_PUBKEY" in stderr or "is not signed" in stderr:
+        return "install the newest keys: apt-get install debian-archive-keyring"
+    return "check the network and the mirror; another one: nixgen lock --mirror https://mirror.example.org/debian"

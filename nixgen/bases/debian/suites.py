@@ -1,0 +1,263 @@
+"""The debian base: which suite has which Python, which packages it is made of, and their pins.
+
+The core is the same for every project of a suite, so that wheels built on it are shared; ``libraries`` and
+``tools`` of the settings come on top.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.bases.debian import apt
+from nixgen.bases.model import Bootstrap, Deb, DebianBase
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
+
+if TYPE_CHECKING:
+    from nixgen.bases.debian.sources import Mirror
+    from nixgen.project.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A Debian suite: its Python versions, newest first, the version of its glibc, and its own names for packages."""
+
+    name: str
+    pythons: tuple[str, ...]
+    glibc: str
+    stable: bool
+    glib: str
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("bookworm", ("3.11",), "2.36", stable=True, glib="libglib2.0-0"),
+        Suite("trixie", ("3.13",), "2.41", stable=True, glib="libglib2.0-0t64"),
+        Suite("forky", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
+        Suite("sid", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
+    )
+}
+"""Looked up with ``apt-cache policy python3.X libc6`` in each suite; forky and sid still move."""
+
+COMMON = (
+    "bash",  # the shell of the environment, and the builder that `nix develop` needs
+    "libdeflate0",  # unpacks wheels in half of zlib's time
+    "tzdata",  # zoneinfo finds time zones without asking the host
+    # What PEP 600 lets a manylinux wheel expect from the system: auditwheel's policy file, manylinux_2_17 and newer.
+    # The rest of that list (libc, libm, libnsl.so.1, libresolv, ...) is in libc6.
+    "libatomic1",
+    "libexpat1",
+    "libgcc-s1",
+    "libgl1",
+    "libice6",
+    "libsm6",
+    "libstdc++6",
+    "libx11-6",
+    "libxext6",
+    "libxrender1",
+    "zlib1g",
+)
+"""The core's roots that have the same name in every suite; the suite's glib and its Python join them."""
+
+LEFT_OUT = (
+    # Only dpkg's maintainer scripts use these, and nixgen runs no such script: bash and the libraries depend on them
+    # for the moment of their installation.
+    "base-files",
+    "debconf",
+    "debianutils",
+    "dpkg",
+    "netbase",
+    "python3",
+    "x11-common",
+    # The drivers behind libGL.so.1: with LLVM 46 MiB of the closure's 66. libGL itself loads without one, and who
+    # draws with OpenGL on the debian base names a driver in `libraries`.
+    "libglx-mesa0",
+)
+"""Packages that the core takes as there: neither they nor what only they depend on is pinned (unless named)."""
+
+
+def suite_of(settings: Settings, python: str) -> Suite:
+    """The suite to use: the setting's, else the first that has this Python. Raises UserError."""
+    if settings.suite is not None:
+        suite = SUITES.get(settings.suite)
+        if suite is None:
+            raise UserError.of(
+                "pyproject.toml: tool.nixgen.suite",
+                f'"{settings.suite}" is not a Debian suite that nixgen knows',
+                "use one of " + ", ".join(SUITES),
+            )
+        if python not in suite.pythons:
+            raise UserError.of(
+                "pyproject.toml: tool.nixgen.suite",
+                f"Debian {suite.name} has no Python {python}, but {' and '.join(suite.pythons)}",
+                f'set python = "{suite.pythons[0]}", or another suite',
+            )
+        return suite
+    found = next((suite for suite in SUITES.values() if python in suite.pythons), None)
+    if found is None:
+        raise UserError.of(
+            "pyproject.toml: tool.nixgen.python",
+            f"no Debian suite has Python {python}",
+            "use one of "
+            + ", ".join(f"{suite.pythons[0]} ({suite.name})" for suite in SUITES.values() if suite.stable),
+        )
+    return found
+
+
+def pythons(settings: Settings) -> tuple[str, ...]:
+    """The Python versions that the debian base can give under these settings, the best choice first.
+
+    Newest first, but those of stable suites before those of testing: a mirror drops testing's packages within days,
+    and then a pin of them cannot be fetched any more.
+    """
+    suites = [suite for suite in SUITES.values() if settings.suite in (suite.name, None)] or list(SUITES.values())
+    found = {python: suite.stable for suite in reversed(suites) for python in suite.pythons}
+    return tuple(sorted(found, key=lambda python: (found[python], *map(int, python.split("."))), reverse=True))
+
+
+def default_glibc(settings: Settings, python: str) -> str:
+    """The version of glibc to resolve for while there is no nixgen.lock. Raises UserError."""
+    return suite_of(settings, python).glibc
+
+
+def core_roots(suite: Suite, python: str) -> tuple[str, ...]:
+    """What the core is the closure of. Debian keeps distutils, which 3.12 dropped, in a package of its own."""
+    interpreter = [f"python{python}"] + (["python3-distutils"] if python == "3.11" else [])
+    return tuple(sorted([*COMMON, suite.glib, *interpreter]))
+
+
+def resolve_base(
+    settings: Settings,
+    python: str,
+    systems: Sequence[str],
+    mirror: Mirror,
+    *,
+    bootstrap: Callable[[str, apt.Package], Bootstrap],
+    cache: Path | None = None,
+) -> DebianBase:
+    """Pin the base for all systems, from the signed indexes of ``mirror``.
+
+    ``bootstrap`` is given each system with its busybox-static and says how that is pinned. Raises UserError for
+    names in the settings that Debian does not know, for all systems at once, and MachineError.
+    """
+    suite = suite_of(settings, python)
+    sources = mirror.sources(suite.name, stable=suite.stable)
+
+    def one(system: str) -> _Pinned | NixgenError:
+        try:
+            with apt.open_apt(sources, system, cache) as tool:
+                return _pin(tool, settings, suite, python, system)
+        except NixgenError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=len(systems)) as pool:
+        results = list(pool.map(one, systems))
+    _raise_any(dict(zip(systems, results, strict=True)))
+    pinned = [result for result in results if isinstance(result, _Pinned)]
+    return DebianBase(
+        suite=suite.name,
+        python=python,
+        glibc=min((result.glibc for result in pinned), key=lambda version: tuple(map(int, version.split(".")))),
+        libraries=tuple(settings.libraries),
+        tools=tuple(settings.tools),
+        bootstrap=tuple(bootstrap(system, result.busybox) for system, result in zip(systems, pinned, strict=True)),
+        debs=tuple(deb for result in pinned for deb in result.debs),
+    )
+
+
+def _raise_any(results: Mapping[str, _Pinned | NixgenError]) -> None:
+    """Raise the errors among the results as one; what is not so for all systems is told with those that it is for."""
+    errors = {system: result for system, result in results.items() if isinstance(result, NixgenError)}
+    if not errors:
+        return
+    kind = type(next(iter(errors.values())))
+    found: dict[Problem, list[str]] = {}
+    for system, error in errors.items():
+        for problem in error.problems if type(error) is kind else ():
+            found.setdefault(problem, []).append(system)
+    raise kind(
+        problem if len(names) == len(results) else replace(problem, what=_only_for(names, problem.what))
+        for problem, names in found.items()
+    )
+
+
+def _only_for(systems: Sequence[str], what: str) -> str:
+    """A sentence, its first line closed with the systems that it holds for."""
+    head, newline, rest = what.partition("\n")
+    return f"{head} for {' and '.join(systems)}{newline}{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinned:
+    glibc: str
+    busybox: apt.Package
+    debs: tuple[Deb, ...]
+
+
+def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: str) -> _Pinned:
+    named = {"libraries": tuple(settings.libraries), "tools": tuple(settings.tools)}
+    _check_names(tool, named, suite)
+    roots = core_roots(suite, python)
+    added = sorted({name for names in named.values() for name in names})
+    try:
+        core = tool.plan(roots, LEFT_OUT)
+        (busybox,) = (item for item in tool.plan(["busybox-static"], [*LEFT_OUT, "libc6"]) if item.name[:4] == "busy")
+    except apt.RefusedError as error:
+        raise MachineError.of(
+            "",
+            f"apt cannot put the base together from Debian {suite.name}\n{error}",
+            "look at the mirror: it may be in the middle of an update, or lack a part of the suite",
+        ) from None
+    try:
+        everything = tool.plan([*roots, *added], set(LEFT_OUT) - set(added)) if added else core
+    except apt.RefusedError as error:
+        raise UserError.of(
+            "pyproject.toml: tool.nixgen.libraries, tools",
+            f"apt cannot install these packages together from Debian {suite.name}\n{error}",
+            "take one of them out",
+        ) from None
+    known = {package.name for package in core}
+    extra = tuple(package for package in everything if package.name not in known)
+    (libc,) = (package for package in core if package.name == "libc6")
+    debs = [_deb(package, system, "core") for package in core] + [_deb(package, system, "extra") for package in extra]
+    return _Pinned(major_minor(libc.version), busybox, tuple(debs))
+
+
+def major_minor(version: str) -> str:
+    """The first two numbers of a Debian version: "2.36" of "2.36-9+deb12u14". Raises MachineError."""
+    match = re.match(r"(?:\d+:)?(\d+\.\d+)", version)
+    if match is None:
+        raise MachineError.of("", f"libc6 has a version that nixgen does not understand: {version}", "report it")
+    return match[1]
+
+
+def _deb(package: apt.Package, system: str, part: str) -> Deb:
+    return Deb(
+        name=package.name,
+        version=package.version,
+        system=system,
+        part="core" if part == "core" else "extra",
+        url=package.url,
+        sha256=package.sha256,
+        size=package.size,
+    )
+
+
+def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite) -> None:
+    """Every name in the settings must be a package: apt itself would take a pattern or a virtual package too."""
+    known = tool.show([name for names in named.values() for name in names])
+    problems = []
+    for key, names in named.items():
+        for name in names:
+            if name not in known:
+                near = tool.nearest(name)
+                mend = f"did you mean {' or '.join(near)}?" if near else "look for it: apt-cache search WORD"
+                where = f"pyproject.toml: tool.nixgen.{key}"
+                problems.append(Problem(where, f'Debian {suite.name} has no package "{name}"', mend))
+    if problems:
+        raise UserError(problems)

@@ -1,0 +1,1 @@
+"""Why two builds differ: pure functions over two contents."""

@@ -1,0 +1,1 @@
+"""A check's report: messages, then text, Markdown and JUnit."""

@@ -1,0 +1,31 @@
+"""A flake in a git work tree sees only the files that git knows: git is told of those that nixgen wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from nixgen.console import console
+from nixgen.generate import vendored
+from nixgen.machine import git
+
+NEEDED = ("default.nix", "flake.lock", "flake.nix", "nixgen.lock", "uv.lock")
+"""What a flake reads at the top of a project, beside the folder nix/nixgen."""
+
+
+def tell(root: Path, paths: Iterable[str] = ()) -> None:
+    """Tells git of ``paths``, of what a flake reads and of nix/nixgen, where it does not know them, and says so.
+
+    Warns of what .gitignore keeps out. Raises MachineError with git's own words when git refuses.
+    """
+    seen = git.make_visible(root, sorted({*NEEDED, *paths, *vendored.present(root)}))
+    if seen.added:
+        count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
+        console.info(f"Told git of {count} (git add --intent-to-add), because a flake sees only what git knows.")
+    for path in dict.fromkeys(map(_folder_of, seen.ignored)):
+        console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
+
+
+def _folder_of(path: str) -> str:
+    """The folder of nixgen's own files instead of each of them: one sentence for all."""
+    return vendored.FOLDER if path.startswith(f"{vendored.FOLDER}/") else path

@@ -1,0 +1,49 @@
+"""What the templates need. All frozen; none does any input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nixgen.artifacts.model import PinnedArtifact, ServiceSpec
+from nixgen.bases.model import Base
+from nixgen.resolve.model import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """A directory source as the environment sees it: importable from the work tree, with complete metadata.
+
+    ``roots`` are the folders that go on ``sys.path`` and ``modules`` the top-level importable names found there;
+    roots are relative to the project ("src", ".", "libs/core/src"). ``metadata`` and ``entry_points`` are the texts
+    of METADATA and entry_points.txt (core metadata 2.x and the entry points specification).
+    """
+
+    name: str
+    version: str
+    path: str
+    roots: tuple[str, ...]
+    modules: tuple[str, ...]
+    metadata: str
+    entry_points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the templates need.
+
+    ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
+    ``skip_imports`` and ``smoke`` are the settings of these names; ``artifacts`` are the lock's, ``services`` those of
+    models.toml.
+    """
+
+    name: str
+    base: Base
+    systems: tuple[str, ...]
+    resolutions: tuple[Resolution, ...]
+    trees: tuple[SourceTree, ...]
+    digests: dict[str, str] = field(default_factory=dict)
+    prefer: tuple[str, ...] = ()
+    skip_imports: tuple[str, ...] = ()
+    smoke: tuple[str, ...] = ()
+    artifacts: tuple[PinnedArtifact, ...] = ()
+    services: tuple[ServiceSpec, ...] = ()

@@ -1,0 +1,46 @@
+"""Whose a pinned file is: what to call it when it cannot be fetched, or is another one now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nixgen.bases.model import DebianBase
+
+if TYPE_CHECKING:
+    from nixgen.generate.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a file belongs to, the lock that pins it, and the command that pins it anew.
+
+    ``what`` is a package with its version ("numpy 2.4.6"), a Debian package or a model ("models.minilm: config.json").
+    """
+
+    what: str
+    lock: str
+    mend: str
+
+
+def owners(plan: Plan) -> Mapping[str, Owner]:
+    """SHA-256 (hexadecimal digits) → whose file that is, for every file that a plan has Nix fetch."""
+    found: dict[str, Owner] = {}
+    if isinstance(plan.base, DebianBase):
+        for deb in plan.base.debs:
+            mend = "nixgen lock --upgrade && nixgen generate"
+            found[deb.sha256] = Owner(f"Debian's {deb.name} {deb.version}", "nixgen.lock", mend)
+    for artifact in plan.artifacts:
+        for file in artifact.files:
+            mend = f"nixgen lock --upgrade {artifact.name} && nixgen generate"
+            if file.archive is not None:
+                found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend)
+            found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend)
+    for resolution in plan.resolutions:
+        for package in resolution.packages:
+            if package.kind == "wheel" and package.sha256:
+                what = " ".join(filter(None, (package.name, package.version)))
+                mend = f"uv lock --upgrade-package {package.name} && nixgen generate"
+                found[package.sha256] = Owner(what, "uv.lock", mend)
+    return found

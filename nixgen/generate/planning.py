@@ -1,0 +1,301 @@
+"""``nixgen generate``: from the two lock files to the Nix files. Pure and offline: the same input, the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.bases.model import DebianBase, NixpkgsBase
+from nixgen.console import console
+from nixgen.errors import Finding, Problem, UserError
+from nixgen.generate import flakelock, gitindex, render, vendored
+from nixgen.generate.digest import of_bytes, of_lock, of_settings
+from nixgen.generate.model import Plan
+from nixgen.lock.model import Lock
+from nixgen.machine import backup, files, git
+from nixgen.resolve.model import Resolution
+
+if TYPE_CHECKING:
+    from nixgen.artifacts.model import Manifest
+    from nixgen.project.project import Project
+    from nixgen.project.settings import Settings
+
+DEFAULT = "default.nix"
+LOCK = "nixgen.lock"
+MANIFEST = "models.toml"
+PYPROJECT = "pyproject.toml"
+_MEND = "nixgen generate"
+_LOCK_MEND = "nixgen lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What ``nixgen lock`` made: nixgen.lock as read and as bytes, and the bootstrap tarballs by path."""
+
+    lock: Lock
+    text: bytes
+    tarballs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What generate would do: ``files`` to be on disk, ``remove`` of its own, and ``foreign`` files in its way.
+
+    ``foreign`` were not written by nixgen; it would have to overwrite or remove them.
+    """
+
+    files: dict[str, bytes]
+    remove: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+
+def read_pins(project: Project) -> Pins:
+    """The pins on disk. Raises UserError when they are missing, damaged, or older than the settings."""
+    from nixgen.lock.lockfile import parse_lock
+
+    text = files.read(project.root, LOCK)
+    if text is None:
+        raise UserError.of(LOCK, "is missing", f"make it: {_LOCK_MEND}")
+    try:
+        lock = parse_lock(text.decode())
+    except UnicodeDecodeError:
+        raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_LOCK_MEND}") from None
+    problems = lock_problems(project.settings, lock) + artifact_problems(project, lock)
+    tarballs: dict[str, bytes] = {}
+    if isinstance(lock.base, DebianBase) and not problems:
+        for entry in lock.base.bootstrap:
+            path = f"{vendored.FOLDER}/bootstrap/{entry.file}"
+            data = files.read(project.root, path)
+            if data is None:
+                problems.append(Problem(path, "is missing", f"write it again: {_LOCK_MEND}"))
+            elif hashlib.sha256(data).hexdigest() != entry.sha256:
+                problems.append(Problem(path, "is not the file that nixgen.lock pins", f"restore it, or: {_LOCK_MEND}"))
+            else:
+                tarballs[path] = data
+    if problems:
+        raise UserError(problems)
+    return Pins(lock, text, tarballs)
+
+
+def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
+    """In what nixgen.lock was made for other settings than those of now."""
+    base = lock.base
+    pairs: list[tuple[str, object, object]] = []
+    if settings.base != base.kind:
+        pairs = [("base", settings.base, base.kind)]
+    else:
+        pairs = [("python", settings.python or base.python, base.python)]
+        pairs += [("libraries", sorted(settings.libraries), sorted(base.libraries))]
+        pairs += [("tools", sorted(settings.tools), sorted(base.tools))]
+    if isinstance(base, DebianBase) and settings.base == base.kind:
+        pairs += [("suite", settings.suite or base.suite, base.suite)]
+        pinned = {entry.system for entry in base.bootstrap}
+        unpinned = [system for system in settings.systems or () if system not in pinned]
+        pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]
+    if isinstance(base, NixpkgsBase) and settings.base == base.kind:
+        pin = settings.nixpkgs
+        if isinstance(pin, str):
+            pairs.append(("nixpkgs", pin, base.name))
+        elif pin is not None:
+            pairs.append(("nixpkgs", f"{pin['rev']} with {pin['narHash']}", f"{base.rev} with {base.nar_hash}"))
+    return [
+        Problem(LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}", _LOCK_MEND)
+        for key, wanted, locked in pairs
+        if wanted != locked
+    ]
+
+
+def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
+    """In what nixgen.lock and models.toml disagree. Raises UserError for what is wrong in models.toml."""
+    from nixgen.artifacts import drift
+    from nixgen.artifacts.manifest import read_manifest
+
+    manifest = read_manifest(project.root)
+    if not manifest.specs and not lock.artifacts:
+        return []
+    return drift.problems(manifest, lock.artifacts, project.lock_text())
+
+
+def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
+    """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
+    from nixgen.artifacts.manifest import read_manifest
+    from nixgen.generate.trees import source_trees
+    from nixgen.resolve.resolution import resolve, split_served
+    from nixgen.resolve.targets import full_version, targets
+
+    base = pins.lock.base
+    systems = project.settings.systems
+    if systems is None and isinstance(base, DebianBase):
+        systems = tuple(entry.system for entry in base.bootstrap)
+    full = full_version(project.settings, base.python, base)
+    wanted = targets(project.settings, systems, base.python, full)
+    hashes = {entry.url: entry for entry in pins.lock.hashes}
+    resolutions = resolve(project, wanted, base.glibc, hashes)
+    if project.settings.systems is None:
+        resolutions, _ = split_served(resolutions)
+    problems = merged_problems(resolutions)
+    if problems:
+        raise UserError(problems)
+    manifest = read_manifest(project.root)
+    return Plan(
+        name=project.name,
+        base=base,
+        systems=tuple(one.target.system for one in resolutions),
+        resolutions=resolutions,
+        trees=source_trees(project, resolutions),
+        digests=digests(project.root, pins, manifest, pyproject),
+        prefer=project.settings.prefer,
+        skip_imports=project.settings.skip_imports,
+        smoke=project.settings.smoke,
+        artifacts=pins.lock.artifacts,
+        services=manifest.services,
+    )
+
+
+def digests(root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None = None) -> dict[str, str]:
+    """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
+
+    models.toml is among them when it asks for something; comments in an empty one may change.
+    """
+    found = {"uv.lock": of_bytes(files.read(root, "uv.lock") or b""), LOCK: of_lock(pins.text)}
+    if manifest.specs or manifest.services:
+        found[MANIFEST] = of_bytes(files.read(root, MANIFEST) or b"")
+    text = files.read(root, PYPROJECT) if pyproject is None else pyproject
+    settings = of_settings(text) if text is not None else None
+    return found | ({PYPROJECT: settings} if settings else {})
+
+
+def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
+    """The problems of all targets; one that several share is told once, with the systems that have it."""
+    systems: dict[Problem, list[str]] = {}
+    for resolution in resolutions:
+        for problem in resolution.problems:
+            systems.setdefault(problem, []).append(resolution.target.system)
+    return [
+        replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
+        for problem, names in sorted(systems.items())
+    ]
+
+
+def rendered(made: Plan, pins: Pins, flake_lock: bytes | None) -> dict[str, bytes]:
+    """Every file that generate owns, by path, in the order of writing: default.nix is last.
+
+    ``flake_lock`` is flake.lock as it is, None where there is none; for the debian base its ``nixpkgs`` node
+    follows the folder nix/nixgen.
+    """
+    wanted = vendored.contents(made.base.kind, render.base_nix(made), pins.tarballs)
+    if isinstance(made.base, DebianBase) and flake_lock is not None:
+        wanted[flakelock.NAME] = flakelock.in_step(flake_lock, wanted)
+    wanted[DEFAULT] = render.default_nix(made).encode()
+    return wanted
+
+
+def outputs(project: Project) -> dict[str, bytes]:
+    """What ``nixgen generate`` writes for this project, by path relative to it. Writes nothing."""
+    pins = read_pins(project)
+    return rendered(plan(project, pins), pins, files.read(project.root, flakelock.NAME))
+
+
+def changes(root: Path, wanted: dict[str, bytes]) -> Changes:
+    """What stands between the project on disk and ``wanted``."""
+    ours = vendored.ours(root)
+    in_folder = vendored.present(root)
+    foreign = {name for name in in_folder - ours if files.read(root, name) != wanted.get(name)}
+    default = files.read(root, DEFAULT)
+    if default is not None and default != wanted.get(DEFAULT) and not files.written_by_nixgen(default):
+        foreign.add(DEFAULT)
+    return Changes(wanted, tuple(sorted((in_folder & ours) - wanted.keys())), tuple(sorted(foreign)))
+
+
+def check(root: Path, wanted: dict[str, bytes]) -> None:
+    """Raises Finding, naming each stale, missing or extra file, unless the project on disk is what is ``wanted``."""
+    found = changes(root, wanted)
+    problems = [Problem(path, "is extra: nixgen would not write it") for path in found.remove]
+    strange = "is extra: nixgen did not write it, and the folder is nixgen's"
+    problems += [Problem(path, strange) for path in found.foreign if path not in wanted]
+    for path, data in wanted.items():
+        old = files.read(root, path)
+        if old is None:
+            problems.append(Problem(path, "is missing"))
+        elif old != data:
+            problems.append(Problem(path, "is stale: nixgen would write something else"))
+        elif (root / path).stat().st_mode & 0o111:
+            problems.append(Problem(path, "is stale: it is marked as a program"))
+    if problems:
+        problems.sort()
+        mend = f"{_MEND} --force" if found.foreign else _MEND
+        raise Finding([*problems[:-1], replace(problems[-1], mend=f"write them again: {mend}")])
+
+
+def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
+    """Brings the generated files up to date, says so, and returns the paths that changed.
+
+    Raises UserError when nixgen.lock is missing or older than the settings, when a package cannot be built, or when
+    a file is in the way that nixgen did not write (unless ``force``).
+    """
+    with files.exclusive(project.root, console.info):
+        pins = read_pins(project)
+        flake_lock = files.read(project.root, flakelock.NAME)
+        wanted = rendered(plan(project, pins), pins, flake_lock)
+        changed = write(project.root, wanted, _MEND, force=force)
+    if shutil.which("git") and git.in_work_tree(project.root):
+        gitindex.tell(project.root)
+    if flake_lock is not None and isinstance(pins.lock.base, NixpkgsBase):
+        _warn_of_another_nixpkgs(flake_lock, pins.lock.base)
+    if not changed:
+        console.info("Everything is up to date.")
+    return changed
+
+
+def _warn_of_another_nixpkgs(flake_lock: bytes, base: NixpkgsBase) -> None:
+    """The flake takes nixpkgs from flake.lock, everything else from nixgen.lock: they should be one."""
+    other = flakelock.other_revision(flake_lock, base)
+    if other is not None:
+        mend = f"nix flake lock --override-input nixpkgs github:NixOS/nixpkgs/{base.rev}"
+        console.warn(f"flake.lock has nixpkgs {other[:12]}, nixgen.lock {base.rev[:12]}. To have one: {mend}")
+
+
+def write(
+    root: Path, wanted: dict[str, bytes], command: str, *, force: bool, foreign: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Writes ``wanted`` and removes what nixgen wrote in nix/nixgen earlier; says and returns what changed.
+
+    Raises UserError, before anything is written, naming each file in the way that nixgen did not write: those of the
+    folder nix/nixgen, default.nix, and ``foreign``. With ``force`` they are named, then overwritten or removed.
+    ``command`` is the one that ran, for the sentence.
+    """
+    found = changes(root, wanted)
+    blocking = backup.in_place_of_folders(root, wanted)
+    in_the_way = sorted({*found.foreign, *foreign, *blocking})
+    if in_the_way and not force:
+        mend = f"move it elsewhere, or give it up: {command} --force"
+        raise UserError(Problem(path, "is in the way, and nixgen did not write it", mend) for path in in_the_way)
+    for path in in_the_way:
+        fate = "replaced" if path in wanted else "removed"
+        console.warn(f"{path} was not written by nixgen: it is {fate} (--force).")
+    remove = {*found.remove, *in_the_way} - {*wanted, *blocking}
+    with backup.put_aside(root, blocking):
+        changed = files.write_all(root, wanted, sorted(remove))
+    _report(changed, wanted)
+    return changed
+
+
+def _report(changed: tuple[str, ...], wanted: Mapping[str, bytes]) -> None:
+    """Says what was written and removed, one short line each; the vendored folder is one line."""
+    library = [path for path in changed if path.startswith(f"{vendored.FOLDER}/")]
+    for path in changed:
+        if path not in library:
+            console.info(f"{'wrote' if path in wanted else 'removed'} {path}")
+    if library:
+        written = sum(path in wanted for path in library)
+        counts = {"written": written, "removed": len(library) - written}
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        console.info(f"{vendored.FOLDER}/: {told}")
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

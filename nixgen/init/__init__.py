@@ -1,0 +1,1 @@
+"""What is written once, by ``nixgen init``, and belongs to the user afterwards."""

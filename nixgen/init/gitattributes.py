@@ -1,0 +1,46 @@
+"""Lines of .gitattributes: git changes no line ends of files whose bytes count.
+
+Where ``core.autocrlf`` is set (Git for Windows asks for it), a checkout would have other bytes than its teammates' in
+the locks and in the library that builds: other digests, other derivations. ``-text`` is gitattributes(5)'s word for
+leaving them alone; they are shown and merged as text all the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nixgen.machine import files, git
+
+NAME = ".gitattributes"
+_EXACT = (
+    "/default.nix",
+    "/flake.lock",
+    "/models.toml",
+    "/nix/nixgen/**",
+    "/nixgen.hashes.json",
+    "/nixgen.lock",
+    "/uv.lock",
+)
+_WINDOWS = b"\r\n"
+_DIGESTED = ("uv.lock", "models.toml")  # of the others, generate writes the bytes, or their digest knows no line ends
+
+
+def with_lines(root: Path, *, work_tree: bool) -> bytes | None:
+    """.gitattributes with the lines that are missing, None when none is, or git leaves these files alone already."""
+    old = files.read(root, NAME) or b""
+    present = {" ".join(line.split()) for line in old.decode(errors="replace").splitlines()}
+    missing = [pattern for pattern in _EXACT if f"{pattern} -text" not in present]
+    if missing and work_tree:
+        samples = {pattern: pattern.strip("/").replace("**", "default.nix") for pattern in missing}
+        kept = git.with_unix_line_ends(root, samples.values())
+        missing = [pattern for pattern in missing if samples[pattern] not in kept]
+    if not missing:
+        return None
+    end = _WINDOWS if _WINDOWS in old else b"\n"
+    separator = end if old and not old.endswith(b"\n") else b""
+    return old + separator + b"".join(f"{pattern} -text".encode() + end for pattern in missing)
+
+
+def changed_line_ends(root: Path) -> tuple[str, ...]:
+    """The files with the line ends of Windows whose digests Nix compares: those of teammates have others."""
+    return tuple(name for name in _DIGESTED if _WINDOWS in (files.read(root, name) or b""))

@@ -1,0 +1,149 @@
+"""The files of a project that ``nixgen init`` writes once: they are the user's own from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nixgen.bases.model import Base, DebianBase
+from nixgen.generate import flakelock, render
+from nixgen.init import cijob
+from nixgen.machine import files, git
+
+FLAKE = "flake.nix"
+SHELL = "shell.nix"
+MODELS = "models.toml"
+IGNORE = ".gitignore"
+_IGNORED = ("result", "result-*", ".venv")
+
+
+@dataclass(slots=True)
+class Scaffold:
+    """``files`` to write; ``foreign`` are those of them that somebody else wrote; ``notes`` are for the user."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def scaffold(root: Path, name: str, base: Base, previous: Base | None, wanted: Mapping[str, bytes]) -> Scaffold:
+    """What is missing of these files.
+
+    ``previous`` is the base that nixgen.lock pinned before this run, None for a project that nixgen does not know
+    yet: what is there in such a project, without nixgen's first line, is somebody else's. ``wanted`` holds the files
+    of nix/nixgen.
+    """
+    made = Scaffold()
+    rewritten = _flake(made, root, name, base, previous)
+    _flake_lock(made, root, base, previous, wanted, rewritten=rewritten)
+    _once(made, root, SHELL, render.shell_nix().encode(), known=previous is not None)
+    _once(made, root, MODELS, render.models_toml().encode(), known=True)
+    return made
+
+
+def gitignore(root: Path, *, work_tree: bool) -> bytes | None:
+    """.gitignore with the lines for what Nix and uv leave behind, None when they are there or git ignores it all."""
+    old = files.read(root, IGNORE) or b""
+    present = {line.strip().strip("/") for line in old.decode(errors="replace").splitlines()}
+    missing = [line for line in _IGNORED if line not in present]
+    if missing and work_tree:
+        ignored = git.ignored_paths(root, ["result", "result-1", ".venv"])
+        missing = [line for line in missing if line.replace("*", "1") not in ignored]
+    if not missing:
+        return None
+    separator = b"\n" if old and not old.endswith(b"\n") else b""
+    return old + separator + "".join(f"{line}\n" for line in missing).encode()
+
+
+def ci_job(made: Scaffold, root: Path, asked: str | None, job: cijob.Job, *, first: bool) -> None:
+    """Decides on the job for continuous integration.
+
+    ``asked`` is a kind, "none", or None: then the ``first`` run writes GitHub's, where the project is the root of its
+    repository, and a later one only brings up to date what is there and nobody has changed.
+    """
+    if asked == "none":
+        return
+    for kind, path in cijob.FILES.items():
+        old = files.read(root, path)
+        known = cijob.untouched(kind, old.decode(errors="replace")) if old is not None else None
+        if known is not None:
+            kept = replace(job, requirement=cijob.newer(known.requirement, job.requirement), folder=known.folder)
+            made.files[path] = cijob.render(kind, kept).encode()
+        elif asked == kind or (asked is None and first and kind == "github"):
+            _new_ci_job(made, kind, job, old, asked=asked is not None)
+            if kind == "gitlab" and path in made.files:
+                _gitlab_entry(made, root, job)
+
+
+def _new_ci_job(made: Scaffold, kind: cijob.Kind, job: cijob.Job, old: bytes | None, *, asked: bool) -> None:
+    path = cijob.FILES[kind]
+    again = f"nixgen init --ci {kind}"
+    if old is not None and (files.written_by_nixgen(old) or not asked):
+        who = "somebody has changed it" if files.written_by_nixgen(old) else "nixgen did not write it"
+        made.notes.append(
+            f"{path} stays as it is, because {who}. To have it written anew: move it elsewhere, then {again}"
+        )
+    elif not job.served(kind):
+        made.notes.append(f"No CI job was written: {kind} has no machines for {', '.join(job.systems)}.")
+    elif job.folder and not asked:
+        where = "the project is not the root of its repository, where GitHub looks for it"
+        made.notes.append(f"No CI job was written: {where}. To have one that you move there: {again}")
+    else:
+        made.files[path] = cijob.render(kind, job).encode()
+        if old is not None:
+            made.foreign.append(path)
+        if job.folder and kind == "github":
+            made.notes.append(f"GitHub reads {path} at the root of the repository only: move it there.")
+        if not job.requirement:
+            where = "This nixgen comes from a folder that other machines do not see"
+            made.notes.append(f"{where}: say in {path}, at NIXGEN, what pip is to install there.")
+
+
+def _gitlab_entry(made: Scaffold, root: Path, job: cijob.Job) -> None:
+    path = f"{job.folder}/{cijob.FILES['gitlab']}".lstrip("/")
+    old = None if job.folder else files.read(root, cijob.GITLAB_ENTRY)
+    if old is None and not job.folder:
+        made.files[cijob.GITLAB_ENTRY] = cijob.gitlab_entry().encode()
+    elif old is None or path.encode() not in old:
+        where = f"{cijob.GITLAB_ENTRY} at the root of the repository" if job.folder else cijob.GITLAB_ENTRY
+        made.notes.append(f"Add to {where}: include: [{{ local: {path} }}]")
+
+
+def _flake(made: Scaffold, root: Path, name: str, base: Base, previous: Base | None) -> bool:
+    """Decides on flake.nix; returns whether it is written anew."""
+    url = flakelock.input_url(base)
+    text = render.flake_nix(name, base, url).encode()
+    old = files.read(root, FLAKE)
+    untouched = previous and old == render.flake_nix(name, previous, flakelock.input_url(previous)).encode()
+    if old is None or untouched:
+        made.files[FLAKE] = text
+        return old != text
+    _once(made, root, FLAKE, text, known=previous is not None)
+    if FLAKE in made.foreign:
+        return True
+    if url.encode() not in old:
+        made.notes.append(f"flake.nix is yours and stays as it is; its input nixpkgs does not say {url}.")
+    return False
+
+
+def _flake_lock(
+    made: Scaffold, root: Path, base: Base, previous: Base | None, wanted: Mapping[str, bytes], *, rewritten: bool
+) -> None:
+    old = files.read(root, flakelock.NAME)
+    if old is None or rewritten:
+        made.files[flakelock.NAME] = flakelock.fresh(base, wanted)
+        if old is not None and previous is None and old != made.files[flakelock.NAME]:
+            made.foreign.append(flakelock.NAME)
+    elif isinstance(base, DebianBase):
+        made.files[flakelock.NAME] = flakelock.in_step(old, wanted)
+
+
+def _once(made: Scaffold, root: Path, path: str, text: bytes, *, known: bool) -> None:
+    """A file that is there stays when nixgen wrote it once, or ``known`` says that it may be the user's."""
+    old = files.read(root, path)
+    if old is not None and (known or files.written_by_nixgen(old)):
+        return
+    made.files[path] = text
+    if old is not None and old != text:
+        made.foreign.append(path)

@@ -1,0 +1,244 @@
+"""``nixgen init``: from a uv project to one that ``nix develop`` enters.
+
+Everything is worked out first and written at the end, all files or none. Only ``uv lock`` writes before that, where
+there is no uv.lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.bases import choice
+from nixgen.console import console
+from nixgen.errors import UserError
+from nixgen.generate import gitindex, planning
+from nixgen.generate.model import Plan
+from nixgen.init import cijob, gitattributes, installsource, scaffold
+from nixgen.lock.model import Lock
+from nixgen.machine import files, git
+from nixgen.project import edit
+from nixgen.project.project import find_project
+from nixgen.project.settings import Settings
+from nixgen.resolve import uv
+from nixgen.resolve.model import Resolution
+
+if TYPE_CHECKING:
+    from nixgen.project.project import Project
+
+COMMAND = "nixgen init"
+_REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)")
+_PYPROJECT = "pyproject.toml"
+_FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for; None and empty mean not asked.
+
+    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision. ``ci`` is "github",
+    "gitlab" or "none".
+    """
+
+    base: str | None = None
+    python: str | None = None
+    systems: tuple[str, ...] = ()
+    nixpkgs: str | None = None
+    force: bool = False
+    ci: str | None = None
+
+
+def init(start: Path, options: Options) -> None:
+    """Sets the project of the folder ``start`` up. Run again, it changes nothing.
+
+    Raises UserError with everything that is wrong before it writes anything, a file in the way that nixgen did not
+    write included (unless forced), and MachineError.
+    """
+    if options.ci not in {None, "none", *cijob.KINDS}:
+        raise UserError.of("--ci", f'"{options.ci}" is no kind of CI job', f"take {', '.join(cijob.KINDS)} or none")
+    project = find_project(start, lock=False)
+    console.info(f"The project is {project.name} in {project.root}.")
+    with files.exclusive(project.root, console.info):
+        work_tree = git.in_work_tree(project.root)
+        with _flags_named(options):
+            values = asked(project, options)
+            project = with_values(project, values)
+            values["python"] = choice.pick_python(project, project.settings, options.python)
+            project = with_values(project, values)
+        if not project.has_lock:
+            console.info("There is no uv.lock: running uv lock.")
+            files.refuse_read_only(project.root)
+            files.note_change("uv.lock")
+            uv.lock(project.root)
+        project = replace(find_project(project.root), settings=project.settings)
+        previous = _previous(project)
+        if previous is None and project.settings.systems is None:
+            values |= _where_wheels_exist(project)
+            project = with_values(project, values)
+        pins = _pins(project, previous)
+        changed = _write(project, values, pins, previous, options, work_tree=work_tree)
+    if work_tree:
+        _make_visible(project, changed)
+    if changed and "'" in str(project.root):
+        # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
+        why = "nix develop cannot: there is an apostrophe in the path of this folder"
+        console.info(f"Enter the environment: nix-shell ({why})")
+    elif changed:
+        console.info("Enter the environment: nix develop (without flakes: nix-shell)")
+    else:
+        console.info("Everything is up to date.")
+
+
+def asked(project: Project, options: Options) -> dict[str, edit.Value]:
+    """The settings that the command line asks for, and the base, which is always written."""
+    values: dict[str, edit.Value] = {"base": options.base or project.settings.base}
+    if options.systems:
+        values["systems"] = sorted(set(options.systems))
+    if options.nixpkgs:
+        revision = _REVISION.fullmatch(options.nixpkgs)
+        if revision:
+            values["nixpkgs"] = {"rev": revision[1], "narHash": revision[2]}
+        elif "@" in options.nixpkgs:
+            mend = "write 40 hexadecimal digits, @, and the NAR hash of that revision: 0123…@sha256-…="
+            raise UserError.of("--nixpkgs", f'"{options.nixpkgs}" is not a revision with its hash', mend)
+        else:
+            values["nixpkgs"] = options.nixpkgs
+    return values
+
+
+def with_values(project: Project, values: Mapping[str, edit.Value]) -> Project:
+    """The project as it will be with these settings. Raises UserError when they do not fit with the others."""
+    table = {**project.pyproject.get("tool", {}).get("nixgen", {}), **values}
+    return replace(project, settings=Settings.parse(table))
+
+
+@contextlib.contextmanager
+def _flags_named(options: Options) -> Iterator[None]:
+    """What is wrong with a setting that the command line gave is said of its flag, and not of pyproject.toml."""
+    given = {"base": options.base, "systems": options.systems, "nixpkgs": options.nixpkgs}
+    flags = {f"{_PYPROJECT}: tool.nixgen.{key}": _FLAGS[key] for key, value in given.items() if value}
+    try:
+        yield
+    except UserError as error:
+        wrong = (replace(one, where=flags.get(one.where.partition("[")[0], one.where)) for one in error.problems)
+        raise UserError(wrong) from None
+
+
+def _previous(project: Project) -> Lock | None:
+    from nixgen.lock.lockfile import read_lock
+
+    path = project.path(planning.LOCK)
+    return read_lock(path) if path.exists() else None
+
+
+def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
+    """The setting ``systems``, where wheels do not exist for every system of the base; says which are left out.
+
+    Raises UserError with what stands in the way on the others.
+    """
+    from nixgen.resolve.resolution import resolve, split_served
+    from nixgen.resolve.targets import targets
+
+    settings = project.settings
+    assert settings.python is not None  # noqa: S101 -- init chose it before
+    glibc = choice.default_glibc(settings, settings.python)
+    served, left = split_served(resolve(project, targets(settings, None, settings.python), glibc, {}))
+    problems = planning.merged_problems(tuple(map(_without_missing_hashes, served)))
+    if problems:
+        raise UserError(problems)
+    for one in left:
+        count = len(one.problems)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        console.info(f"Left out: {one.target.system}, because {one.problems[0].where} {one.problems[0].what}{more}")
+    return {"systems": sorted(one.target.system for one in served)} if left else {}
+
+
+def _without_missing_hashes(resolution: Resolution) -> Resolution:
+    """What is left when the hashes that uv.lock lacks are pinned, which comes next."""
+    pinned_next = {one.name for one in resolution.packages if one.kind == "wheel" and one.url and not one.sha256}
+    return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
+
+
+def _pins(project: Project, previous: Lock | None) -> planning.Pins:
+    """The pins on disk, where they are for these settings, else new ones: only then is the network used."""
+    from nixgen.lock import lockfile, pinning
+
+    if previous is not None and not (
+        planning.lock_problems(project.settings, previous) or planning.artifact_problems(project, previous)
+    ):
+        return planning.read_pins(project)
+    found, tarballs = pinning.pins(project, pinning.Options(), previous)
+    for line in pinning.told(previous, found, pinning.Options()):
+        console.info(line)
+    return planning.Pins(found, lockfile.dump_lock(found).encode(), tarballs)
+
+
+def _write(
+    project: Project,
+    values: Mapping[str, edit.Value],
+    pins: planning.Pins,
+    previous: Lock | None,
+    options: Options,
+    *,
+    work_tree: bool,
+) -> tuple[str, ...]:
+    """Works every file out, refuses what is in the way, and writes them all. Returns what changed."""
+    root = project.root
+    pyproject = edit.with_settings((files.read(root, _PYPROJECT) or b"").decode(), values).encode()
+    plan = planning.plan(project, pins, pyproject)
+    if not any(one.packages for one in plan.resolutions):
+        mend = "add what it needs: uv add NAME (in a workspace, the root must depend on its members: uv add MEMBER)"
+        console.warn(f"{project.name} installs nothing, so the environment is empty; {mend}")
+    wanted = {
+        _PYPROJECT: pyproject,
+        **planning.rendered(plan, pins, None),
+    }
+    default = wanted.pop(planning.DEFAULT)
+    made = scaffold.scaffold(root, project.name, pins.lock.base, previous.base if previous else None, wanted)
+    scaffold.ci_job(made, root, options.ci, _ci_job(project, plan), first=previous is None)
+    wanted |= {planning.LOCK: pins.text, **made.files}
+    ignore = scaffold.gitignore(root, work_tree=work_tree)
+    if ignore is not None:
+        wanted[scaffold.IGNORE] = ignore
+    lines = gitattributes.with_lines(root, work_tree=work_tree)
+    if lines is not None:
+        wanted[gitattributes.NAME] = lines
+    wanted[planning.DEFAULT] = default
+    changed = planning.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
+    for note in made.notes:
+        console.warn(note)
+    _warn_of_line_ends(root)
+    return changed
+
+
+def _warn_of_line_ends(root: Path) -> None:
+    if names := gitattributes.changed_line_ends(root):
+        again = " ".join(names)
+        console.warn(
+            f"{', '.join(names)}: the line ends are those of Windows, so Nix finds other digests than with your "
+            f"teammates. git leaves them alone from now on ({gitattributes.NAME}); to have them as they are: "
+            f"rm {again} && git checkout -- {again}, then: nixgen generate"
+        )
+
+
+def _ci_job(project: Project, plan: Plan) -> cijob.Job:
+    root, top = project.root.resolve(), git.top(project.root)
+    folder = root.relative_to(top).as_posix() if top and root.is_relative_to(top) else "."
+    return cijob.Job(
+        tuple(sorted(plan.systems)), plan.base.kind, installsource.requirement(), "" if folder == "." else folder
+    )
+
+
+def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
+    """A flake in a git work tree sees only the files that git knows."""
+    gitindex.tell(
+        project.root, {_PYPROJECT, scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE, gitattributes.NAME, *changed}
+    )
+    unknown = git.unknown_files(project.root, "*.py")
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        console.warn(f"{unknown[0]}{more} is not known to git, so a flake does not see it. To change that: git add .")

@@ -1,0 +1,23 @@
+"""nixgen.lock as a value. All frozen; none does any input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixgen.artifacts.model import PinnedArtifact
+from nixgen.bases.model import Base
+from nixgen.lock.cachepins import CachePin
+from nixgen.resolve.model import FileHash
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """nixgen.lock: every pin that uv.lock lacks.
+
+    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches, sorted by address.
+    """
+
+    base: Base
+    hashes: tuple[FileHash, ...] = ()
+    artifacts: tuple[PinnedArtifact, ...] = ()
+    cache: tuple[CachePin, ...] = ()

@@ -1,0 +1,253 @@
+"""What ``nixgen lock`` does: pins what uv.lock does not, and keeps every pin that still fits.
+
+It is the only part of nixgen that may use the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nixgen.artifacts import locking
+from nixgen.bases import changes, choice
+from nixgen.bases.debian import busybox
+from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
+from nixgen.console import console, size
+from nixgen.errors import Problem, UserError
+from nixgen.lock import lockfile
+from nixgen.lock.cachepins import CachePin
+from nixgen.lock.model import Lock
+from nixgen.machine import files
+from nixgen.resolve.model import FileHash
+
+if TYPE_CHECKING:
+    from nixgen.project.project import Project
+    from nixgen.project.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to lock.
+
+    ``upgrade`` pins the base, and what the revisions of models and data mean now, anew even where the old pins fit;
+    with ``names`` only these models and data. ``offline`` forbids the network; ``mirrors`` are Debian mirrors to use
+    instead of the machine's own.
+    """
+
+    upgrade: bool = False
+    names: tuple[str, ...] = ()
+    offline: bool = False
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def upgrade_base(self) -> bool:
+        """Whether everything is to be pinned anew, not only some models."""
+        return self.upgrade and not self.names
+
+    @property
+    def artifacts(self) -> locking.Request:
+        """The same for models and data."""
+        return locking.Request(self.upgrade, self.names, self.offline)
+
+
+def lock(project: Project, options: Options) -> Lock:
+    """Bring nixgen.lock, and the bootstrap tarballs of the debian base, in step with the project.
+
+    Raises UserError and MachineError; the project is then as it was.
+    """
+    if options.names and not options.upgrade:
+        mend = f"nixgen lock --upgrade {' '.join(options.names)}"
+        raise UserError.of("nixgen lock", "takes names of models and data only to upgrade them", mend)
+    with files.exclusive(project.root, console.info):
+        old = read_old(project, options)
+        new, tarballs = pins(project, options, old)
+        if old is None:
+            new = replace(new, cache=_caches(project))
+        wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
+        changed = files.write_all(project.root, wanted, _stale(project, new.base))
+    _tell(old, new, changed, options)
+    return new
+
+
+def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
+    """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
+    python = _python(project, old)
+    base, tarballs = _base(project, python, project.settings.default_systems(), old, options)
+    hashes = _hashes(project, base, python, old, options)
+    artifacts = old.artifacts if old else ()
+    artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
+    return Lock(base, hashes, artifacts, old.cache if old else ()), tarballs
+
+
+def read_old(project: Project, options: Options) -> Lock | None:
+    """The lock that is there. One that cannot be read is an error, and with ``upgrade`` no obstacle."""
+    text = files.read(project.root, lockfile.NAME)
+    if text is None:
+        return None
+    try:
+        return lockfile.read_lock(project.path(lockfile.NAME))
+    except UserError:
+        if options.upgrade_base:
+            return None
+        raise
+
+
+def _caches(project: Project) -> tuple[CachePin, ...]:
+    """The caches of a lock that cannot be read as a whole; what their logs were is not to be found out again."""
+    text = (files.read(project.root, lockfile.NAME) or b"").decode("utf-8", "replace")
+    found = lockfile.caches_of(text)
+    if not found and '"cache"' in text:
+        console.warn(f"what {lockfile.NAME} said of caches cannot be read, and is gone: see its older revisions")
+    return found
+
+
+def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) -> bool:
+    """Whether the pins of ``base`` are still what the settings ask for."""
+    if settings.base != base.kind or python != base.python:
+        return False
+    if isinstance(base, NixpkgsBase):
+        wanted = settings.nixpkgs
+        if isinstance(wanted, Mapping):
+            return (wanted["rev"], wanted["narHash"]) == (base.rev, base.nar_hash)
+        from nixgen.bases.nixpkgs import DEFAULT
+
+        return (wanted or DEFAULT) == base.name
+    from nixgen.bases.debian.suites import core_roots, suite_of
+
+    suite = suite_of(settings, python)
+    pinned = {(deb.name, deb.system) for deb in base.debs}
+    return (
+        suite.name == base.suite
+        and pinned.issuperset((name, system) for name in core_roots(suite, python) for system in systems)
+        and sorted(settings.libraries) == sorted(base.libraries)
+        and sorted(settings.tools) == sorted(base.tools)
+        and set(systems) == {entry.system for entry in base.bootstrap}
+    )
+
+
+def _python(project: Project, old: Lock | None) -> str:
+    """What the project names, else the lock's while the base and requires-python still allow it, else the best."""
+    from nixgen.resolve.targets import allows
+
+    settings = project.settings
+    if old is not None and settings.python is None and not project.path(".python-version").exists():
+        kept = old.base.python
+        known = choice.known_pythons(settings)
+        if old.base.kind == settings.base and kept in known and allows(project.requires_python, kept):
+            return kept
+    return choice.pick_python(project, settings)
+
+
+def _base(
+    project: Project, python: str, systems: Sequence[str], old: Lock | None, options: Options
+) -> tuple[Base, dict[str, bytes]]:
+    """The base, and the tarballs to write with it."""
+    kept = old.base if old is not None and not options.upgrade_base else None
+    if kept is not None and not fits(project.settings, python, systems, kept):
+        kept = None
+    if project.settings.base == "nixpkgs":
+        from nixgen.bases import nixpkgs
+
+        found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, python)
+        return replace(found, libraries=project.settings.libraries, tools=project.settings.tools), {}
+    if isinstance(kept, DebianBase):
+        tarballs = _tarballs(project, kept)
+        if tarballs is not None:
+            return kept, tarballs
+    if options.offline:
+        raise UserError.of(
+            lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen lock"
+        )
+    return _resolve_debian(project, python, systems, options)
+
+
+def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
+    """The bootstrap tarballs on disk, None when one of them is not what is pinned."""
+    found: dict[str, bytes] = {}
+    for entry in base.bootstrap:
+        path = f"{busybox.FOLDER}/{entry.file}"
+        data = files.read(project.root, path)
+        if data is None or busybox.sha256(data) != entry.sha256:
+            return None
+        found[path] = data
+    return found
+
+
+def _resolve_debian(
+    project: Project, python: str, systems: Sequence[str], options: Options
+) -> tuple[DebianBase, dict[str, bytes]]:
+    from nixgen.bases.debian import apt, sources, suites
+
+    files.refuse_read_only(project.root)
+    tarballs: dict[str, bytes] = {}
+
+    def pack(system: str, package: apt.Package) -> Bootstrap:
+        name = busybox.file_name(system)
+        data = busybox.tarball(package.url, package.sha256)
+        tarballs[f"{busybox.FOLDER}/{name}"] = data
+        return Bootstrap(system, name, busybox.sha256(data))
+
+    mirror = sources.machine_mirror(override=options.mirrors)
+    suite = suites.suite_of(project.settings, python)
+    if suite.stable and mirror.security is None:
+        console.warn(
+            f"no security archive of Debian {suite.name} is known, so the pins lack its security updates; "
+            "name it with a second --mirror"
+        )
+    with console.step(f"Asking apt for the packages of Debian {suite.name} ({mirror.archive})"):
+        base = suites.resolve_base(project.settings, python, systems, mirror, bootstrap=pack)
+    return base, tarballs
+
+
+def _hashes(project: Project, base: Base, python: str, old: Lock | None, options: Options) -> tuple[FileHash, ...]:
+    """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
+    from nixgen.machine import download
+    from nixgen.resolve import hashes, resolution, targets
+
+    full = targets.full_version(project.settings, python, base)
+    wanted = targets.targets(project.settings, None, python, full)
+    resolutions = resolution.resolve(project, wanted, base.glibc, {})
+    needed = hashes.without_hash(resolutions)
+    known = {entry.url: entry for entry in (old.hashes if old else ())}
+    missing = [url for url in needed if url not in known]
+    if missing and options.offline:
+        mend = "run it with the network: nixgen lock"
+        raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in missing)
+    if missing:
+        files.refuse_read_only(project.root)
+        with console.step(f"Reading {len(missing)} files that uv.lock gives no hash for"):
+            known |= {
+                entry.url: entry
+                for entry in hashes.hash_urls(missing, lambda found: console.detail(f"{found.url}: {size(found.size)}"))
+            }
+    return tuple(known[url] for url in needed)
+
+
+def _stale(project: Project, base: Base) -> tuple[str, ...]:
+    """Tarballs of an earlier lock that nothing pins any more."""
+    pinned = {entry.file for entry in base.bootstrap} if isinstance(base, DebianBase) else set()
+    folder = project.path(busybox.FOLDER)
+    return tuple(
+        f"{busybox.FOLDER}/{path.name}" for path in sorted(folder.glob("busybox-*.tar.xz")) if path.name not in pinned
+    )
+
+
+def _tell(old: Lock | None, new: Lock, changed: Sequence[str], options: Options) -> None:
+    for line in told(old, new, options):
+        console.info(line)
+    if not changed:
+        console.info("nixgen.lock: nothing to do, every pin still fits.")
+        return
+    added = len(set(new.hashes) - set(old.hashes if old else ()))
+    if added:
+        console.info(f"Pinned {added} {'file' if added == 1 else 'files'} that uv.lock gives no hash for.")
+    for path in changed:
+        console.info(f"wrote {path}")
+
+
+def told(old: Lock | None, new: Lock, options: Options) -> Iterator[str]:
+    """What became of the pins of base, models and data, one line each; nothing for what stayed as it was."""
+    if old is None or old.base != new.base:
+        yield from changes.summary(old.base if old else None, new.base)
+    yield from locking.summary(old.artifacts if old else (), new.artifacts, options.artifacts)

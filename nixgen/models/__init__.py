@@ -1,0 +1,1 @@
+"""What ``nixgen model``, ``data``, ``verify`` and ``run`` do."""

@@ -1,0 +1,165 @@
+"""``nixgen verify`` and ``nixgen run``: what nixgen.lock pins, where it lies here, and the guard over both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixgen import guard
+from nixgen.console import console
+from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.lock import lockfile
+from nixgen.machine import process
+
+_NIX = "install Nix (https://nixos.org/download), or name the folder with --path"
+_NOTHING = "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND"
+_PLACES = """
+{ root }:
+let project = import (/. + root) { };
+in {
+  NIXGEN_MODELS = toString project.models-all;
+  NIXGEN_DATA = toString project.data-all;
+  HF_HUB_CACHE = toString project.cache;
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a check is done: with a stamp or without, where it is kept, its age in seconds, and the report's form.
+
+    ``optional``: a lock that pins nothing lets the command start, as a service does that has no models.
+    """
+
+    stamp: bool = True
+    stamps: Path | None = None
+    age: float = guard.STAMP_AGE
+    report: str = "text"
+    optional: bool = False
+
+
+def find_lock(start: Path) -> Path:
+    """The nixgen.lock in ``start`` or the nearest folder above it. Raises UserError when there is none."""
+    folder = start.resolve()
+    for place in (folder, *folder.parents):
+        if (place / lockfile.NAME).is_file():
+            return place / lockfile.NAME
+    raise UserError.of(str(start), f"there is no {lockfile.NAME} here or above", "make it: nixgen init, or nixgen lock")
+
+
+def trees(lock: Path, names: Sequence[str], folder: Path | None = None) -> tuple[guard.Tree, ...]:
+    """Where the named artifacts (none: all) lie, and what each must hold.
+
+    With a ``folder``: that folder is the one artifact that is asked for, or holds each of several by its name. Else:
+    where this project's shell says, or, outside of it, where Nix would put them; nothing is built or fetched for that.
+    """
+    pinned = lockfile.read_lock(lock).artifacts  # its sentences are better than the guard's
+    try:
+        if not pinned:
+            guard.select((), names)
+            raise UserError.of(lockfile.NAME, "pins no model and no data: there is nothing to verify", _NOTHING)
+        text = lock.read_text(encoding="utf-8")
+        if folder is not None:
+            return _in_folder(text, names, folder)
+        env = os.environ if _in_shell(lock.parent) else _places(lock.parent)
+        return guard.select(guard.parse(text, lockfile.NAME, env=env), names)
+    except guard.BadInput as error:
+        raise UserError.of("", str(error), "see what is pinned: nixgen model list, nixgen data list") from None
+
+
+def check(found: Sequence[guard.Tree]) -> guard.Report:
+    """Hashes every file of the trees, without regard to any stamp."""
+    with console.step("verifying"):
+        return guard.check(found)
+
+
+def refusal(report: guard.Report) -> Finding:
+    """The findings of a report as problems, each with what mends it."""
+    return Finding(
+        Problem(f"{found.artifact}: {guard.shown(found.path)}", found.said, _mend(found)) for found in report.findings
+    )
+
+
+def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Options) -> int:
+    """Verifies, then becomes the command in the project's environment; the exit code when it does not start.
+
+    Inside the project's shell the environment is there; from outside it is entered first, by nix-shell, which works
+    with every version of Nix and with flakes or without.
+    """
+    unpinned = options.optional and not names and not lockfile.read_lock(lock).artifacts
+    if _in_shell(lock.parent):
+        if unpinned:
+            return guard.become(command)
+        found = trees(lock, names)
+        folder = str(options.stamps) if options.stamps else guard.default_stamps()
+        stamp = guard.Stamp(folder, options.age) if options.stamp and folder else None
+        return guard.guard(found, command, stamp=stamp, report=options.report)
+    if not unpinned:
+        trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
+    if shutil.which("nix-shell") is None:
+        raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
+    program = str(Path(guard.__file__).parent)
+    words = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
+    words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
+    words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
+    inner = f"exec {shlex.join(command if unpinned else [*words, *names, '--', *command])}"
+    outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", "shell", "--run", inner]
+    console.detail(f"$ {process.shown(outer)}")
+    # Without this nix-shell looks for an interactive bash in the user's nixpkgs, to run one line.
+    bash = {"NIX_BUILD_SHELL": found_bash} if (found_bash := shutil.which("bash")) else {}
+    return guard.become(outer, {**bash, **os.environ})
+
+
+def service(root: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The command and the models of a service of models.toml. Raises UserError when there is no such service."""
+    from nixgen.artifacts.manifest import read_manifest
+
+    services = read_manifest(root).services
+    for one in services:
+        if one.name == name:
+            return one.command, one.models
+    known = ", ".join(one.name for one in services) or "none"
+    raise UserError.of("models.toml: services", f'has no service "{name}"', f"services that it has: {known}")
+
+
+def _in_folder(text: str, names: Sequence[str], folder: Path) -> tuple[guard.Tree, ...]:
+    found = guard.select(guard.parse(text, lockfile.NAME, folder), names)
+    if len(found) != 1 or (not names and (folder / found[0].name.partition(".")[2]).is_dir()):
+        return found
+    kind, _, name = found[0].name.partition(".")
+    return (guard.locked(json.loads(text)[kind][name], kind, name, str(folder.absolute())),)
+
+
+def _in_shell(root: Path) -> bool:
+    """Whether this process runs in the shell of the project, or where models were put by hand (a container)."""
+    if not os.environ.get("NIXGEN_MODELS"):
+        return False
+    shell = os.environ.get("NIXGEN_ROOT")
+    return not shell or (Path(shell).is_dir() and root.samefile(shell))
+
+
+def _places(root: Path) -> Mapping[str, str]:
+    if shutil.which("nix-instantiate") is None:
+        raise MachineError.of("", "where models and data lie is not known: there is no Nix here", _NIX)
+    command = ["nix-instantiate", "--eval", "--strict", "--json", "--argstr", "root", str(root), "-E", _PLACES]
+    with console.step("asking Nix where models and data lie"):
+        answer = json.loads(process.run(command, missing=_NIX).out)
+    return {str(key): str(value) for key, value in answer.items()}
+
+
+def _mend(found: guard.Found) -> str:
+    kind, _, name = found.artifact.partition(".")
+    verb = "data" if kind == "data" else "model"
+    if found.problem == "missing":
+        return f"get the files, then enter the shell: nixgen {verb} fetch {name}; nix develop"
+    if found.problem == "nix":
+        return "check the whole store: nix-store --verify --check-contents --repair"
+    if found.problem in {"changed", "unstable"}:
+        return "replace it by the pinned one; in the store: nix-store --verify --check-contents --repair"
+    return ""

@@ -1,0 +1,171 @@
+"""From what Nix says when it fails to sentences: whose fault it is, which file or package it is about, how to go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, Stale, UserError
+from nixgen.nix.json import Derivation, hexadecimal
+from nixgen.nix.log import Failure, plain
+from nixgen.generate.origins import Owner
+
+GENERATE = "nixgen generate"
+STRANGE = "and nix/nixgen were not written by this nixgen"
+_HASH = 33  # letters of a store path's hash and its hyphen
+_SHOWN = 12  # lines of an error of the evaluation
+_DOWNLOAD = re.compile(r"unable to download '([^']*)': (.*)")
+_STATUS = re.compile(r"HTTP error (\d{3})")
+_GONE = {404, 410}
+_FORBIDDEN = {401, 403, 407}
+# What programs of builders that fetch say (curl, git, Python), where there is no network.
+_NO_NETWORK = re.compile(
+    r"[Cc]ould(?:n't| not) resolve|[Tt]emporary failure in name resolution|Network is unreachable|No route to host|"
+    r"[Cc]ouldn't connect|[Cc]ould not connect|[Cc]onnection (?:refused|timed out|reset)|"
+    r"curl: \((?:5|6|7|28|35|52|55|56)\)"
+)
+_FULL = re.compile(r"No space left on device|[Dd]isk quota exceeded")
+# Nix 2.8; then three sentences of newer ones.
+_OTHER_MACHINE = re.compile(
+    r"is required to build|required system or feature not available|platform mismatch|missing system features"
+)
+_STALE = re.compile(r"(?:^|\s)(\S+(?: and \S+)*) changed after default\.nix was generated")
+_OLDER = re.compile(
+    r"attribute '(?:recipes|root|imports|smoke|checks|project)' (?:in selection path '[^']*' not found|missing)"
+    r"|called (?:with unexpected|without required) argument"
+)
+_MACHINE = re.compile(
+    r"unable to download|cannot connect to|[Cc]onnection refused|cannot open connection|failed to start SSH|"
+    r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|"
+    r"is not supported|experimental Nix feature|does not exist and cannot be created|while connecting to"
+)
+
+
+def evaluation(stderr: str) -> NixgenError:
+    """The error of an evaluation of the project's default.nix that failed, from what Nix printed."""
+    text = last_error(stderr)
+    if stale := _STALE.search(text):
+        names = stale[1].split(" and ")
+        return Stale(Problem(name, "changed after default.nix was generated", GENERATE) for name in names)
+    if _OLDER.search(text):
+        return Stale.of("default.nix", STRANGE, GENERATE)
+    if _MACHINE.search(text):
+        return MachineError.of("Nix", f"cannot evaluate the project: {text}", _machine_mend(text))
+    return UserError.of("default.nix", f"cannot be evaluated: {text}")
+
+
+def last_error(stderr: str) -> str:
+    """The innermost of the errors that Nix printed: what comes behind the last "error:", without a trace."""
+    lines = plain(stderr).rstrip().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\s*error:", line)]
+    if not starts:
+        return "\n".join(lines[-_SHOWN:])
+    first, *rest = lines[starts[-1] :]
+    kept = [first.partition("error:")[2].strip()]
+    for line in rest:
+        if re.match(r"\s*(?:at (?:/|«)|\d+\||\||… )|\(use '--show-trace'", line):
+            break
+        kept.append(line.strip())
+    return "\n".join(kept).strip()
+
+
+def offline(failure: Failure) -> bool:
+    """Whether a download failed for want of a network, and not for what a server said."""
+    return not failure.hashes and any(
+        _NO_NETWORK.search(line) and not _STATUS.search(line) for line in failure.log if _DOWNLOAD.search(line)
+    )
+
+
+def failed(
+    failures: Sequence[Failure],
+    errors: Sequence[str],
+    show: Callable[[Iterable[str]], Mapping[str, Derivation]],
+    owners: Mapping[str, Owner],
+    store: str = "",
+) -> NixgenError:
+    """The error of a build that failed: one problem for each derivation, and for each of ``errors``.
+
+    ``show`` reads derivations; ``owners`` says, by SHA-256 in hexadecimal digits, whose a file is. BuildFailed when
+    anything cannot be built or fetched any more, else MachineError: no network, no room, no such machine.
+    """
+    drvs = show([failure.drv for failure in failures if failure.drv])
+    told = [_told(failure, drvs.get(failure.drv), owners, store) for failure in failures]
+    told += [(MachineError, Problem("Nix", text, _machine_mend(text))) for text in dict.fromkeys(errors)]
+    grave = any(kind is BuildFailed for kind, _ in told)
+    return (BuildFailed if grave else MachineError)(dict.fromkeys(problem for _, problem in told))
+
+
+def _told(
+    failure: Failure, drv: Derivation | None, owners: Mapping[str, Owner], store: str
+) -> tuple[type[NixgenError], Problem]:
+    """One failure: of which class, and the problem."""
+    name = drv.name if drv is not None else failure.drv.rpartition("/")[2].removesuffix(".drv")[_HASH:]
+    pinned = drv.fixed if drv is not None else None
+    if failure.hashes is not None:
+        return BuildFailed, _replaced(failure.hashes, name, drv, owners)
+    text = "\n".join(failure.log)
+    if _FULL.search(text) or _FULL.search(failure.reason):
+        return MachineError, Problem(
+            name, "cannot be built: the disk is full", "free some room, e.g.: nix-collect-garbage"
+        )
+    if _OTHER_MACHINE.search(failure.reason):
+        system = f" for {drv.system}" if drv is not None else ""
+        mend = "run it on such a machine, or name one: --builders"
+        return MachineError, Problem(name, f"cannot be built{system} on this machine: {failure.reason}", mend)
+    if pinned is not None:
+        return _not_fetched(failure, name, drv, owners.get(_hex(pinned)))
+    mend = f"to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
+    log = "".join(f"\n    > {line}" for line in failure.log)
+    return BuildFailed, Problem(name, f"cannot be built: {failure.reason}{log}", mend)
+
+
+def _replaced(hashes: tuple[str, str], name: str, drv: Derivation | None, owners: Mapping[str, Owner]) -> Problem:
+    """A file is another than the one that is pinned."""
+    pinned, found = map(_hex, hashes)
+    owner = owners.get(pinned)
+    url = f" at {drv.env['url']}" if drv is not None and drv.env.get("url") else ""
+    lock = owner.lock if owner is not None else "its lock"
+    what = f"{name}{url} is not the file that {lock} pins: its SHA-256 is {found}, pinned is {pinned}"
+    mend = "find out who replaced it and why"
+    if owner is not None:
+        mend += f"; to pin what is there now: {owner.mend}"
+    return Problem(owner.what if owner is not None else name, what, mend)
+
+
+def _not_fetched(
+    failure: Failure, name: str, drv: Derivation | None, owner: Owner | None
+) -> tuple[type[NixgenError], Problem]:
+    """A file that could not be fetched: gone, forbidden, or out of reach."""
+    found = next((match for line in reversed(failure.log) if (match := _DOWNLOAD.search(line))), None)
+    where = owner.what if owner is not None else name
+    url = found[1] if found else (drv.env.get("url", "") if drv is not None else "")
+    file = f"{name} at {url}" if url else name
+    if found is None:
+        if any(_NO_NETWORK.search(line) for line in failure.log):
+            return MachineError, Problem(where, f"{file} cannot be fetched: {failure.log[-1].strip()}", _NETWORK)
+        log = "".join(f"\n    > {line}" for line in failure.log)
+        return BuildFailed, Problem(where, f"{name} cannot be had: {failure.reason}{log}")
+    why = found[2].strip()
+    status = _STATUS.search(why)
+    if status and int(status[1]) in _GONE:
+        mend = f"to pin what is there now: {owner.mend}" if owner is not None else ""
+        return BuildFailed, Problem(where, f"{file} is not there any more ({why})", mend)
+    if status and int(status[1]) in _FORBIDDEN:
+        mend = "name a login for this host in the file that Nix's setting netrc-file names"
+        return MachineError, Problem(where, f"{file} may not be fetched without a login ({why})", mend)
+    return MachineError, Problem(where, f"{file} cannot be fetched: {why}", _NETWORK)
+
+
+_NETWORK = "try again when there is a network"
+
+
+def _machine_mend(text: str) -> str:
+    if _FULL.search(text):
+        return "free some room, e.g.: nix-collect-garbage"
+    if "daemon-socket" in text:
+        return "start Nix's daemon, e.g.: systemctl start nix-daemon"
+    return _NETWORK if "unable to download" in text or _NO_NETWORK.search(text) else ""
+
+
+def _hex(value: str) -> str:
+    return hexadecimal(value) if value.startswith("sha256-") else value

@@ -1,0 +1,79 @@
+"""How a build goes, for people: one line on a terminal, written over and over; elsewhere a line every ten seconds."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from nixgen.console import console, size
+from nixgen.nix.log import State
+
+_EVERY = 0.1  # seconds between two lines on a terminal
+_SELDOM = 10.0  # the same where lines stay
+_PATIENCE = 1.0  # seconds before anything is shown
+_HASH = 33  # letters of a store path's hash and its hyphen
+_NAMES = 3  # how many derivations are named at most
+
+
+class Shown:
+    """Shows the states that it is called with. Nothing is shown with --quiet, or of what is over within a second."""
+
+    def __init__(self, title: str, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._title, self._now = title, now
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._next = now() + (_PATIENCE if self._terminal else _SELDOM)
+        self._width = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, state: State) -> None:
+        """Shows it, if the last one was shown long enough ago; the last of all clears the terminal's line."""
+        with self._lock:
+            if state.ended:
+                self._over("")
+            elif not console.quiet and self._now() >= self._next:
+                self._next = self._now() + (_EVERY if self._terminal else _SELDOM)
+                text = line(self._title, state)
+                if self._terminal:
+                    self._over(text)
+                else:
+                    console.info(text)
+
+    def _over(self, text: str) -> None:
+        if self._terminal and (text or self._width):
+            columns = _columns()
+            text = text if len(text) < columns else text[: columns - 2] + "…"
+            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
+            sys.stderr.flush()
+            self._width = len(text)
+
+
+def shown(title: str) -> Shown:
+    """The progress of a step with this name ("building")."""
+    return Shown(title)
+
+
+def line(title: str, state: State) -> str:
+    """One line: "building: 3 of 120 built, 2 of 5 fetched, 12 MiB of 80 MiB: numpy-2.4.6, six-1.17.0"."""
+    parts = []
+    if state.to_build:
+        parts.append(f"{state.built} of {state.to_build} built")
+    if state.to_fetch:
+        parts.append(f"{state.fetched} of {state.to_fetch} fetched")
+    if state.expected_bytes:
+        parts.append(f"{size(state.done_bytes)} of {size(state.expected_bytes)}")
+    names = [_name(drv) for drv in state.running]
+    shown_names = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+    told = ", ".join(parts) or "under way"
+    return f"{title}: {told}: {shown_names}" if names else f"{title}: {told}"
+
+
+def _name(drv: str) -> str:
+    return drv.rpartition("/")[2].removesuffix(".drv")[_HASH:] or drv
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns

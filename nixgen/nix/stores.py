@@ -1,0 +1,69 @@
+"""Where the paths of a Nix store lie on this machine, from the store's address, and how to build in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from urllib.parse import parse_qs, unquote
+
+from nixgen.machine import process
+from nixgen.nix.json import STORE
+
+_SHIELD = '{ mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"; } 2>/dev/null; exec "$@"'
+
+
+def place(store: str, path: str) -> Path | None:
+    """Where a store path's bytes lie; None for a store that is elsewhere, or keeps its paths packed.
+
+    ``store`` is an address as Nix's manual has it in "Store types": "" for what NIX_REMOTE or else the machine says,
+    "daemon", "local", "unix://…", a folder, "local?root=/x"; everything else lies elsewhere.
+    """
+    address, _, query = store.partition("?")
+    if address in {"", "auto"}:
+        remote = os.environ.get("NIX_REMOTE", "")
+        return place(remote, path) if remote not in {"", "auto"} else _below(query, path)
+    if address.startswith(("/", "./")):
+        return _rooted(Path(os.path.abspath(unquote(address))), path)  # noqa: PTH100 -- ".." goes, as Nix has it
+    if address in {"daemon", "local", "local://"} or address.startswith("unix://"):
+        return _below(query, path)
+    if address.startswith("local:///"):
+        return _rooted(Path(unquote(address.removeprefix("local://"))), path)
+    return None
+
+
+def shielded(store: str, command: Sequence[str]) -> list[str]:
+    """The command of a build in ``store``, so that it cannot write into the machine's own store if that is another.
+
+    When a build fails in a store that is a folder, Nix 2.8 moves what it left to the same path of the machine's own
+    store, over what is there. So the own store is read-only for it, where root may say so; others cannot write there.
+    """
+    somewhere = f"{STORE}/a"
+    if place(store, somewhere) in {None, Path(somewhere)} or not _can_shield():
+        return list(command)
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SHIELD, STORE, *command]
+
+
+@cache
+def _can_shield() -> bool:
+    if sys.platform != "linux" or os.geteuid() != 0 or not os.access(STORE, os.W_OK):
+        return False
+    if not all(map(shutil.which, ("unshare", "mount", "sh"))):
+        return False
+    return process.run(["unshare", "--mount", "true"], check=False).code == 0
+
+
+def _below(query: str, path: str) -> Path:
+    """By the parameters ``real`` and ``root`` of an address."""
+    given = {key: values[-1] for key, values in parse_qs(query).items()}
+    if "real" in given:
+        return Path(given["real"], path.rpartition("/")[2])
+    return _rooted(Path(given["root"]), path) if given.get("root") else Path(path)
+
+
+def _rooted(root: Path, path: str) -> Path:
+    """In a folder that stands for the root of the file system: its store is FOLDER/nix/store."""
+    return root / (path if path.startswith("/") else f"{STORE}/{path}").lstrip("/")

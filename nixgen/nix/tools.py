@@ -1,0 +1,290 @@
+"""The machine's Nix, as ``nixgen check`` and ``nixgen cache`` use it: the only wrapper round its programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from nixgen.nix import failures as nixerrors, gcroots, stores
+from nixgen.machine import process as run
+from nixgen.console import console
+from nixgen.errors import MachineError, NixgenError, Stale
+from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
+from nixgen.nix.log import Log, State
+from nixgen.generate.origins import Owner
+
+__all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe"]
+
+Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build"]
+Progress = Callable[[State], object]
+"""Who is told how a build goes, after every event. ``nixgen.nix.progress.shown("building")`` is the one for people."""
+
+INSTALL = "install Nix (https://nixos.org/download), or add its programs to PATH"
+_BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
+_AT_ONCE = 400  # paths on one command line
+_UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
+_CHUNK = 1 << 20
+_SHAPED = (2, 33)  # from here on `path-info` wants to be told which shape
+_SHOW = (2, 15)  # from here on `derivation show` is the command's name
+# Values come as arguments: no name of a folder is spliced into Nix.
+_PROJECT = "{ root, system, attribute }: let project = import (/. + root) { inherit system; }; in "
+_RECIPES = _PROJECT + "project.${attribute}"
+_RECIPE = _PROJECT + (
+    "let found = project.${attribute} or null; in "
+    "if found == null then null else { drv = found.drvPath; out = found.outPath; }"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A derivation and its output, as full store paths."""
+
+    drv: str
+    out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nix:
+    """The machine's Nix, maybe on another store.
+
+    ``store`` is a store's address, "" for the default; ``builders`` what ``--builders`` says, None for the machine's
+    own; ``options`` are further words for every command.
+    """
+
+    store: str = ""
+    builders: str | None = None
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def here(cls, store: str = "", builders: str | None = None, options: Iterable[str] = ()) -> Nix:
+        """The machine's Nix. Raises MachineError, which says how to install it, when there is none."""
+        found = cls(store, builders, tuple(options))
+        found.version()
+        return found
+
+    def version(self) -> tuple[int, ...]:
+        """(2, 8, 0)."""
+        return _version(_program("nix-store"))
+
+    def command(self, program: Program, *words: str | Path) -> list[str]:
+        """The whole command line of ``run``, for who starts it otherwise (the rebuilds) or shows it to a person."""
+        head = [_program(program)]
+        if program == "nix":
+            head += ["--extra-experimental-features", "nix-command"]
+        if self.store:
+            head += ["--store", self.store]
+        if self.builders is not None:
+            head += ["--builders", self.builders]
+        return [*head, *self.options, *map(str, words)]
+
+    def run(self, program: Program, *words: str | Path, check: bool = True) -> run.Result:
+        """Runs a program to its end with this store, builders and options.
+
+        With ``check``, raises MachineError with the tail of stderr when it fails.
+        """
+        command = self.command(program, *words)
+        if "--realise" in words:
+            command = stores.shielded(self.store, command)
+        return run.run(command, check=check, missing=INSTALL)
+
+    def recipes(self, root: Path, system: str) -> dict[str, Recipe]:
+        """What the project's default.nix offers as ``recipes``; the .drv files are in the store then.
+
+        Raises Stale when a lock file changed after default.nix was generated, UserError for other refusals,
+        MachineError when Nix cannot do its work.
+        """
+        found = self._evaluated(_RECIPES, root, system, "recipes")
+        try:
+            return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+        except (AttributeError, KeyError, TypeError):
+            raise Stale.of("default.nix", nixerrors.STRANGE, nixerrors.GENERATE) from None
+
+    def recipe(self, root: Path, system: str, attribute: str) -> Recipe | None:
+        """One attribute of default.nix ("imports", "smoke"), None where it is null or absent; raises as recipes."""
+        found = self._evaluated(_RECIPE, root, system, attribute)
+        return None if found is None else Recipe(found["drv"], found["out"])
+
+    def realise(
+        self,
+        drvs: Sequence[str],
+        progress: Progress | None = None,
+        keep: Path | None = None,
+        owners: Mapping[str, Owner] | None = None,
+    ) -> None:
+        """Builds or fetches the outputs. ``keep`` is a folder for links that keep them from garbage collection.
+
+        ``owners`` says whose the fetched files are (``nixgen.generate.origins.owners``). All is tried that does not need what
+        failed. Raises BuildFailed, one problem for each derivation that failed, with the tail of its log; MachineError
+        where nothing failed but for want of a network, of room, or of such a machine.
+        """
+        if not drvs:
+            return
+        log = Log()
+        words = ["--realise", *drvs, "--keep-going", "--log-format", "internal-json"]
+        if keep is not None and stores.place(self.store, drvs[0]) is not None:
+            words += ["--add-root", str(keep / Path(drvs[0]).name)]
+        code = 1
+        command = self.command("nix-store", *words)
+        try:
+            shielded = stores.shielded(self.store, command)
+            code = run.follow(shielded, lambda line: _told(log, line, progress), missing=INSTALL).code
+        except _NoNetworkError:
+            console.detail("There is no network: Nix was ended.")
+        finally:
+            if progress is not None:
+                progress(log.state(ended=True))
+        failures, errors = log.failures(), list(log.errors)
+        if code != 0 and not failures and not errors:
+            printed = "\n".join(log.messages)
+            raise MachineError.of(run.shown(command), f"ended with exit code {code}\n{printed}".rstrip())
+        if failures or errors:
+            raise nixerrors.failed(failures, errors, self._shown, owners or {}, self.store)
+
+    @contextmanager
+    def roots(self) -> Iterator[Path]:
+        """A temporary folder for ``realise(keep=…)``: what is linked in it is not collected until the block ends."""
+        with gcroots.temporary() as folder:
+            yield folder
+
+    def closure(self, paths: Iterable[str]) -> dict[str, PathInfo]:
+        """What Nix's database says of the paths and all that they refer to, by full path, sorted.
+
+        Raises MachineError when one of them is not in the store.
+        """
+        return self._infos(paths, "--recursive")
+
+    def infos(self, paths: Iterable[str]) -> dict[str, PathInfo]:
+        """The same of these paths alone (.drv files, too); those that are not valid are left out."""
+        given = sorted(set(paths))
+        found = self._infos([path for path in given if not path.endswith(".drv")])
+        # Without the word, Nix takes the file of a derivation for its outputs; with it, one that is missing is an
+        # error for all of them.
+        found |= self._infos(self._valid(path for path in given if path.endswith(".drv")), "--derivation")
+        return dict(sorted(found.items()))
+
+    def _valid(self, paths: Iterable[str]) -> list[str]:
+        """Those that the store has."""
+        valid: list[str] = []
+        for some in _batches(paths):
+            gone = set(self.run("nix-store", "--check-validity", "--print-invalid", *some).out.split())
+            valid += [path for path in some if path not in gone]
+        return valid
+
+    def outputs_of(self, drv: str) -> dict[str, str]:
+        """The outputs of a derivation in the store: name → full path."""
+        return {name: output.path for name, output in self.drv_show(drv).outputs.items()}
+
+    def drv_show(self, drv: str) -> Derivation:
+        """A derivation in the store, in one shape whatever the version. Raises MachineError when it is not there."""
+        return next(iter(self.drvs_show([drv]).values()))
+
+    def drvs_show(self, drvs: Iterable[str]) -> dict[str, Derivation]:
+        """The same of several, by full path."""
+        words = ("derivation", "show") if self.version() >= _SHOW else ("show-derivation",)
+        found: dict[str, Derivation] = {}
+        for some in _batches(drvs):
+            found |= derivations(self.run("nix", *words, *some).out)
+        return found
+
+    def physical(self, path: str) -> Path | None:
+        """Where a store path's bytes lie on this machine; None for a store that is elsewhere.
+
+        Whether there is anything is another question: the database may know a path that somebody removed.
+        """
+        return stores.place(self.store, path)
+
+    def dump(self, path: str) -> Iterator[bytes]:
+        """The NAR of a path as the store gives it, in chunks: for stores that are elsewhere.
+
+        Raises MachineError, after the last chunk, when Nix did not give all of it.
+        """
+        command = self.command("nix", "store", "dump-path", path)
+        console.detail(f"$ {run.shown(command)}")
+        with tempfile.TemporaryFile() as err:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err)
+            try:
+                assert process.stdout is not None  # noqa: S101 -- it is a pipe
+                while chunk := process.stdout.read(_CHUNK):
+                    yield chunk
+                process.wait()
+            finally:
+                run.end(process)
+                if process.stdout is not None:
+                    process.stdout.close()
+            if process.returncode != 0:
+                err.seek(0)
+                text = nixerrors.last_error(err.read().decode(errors="replace"))
+                raise MachineError.of(path, f"cannot be read from {self.store or 'the store'}: {text}")
+
+    def _infos(self, paths: Iterable[str], *words: str) -> dict[str, PathInfo]:
+        shape = ("--json-format", "2") if self.version() >= _SHAPED else ()
+        quiet = ("--option", "substitute", "false")  # what other stores have is not the question
+        found: dict[str, PathInfo] = {}
+        for some in _batches(paths):
+            found |= path_infos(self.run("nix", "path-info", "--json", *shape, *quiet, *words, *some).out)
+        return dict(sorted(found.items()))
+
+    def _shown(self, drvs: Iterable[str]) -> Mapping[str, Derivation]:
+        try:
+            return self.drvs_show(drvs)
+        except NixgenError:
+            return {}  # the failure is told with what is known without
+
+    def _evaluated(self, expression: str, root: Path, system: str, attribute: str) -> Any:  # noqa: ANN401 -- JSON
+        arguments = {"root": str(root.resolve()), "system": system, "attribute": attribute}
+        words = [word for name, value in arguments.items() for word in ("--argstr", name, value)]
+        command = ("--eval", "--strict", "--json", "--read-write-mode", *words, "--expr", expression)
+        result = self.run("nix-instantiate", *command, check=False)
+        if result.code != 0:
+            raise nixerrors.evaluation(result.err)
+        try:
+            return json.loads(result.out)
+        except ValueError as error:
+            raise Stale.of("default.nix", f"{nixerrors.STRANGE} ({error})", nixerrors.GENERATE) from None
+
+
+class _NoNetworkError(Exception):
+    """So many downloads failed that the others would, too."""
+
+
+def _told(log: Log, line: str, progress: Progress | None) -> None:
+    before = log.failed
+    log.feed(line)
+    if progress is not None:
+        progress(log.state())
+    if log.failed != before and sum(map(nixerrors.offline, log.failures())) >= _UNREACHED:
+        raise _NoNetworkError
+
+
+def _batches(paths: Iterable[str]) -> Iterator[list[str]]:
+    """The paths, sorted and each once, as many at a time as fit on a command line."""
+    rest = iter(sorted(set(paths)))
+    while some := list(islice(rest, _AT_ONCE)):
+        yield some
+
+
+def _program(name: str) -> str:
+    """A program of Nix: its name where it is on PATH, else its path where Nix's installers put it."""
+    if shutil.which(name):
+        return name
+    places = (Path(folder).expanduser() / name for folder in _BESIDE)
+    return next((str(place) for place in places if place.exists()), name)
+
+
+@cache
+def _version(program: str) -> tuple[int, ...]:
+    printed = run.run([program, "--version"], missing=INSTALL).out
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", printed)
+    if not found:
+        raise MachineError.of(program, f"says that its version is {printed.strip()!r}", INSTALL)
+    return tuple(int(part or 0) for part in found.groups())

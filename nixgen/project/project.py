@@ -1,0 +1,209 @@
+"""The uv project: where it is, what its pyproject.toml and uv.lock say, and whether the two belong together."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixgen.errors import MachineError, Problem, UserError
+from nixgen.formats.foreign import lookup, strings
+from nixgen.machine import addresses
+from nixgen.project import uvlock
+from nixgen.project.settings import Settings
+
+BOM = "\ufeff"
+"""The byte order mark, which some editors put before the first character: passed over, as uv and Nix do."""
+
+_FROM_NIX = ("uv.lock", "models.toml")  # nixgen.lock is refused where it is written
+
+_NETRC = (
+    "keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET "
+    "(uv and Nix's netrc-file setting both read it)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A uv project or workspace: the folder that holds uv.lock.
+
+    ``name`` is the project's normalized name, the folder's for a workspace without one; ``pyproject`` is the parsed
+    pyproject.toml; ``requires_python`` a version specifier (PEP 440).
+    """
+
+    root: Path
+    name: str
+    pyproject: Mapping[str, Any]
+    settings: Settings
+    requires_python: str | None
+    has_lock: bool
+
+    def path(self, relative: str) -> Path:
+        """A file of the project."""
+        return self.root / relative
+
+    def python_version_file(self) -> str | None:
+        """The text of .python-version beside pyproject.toml, None where there is none."""
+        path = self.path(".python-version")
+        return read_text(path, ".python-version") if path.exists() else None
+
+    def lock_text(self) -> str:
+        """uv.lock as text. Raises UserError when it is missing."""
+        return read_text(self.path("uv.lock"), "uv.lock")
+
+    def uv_lock(self) -> uvlock.UvLock:
+        """What nixgen reads of uv.lock by itself; see :mod:`nixgen.project.uvlock`."""
+        return uvlock.read(self.lock_text())
+
+
+def find_project(start: Path, *, lock: bool = True) -> Project:
+    """The project of a folder: the nearest pyproject.toml upwards, or the workspace that it is a member of, as in uv.
+
+    Raises UserError when there is none, when it cannot be read, and for every problem of its settings; with ``lock``
+    (all commands but init) also when uv.lock is missing, of an unknown version, or holds credentials.
+    """
+    start = start.resolve()
+    if not start.is_dir():
+        raise UserError.of(str(start), "is not a folder" if start.exists() else "does not exist")
+    root = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").exists()), None)
+    if root is None:
+        what = f"neither {start} nor a folder above it has a pyproject.toml and a uv.lock"
+        raise UserError.of("", what, "go to a uv project, or make one: uv init")
+    pyproject = read_toml(root / "pyproject.toml", "pyproject.toml")
+    above = _workspace(root, pyproject)
+    if above is not None:
+        root, pyproject = above, read_toml(above / "pyproject.toml", "pyproject.toml")
+    project = _project(root, pyproject)
+    problems = [
+        Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
+    ]
+    links = _links_out(root)
+    problems += links
+    if lock and not links:
+        problems += _lock_problems(project)
+    if problems:
+        raise UserError(problems)
+    return project
+
+
+def _lock_problems(project: Project) -> list[Problem]:
+    """What speaks against uv.lock. Raises UserError for a version that is not known."""
+    if not project.has_lock:
+        return [Problem("uv.lock", "is missing", "make it: uv lock")]
+    text = project.lock_text()
+    uvlock.read(text)
+    found = dict.fromkeys(addresses.found(text))
+    return [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+
+
+def _links_out(root: Path) -> list[Problem]:
+    """A flake is a copy of the project's folder: a link out of it leads nowhere there."""
+    links = {name: (root / name).resolve() for name in _FROM_NIX if (root / name).is_symlink()}
+    return [
+        Problem(
+            name,
+            f"is a link out of the project ({place}), where neither a teammate nor Nix has it",
+            "put the file itself in the place of the link",
+        )
+        for name, place in links.items()
+        if not place.is_relative_to(root)
+    ]
+
+
+def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
+    table = _table(pyproject, "project")
+    tool = _table(pyproject, "tool")
+    if "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
+        raise UserError.of("pyproject.toml", "has no [project] table", "make a uv project of it: uv init")
+    name, requires = table.get("name", root.name), table.get("requires-python")
+    problems = [
+        Problem(f"pyproject.toml: project.{key}", "is not a string")
+        for key, value in (("name", name), ("requires-python", requires or ""))
+        if not isinstance(value, str)
+    ]
+    if problems:
+        raise UserError(problems)
+    return Project(
+        root=root,
+        name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project",
+        pyproject=pyproject,
+        settings=Settings.parse(_table(tool, "nixgen", "tool.")),
+        requires_python=requires,
+        has_lock=(root / "uv.lock").exists(),
+    )
+
+
+def _table(parent: Mapping[str, Any], key: str, above: str = "") -> Mapping[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise UserError.of(f"pyproject.toml: {above}{key}", "is not a table", f"write it as [{above}{key}]")
+    return value
+
+
+def _workspace(root: Path, pyproject: Mapping[str, Any]) -> Path | None:
+    """The folder above whose [tool.uv.workspace] names ``root`` as a member, None if ``root`` stands for itself."""
+    if "workspace" in _table(_table(pyproject, "tool"), "uv", "tool."):
+        return None
+    for folder in root.parents:
+        if not (folder / "pyproject.toml").is_file():
+            continue
+        above = read_toml(folder / "pyproject.toml", str(folder / "pyproject.toml"))
+        workspace = lookup(above, "tool", "uv", "workspace")
+        if workspace is None:
+            continue
+        path = root.relative_to(folder).as_posix()
+        included = any(_matches(path, glob) for glob in strings(lookup(workspace, "members")))
+        excluded = any(_matches(path, glob) for glob in strings(lookup(workspace, "exclude")))
+        return folder if included and not excluded else None
+    return None
+
+
+def _matches(path: str, glob: str) -> bool:
+    parts, wanted = path.split("/"), glob.removeprefix("./").strip("/").split("/")
+    if "**" in wanted:
+        return fnmatch.fnmatchcase(path, glob.strip("/"))
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _secrets(value: Any, *, queries: bool = True) -> Iterator[str]:  # noqa: ANN401 -- any TOML value
+    """Addresses with credentials anywhere in pyproject.toml: index settings, sources, direct references.
+
+    A token in project.urls is for everybody who reads the project's page (that of a badge, say).
+    """
+    if isinstance(value, str):
+        yield from addresses.found(value, queries=queries)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _secrets(inner, queries=queries and key != "urls")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, queries=queries)
+
+
+def read_text(path: Path, name: str) -> str:
+    """A text file, less a byte order mark.
+
+    Raises UserError when it is missing, a folder or not UTF-8, MachineError when it may not be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix(BOM)
+    except FileNotFoundError:
+        raise UserError.of(name, "is missing") from None
+    except IsADirectoryError:
+        raise UserError.of(name, "is a folder, not a file") from None
+    except UnicodeDecodeError as error:
+        raise UserError.of(name, f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+    except OSError as error:
+        raise MachineError.of(str(path), f"cannot be read: {error.strerror}") from None
+
+
+def read_toml(path: Path, name: str) -> dict[str, Any]:
+    """A TOML file. Raises as :func:`read_text` does, and UserError with the line of what is not TOML."""
+    try:
+        return tomllib.loads(read_text(path, name))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError.of(name, f"is not TOML that can be read: {error}", "mend that line") from None

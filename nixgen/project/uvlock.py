@@ -1,0 +1,63 @@
+"""What nixgen reads of uv.lock by itself: its version, its local packages. What to install, ``uv export`` tells.
+
+uv writes one ``[[package]]`` table after the other; only those of local sources are parsed, so that a lock of
+megabytes costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nixgen.errors import UserError
+from nixgen.formats.foreign import table, tables
+
+VERSION = 1
+"""The version of uv.lock's format that this nixgen (and its uv) understands."""
+
+_PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
+_LOCAL = re.compile(r"^source = \{ (?:editable|directory|virtual) = ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class UvLock:
+    """uv.lock: the keys before the first package, and the packages whose source is a folder."""
+
+    head: Mapping[str, Any]
+    local: tuple[Mapping[str, Any], ...]
+
+
+def read(text: str) -> UvLock:
+    """Parses the head and the local packages.
+
+    Raises UserError for TOML that cannot be read, and for a version other than 1.
+    """
+    starts = [match.start() for match in _PACKAGE.finditer(text)]
+    head = _toml(text[: starts[0]] if starts else text)
+    version = head.get("version")
+    if version != VERSION:
+        raise UserError.of(
+            "uv.lock: version",
+            f"{'nothing' if version is None else repr(version)} is not a version that this nixgen knows; "
+            f"it knows {VERSION}",
+            "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock",
+        )
+    ends = [*starts[1:], len(text)]
+    blocks = (text[start:end] for start, end in zip(starts, ends, strict=True))
+    local = "".join(block for block in blocks if _LOCAL.search(block))
+    return UvLock(head, tuple(tables(_toml(local).get("package"))))
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", "write it again: uv lock") from None
+
+
+def folder(package: Mapping[str, Any]) -> str:
+    """Where a local package is, as uv.lock writes it: relative to the project, "." for the project itself."""
+    return next((path for path in table(package, "source").values() if isinstance(path, str)), "")

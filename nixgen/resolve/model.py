@@ -1,0 +1,62 @@
+"""What a resolution is made of. All frozen; none does any input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nixgen.errors import Problem
+
+Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One machine type to resolve for: a Nix system (``x86_64-linux``) and a Python version (``3.11``).
+
+    ``full`` is the interpreter's whole version ("3.11.2") where it is known: markers may compare it.
+    """
+
+    system: str
+    python: str
+    full: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A distribution that uv would install for a target.
+
+    ``name`` is normalized (PEP 503). ``file``, ``url``, ``sha256`` (hexadecimal) and ``size`` (bytes) tell the one
+    file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
+    source's folder, relative to the project, with forward slashes ("." is the project itself).
+    """
+
+    name: str
+    version: str | None
+    kind: Kind
+    file: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What uv would install for one target, sorted by name, and what stands in the way of building it.
+
+    A problem's ``where`` is the package's name.
+    """
+
+    target: Target
+    packages: tuple[Package, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileHash:
+    """What ``nixgen lock`` found for a file that uv.lock names without a hash."""
+
+    url: str
+    sha256: str
+    size: int

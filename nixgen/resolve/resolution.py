@@ -1,0 +1,267 @@
+"""What uv would install for each target: uv resolves (``uv export``), packaging evaluates markers and orders tags.
+
+The rules are those of pylock.toml's "how to install" (PEP 751) and of ``packaging.pylock.Pylock.select``, with three
+differences that the lock files of real projects ask for: a package that cannot be had for a target is a problem beside
+the others, not the end; a file without a hash is accepted when nixgen.lock has it; and of two wheels with the same
+best tag the higher build number is taken, as uv does.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
+
+from nixgen import current
+from nixgen.console import console
+from nixgen.errors import Problem, UserError
+from nixgen.formats.foreign import strings, table
+from nixgen.project.project import Project
+from nixgen.resolve import missing_hashes, uv, wheels
+from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
+from nixgen.resolve.targets import environment
+
+if TYPE_CHECKING:
+    from packaging.markers import Environment
+
+_LOCK_MEND = "run: nixgen lock"
+_REFRESH = "bring it up to date: uv lock"
+
+
+def resolve(
+    project: Project, targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
+) -> tuple[Resolution, ...]:
+    """What uv would install for each target, from one ``uv export``; ``hashes`` fills in what uv.lock lacks, by url.
+
+    ``glibc`` is the version of the base's C library: no wheel is taken that asks for a newer one. What cannot be built
+    is a problem of the target's Resolution. Raises UserError when uv.lock does not belong to pyproject.toml, when uv
+    refuses the settings (an unknown group, extras that conflict) and when requires-python allows no target.
+    """
+    with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
+        checking = current.Check(project, nowhere)
+        try:
+            exported = uv.start_export(project, folder, nowhere).wait()
+            pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+            verdict = checking.wait()
+        finally:
+            checking.stop()
+    if exported.code != 0 and "Failed to parse" in exported.err:
+        raise uv.explained(exported)
+    if verdict.why:
+        raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
+    if exported.code != 0:
+        raise uv.explained(exported)
+    if verdict.unknown:
+        console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
+    return select(project, _with_versions(project, pylock), targets, glibc, hashes)
+
+
+def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
+    """Gives directory sources the version that uv.lock has (a static one) and pylock.toml may not say (PEP 751)."""
+    folders = [entry for entry in pylock.get("packages", ()) if "directory" in entry]
+    if folders:
+        versions = {package["name"]: package.get("version") for package in project.uv_lock().local}
+        for entry in folders:
+            if versions.get(entry["name"]) is not None:
+                entry["version"] = versions[entry["name"]]
+    return pylock
+
+
+def select(
+    project: Project, pylock: Mapping[str, Any], targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
+) -> tuple[Resolution, ...]:
+    """The part of :func:`resolve` behind the export: a pylock.toml (parsed) applied to each target."""
+    version = pylock.get("lock-version")
+    if version != "1.0":
+        raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")
+    _require_python(pylock.get("requires-python") or project.requires_python, targets)
+    found = []
+    for target in targets:
+        choice = wheels.Choice(target, glibc, project.settings.macos)
+        found.append(_for_target(project, pylock.get("packages", ()), choice, hashes))
+    return tuple(found)
+
+
+def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, ...], tuple[Resolution, ...]]:
+    """Those targets that wheels exist for, and those that lack a wheel that another target has.
+
+    For projects that leave the systems to the default: a system that a package's publisher does not serve is then not
+    one of them. Problems that are not of this sort (a git source, a missing hash) keep their target among the first.
+    """
+    whole = [resolution for resolution in resolutions if not resolution.problems]
+    has = {package.name for resolution in whole for package in resolution.packages if package.kind == "wheel"}
+    served: list[Resolution] = []
+    dropped: list[Resolution] = []
+    for resolution in resolutions:
+        without = {p.name for p in resolution.packages if p.kind == "sdist" or (p.kind == "wheel" and p.file is None)}
+        lacks = {problem.where for problem in resolution.problems}
+        (dropped if lacks and lacks <= without & has else served).append(resolution)
+    return tuple(served), tuple(dropped)
+
+
+def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
+    if not requires:
+        return
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(requires)
+    refused = {
+        Problem(
+            "pyproject.toml: project.requires-python",
+            f'"{requires}" does not allow the Python of the base, {environment(target)["python_full_version"]}',
+            'change requires-python, or set another python under [tool.nixgen]: python = "3.X"',
+        )
+        for target in targets
+        if not wanted.contains(environment(target)["python_full_version"], prereleases=True)
+    }
+    if refused:
+        raise UserError(sorted(refused))
+
+
+def _for_target(
+    project: Project, entries: Sequence[Mapping[str, Any]], choice: wheels.Choice, hashes: Mapping[str, FileHash]
+) -> Resolution:
+    marker_environment = environment(choice.target)
+    packages: dict[str, Package] = {}
+    problems: list[Problem] = []
+    for entry in entries:
+        if not _wanted(entry.get("marker"), marker_environment):
+            continue
+        package, problem = _package(project, entry, choice, hashes)
+        if package.name in packages:
+            what = f"is locked twice for this target: {packages[package.name].version} and {package.version}"
+            problem = Problem(package.name, what, _REFRESH)
+        packages.setdefault(package.name, package)
+        if problem is not None:
+            problems.append(problem)
+    ordered = tuple(packages[name] for name in sorted(packages))
+    return Resolution(choice.target, ordered, tuple(sorted(set(problems))))
+
+
+_markers: dict[str, Any] = {}
+
+
+def _wanted(marker: str | None, marker_environment: Environment) -> bool:
+    """Whether a package's marker holds; each distinct marker is parsed once."""
+    if marker is None:
+        return True
+    from packaging.markers import Marker
+
+    parsed = _markers.get(marker)
+    if parsed is None:
+        parsed = _markers[marker] = Marker(marker)
+    everything: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
+    everything.update(cast("dict[str, str]", marker_environment))
+    return bool(parsed.evaluate(everything, context="lock_file"))
+
+
+def _package(
+    project: Project, entry: Mapping[str, Any], choice: wheels.Choice, hashes: Mapping[str, FileHash]
+) -> tuple[Package, Problem | None]:
+    name, version = entry["name"], entry.get("version")
+    if "directory" in entry:
+        return _directory(project, name, version, entry["directory"])
+    if "vcs" in entry or "archive" in entry:
+        return _unpublished(name, version, entry, hashes)
+    offered = () if _no_binary(project, name) else entry.get("wheels", ())
+    best = choice.best(offered)
+    if best is not None:
+        package = _file(name, version, "wheel", best, hashes)
+        return package, _file_problem(package, best)
+    return _without_wheel(name, version, entry, offered, choice, hashes)
+
+
+def _unpublished(
+    name: str, version: str | None, entry: Mapping[str, Any], hashes: Mapping[str, FileHash]
+) -> tuple[Package, Problem]:
+    if "vcs" in entry:
+        vcs = entry["vcs"]
+        source = f"{vcs.get('type', 'git')} ({vcs.get('url') or vcs.get('path')})"
+        package = Package(name, version, "vcs", url=vcs.get("url"))
+        return package, Problem(name, f"comes from {source}, which nixgen cannot build yet", _published(name))
+    archive = entry["archive"]
+    package = _file(name, version, "archive", archive, hashes)
+    where = archive.get("url") or archive.get("path")
+    what = f"comes from an address of its own ({where}), which nixgen cannot build yet"
+    return package, Problem(name, what, _published(name))
+
+
+def _without_wheel(
+    name: str,
+    version: str | None,
+    entry: Mapping[str, Any],
+    offered: Sequence[Mapping[str, Any]],
+    choice: wheels.Choice,
+    hashes: Mapping[str, FileHash],
+) -> tuple[Package, Problem]:
+    sdist = entry.get("sdist")
+    if sdist is None:
+        return Package(name, version, "wheel"), choice.explain(name, offered)
+    package = _file(name, version, "sdist", sdist, hashes)
+    if offered:
+        return package, choice.explain(name, offered)
+    why = "is to be built from its source (no-binary)" if entry.get("wheels") else "has no wheel at all"
+    what = f"{why}; its source distribution, {package.file}, is something that nixgen cannot build yet"
+    return package, Problem(name, what, _other_version(name))
+
+
+def _file(
+    name: str, version: str | None, kind: Kind, file: Mapping[str, Any], hashes: Mapping[str, FileHash]
+) -> Package:
+    url = file.get("url")
+    known = hashes.get(url or "")
+    sha256 = file.get("hashes", {}).get("sha256")
+    if sha256 in {None, missing_hashes.UNKNOWN}:
+        sha256 = known and known.sha256
+    size = file.get("size")
+    return Package(
+        name=name,
+        version=version,
+        kind=kind,
+        file=wheels.file_name(file),
+        url=url,
+        sha256=sha256.lower() if sha256 else None,
+        size=known.size if size is None and known is not None else size,
+    )
+
+
+def _file_problem(package: Package, file: Mapping[str, Any]) -> Problem | None:
+    if package.url is None:
+        what = f"its wheel is a file on this machine ({file.get('path')}), which no other machine can fetch"
+        return Problem(package.name, what, "put it on an index, and lock again: uv lock")
+    if package.sha256 is None:
+        return Problem(package.name, f"uv.lock has no SHA-256 of {package.file}", _LOCK_MEND)
+    return None
+
+
+def _directory(
+    project: Project, name: str, version: str | None, directory: Mapping[str, Any]
+) -> tuple[Package, Problem | None]:
+    path = Path(directory["path"], directory.get("subdirectory", ""))
+    text = path.as_posix()
+    if path.is_absolute():
+        text = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else text
+    text = posixpath.normpath(text)
+    package = Package(name, version, "directory", path=text)
+    if PurePosixPath(text).is_absolute() or text.split("/")[0] == "..":
+        what = f"is a folder outside the project ({text})"
+        mend = "move it into the project, or make a uv workspace of the folder that holds both"
+        return package, Problem(name, what, mend)
+    return package, None
+
+
+def _no_binary(project: Project, name: str) -> bool:
+    """Whether [tool.uv] tells uv to build this package rather than to take a wheel."""
+    settings = table(project.pyproject, "tool", "uv")
+    named = {wheels.normalized(other) for other in strings(settings.get("no-binary-package"))}
+    return settings.get("no-binary") is True or name in named
+
+
+def _published(name: str) -> str:
+    return f"use a published version that has wheels: remove {name} from [tool.uv.sources], or depend on it by version"
+
+
+def _other_version(name: str) -> str:
+    return f'choose a version with wheels (uv add "{name}==…"), or a package that does the same'

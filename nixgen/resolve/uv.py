@@ -1,0 +1,171 @@
+"""The only wrapper round uv: where it is, how it is started, what its failures mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen import standin
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.formats.foreign import lookup
+from nixgen.machine import process
+
+if TYPE_CHECKING:
+    from nixgen.project.project import Project
+
+_KEPT = ("HOME", "TMPDIR", "LD_", "DYLD_", "NIX_LD")  # what a program may need to start, by the variable's beginning
+_PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the width of the terminal
+_DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
+_CAUSE = r"(?:(?:error|cause|Caused by): )?"
+_MACHINE = {
+    re.compile(
+        _CAUSE + r"(?:error sending request|client error \((?:Connect|SendRequest)\)|dns error|tcp connect error"
+        r"|(?:operation|connection) timed out|Request failed after|HTTP status (?:server error|client error \(429)"
+        r"|Connection re(?:set|fused)|Network is unreachable|No route to host)",
+        re.IGNORECASE,
+    ): "check the network or proxy, and run the command again",
+    re.compile(_CAUSE + r"(?:No space left on device|Disk quota exceeded)"): "free some room and try again",
+    re.compile(
+        _CAUSE + r"(?:Permission denied|Read-only file system)"
+    ): "make it writable (UV_CACHE_DIR moves uv's cache)",
+}
+"""What uv prints of a machine that lacks something, by the start of a line of its error; and what mends it."""
+
+_NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in ")
+_ANOTHER_PYTHON = re.compile(
+    r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
+)
+_UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
+_MISSING = "install it beside nixgen: pip install uv"
+
+
+def binary() -> str:
+    """The uv that belongs to nixgen (the PyPI package uv). Raises MachineError when it is not there."""
+    try:
+        import uv
+
+        return os.fsdecode(uv.find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        raise MachineError.of("", "uv is not installed", _MISSING) from None
+
+
+def offline_environment(nowhere: Path) -> dict[str, str]:
+    """The environment for a uv that only reads: no network, no cache, no other program, no setting of the caller's.
+
+    What nixgen writes must depend on the project alone, so a UV_INDEX_URL or UV_NO_DEV of the user's shell is left out,
+    and so is uv.toml of the user and of the machine: ``nowhere`` is a folder with an empty one in their place.
+    """
+    place = os.fspath(nowhere)
+    return {
+        **{key: value for key, value in os.environ.items() if key.startswith(_KEPT)},
+        "PATH": place,
+        "UV_NO_CACHE": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_NO_SYSTEM_CONFIG": "1",
+        "UV_OFFLINE": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "XDG_CONFIG_DIRS": place,
+        "XDG_CONFIG_HOME": place,
+        **_PLAIN,
+    }
+
+
+@contextmanager
+def nowhere() -> Iterator[Path]:
+    """A folder for :func:`offline_environment`, while the context is open."""
+    with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
+        settings = Path(made, "uv", "uv.toml")
+        settings.parent.mkdir()
+        settings.touch()
+        yield Path(made)
+
+
+def start_export(project: Project, folder: Path, nowhere: Path) -> process.Running:
+    """Starts ``uv export`` of the whole lock, for all platforms, as pylock.toml (PEP 751) on stdout.
+
+    ``folder`` holds the project or its shadow. The groups are uv's default groups unless the settings name them. Needs
+    no Python interpreter and no network.
+    """
+    settings = project.settings
+    command = ["export", "--frozen", "--format", "pylock.toml", "--no-header"]
+    if settings.groups is not None:
+        command += ["--no-default-groups", *(f"--group={group}" for group in settings.groups)]
+    command += [f"--extra={extra}" for extra in settings.extras]
+    if settings.all_extras:
+        command.append("--all-extras")
+    return _start(command, project, folder, nowhere)
+
+
+def start_check(project: Project, python: str, nowhere: Path) -> process.Running:
+    """Starts ``uv lock --check`` with its log, without the network: is uv.lock what pyproject.toml asks for?
+
+    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :mod:`nixgen.standin`.
+    """
+    stand_in = nowhere / f"python-{python}"
+    words = [sys.executable, "-I", "-S", "-B", standin.__file__]
+    stand_in.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$0" {python} "$@"\n')
+    stand_in.chmod(0o755)
+    return _start(["lock", "--check", "-v", "--python", os.fspath(stand_in)], project, project.root, nowhere)
+
+
+def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:
+    """Starts uv with the settings of the project only. One without any would get those of the folders above it."""
+    words = [binary(), *command]
+    if lookup(project.pyproject, "tool", "uv") is None and not project.path("uv.toml").exists():
+        words += ["--config-file", os.fspath(nowhere / "uv" / "uv.toml")]
+    return process.start(words, cwd=folder, env=offline_environment(nowhere), missing=_MISSING)
+
+
+def lock(root: Path) -> None:
+    """Runs ``uv lock``, with the network and the user's own uv settings.
+
+    The lock does not depend on which Python runs it, so that is the one that runs nixgen where requires-python allows
+    it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Raises UserError and
+    MachineError with uv's explanation.
+    """
+    command = [binary(), "lock"]
+    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN}
+    if "UV_PYTHON" not in env:
+        result = process.run([*command, "--python", sys.executable], cwd=root, env=env, check=False, missing=_MISSING)
+        if result.code == 0 or not _ANOTHER_PYTHON.search(result.err):
+            return _done(result)
+    return _done(process.run(command, cwd=root, env=env, check=False, missing=_MISSING))
+
+
+def _done(result: process.Result) -> None:
+    if result.code != 0:
+        raise explained(result)
+
+
+def explained(result: process.Result) -> NixgenError:
+    """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it.
+
+    A network, a disk or a Python that is missing is a MachineError, everything else a UserError.
+    """
+    lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
+    first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
+    if result.code < 0 or first is None:
+        return process.failure(result)
+    said: list[str] = []
+    hints: list[str] = []
+    for line in lines[first:]:
+        (hints if line.startswith("hint:") else said).append(re.sub(r"^(error|hint|cause): ?", "", line))
+    what = "; ".join(said)
+    if unknown := _UNKNOWN.match(what):
+        key = f"{unknown[1].lower()}s"
+        return UserError.of(f"pyproject.toml: tool.nixgen.{key}", what, f"define it there, or take it out of {key}")
+    if python := _NO_PYTHON.match(what):
+        wanted = shlex.quote(python["wanted"])
+        mend = f"install one (with uv: uv python install {wanted}), and run the command again"
+        return MachineError([Problem("uv", what, mend)])
+    for kind, mend in _MACHINE.items():
+        if any(kind.match(line) for line in lines[first:]):
+            return MachineError([Problem("uv", what, mend)])
+    return UserError([Problem("uv", what, "; ".join(hints))])

@@ -1,0 +1,147 @@
+"""Which of a package's wheels a target takes, and why none does.
+
+A wheel's file name carries its tags (PEP 427, PEP 425); the best is the one with the tag that stands first in the
+target's list, and of several with the same one that with the highest build number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+from nixgen.errors import Problem
+from nixgen.resolve.model import Target
+from nixgen.resolve.targets import platforms, tags
+
+_ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.zst", ".tar")
+_FAR = 10**9
+_SHOWN = 6
+
+Named = tuple[tuple[str, ...], tuple[int, str]]
+
+
+class Choice:
+    """Ranks wheels for one target. ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for."""
+
+    def __init__(self, target: Target, glibc: str, macos: str) -> None:
+        self.target, self.glibc, self.macos = target, glibc, macos
+        self._ranks = _ranks(target, glibc, macos)
+
+    def best(self, offered: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """The wheel that uv would install, None if none fits."""
+        best, best_rank = None, (_FAR, (0, ""))
+        for wheel in offered:
+            parsed = parse(file_name(wheel))
+            if parsed is None:
+                continue  # uv skips what is not a wheel's name, too
+            names, build = parsed
+            rank = min(map(self._rank, names))
+            if rank < best_rank[0] or (rank == best_rank[0] < _FAR and build > best_rank[1]):
+                best, best_rank = wheel, (rank, build)
+        return best
+
+    def explain(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem:
+        """Why none of these wheels fits: the system is too old for one, or the Python or system is another."""
+        names = sorted({name for wheel in offered for name in (parse(file_name(wheel)) or ((), 0))[0]})
+        too_old = self._too_old(package, offered)
+        if too_old is not None:
+            return too_old
+        here = set(platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS)) | {"any"}
+        pythons = sorted({name.split("-")[0] for name in names if name.split("-")[2] in here}, key=_by_number)
+        if pythons:
+            what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
+            return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
+        systems = sorted({name.split("-")[2] for name in names})
+        what = f"has no wheel that fits this system: its wheels are for {_listed(systems) or 'nothing that is known'}"
+        mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
+        return Problem(package, what, mend)
+
+    def _too_old(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem | None:
+        """The problem of a wheel that would fit if glibc or macOS were newer."""
+        relaxed = Choice(self.target, _ANY_GLIBC, _ANY_MACOS)
+        later = [
+            (needed, file_name(wheel))
+            for wheel in offered
+            for name in (parse(file_name(wheel)) or ((), 0))[0]
+            if relaxed.fits(name) and (needed := _needs(name)) is not None
+        ]
+        if not later:
+            return None
+        (major, minor), file = min(later)
+        if self.target.system.endswith("-darwin"):
+            what = f"has no wheel that fits: {file} needs macOS {major}.{minor}, and tool.nixgen.macos is {self.macos}"
+            return Problem(package, what, f'choose another version, or set macos = "{major}.{minor}" ([tool.nixgen])')
+        what = f"has no wheel that fits: {file} needs glibc {major}.{minor}, and the base has {self.glibc}"
+        return Problem(package, what, "choose an older version, or a base with a newer glibc")
+
+    def fits(self, name: str) -> bool:
+        """Whether a tag is one of the target's."""
+        return name in self._ranks
+
+    def _rank(self, name: str) -> int:
+        return self._ranks.get(name, _FAR)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _by_number(tag: str) -> tuple[str, int]:
+    """Sorts cp39 before cp310."""
+    return tag.rstrip("0123456789"), int("0" + tag[len(tag.rstrip("0123456789")) :])
+
+
+@lru_cache(maxsize=32)
+def _ranks(target: Target, glibc: str, macos: str) -> dict[str, int]:
+    ranks: dict[str, int] = {}
+    for rank, tag in enumerate(tags(target, glibc, macos)):
+        ranks.setdefault(str(tag), rank)
+    return ranks
+
+
+@lru_cache(maxsize=65536)
+def parse(name: str) -> Named | None:
+    """A wheel's tags, each as "cp311-cp311-linux_x86_64", and its build number; None if it is not a wheel's name."""
+    if not name.endswith(".whl"):
+        return None
+    parts = name[: -len(".whl")].lower().split("-")
+    if len(parts) not in {5, 6}:
+        return None
+    build = (0, "")
+    if len(parts) == 6:  # noqa: PLR2004 -- name, version, build, three tags
+        found = re.fullmatch(r"(\d+)(.*)", parts[2], re.ASCII)
+        if found is None:
+            return None
+        build = (int(found[1]), found[2])
+    pythons, abis, platforms = (part.split(".") for part in parts[-3:])
+    return tuple("-".join(tag) for tag in itertools.product(pythons, abis, platforms)), build
+
+
+def file_name(file: Mapping[str, Any]) -> str:
+    """The name of a file of pylock.toml: the last part of its address or path, decoded, as its publisher wrote it.
+
+    Where that is not a file's name, what the entry's ``name`` says, which uv writes with the package's name normalized.
+    """
+    address = str(file.get("url") or file.get("path") or "")
+    last = re.split(r"[/\\]", address.partition("#")[0].partition("?")[0])[-1]
+    name = unquote(last) if "url" in file else last
+    return name if name.endswith(_ARCHIVES) else str(file.get("name") or name)
+
+
+def _needs(name: str) -> tuple[int, int] | None:
+    """The glibc or macOS version that a tag asks for."""
+    for legacy, minor in (("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5)):
+        if f"-{legacy}_" in name:
+            return (2, minor)
+    found = re.search(r"-(?:manylinux|macosx)_(\d+)_(\d+)_", name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def normalized(name: str) -> str:
+    """A package's name as PEP 503 normalizes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
