@@ -268,6 +268,7 @@ def write(
     folder nix/nixgen, default.nix, and ``foreign``. With ``force`` they are named, then overwritten or removed.
     ``command`` is the one that ran, for the sentence.
     """
+    files.refuse_links_out(root, wanted)
     found = changes(root, wanted)
     blocking = backup.in_place_of_folders(root, wanted)
     in_the_way = sorted({*found.foreign, *foreign, *blocking})

@@ -18,6 +18,7 @@ from nixgen.formats.strictjson import Table, document
 from nixgen.lock import cachepins as caches
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
+from nixgen.machine.files import contents
 from nixgen.resolve.model import FileHash
 
 VERSION = 1
@@ -36,7 +37,7 @@ _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")
 def read_lock(path: Path) -> Lock:
     """The lock in this file. Raises UserError with all that is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = contents(path).decode()
     except FileNotFoundError:
         raise UserError.of(NAME, "is not there", "make it: nixgen lock") from None
     except UnicodeDecodeError:

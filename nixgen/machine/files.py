@@ -11,15 +11,22 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
 
 HEADER = "Written by nixgen"
 TEMPORARY = ".nixgen-tmp"
+LIMIT = 32 << 20
+"""Bytes of a file of a project; one with more is not read."""
+
+_LEFT = re.compile(rf"\..+\.(?:new|old)\.([0-9]+){re.escape(TEMPORARY)}")
+_ELSEWHERE = "leads out of the project, and nixgen writes only inside it"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
@@ -68,10 +75,26 @@ def exclusive(root: Path, announce: Callable[[str], None]) -> Iterator[None]:
         os.close(folder)
 
 
+def contents(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError, also for what is no file (a device, a FIFO) or has more than LIMIT bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        data = file.read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise OSError(errno.EFBIG, f"it has more than {LIMIT >> 20} MiB", str(path))
+    return data
+
+
 def read(root: Path, relative: str) -> bytes | None:
     """The bytes of a file of the project, or None where there is none."""
+    return _read(root / relative, relative)
+
+
+def _read(path: Path, relative: str) -> bytes | None:
     try:
-        return (root / relative).read_bytes()
+        return contents(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
@@ -87,19 +110,27 @@ def refuse_read_only(root: Path) -> None:
         raise _explained(root, OSError(code, os.strerror(code)))
 
 
+def refuse_links_out(root: Path, paths: Iterable[str]) -> None:
+    """Raises UserError with each link on the way to ``paths`` that leads out of ``root``, or into its .git."""
+    _places(root.resolve(), paths)
+
+
 def write_all(root: Path, files: Mapping[str, bytes], remove: Iterable[str] = ()) -> tuple[str, ...]:
     """Writes ``files`` (paths relative to ``root``, with forward slashes) and removes ``remove``: all or nothing.
 
     Files that hold the bytes already are not touched. A file's permissions stay, but nothing that nixgen writes is
-    executable. A link is followed where it leads to a place inside ``root``. Returns the paths that changed.
+    executable. A link is followed where it leads to a place inside ``root``; of a link that is to be removed, the link
+    is. Returns the paths that changed.
 
     Raises MachineError for a full disk or a folder that may not be written, and UserError for a path that is a
     folder or leads out of ``root``; the project is then as it was.
     """
     root = root.resolve()
-    changes = [_Change(path, _inside(root, path), data) for path, data in files.items()]
-    changes += [_Change(path, _inside(root, path), None) for path in remove]
-    changes = [change for change in changes if change.needed(root)]
+    gone = tuple(remove)
+    places = _places(root, files)
+    changes = [_Change(path, places[path], data) for path, data in files.items()]
+    changes += [_Change(path, place, None) for path, place in _places(root, gone, follow=False).items()]
+    changes = [change for change in changes if change.needed()]
     folders: list[Path] = []
     try:
         for folder in sorted({change.target.parent for change in changes}):
@@ -133,54 +164,93 @@ class _Change:
     backup: Path | None = None
     begun: bool = False
 
-    def needed(self, root: Path) -> bool:
-        old = read(root, self.path)
+    def needed(self) -> bool:
+        if self.data is None and self.target.is_symlink():
+            return True
+        old = _read(self.target, self.path)
         if old is None or self.data is None:
             return old is not self.data
         return old != self.data or bool(self.target.stat().st_mode & 0o111)
 
     def stage(self) -> None:
+        """Puts the new file beside the old one, and a second name for the old one, or a copy where it can have none.
+
+        A file's own name is then never without a file. vfat has no hard links, and Linux lets nobody link a file that
+        somebody else owns and they may not write.
+        """
         if self.data is None:
             return
         self.staged = self._beside("new")
-        descriptor = os.open(self.staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
-            with contextlib.suppress(FileNotFoundError):
+        with os.fdopen(_create(self.staged), "wb") as file:
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # not every file system keeps modes
                 os.fchmod(file.fileno(), stat.S_IMODE(self.target.stat().st_mode) & ~0o111)
             file.write(self.data)
             file.flush()
             os.fsync(file.fileno())
+        if self.target.exists():
+            self.backup = self._beside("old")
+            try:
+                self.backup.unlink(missing_ok=True)
+                os.link(self.target, self.backup)
+            except OSError:
+                self._copy(self.backup)
+
+    def _copy(self, place: Path) -> None:
+        with self.target.open("rb") as old, os.fdopen(_create(place), "wb") as file:
+            shutil.copyfileobj(old, file)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(OSError):
+            shutil.copystat(self.target, place)
 
     def commit(self) -> None:
-        # The backup is a second name for the old file, so that the file's own name is never without a file. What was
-        # begun is noted before it is done: an interrupt may come between any two lines.
-        self.backup = self._beside("old")
-        try:
-            os.link(self.target, self.backup)
-        except OSError:
-            self.backup = None
-        self.begun = True
+        # What was begun is noted before it is done: an interrupt may come between any two lines.
         if self.staged is None:
-            self.target.unlink()
+            self.backup = self._beside("old")
+            self.backup.unlink(missing_ok=True)
+            self.begun = True
+            self.target.rename(self.backup)
         else:
+            self.begun = True
             self.staged.replace(self.target)
 
     def undo(self) -> None:
-        if not self.begun:
-            return
-        if self.backup is not None:
-            self.backup.replace(self.target)
-        elif self.staged is not None and not self.staged.exists():
-            self.target.unlink()
+        """Puts the old file back. Raises OSError when that fails, and leaves it where it is then."""
+        if self.begun and (self.staged is None or not os.path.lexists(self.staged)):
+            if self.backup is None:
+                self.target.unlink(missing_ok=True)
+            elif os.path.lexists(self.backup):
+                self.backup.replace(self.target)
+        self.begun = False
+
+    def rescue(self) -> str:
+        """Gives the old file, which cannot be put back, a name that no run removes; says where it is."""
+        if self.backup is None:
+            return ""
+        kept = self.target.with_name(f"{self.target.name}.old")
+        with contextlib.suppress(OSError):
+            if not os.path.lexists(kept):
+                self.backup.rename(kept)
+                self.backup = None
+                return str(kept)
+        found, self.backup = self.backup, None
+        return str(found)
 
     def drop(self) -> None:
-        for name in (self.staged, self.backup):
+        """Removes what is not needed any more; the old file only when it is back, or the new one is to stay."""
+        for name in (self.staged, None if self.begun else self.backup):
             if name is not None:
                 with contextlib.suppress(OSError):
                     name.unlink()
 
     def _beside(self, what: str) -> Path:
         return self.target.with_name(f".{self.target.name}.{what}.{os.getpid()}{TEMPORARY}")
+
+
+def _create(place: Path) -> int:
+    """A new file, whatever has lain there."""
+    place.unlink(missing_ok=True)
+    return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def _commit(changes: list[_Change]) -> None:
@@ -190,30 +260,68 @@ def _commit(changes: list[_Change]) -> None:
     try:
         for change in changes:
             change.commit()
-    except BaseException:
+    except BaseException as error:
+        lost = []
         for change in reversed(changes):
-            with contextlib.suppress(OSError):
+            try:
                 change.undo()
+            except OSError as why:
+                what = f"is half written: {error}; and the old one cannot be put back: {why.strerror}"
+                kept = change.rescue()
+                lost.append(Problem(change.path, what, f"mv {kept} {change.target}" if kept else "remove it"))
+        if lost:
+            raise MachineError(lost) from error
         del _changed[before:]
         raise
     for change in changes:
-        if change.backup is not None:
-            with contextlib.suppress(OSError):
-                change.backup.unlink()
+        change.begun = False
+    for change in changes:
+        change.drop()
     for folder in {change.target.parent for change in changes}:
         sync_folder(folder)
 
 
-def _inside(root: Path, path: str) -> Path:
-    """Where ``path`` leads, links followed; refuses what lies outside ``root``."""
-    pure = PurePosixPath(path)
-    try:
-        target = (root / pure).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError.of(path, f"cannot be followed: {error}") from error
-    if pure.is_absolute() or ".." in pure.parts or target == root or not target.is_relative_to(root):
-        raise UserError.of(path, "leads out of the project, and nixgen writes only inside it", "remove the link")
-    return target
+def _places(root: Path, paths: Iterable[str], *, follow: bool = True) -> dict[str, Path]:
+    """Where paths lead, links followed (without ``follow``: but for the last one). ``root`` has no links on its way.
+
+    Raises UserError with each link that leads out of ``root`` or into its .git, and for paths that are one file.
+    """
+    found: dict[str, Path] = {}
+    names: dict[Path, str] = {}
+    problems: list[Problem] = []
+    for path in dict.fromkeys(paths):
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            problems.append(Problem(path, _ELSEWHERE))
+            continue
+        try:
+            target = (root / pure).resolve() if follow else (root / pure.parent).resolve() / pure.name
+        except (OSError, RuntimeError, ValueError) as error:
+            problems.append(Problem(path, f"cannot be followed: {error}"))
+            continue
+        if not _inside(root, target):
+            problems.append(_link_out(root, pure, target))
+        elif names.setdefault(target, path) != path:
+            problems.append(Problem(path, f"is the same file as {names[target]}", f"remove the link: rm {path}"))
+        found[path] = target
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return found
+
+
+def _inside(root: Path, target: Path) -> bool:
+    """Whether a place is in the project, and not in what git keeps there: a hook there would be run."""
+    return target != root and target.is_relative_to(root) and ".git" not in target.relative_to(root).parts
+
+
+def _link_out(root: Path, path: PurePosixPath, target: Path) -> Problem:
+    """The first link on the way that leads out."""
+    for part in reversed([path, *path.parents[:-1]]):
+        place = root / part
+        if place.is_symlink() and not _inside(root, place.resolve()):
+            what = f"is a link to {place.resolve()}: it {_ELSEWHERE}"
+            return Problem(str(part), what, f"remove the link: rm {part}")
+    return Problem(str(path), f"{_ELSEWHERE}: to {target}")
 
 
 def _make_folder(folder: Path) -> list[Path]:
@@ -238,8 +346,8 @@ def _make_folder(folder: Path) -> list[Path]:
 def _clean(folder: Path) -> None:
     """Removes the temporary files of runs that were killed."""
     for name in folder.glob(f".*{TEMPORARY}"):
-        pid = name.name.removesuffix(TEMPORARY).rpartition(".")[2]
-        if not (pid.isdigit() and _alive(int(pid))):
+        found = _LEFT.fullmatch(name.name)
+        if found is not None and not _alive(int(found[1])):
             with contextlib.suppress(OSError):
                 name.unlink()
 

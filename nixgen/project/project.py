@@ -13,6 +13,7 @@ from typing import Any
 from nixgen.errors import MachineError, Problem, UserError
 from nixgen.formats.foreign import lookup, strings
 from nixgen.machine import addresses
+from nixgen.machine.files import contents
 from nixgen.project import uvlock
 from nixgen.project.settings import Settings
 
@@ -190,7 +191,7 @@ def read_text(path: Path, name: str) -> str:
     Raises UserError when it is missing, a folder or not UTF-8, MachineError when it may not be read.
     """
     try:
-        return path.read_bytes().decode("utf-8").removeprefix(BOM)
+        return contents(path).decode("utf-8").removeprefix(BOM)
     except FileNotFoundError:
         raise UserError.of(name, "is missing") from None
     except IsADirectoryError:

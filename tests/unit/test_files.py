@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.waiting import until
 
 from nixgen.errors import MachineError, UserError
-from nixgen.machine.files import exclusive, read, write_all, written_by_nixgen
+from nixgen.lock.lockfile import read_lock
+from nixgen.machine.files import TEMPORARY, changed, exclusive, read, refuse_links_out, write_all, written_by_nixgen
+from nixgen.project.project import read_text
 
 OLD = {"default.nix": b"old default", "flake.lock": b"old lock", "nix/nixgen/a.nix": b"old a"}
 NEW = {"default.nix": b"new default", "flake.lock": b"new lock", "nix/nixgen/a.nix": b"new a", "nix/new/b": b"b"}
@@ -73,6 +76,67 @@ def test_a_link_inside_the_project_is_followed(project: Path) -> None:
     write_all(project, {"link": b"2"})
     assert (project / "link").is_symlink()
     assert (project / "real/lock").read_bytes() == b"2"
+
+
+def test_of_a_link_that_is_removed_the_link_is(project: Path) -> None:
+    outside = project.parent / "outside"
+    outside.write_bytes(b"theirs")
+    (project / "mine").write_bytes(b"mine")
+    (project / "inward").symlink_to("mine")
+    (project / "outward").symlink_to(outside)
+    assert write_all(project, {}, remove=["inward", "outward"]) == ("inward", "outward")
+    assert tree(project) == OLD | {"mine": b"mine"}
+    assert outside.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("nix", "nix/nixgen/a.nix"),
+        ("nix/nixgen", "nix/nixgen/a.nix"),
+        ("nix/nixgen/a.nix", "nix/nixgen/a.nix"),
+        (".github", ".github/workflows/x.yml"),
+        ("nixgen.lock", "nixgen.lock"),
+    ],
+)
+@pytest.mark.parametrize("where", ["outside", "nowhere", "repository"])
+def test_the_link_that_leads_out_is_named(tmp_path: Path, link: str, path: str, where: str) -> None:
+    """Case 29's kind: nothing is written or removed behind it."""
+    root, outside = tmp_path / "project", tmp_path / "outside"
+    write_all(outside, {"a.nix": b"theirs", "nixgen/a.nix": b"theirs", "workflows/x.yml": b"theirs"})
+    write_all(root, {"kept": b"kept"})
+    (root / ".git/hooks").mkdir(parents=True)
+    target = {"outside": outside, "nowhere": tmp_path / "nowhere", "repository": root / ".git/hooks"}[where]
+    target = target / "a.nix" if path == link and where == "outside" else target
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    (root / link).symlink_to(target)
+    before = tree(outside)
+    sentence = (
+        f"{link}: is a link to {target}: it leads out of the project, and nixgen writes only inside it\n"
+        f"    remove the link: rm {link}"
+    )
+    with pytest.raises(UserError) as caught:
+        write_all(root, {path: b"evil", f"{path}2": b"evil", "kept": b"new"})
+    assert str(caught.value) == sentence
+    with pytest.raises(UserError) as caught:
+        refuse_links_out(root, [path])
+    assert str(caught.value) == sentence
+    if link != path:
+        with pytest.raises(UserError):
+            write_all(root, {"kept": b"new"}, remove=[path])
+    assert tree(outside) == before
+    assert not (tmp_path / "nowhere").exists()
+    assert (root / "kept").read_bytes() == b"kept"
+
+
+def test_two_names_of_one_file(project: Path) -> None:
+    (project / "flake.lock").unlink()
+    (project / "flake.lock").symlink_to("default.nix")
+    with pytest.raises(
+        UserError, match=r"^flake\.lock: is the same file as default\.nix\n    remove the link: rm flake"
+    ):
+        write_all(project, NEW)
+    assert (project / "default.nix").read_bytes() == b"old default"
 
 
 @pytest.mark.parametrize("path", ["link", "folder/x", "../x", "/tmp/x", "a/../../x", "."])
@@ -169,6 +233,100 @@ def test_a_folder_that_is_really_read_only(mounted: Path) -> None:
     assert tree(mounted) == OLD
 
 
+def _no_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_promise_holds_where_hard_links_fail(
+    project: Path, monkeypatch: pytest.MonkeyPatch, call: int, when: str
+) -> None:
+    """Case 29: on vfat, and where Linux protects the files of other users."""
+    monkeypatch.setattr(os, "link", _no_links)
+    (project / "flake.lock").chmod(0o600)
+    test_a_rename_that_fails_or_is_interrupted_is_undone(project, monkeypatch, call, KeyboardInterrupt(), when)
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "link", _no_links)
+    assert (project / "flake.lock").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in project.rglob("*") if path.name.endswith(TEMPORARY)] == []
+    assert write_all(project, NEW) == tuple(NEW)
+    assert tree(project) == NEW
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_removal_that_is_interrupted_is_undone(
+    project: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    rename = os.rename
+
+    def interrupted(source: Path, target: Path) -> None:
+        rename(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+    with pytest.raises(KeyboardInterrupt):
+        write_all(project, {"default.nix": b"new"}, remove=["flake.lock"])
+    assert tree(project) == OLD
+
+
+def test_a_file_that_cannot_be_put_back_is_kept_and_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, calls = os.replace, iter(range(100))
+
+    def failing(source: Path, target: Path) -> None:
+        if next(calls):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(MachineError) as caught:
+        write_all(project, NEW)
+    assert str(caught.value) == (
+        "default.nix: is half written: [Errno 5] Input/output error; and the old one cannot be put back: "
+        f"Input/output error\n    mv {project}/default.nix.old {project}/default.nix"
+    )
+    assert changed()
+    monkeypatch.undo()
+    assert (project / "default.nix.old").read_bytes() == b"old default"
+    assert tree(project).items() >= {"flake.lock": b"old lock", "nix/nixgen/a.nix": b"old a"}.items()
+
+
+def test_a_second_interrupt_while_things_are_put_back_loses_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, calls = os.replace, iter(range(100))
+
+    def failing(source: Path, target: Path) -> None:
+        if next(calls):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(KeyboardInterrupt):
+        write_all(project, NEW)
+    assert b"old default" in tree(project).values()
+
+
+def test_what_lies_at_a_temporary_name_is_not_written_through(project: Path) -> None:
+    outside = project.parent / "outside"
+    outside.write_bytes(b"theirs")
+    for what in ("new", "old"):
+        (project / f".default.nix.{what}.{os.getpid()}.nixgen-tmp").symlink_to(outside)
+    (project / f".flake.lock.new.{os.getpid()}.nixgen-tmp").hardlink_to(outside)
+    write_all(project, NEW)
+    assert outside.read_bytes() == b"theirs"
+    assert tree(project) == NEW
+
+
+def test_only_names_of_our_own_form_are_cleaned_up(project: Path) -> None:
+    (project / ".mine.nixgen-tmp").touch()
+    (project / ".mine.4194399.nixgen-tmp").touch()
+    write_all(project, {"default.nix": b"new"})
+    assert {".mine.nixgen-tmp", ".mine.4194399.nixgen-tmp"} <= tree(project).keys()
+
+
 KILLED = """
     import os, signal, sys
     from pathlib import Path
@@ -263,6 +421,25 @@ def test_read(project: Path) -> None:
     assert read(project, "default.nix") == b"old default"
     assert read(project, "none") is None
     assert read(project, "default.nix/none") is None
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkfifo, "it is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is not a regular file"),
+        (lambda path: (path.touch(), os.truncate(path, 1 << 40)), "it has more than 32 MiB"),
+    ],
+)
+def test_what_has_no_end_is_not_read(project: Path, make: Callable[[Path], None], why: str) -> None:
+    """Case 36."""
+    make(project / "nixgen.lock")
+    with pytest.raises(MachineError, match=rf"^nixgen\.lock: cannot be read: {why}$"):
+        read(project, "nixgen.lock")
+    with pytest.raises(UserError, match=rf"^nixgen\.lock: cannot be read: {why}"):
+        read_lock(project / "nixgen.lock")
+    with pytest.raises(MachineError, match=rf": cannot be read: {why}$"):
+        read_text(project / "nixgen.lock", "nixgen.lock")
 
 
 def test_whose_a_file_is() -> None:

@@ -72,6 +72,21 @@ def test_a_file_where_a_folder_belongs_is_in_the_way_like_any_other(
     assert not [path for path in project.rglob("*") if path.name.endswith(files.TEMPORARY) or "aside" in path.name]
 
 
+@pytest.mark.parametrize("link", ["nix", "nix/nixgen", "nix/nixgen/builders"])
+def test_nothing_is_moved_or_removed_behind_a_link_out_of_the_project(project: Path, link: str) -> None:
+    outside = project.parent / "outside"
+    files.write_all(outside, {"nixgen": b"theirs", "builders": b"theirs", "mine.nix": b"theirs"})
+    (project / link).parent.mkdir(parents=True, exist_ok=True)
+    (project / link).symlink_to(outside)
+    before = tree(outside)
+    for force in (False, True):
+        assert problems(project, force=force) == [
+            f"{link}: is a link to {outside}: it leads out of the project, and nixgen writes only inside it\n"
+            f"    remove the link: rm {link}"
+        ]
+    assert tree(outside) == before
+
+
 def test_what_was_put_aside_comes_back_when_nothing_can_be_written(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,10 +136,10 @@ def test_files_that_cannot_be_read_are_no_traceback(tmp_path: Path) -> None:
 def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "uv.lock"
 
-    def denied(_path: Path) -> bytes:
+    def denied(*_: object) -> int:
         raise PermissionError(13, os.strerror(13), str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(MachineError, match=r"uv\.lock: cannot be read: Permission denied$"):
         read_text(path, "uv.lock")
 
