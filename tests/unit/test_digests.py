@@ -18,7 +18,7 @@ from support.plans import NIXPKGS
 
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.errors import UserError
-from nixgen.generate import digest as digest
+from nixgen.generate import digest
 from nixgen.generate.planning import Pins, digests
 from nixgen.lock.model import Lock
 
