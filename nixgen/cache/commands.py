@@ -21,6 +21,7 @@ from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.lock import lockfile
 from nixgen.lock.cachepins import CachePin
+from nixgen.machine import folders
 from nixgen.nix.tools import Nix
 from nixgen.project.project import find_project
 
@@ -45,7 +46,7 @@ def keygen(project: Path, name: str | None, folder: Path | None) -> Keys:
         if root is None:
             raise UserError.of("", "there is no project here to name the keys after", "name them: --name team-1")
         name = f"{find_project(project).name}-1"
-    target = (folder or keyring.place(name)).expanduser().resolve()
+    target = folders.typed(str(folder)) if folder else keyring.place(name).resolve()
     if root is not None and target.is_relative_to(root):
         raise UserError.of(str(target), "is inside the project, which others read", "choose a --folder outside of it")
     return keyring.make(name, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,11 @@ FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cac
 """Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
 
 _AT_ONCE = 400  # paths of one command line
+# What Nix 2.8 says when another process has brought a path between its question and its answer. The next time, it sees
+# that the path is there.
+_OVERTAKEN = "coroutine has finished"
+_TRIES = 20
+_PAUSE = 0.5  # seconds, at most, before it is tried again
 _EVERY = 0.1  # seconds between two looks at how far it is
 _INFO = (2, 19)  # from here on `store ping` is called `store info`
 
@@ -70,6 +76,17 @@ def copy_from(here: Nix, place: Place, names: Sequence[str], keys: Sequence[Publ
 
 def _copy(here: Nix, verb: str, *words: str) -> None:
     """``nix copy``, with how far it is on stderr. Raises MachineError with what Nix said when it fails."""
+    for _ in range(_TRIES):
+        try:
+            return _copied(here, verb, *words)
+        except MachineError as error:
+            if _OVERTAKEN not in str(error):
+                raise
+        time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 -- no secret
+    return _copied(here, verb, *words)
+
+
+def _copied(here: Nix, verb: str, *words: str) -> None:
     log, show = Log(), Counter(verb)
     shown = 0.0
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from nixgen.cache.narinfo import PublicKey
 from nixgen.errors import MachineError, UserError
 from nixgen.log.note import NoteError, Signer, Verifier
+from nixgen.machine import folders
 from nixgen.nix.tools import Nix
 
 CACHE, LOG = "cache.sec", "log.sec"
@@ -44,13 +45,12 @@ class Keys:
 
 def default_folder() -> Path:
     """Where the folders of keys are."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "nixgen" / "keys"
+    return folders.config("keys")
 
 
 def place(name: str) -> Path:
     """The folder that ``--key`` means: a path where it has a slash in it, else a name below :func:`default_folder`."""
-    return Path(name).expanduser() if "/" in name else default_folder() / name
+    return folders.typed(name) if "/" in name else default_folder() / name
 
 
 def shown(text: str, option: str) -> str:

@@ -78,11 +78,11 @@ def trust(place: Place, pin: CachePin | None, log_key: str | None = None, keys: 
 
 def text_of(key: str) -> str:
     """A key that is given as text, or as the file that holds it."""
-    if "/" not in key.partition(":")[0].partition("+")[0] and not Path(key).is_file():
-        return key.strip()
     try:
+        if "/" not in key.partition(":")[0].partition("+")[0] and not Path(key).is_file():
+            return key.strip()
         return Path(key).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no such file, a name that is none, no UTF-8
         raise UserError.of(shown(key, "the key"), "is neither a key nor a file that can be read") from None
 
 

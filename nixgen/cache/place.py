@@ -6,12 +6,14 @@ settings behind a question mark.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from nixgen.errors import UserError
+from nixgen.machine import folders
 from nixgen.machine.addresses import secret_key
 
 LOG = "nixgen-log"
@@ -20,6 +22,7 @@ LOG = "nixgen-log"
 COMPRESSION = "zstd"
 """What NARs are packed with where the address does not say: several times as quick as Nix's own xz."""
 
+_PLAIN = "/+=@:,~"
 _FILES = ("file", "http", "https", "s3")
 _KNOWN = (*_FILES, "ssh-ng")
 # Not part of where a cache is: who signs, and what is only for one upload.
@@ -78,16 +81,16 @@ def address(text: str) -> str:
 
 def _parts(text: str) -> tuple[SplitResult, tuple[tuple[str, str], ...]]:
     """An address without what is only for one upload, and that."""
-    parts = urlsplit(text if "://" in text else f"file://{Path(text).expanduser().resolve()}")
-    if parts.scheme not in _KNOWN:
-        raise UserError.of(text, "is not a cache that nixgen knows", f"use {', '.join(f'{s}://' for s in _KNOWN)}")
+    parts = _split(text if "://" in text else _uri(text))
     if parts.password is not None or (parts.username is not None and parts.scheme != "ssh-ng"):
         raise UserError.of(
             f"{parts.scheme}://…@{parts.hostname}", "has a user name or password in it", "netrc is the place for them"
         )
+    if parts.scheme not in _KNOWN:
+        raise UserError.of(text, "is not a cache that nixgen knows", f"use {', '.join(f'{s}://' for s in _KNOWN)}")
     if (parts.scheme == "file") == bool(parts.netloc) or (parts.scheme == "file" and not parts.path.startswith("/")):
         raise UserError.of(text, "is not a whole address", "write file:///folder, or SCHEME://host/path")
-    if parts.scheme == "file" and quote(parts.path, safe="/+=@:,~") != parts.path:
+    if parts.scheme == "file" and quote(parts.path, safe=_PLAIN) != parts.path:
         raise UserError.of(text, "has characters that not every Nix reads alike in an address", "use a plainer name")
     settings = parse_qsl(parts.query, keep_blank_values=True)
     where = text.partition("?")[0]
@@ -103,7 +106,28 @@ def _parts(text: str) -> tuple[SplitResult, tuple[tuple[str, str], ...]]:
 
 def _folder(log: str) -> str:
     """An address stays as it is; a folder's is made whole."""
-    return log if "://" in log else f"file://{Path(log).expanduser().resolve()}"
+    if "://" not in log:
+        return _uri(log)
+    _split(log)
+    return log
+
+
+def _uri(folder: str) -> str:
+    return "file://" + quote(os.fsencode(folders.typed(folder)), safe=_PLAIN)
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address; Nix and this program must read the same in them. Raises UserError."""
+    try:
+        parts = urlsplit(address)
+        whole = parts.port != 0 and bool(parts.hostname) == bool(parts.netloc)
+    except ValueError:  # "[::1", a port that is no number
+        whole = False
+    if not whole or not address.isprintable() or " " in address:
+        # What stands in it is not shown: it may be a password.
+        shown = f"{address.partition('://')[0]}://…"
+        raise UserError.of(shown, "is not an address that can be read", "write file:///folder, or SCHEME://host/path")
+    return parts
 
 
 def _query(settings: Iterable[tuple[str, str]]) -> str:

@@ -41,7 +41,10 @@ class Edge(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- click's type, which typer keeps in a place of its own
         """Runs the command: exits with 1 for a finding, 2 for a mistake in the input, 3 for what the machine lacks."""
+        outside = signal.getsignal(signal.SIGINT)
         try:
+            if callable(outside):
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             return super().invoke(ctx)
         except NixgenError as error:
             _fail(error)
@@ -54,6 +57,8 @@ class Edge(TyperGroup):
             sys.exit(0)
         except OSError as error:
             _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)))
+        finally:
+            signal.signal(signal.SIGINT, outside or signal.SIG_DFL)
 
 
 def _left(command: str | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.entry import E, Entry, read
 from nixgen.log.log import Log
 from nixgen.log.note import NoteError
+from nixgen.machine import folders
 
 _DIGEST = 16  # bytes that tell a key or a content from all others
 _BATCH = 100_000
@@ -48,7 +48,7 @@ class Seen(Generic[E]):
     def of(cls, log: Log, kind: type[E]) -> Self:
         """What this user remembers of a log: a file of its own for each store and key."""
         name = hashlib.sha256(f"{log.storage.where}\n{log.verifier}".encode()).hexdigest()
-        return cls(kind, _folder() / f"{name[:32]}.sqlite")
+        return cls(kind, folders.cache("logs", f"{name[:32]}.sqlite"))
 
     def update(self, log: Log) -> None:
         """Reads the entries that are new. Raises LogFinding when the log does not go on from what was seen."""
@@ -155,8 +155,3 @@ def _batches(entries: Iterable[E]) -> Iterator[list[E]]:
             yield batch
             batch = []
     yield batch
-
-
-def _folder() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME")
-    return (Path(named) if named else Path.home() / ".cache") / "nixgen" / "logs"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, parse_qsl
 
 _URL = re.compile(
-    r"""\b(?:[a-z0-9+.-]*\+)?(?P<scheme>https?|ssh)://"""
+    r"""\b(?P<scheme>https?|ssh)://"""  # behind "git+", too
     r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
     re.IGNORECASE,
 )

@@ -236,6 +236,32 @@ def test_a_second_content_of_an_output_is_logged_and_fails(lab: CacheLab) -> Non
     assert ("library", "conflict") in lab.anomalies()
 
 
+# What Nix 2.8 does at times when several push the same paths, with the words of 2.8.
+OVERTAKEN = """#!/bin/sh
+case "$*" in *" copy "*" --to "*)
+    echo x >> {count}
+    if [ "$(wc -l < {count})" -lt 3 ]; then
+        echo '@nix {{"action":"msg","level":0,"msg":"error: {said}"}}' >&2; exit 1
+    fi
+esac
+exec {nix} "$@"
+"""
+
+
+@pytest.mark.parametrize(("said", "code", "calls"), [("coroutine has finished", 0, 3), ("no room", 3, 1)])
+def test_an_upload_that_another_has_overtaken_is_tried_again(lab: CacheLab, said: str, code: int, calls: int) -> None:
+    lab.built().must("keygen")  # case 39
+    front = lab.folder / "front"
+    front.mkdir()
+    (front / "nix").write_text(OVERTAKEN.format(nix=lab.nix.bin / "nix", count=front / "count", said=said))
+    (front / "nix").chmod(0o755)
+    done = lab.run("push", lab.url, PATH=f"{front}:{lab.nix.bin}:{os.environ['PATH']}")
+    assert done.returncode == code, done.tail()
+    assert len((front / "count").read_text().split()) == calls
+    assert code == 0 or said in done.stderr
+    assert code != 0 or lab.verdict()[0] == 0
+
+
 # Programs in front of Nix's own, which end nixgen at once: before anything is uploaded, and when one path was.
 KILLERS = {
     "before the upload": """case "$*" in *" copy "*" --to "*) kill -9 $PPID; exit 1 ;; esac""",

@@ -67,6 +67,17 @@ def test_nix_is_told_of_the_key_by_its_file_and_how_to_pack() -> None:
         ("https:///cache", "https:///cache: is not a whole address\n"),
         ("file:///srv/my%20cache", "file:///srv/my%20cache: has characters that not every Nix reads alike"),
         ("/srv/my cache", "/srv/my cache: has characters that not every Nix reads alike in an address\n"),
+        ("/srv/what?", "/srv/what?: has characters that not every Nix reads alike"),
+        ("https://[::1", "https://…: is not an address that can be read\n    write file:///folder, or"),  # case 35
+        ("https://[abc]/", "https://…: is not an address that can be read\n"),
+        ("https://you:abc@[::1/", "https://…: is not an address that can be read\n"),
+        ("https://host:x/", "https://…: is not an address that can be read\n"),
+        ("https://host:99999/", "https://…: is not an address that can be read\n"),
+        ("https://:80/cache", "https://…: is not an address that can be read\n"),
+        ("https://ho\u2100st/", "https://…: is not an address that can be read\n"),
+        ("https://host/a\nb", "https://…: is not an address that can be read\n"),
+        ("~nosuch/x", "~nosuch/x: is not a path: there is no user 'nosuch'\n"),
+        ("a\0b", "a\0b: is not a path: embedded null byte\n"),
         ("ssh-ng://host", "ssh-ng://host: a store behind ssh has no place for a log\n"),
     ],
 )  # fmt: skip
@@ -74,4 +85,11 @@ def test_what_is_no_place_for_a_cache(text: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         place.parse(text)
     assert str(caught.value).startswith(sentence)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("log", ["https://[::1", "~nosuch/x", "a\0b", "s3://you:abc@[/"])
+def test_what_is_no_place_for_a_log(log: str) -> None:  # case 35
+    with pytest.raises(UserError) as caught:
+        place.parse("https://cache.example.org", log)
     assert "abc" not in str(caught.value)

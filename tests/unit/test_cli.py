@@ -116,6 +116,22 @@ def interrupted(folder: Path, *arguments: str, before: str = "") -> str:
     return done.stderr
 
 
+@pytest.mark.parametrize("where", ["import typer", "ending"])
+@pytest.mark.parametrize("program", [["-m", "nixgen"], ["-c", "from nixgen.__main__ import main; main()"]])
+def test_an_interrupt_while_it_starts_or_ends(tmp_path: Path, where: str, program: list[str]) -> None:  # case 35
+    kill = "os.kill(os.getpid(), signal.SIGINT)"
+    at = {
+        "import typer": "class F:\n  def find_spec(self, name, *a):\n"
+        f"    if name == 'typer': {kill}\nsys.meta_path.insert(0, F())\n",
+        "ending": f"import atexit\natexit.register(lambda: {kill})\n",
+    }
+    (tmp_path / "sitecustomize.py").write_text("import os, signal, sys\n" + at[where])
+    words = [sys.executable, *program, "--version"]
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 @pytest.mark.parametrize("command", ["generate", "lock"])
 def test_an_interrupt_is_told_with_what_it_left(tmp_path: Path, command: str) -> None:
     assert interrupted(tmp_path, command, "--quiet") == "interrupted; nothing in the project was changed\n"

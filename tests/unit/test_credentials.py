@@ -98,7 +98,15 @@ def test_no_token_survives(key: str, token: str, userinfo: bool) -> None:  # noq
     assert shown == f"https://{'***@' if userinfo else ''}example.org/a?{key}=***"
 
 
-def test_a_lock_of_megabytes_is_read_at_once() -> None:
+@pytest.mark.timeout(300)  # what is quadratic takes hours
+@pytest.mark.parametrize("part", ["a.", "a+", "+", "-_.", "https://", "https://a@", "ssh://a:", "https://x?token", "@"])
+@pytest.mark.parametrize("end", [" @", "@", "?", "https://a@b.example"])
+def test_an_address_of_megabytes_is_read_in_linear_time(part: str, end: str) -> None:  # case 36
+    text = part * (1_000_000 // len(part)) + end
+    assert all("s3cret" not in shown for shown in addresses.found(text))
+
+
+def test_a_lock_of_megabytes() -> None:
     text = projects.uv_lock(*([projects.NUMPY] * 5000))
     assert not list(addresses.found(text))
     assert list(addresses.found(text + '\nurl = "https://example.org/?token=1"')) == ["https://example.org/?token=***"]
