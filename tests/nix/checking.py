@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from support.nix import ROOT, SYSTEM, Nix, Output, enter
 from support.project import PYPROJECT, Project
+from support.waiting import without_progress
 from support.wheels import make_wheel
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Checked:
             text=True,
             check=False,
         )
-        return Output(tuple(inner), done.returncode, done.stdout, done.stderr)
+        return Output(tuple(inner), done.returncode, done.stdout, without_progress(done.stderr))
 
     def start(self, *words: str | Path, output: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Starts nixgen in a process group of its own; its process is the one that signals reach."""

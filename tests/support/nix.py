@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from support.waiting import without_progress
+
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = f"{os.uname().machine}-{os.uname().sysname.lower()}"
 TAIL_LINES = 40
@@ -201,7 +203,7 @@ def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], *, check
         argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
     skipped = len(enter(Path("/"))) if argv[0] == "unshare" else 0
-    result = Output(tuple(argv[skipped:]), done.returncode, done.stdout, done.stderr)
+    result = Output(tuple(argv[skipped:]), done.returncode, done.stdout, without_progress(done.stderr))
     return _checked(result) if check else result
 
 

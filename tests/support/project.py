@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.nix import ROOT, Output
+from support.waiting import without_progress
 
 # What `nixgen init` and uv write at the top of a project.
 WRITTEN = {
@@ -140,4 +141,4 @@ def run(argv: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Out
     done = subprocess.run(
         argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    return Output(tuple(argv), done.returncode, done.stdout, done.stderr)
+    return Output(tuple(argv), done.returncode, done.stdout, without_progress(done.stderr))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from support.nix import ROOT, enter
 from support.project import uv_binary
+from support.waiting import without_progress
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -98,7 +99,7 @@ def play(nix: Nix, before: Sequence[str], typed: Sequence[Step], folder: Path) -
         text=True,
         check=False,
     )
-    outputs = done.stdout.replace(str(home), "/home/you").split(f"{MARK}\n")[1:-1]
+    outputs = without_progress(done.stdout).replace(str(home), "/home/you").split(f"{MARK}\n")[1:-1]
     assert len(outputs) == len(typed), done.stdout[-4000:]
     return outputs
 

@@ -1,13 +1,21 @@
-"""Waiting for what another process does: as long as it takes on a machine with other work, and no longer."""
+"""What a slow machine asks of a test: to wait as long as it takes, and not to mind that progress is shown."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 240.0  # seconds: only what never comes takes so long; below each test's own time limit
+
+_PROGRESS = re.compile(r"^(?:\S.* …|[a-z]+ \d+ of \d+: .*|(?:building|hashing|checking): .*)\n", re.MULTILINE)
+
+
+def without_progress(printed: str) -> str:
+    """What a program printed, without the lines that it prints only where a step takes more than a second."""
+    return _PROGRESS.sub("", printed)
 
 
 def until(happened: Callable[[], object], *, running: subprocess.Popen[Any] | None = None) -> None:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from support.index import serve
 from support.nix import ROOT, Output
 from support.project import Project
 from support.wheels import make_wheel
 
-if TYPE_CHECKING:
-    from support.index import Index
-
 DONE, FINDING, USER, MACHINE = 0, 1, 2, 3
 
 
-@pytest.fixture
-def project(tmp_path: Path, index: Callable[..., Index]) -> Project:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with one dependency from an index on loopback, on the nixpkgs base, which needs no network."""
-    make_wheel(tmp_path / "wheels", "greeting", "1.0", {"greeting.py": "TEXT = 'hello'\n"})
-    made = Project.make(tmp_path / "demo", "greeting", index=index(tmp_path / "wheels").simple)
-    made.must("init", "--base", "nixpkgs", "--python", "3.13")
-    return made
+    folder = tmp_path_factory.mktemp("made")
+    make_wheel(folder / "wheels", "greeting", "1.0", {"greeting.py": "TEXT = 'hello'\n"})
+    with serve(folder / "wheels") as index:
+        made = Project.make(folder / "demo", "greeting", index=index.simple)
+        made.must("init", "--base", "nixpkgs", "--python", "3.13")
+        yield made
+
+
+@pytest.fixture
+def project(made: Project, tmp_path: Path) -> Project:
+    """A copy of it."""
+    shutil.copytree(made.folder, tmp_path / "demo", symlinks=True)
+    return Project(tmp_path / "demo")
 
 
 def refused(said: Output, code: int, *sentences: str) -> None:

@@ -1,4 +1,4 @@
-"""``nixgen model`` and ``nixgen data`` as a user types them, in a process of their own or against made-up pins."""
+"""``nixgen model`` and ``nixgen data`` as a user types them, or against made-up pins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.program import nixgen
 from test_artifacts_pins import BASE, MINILM, SALES, SHA
-from test_cli import nixgen
 
 from nixgen.artifacts import sources, store
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile

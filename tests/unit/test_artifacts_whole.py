@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.hub import Big, Hub, Repo, serve
+from support.waiting import without_progress
 
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
@@ -47,7 +48,7 @@ class Project:
             text=True,
             check=False,
         )
-        return done.returncode, done.stdout
+        return done.returncode, without_progress(done.stdout)
 
     @property
     def lock(self) -> Lock:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from support.program import nixgen
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -76,16 +75,9 @@ def anchors(path: Path) -> set[str]:
 
 
 def help_of(*command: str) -> str:
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERMINAL_WIDTH": "80"}
-    done = subprocess.run(
-        [sys.executable, "-m", "nixgen", *command, "--help"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.replace("python -m nixgen", "nixgen").strip("\n")
+    done = nixgen(*command, "--help", COLUMNS="80", NO_COLOR="1", TERMINAL_WIDTH="80")
+    assert done.returncode == 0
+    return done.stdout.strip("\n")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from support.initproject import (
     made,
     tree,
 )
+from support.waiting import without_progress
 
 from nixgen.generate import planning
 from nixgen.init import scaffold
@@ -53,7 +54,7 @@ def test_two_runs_at_once(project: Path, tmp_path: Path) -> None:
     shutil.copytree(project, alone)
     init(alone, Options())
     both = [command(project, "init"), command(project, "init")]
-    said = [one.communicate(timeout=60)[1] for one in both]
+    said = [one.communicate()[1] for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert tree(project) == tree(alone)
 
@@ -72,7 +73,7 @@ def test_a_signal_at_any_moment_leaves_nothing_half_written(
             said = running.communicate(timeout=0.08 * moment)[1]
         except subprocess.TimeoutExpired:
             running.send_signal(number)
-            said = running.communicate(timeout=60)[1]
+            said = running.communicate()[1]
         assert running.returncode not in {2, 3}
         found = {name: data for name, data in tree(project).items() if not name.endswith(files.TEMPORARY)}
         assert before.keys() <= found.keys() <= after.keys()
@@ -92,7 +93,7 @@ def test_a_read_only_project(mounted: Path, project: Path) -> None:
     shutil.copytree(project, root)
     subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
     running = command(root, "init")
-    said = running.communicate(timeout=60)[1].splitlines()
+    said = without_progress(running.communicate()[1]).splitlines()
     assert said[-2:] == [
         f"error: {root}: cannot be written (Read-only file system); nothing was changed",
         "    make the folder writable, or work on a copy",
@@ -102,10 +103,10 @@ def test_a_read_only_project(mounted: Path, project: Path) -> None:
 
 def test_check_at_the_command_line(project: Path) -> None:
     init(project, Options())
-    assert command(project, "generate", "--check").wait(timeout=60) == 0
+    assert command(project, "generate", "--check").wait() == 0
     (project / "default.nix").write_text("# Written by nixgen\n")
     running = command(project, "generate", "--check")
-    assert running.communicate(timeout=60)[1].splitlines() == [
+    assert without_progress(running.communicate()[1]).splitlines() == [
         "error: default.nix: is stale: nixgen would write something else",
         "    write them again: nixgen generate",
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.tree import fill, flip, lock, rows
+from support.waiting import without_progress
 
 from nixgen import guard
 
@@ -40,7 +41,9 @@ def nixgen(project: Path) -> Nixgen:
             env |= {"NIXGEN_MODELS": str(files / "models"), "NIXGEN_DATA": str(files / "data")}
             env |= {"NIXGEN_ROOT": str(project)}
         command = [sys.executable, "-m", "nixgen", *arguments]
-        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+        done.stderr = without_progress(done.stderr)
+        return done
 
     return run
 
