@@ -14,9 +14,17 @@ let
   linux = pkgs.stdenv.hostPlatform.isLinux;
 
   attribute = "python${builtins.replaceStrings [ "." ] [ "" ] pins.python}";
-  python = pkgs.${attribute} or (throw
+  python = exactly (pins.pythonFull or null) (pkgs.${attribute} or (throw
     ("this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, "
-      + "then run: nixgen lock && nixgen generate"));
+      + "then run: nixgen lock && nixgen generate")));
+
+  # Markers of uv.lock compare the patch release: with another one, other packages are right.
+  exactly = full: found:
+    if full == null || found.version == full then found
+    else
+      throw ("this nixpkgs has Python ${found.version}, and the packages were chosen for ${full}; set "
+        + "python = \"${found.version}\" under [tool.nixgen] in pyproject.toml, "
+        + "then run: nixgen lock && nixgen generate");
 
   # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
   package = key: name:

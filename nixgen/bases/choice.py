@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nixgen.console import console
+from nixgen.errors import UserError
+
 if TYPE_CHECKING:
     from nixgen.project.project import Project
     from nixgen.project.settings import Settings
@@ -30,9 +33,43 @@ def default_glibc(settings: Settings, python: str) -> str:
 def pick_python(project: Project, settings: Settings, asked: str | None = None) -> str:
     """The Python version ("3.11"): ``asked`` for, the setting, .python-version, else the base's best that fits.
 
-    What is named first counts; it must be one that the base has and that requires-python allows. Raises UserError.
+    What is named first counts; it must be one that the base has and that requires-python allows. Raises UserError, also
+    for a patch release that the base is known not to have; where only .python-version names that, it is said.
     """
-    from nixgen.resolve.targets import choose_python
+    from nixgen.resolve import targets
 
-    available = known_pythons(settings)
-    return choose_python(settings, project.requires_python, project.python_version_file(), available, asked)
+    file = project.python_version_file()
+    chosen = targets.choose_python(settings, project.requires_python, file, known_pythons(settings), asked)
+    full = targets.full_version(settings, chosen)
+    if asked is not None:
+        wanted = targets.whole_version(asked)
+        if wanted not in {None, full} and settings.base == "debian":
+            raise UserError.of(
+                "--python", f"the debian base has Python {full}, not {wanted}", f"write --python {chosen}"
+            )
+    elif settings.python is None:
+        wanted = targets.whole_version(targets.first_line(file))
+        if wanted not in {None, full}:
+            has = full if settings.base == "debian" else f"its newest {chosen} (to insist: --python {wanted})"
+            console.info(f".python-version asks for Python {wanted}; the {settings.base} base has {has}.")
+    return chosen
+
+
+def written_python(settings: Settings, chosen: str, asked: str | None) -> str:
+    """What ``init`` writes down for the Python that was chosen: with the patch release where one is named."""
+    from nixgen.resolve.targets import whole_version
+
+    wanted = whole_version(asked) or (settings.python_full if asked is None else None)
+    return wanted if wanted and wanted.startswith(f"{chosen}.") else chosen
+
+
+def warn_of_python_version(project: Project, python: str) -> None:
+    """Says that .python-version names another Python than the one that is pinned: nixgen keeps to the latter."""
+    from nixgen.resolve.targets import first_line, minor_version
+
+    wanted = minor_version(first_line(project.python_version_file()) or "")
+    if wanted not in {None, python}:
+        again = f"nixgen init --python {wanted}"
+        console.warn(
+            f"Python is {python} (tool.nixgen.python), and .python-version asks for {wanted}. To have that: {again}"
+        )

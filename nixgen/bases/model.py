@@ -46,7 +46,10 @@ class DebianBase:
 
 @dataclass(frozen=True, slots=True)
 class NixpkgsBase:
-    """The nixpkgs base of nixgen.lock: one revision of nixpkgs with its NAR hash (SRI) and its glibc's version."""
+    """The nixpkgs base of nixgen.lock: one revision of nixpkgs with its NAR hash (SRI) and its glibc's version.
+
+    ``python_full`` is the whole version ("3.13.9") that markers were evaluated with, "" in a lock that does not say.
+    """
 
     name: str
     rev: str
@@ -56,6 +59,7 @@ class NixpkgsBase:
     python: str
     libraries: tuple[str, ...]
     tools: tuple[str, ...]
+    python_full: str = ""
     kind: Literal["nixpkgs"] = "nixpkgs"
 
 

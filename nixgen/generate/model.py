@@ -32,7 +32,8 @@ class Plan:
     """All that the templates need.
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
-    ``skip_imports`` and ``smoke`` are the settings of these names; ``artifacts`` are the lock's, ``services`` those of
+    ``skip_imports`` and ``smoke`` are the settings of these names; ``exact_python`` is the version that the base's
+    Python must have, where that counts and Nix alone can tell; ``artifacts`` are the lock's, ``services`` those of
     models.toml.
     """
 
@@ -45,5 +46,6 @@ class Plan:
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
+    exact_python: str | None = None
     artifacts: tuple[PinnedArtifact, ...] = ()
     services: tuple[ServiceSpec, ...] = ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixgen.bases import choice
 from nixgen.bases.model import DebianBase, NixpkgsBase
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
@@ -89,6 +90,8 @@ def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
         pairs = [("base", settings.base, base.kind)]
     else:
         pairs = [("python", settings.python or base.python, base.python)]
+        if isinstance(base, NixpkgsBase) and base.python_full:
+            pairs.append(("python", settings.python_full or base.python_full, base.python_full))
         pairs += [("libraries", sorted(settings.libraries), sorted(base.libraries))]
         pairs += [("tools", sorted(settings.tools), sorted(base.tools))]
     if isinstance(base, DebianBase) and settings.base == base.kind:
@@ -124,7 +127,7 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
     from nixgen.generate.trees import source_trees
-    from nixgen.resolve.resolution import resolve, split_served
+    from nixgen.resolve.resolution import left_out, resolve, split_served
     from nixgen.resolve.targets import full_version, targets
 
     base = pins.lock.base
@@ -136,11 +139,14 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     hashes = {entry.url: entry for entry in pins.lock.hashes}
     resolutions = resolve(project, wanted, base.glibc, hashes)
     if project.settings.systems is None:
-        resolutions, _ = split_served(resolutions)
+        resolutions, dropped = split_served(resolutions)
+        for one in dropped:
+            console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
     problems = merged_problems(resolutions)
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)
+    exact = project.settings.python_full is not None or any(one.patch for one in resolutions)
     return Plan(
         name=project.name,
         base=base,
@@ -151,6 +157,7 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
+        exact_python=full if exact and isinstance(base, NixpkgsBase) else None,
         artifacts=pins.lock.artifacts,
         services=manifest.services,
     )
@@ -242,6 +249,7 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
         flake_lock = files.read(project.root, flakelock.NAME)
         wanted = rendered(plan(project, pins), pins, flake_lock)
         changed = write(project.root, wanted, _MEND, force=force)
+    choice.warn_of_python_version(project, pins.lock.base.python)
     if shutil.which("git") and git.in_work_tree(project.root):
         gitindex.tell(project.root)
     if flake_lock is not None and isinstance(pins.lock.base, NixpkgsBase):

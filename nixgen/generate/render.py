@@ -62,7 +62,7 @@ def default_nix(plan: Plan) -> str:
 def base_nix(plan: Plan) -> str:
     """nix/nixgen/base.nix: the pins of the base, from nixgen.lock, for the systems of ``plan``."""
     base = plan.base
-    values: dict[str, Any] = {"base": base, "systems": sorted(plan.systems)}
+    values: dict[str, Any] = {"base": base, "systems": sorted(plan.systems), "exact": plan.exact_python}
     if isinstance(base, DebianBase):
         values["bootstrap"] = sorted(
             (item.system, to_nix({"file": item.file, "sha256": item.sha256}))

@@ -24,7 +24,7 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     UserError for a system or Python that nixgen or the base does not know.
     """
     from nixgen.bases.choice import default_glibc, pick_python
-    from nixgen.resolve.resolution import resolve, split_served
+    from nixgen.resolve.resolution import left_out, resolve, split_served
     from nixgen.resolve.targets import full_version, targets
 
     unknown = [system for system in systems if system not in SYSTEMS]
@@ -44,8 +44,7 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
         return found
     served, dropped = split_served(found)
     for resolution in dropped:
-        names = ", ".join(problem.where for problem in resolution.problems)
-        console.info(f"{resolution.target.system} is left out: no wheel there for {names} (--system shows it)")
+        console.info(f"{left_out(resolution)} (--system shows it)")
     return served
 
 

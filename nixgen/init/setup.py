@@ -67,7 +67,8 @@ def init(start: Path, options: Options) -> None:
         with _flags_named(options):
             values = asked(project, options)
             project = with_values(project, values)
-            values["python"] = choice.pick_python(project, project.settings, options.python)
+            chosen = choice.pick_python(project, project.settings, options.python)
+            values["python"] = choice.written_python(project.settings, chosen, options.python)
             project = with_values(project, values)
         if not project.has_lock:
             console.info("There is no uv.lock: running uv lock.")
@@ -83,6 +84,7 @@ def init(start: Path, options: Options) -> None:
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
     if work_tree:
         _make_visible(project, changed)
+    choice.warn_of_python_version(project, pins.lock.base.python)
     if changed and "'" in str(project.root):
         # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
         why = "nix develop cannot: there is an apostrophe in the path of this folder"

@@ -104,7 +104,9 @@ def _base(table: Table) -> Base:
 
 
 def _nixpkgs(table: Table) -> NixpkgsBase:
-    table.closed("kind", "name", "rev", "narHash", "lastModified", "glibc", "python", "libraries", "tools")
+    table.closed(
+        "kind", "name", "rev", "narHash", "lastModified", "glibc", "python", "pythonFull", "libraries", "tools"
+    )
     return NixpkgsBase(
         name=table.text("name", r"[A-Za-z0-9][A-Za-z0-9._\-]*"),
         rev=table.text("rev", r"[0-9a-f]{40}"),
@@ -114,6 +116,7 @@ def _nixpkgs(table: Table) -> NixpkgsBase:
         python=table.text("python", _DOTTED),
         libraries=table.texts("libraries", _ATTRIBUTE),
         tools=table.texts("tools", _ATTRIBUTE),
+        python_full=table.text("pythonFull", r"[0-9]+\.[0-9]+\.[0-9]+") if "pythonFull" in table else "",
     )
 
 
@@ -180,6 +183,7 @@ def _dump_nixpkgs(base: NixpkgsBase) -> dict[str, Any]:
         "lastModified": base.last_modified,
         "glibc": base.glibc,
         "python": base.python,
+        **({"pythonFull": base.python_full} if base.python_full else {}),
         "libraries": list(base.libraries),
         "tools": list(base.tools),
     }

@@ -67,6 +67,7 @@ def lock(project: Project, options: Options) -> Lock:
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed, options)
+    choice.warn_of_python_version(project, new.base.python)
     return new
 
 
@@ -108,6 +109,8 @@ def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) ->
         return False
     if isinstance(base, NixpkgsBase):
         wanted = settings.nixpkgs
+        if settings.python_full not in {None, base.python_full}:
+            return False
         if isinstance(wanted, Mapping):
             return (wanted["rev"], wanted["narHash"]) == (base.rev, base.nar_hash)
         from nixgen.bases.nixpkgs import DEFAULT
@@ -148,9 +151,12 @@ def _base(
         kept = None
     if project.settings.base == "nixpkgs":
         from nixgen.bases import nixpkgs
+        from nixgen.resolve import targets
 
         found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, python)
-        return replace(found, libraries=project.settings.libraries, tools=project.settings.tools), {}
+        full = found.python_full or targets.full_version(project.settings, python)
+        settings = project.settings
+        return replace(found, libraries=settings.libraries, tools=settings.tools, python_full=full), {}
     if isinstance(kept, DebianBase):
         tarballs = _tarballs(project, kept)
         if tarballs is not None:

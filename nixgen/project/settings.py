@@ -33,7 +33,8 @@ _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
 class Settings:
     """What ``[tool.nixgen]`` says; docs/settings.md explains each key.
 
-    ``python`` is a version like "3.11", None if unset; ``systems`` Nix systems, sorted, None for the base's default;
+    ``python`` is a version like "3.11", None if unset, and ``python_full`` the whole one ("3.11.9") where it is set;
+    ``systems`` Nix systems, sorted, None for the base's default;
     ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev`` and ``narHash``;
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
@@ -43,6 +44,7 @@ class Settings:
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
     python: str | None = None
+    python_full: str | None = None
     systems: tuple[str, ...] | None = None
     suite: str | None = None
     nixpkgs: str | Mapping[str, str] | None = None
@@ -74,6 +76,9 @@ class Settings:
                 values[key.replace("-", "_")] = reader(value)
             except _WrongError as wrong:
                 problems.append(Problem(f"{where}.{key}{wrong.inside}", wrong.what, wrong.mend))
+        if values.get("python", "").count(".") > 1:
+            values["python_full"] = values["python"]
+            values["python"] = values["python"].rpartition(".")[0]
         problems += _contradictions(values, where)
         if problems:
             raise UserError(problems)
@@ -213,7 +218,7 @@ def _flag(value: object) -> bool:
 
 _READERS: Mapping[str, Callable[[object], object]] = {
     "base": _choice("nixpkgs", "debian"),
-    "python": _pattern(r"3\.(0|[1-9][0-9]?)", "a Python version of two numbers", "3.11"),
+    "python": _pattern(r"3\.(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?))?", "a Python version", "3.11"),
     "systems": _systems,
     "suite": _pattern(r"[a-z]+", "a Debian suite's code name", "bookworm"),
     "nixpkgs": _nixpkgs,

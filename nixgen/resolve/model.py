@@ -45,12 +45,13 @@ class Package:
 class Resolution:
     """What uv would install for one target, sorted by name, and what stands in the way of building it.
 
-    A problem's ``where`` is the package's name.
+    A problem's ``where`` is the package's name. ``patch``: another patch release of the Python could get others.
     """
 
     target: Target
     packages: tuple[Package, ...]
     problems: tuple[Problem, ...] = ()
+    patch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,21 +11,19 @@ from __future__ import annotations
 import posixpath
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from nixgen import current
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import strings, table
 from nixgen.project.project import Project
-from nixgen.resolve import missing_hashes, uv, wheels
+from nixgen.resolve import current, markers, missing_hashes, uv, wheels
 from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
-if TYPE_CHECKING:
-    from packaging.markers import Environment
-
+LOCK = "uv.lock"
 _LOCK_MEND = "run: nixgen lock"
 _REFRESH = "bring it up to date: uv lock"
 
@@ -76,12 +74,25 @@ def select(
     version = pylock.get("lock-version")
     if version != "1.0":
         raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")
-    _require_python(pylock.get("requires-python") or project.requires_python, targets)
+    requires = pylock.get("requires-python") or project.requires_python
+    _require_python(requires, targets)
+    environments = strings(pylock.get("environments"))
     found = []
     for target in targets:
         choice = wheels.Choice(target, glibc, project.settings.macos)
-        found.append(_for_target(project, pylock.get("packages", ()), choice, hashes))
+        decides = markers.Markers(target, project.settings.macos, environments)
+        if environments and not any(decides.holds(marker) for marker in environments):
+            found.append(Resolution(target, (), (_unsupported(environments),)))
+            continue
+        resolution = _for_target(project, pylock.get("packages", ()), choice, decides, hashes)
+        found.append(replace(resolution, patch=resolution.patch or _separates(requires, target.python)))
     return tuple(found)
+
+
+def _unsupported(environments: Sequence[str]) -> Problem:
+    """uv's own refusal (``uv sync``) of a platform that ``environments`` leave out."""
+    what = f"is not made for this system, but for {' or '.join(environments)} ([tool.uv] environments)"
+    return Problem(LOCK, what, "take the system out of systems, or add it to environments and run: uv lock")
 
 
 def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, ...], tuple[Resolution, ...]]:
@@ -96,9 +107,20 @@ def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, .
     dropped: list[Resolution] = []
     for resolution in resolutions:
         without = {p.name for p in resolution.packages if p.kind == "sdist" or (p.kind == "wheel" and p.file is None)}
+        if whole and [problem.where for problem in resolution.problems] == [LOCK]:
+            dropped.append(resolution)
+            continue
         lacks = {problem.where for problem in resolution.problems}
         (dropped if lacks and lacks <= without & has else served).append(resolution)
     return tuple(served), tuple(dropped)
+
+
+def left_out(resolution: Resolution) -> str:
+    """The sentence for a target that :func:`split_served` dropped."""
+    system = resolution.target.system
+    if resolution.problems[0].where == LOCK:
+        return f"{system} is left out: {LOCK} {resolution.problems[0].what}"
+    return f"{system} is left out: no wheel there for {', '.join(problem.where for problem in resolution.problems)}"
 
 
 def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
@@ -120,16 +142,35 @@ def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
         raise UserError(sorted(refused))
 
 
+def _separates(requires: str | None, python: str) -> bool:
+    """Whether requires-python allows some patch releases of a Python only."""
+    if not requires:
+        return False
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(requires)
+    return len({wanted.contains(f"{python}.{patch}") for patch in markers.patches(python, requires)}) > 1
+
+
 def _for_target(
-    project: Project, entries: Sequence[Mapping[str, Any]], choice: wheels.Choice, hashes: Mapping[str, FileHash]
+    project: Project,
+    entries: Sequence[Mapping[str, Any]],
+    choice: wheels.Choice,
+    decides: markers.Markers,
+    hashes: Mapping[str, FileHash],
 ) -> Resolution:
-    marker_environment = environment(choice.target)
     packages: dict[str, Package] = {}
     problems: list[Problem] = []
+    patch = False
     for entry in entries:
-        if not _wanted(entry.get("marker"), marker_environment):
+        marker = entry.get("marker")
+        patch = patch or decides.patch_decides(marker)
+        wanted = decides.holds(marker)
+        if wanted is False:
             continue
         package, problem = _package(project, entry, choice, hashes)
+        if wanted is None:
+            problem = _undecided(package.name, decides.undecided(str(marker)))
         if package.name in packages:
             what = f"is locked twice for this target: {packages[package.name].version} and {package.version}"
             problem = Problem(package.name, what, _REFRESH)
@@ -137,24 +178,13 @@ def _for_target(
         if problem is not None:
             problems.append(problem)
     ordered = tuple(packages[name] for name in sorted(packages))
-    return Resolution(choice.target, ordered, tuple(sorted(set(problems))))
+    return Resolution(choice.target, ordered, tuple(sorted(set(problems))), patch)
 
 
-_markers: dict[str, Any] = {}
-
-
-def _wanted(marker: str | None, marker_environment: Environment) -> bool:
-    """Whether a package's marker holds; each distinct marker is parsed once."""
-    if marker is None:
-        return True
-    from packaging.markers import Marker
-
-    parsed = _markers.get(marker)
-    if parsed is None:
-        parsed = _markers[marker] = Marker(marker)
-    everything: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
-    everything.update(cast("dict[str, str]", marker_environment))
-    return bool(parsed.evaluate(everything, context="lock_file"))
+def _undecided(name: str, part: str) -> Problem:
+    what = f"is wanted on some machines of this system only: {part}"
+    mend = f'say under [tool.uv] which they are, environments = ["{part}"], then: uv lock'
+    return Problem(name, what, mend)
 
 
 def _package(

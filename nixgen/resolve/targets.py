@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nixgen.bases.model import Base, DebianBase
+from nixgen.bases.model import Base, DebianBase, NixpkgsBase
 from nixgen.errors import Problem, UserError
 from nixgen.resolve.model import Target
 
@@ -49,9 +49,22 @@ def targets(
 def full_version(settings: Settings, python: str, base: Base | None = None) -> str:
     """The whole version of the interpreter of a base, for markers that compare ``python_full_version``.
 
-    From the package of the interpreter where the base is Debian's and pinned; from what the stable suite is known to
-    have while it is not; else the newest patch release that this nixgen knows (LAST_PATCH), ".0" for a newer Python.
+    From the pin where the base has one; of Debian from the package of the interpreter, while it is not pinned from what
+    the stable suite is known to have; else the newest patch release that this nixgen knows (LAST_PATCH), ".0" for a
+    newer Python. Raises UserError where the settings name another one than Debian has.
     """
+    found = _debian_version(settings, python, base)
+    wanted = settings.python_full if settings.python == python else None
+    if found is not None:
+        if wanted not in {None, found}:
+            what = f"the debian base has Python {found}, not {wanted}"
+            raise UserError.of("pyproject.toml: tool.nixgen.python", what, f'write python = "{python}"')
+        return found
+    pinned = base.python_full if isinstance(base, NixpkgsBase) and base.python == python else ""
+    return pinned or wanted or f"{python}.{LAST_PATCH.get(python, 0)}"
+
+
+def _debian_version(settings: Settings, python: str, base: Base | None) -> str | None:
     if isinstance(base, DebianBase):
         for deb in base.debs:
             if deb.name in {f"python{python}-minimal", f"python{python}"}:
@@ -62,7 +75,7 @@ def full_version(settings: Settings, python: str, base: Base | None = None) -> s
         for (suite, minor), patch in _SUITE_PATCH.items():
             if minor == python and settings.suite in {None, suite}:
                 return f"{python}.{patch}"
-    return f"{python}.{LAST_PATCH.get(python, 0)}"
+    return None
 
 
 def environment(target: Target, python_full: str | None = None) -> Environment:
@@ -137,11 +150,11 @@ def choose_python(
     for where, text in (
         ("--python", option),
         ("pyproject.toml: tool.nixgen.python", settings.python),
-        (".python-version", _first_line(python_version_file)),
+        (".python-version", first_line(python_version_file)),
     ):
         if text is None:
             continue
-        python = _minor(text)
+        python = minor_version(text)
         fits = f"use one of {', '.join(allowed)}" if allowed else _none_fits(requires_python, has)
         if python is None:
             raise UserError.of(where, f'"{text}" is not a version of CPython that nixgen understands', fits)
@@ -172,13 +185,19 @@ def allows(requires_python: str | None, python: str) -> bool:
     return any(wanted.contains(f"{python}.{patch}") for patch in range(last + _FUTURE, -1, -1))
 
 
-def _minor(text: str) -> str | None:
+def minor_version(text: str) -> str | None:
     """The two numbers of a Python request as uv understands them: 3.11, 3.11.4, cpython@3.11, cpython-3.11.4-linux."""
     found = re.fullmatch(r"(?:(?:cpython|cp|python)[@-]?)?(3\.\d{1,2})(?:\.\d+)?(?:-[a-z].*)?", text.strip(), re.ASCII)
     return found[1] if found else None
 
 
-def _first_line(text: str | None) -> str | None:
+def whole_version(text: str | None) -> str | None:
+    """The three numbers of a Python request (3.11.4, cpython@3.11.4), None where it has fewer."""
+    found = re.search(r"3\.\d{1,2}\.\d{1,3}(?!\d)", text or "", re.ASCII)
+    return found[0] if found and minor_version(str(text)) else None
+
+
+def first_line(text: str | None) -> str | None:
     """.python-version's first line that is not empty or a comment, as uv reads it."""
     lines = (line.strip() for line in (text or "").splitlines())
     return next((line for line in lines if line and not line.startswith("#")), None)

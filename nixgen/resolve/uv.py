@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixgen import standin
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import lookup
 from nixgen.machine import process
+from nixgen.resolve import standin
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -106,7 +106,7 @@ def start_export(project: Project, folder: Path, nowhere: Path) -> process.Runni
 def start_check(project: Project, python: str, nowhere: Path) -> process.Running:
     """Starts ``uv lock --check`` with its log, without the network: is uv.lock what pyproject.toml asks for?
 
-    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :mod:`nixgen.standin`.
+    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :mod:`nixgen.resolve.standin`.
     """
     stand_in = nowhere / f"python-{python}"
     words = [sys.executable, "-I", "-S", "-B", standin.__file__]

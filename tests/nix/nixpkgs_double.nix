@@ -28,7 +28,7 @@ rec {
     cc.bintools.dynamicLinker =
       if linux then "${package "glibc-2.42" [ "out" ]}/lib/ld-linux.so.2" else throw "there is none on macOS";
   };
-  python313 = package "python3-3.13.9" [ "out" ];
+  python313 = package "python3-3.13.9" [ "out" ] // { version = "3.13.9"; };
   bash = package "bash-5.3" [ "out" ];
   git = package "git-2.52.0" [ "out" ];
   jq = package "jq-1.8.1" [ "bin" "out" ];

@@ -32,7 +32,7 @@ let
     system = "{system}"; name = "demo"; root = {root}/examples; trees = [ ];
     nixpkgs.legacyPackages."{system}" = pkgs;
     base = {{
-      kind = "nixpkgs"; python = "{python}"; systems = [ "{system}" ]; rev = "r"; narHash = "h";
+      kind = "nixpkgs"; python = "{python}"; systems = [ "{system}" ]; rev = "r"; narHash = "h";{exact}
       libraries = [ {libraries} ]; tools = [ {tools} ];
     }};
     wheels = [ {{
@@ -54,7 +54,7 @@ def evaluate(nix_new: Nix) -> Evaluate:
     """
 
     def run(wanted: str, system: str = "x86_64-linux", **settings: str) -> Any:
-        chosen = {"libraries": "", "tools": "", "python": "3.13", **settings}
+        chosen = {"libraries": "", "tools": "", "python": "3.13", "exact": "", **settings}
         expression = PROJECT.format(given=GIVEN, root=ROOT, system=system, sha=HASH, wanted=wanted, **chosen)
         return nix_new.evaluate(expression, "--read-write-mode", check=False)
 
@@ -172,6 +172,16 @@ def test_a_python_that_nixpkgs_lacks(evaluate: Evaluate) -> None:
 
 
 @ours
+def test_case_41_another_patch_release_than_the_one_that_packages_were_chosen_for(evaluate: Evaluate) -> None:
+    assert evaluate("project.base.python", exact=' pythonFull = "3.13.9";') == evaluate("project.base.python")
+    done = evaluate("project.base.python", exact=' pythonFull = "3.13.18";')
+    assert (
+        "this nixpkgs has Python 3.13.9, and the packages were chosen for 3.13.18; "
+        'set python = "3.13.9" under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate'
+    ) in done.stderr
+
+
+@ours
 def test_nix_fmt_is_nixpkgs_own_formatter(evaluate: Evaluate) -> None:
     assert evaluate("project.formatter.name") == "nixfmt-1.1.0"
     assert evaluate("project.formatter.name", "aarch64-darwin") == "nixfmt-1.0.0"
@@ -179,7 +189,7 @@ def test_nix_fmt_is_nixpkgs_own_formatter(evaluate: Evaluate) -> None:
 
 def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> None:
     expression = PROJECT.format(
-        given=GIVEN, root=ROOT, system="x86_64-linux", sha=HASH, libraries="", tools="", python="3.13",
+        given=GIVEN, root=ROOT, system="x86_64-linux", sha=HASH, libraries="", tools="", python="3.13", exact="",
         wanted="[ project.environment.drvPath project.shell.drvPath project.imports.drvPath ]",
     )  # fmt: skip
     if str(DOUBLE) != GIVEN:

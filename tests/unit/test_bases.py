@@ -52,6 +52,52 @@ def test_what_is_named_first_counts(tmp_path: Path) -> None:
     assert pick(Settings(base="debian", python="3.13"), ">=3.11", tmp_path, "3.14") == "3.14"
 
 
+def test_case_14_a_patch_release_that_the_base_has_not_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".python-version").write_text("3.11.9\n")
+    assert pick(DEBIAN, None, tmp_path) == "3.11"
+    assert capsys.readouterr().err == ".python-version asks for Python 3.11.9; the debian base has 3.11.2.\n"
+    assert pick(NIXPKGS, None, tmp_path) == "3.11"
+    said = (
+        ".python-version asks for Python 3.11.9; the nixpkgs base has its newest 3.11 (to insist: --python 3.11.9).\n"
+    )
+    assert capsys.readouterr().err == said
+    with pytest.raises(UserError, match=r"--python: the debian base has Python 3\.11\.2, not 3\.11\.9"):
+        pick(DEBIAN, None, tmp_path, "3.11.9")
+    assert pick(DEBIAN, None, tmp_path, "3.11.2") == "3.11"
+    assert pick(NIXPKGS, None, tmp_path, "cpython@3.12.7") == "3.12"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen", "asked", "written"),
+    [
+        (Settings(), "3.13", None, "3.13"),
+        (Settings(), "3.13", "3.13.9", "3.13.9"),
+        (Settings(python="3.13", python_full="3.13.9"), "3.13", None, "3.13.9"),
+        (Settings(python="3.13", python_full="3.13.9"), "3.13", "3.13", "3.13"),
+        (Settings(python="3.13", python_full="3.13.9"), "3.12", None, "3.12"),
+    ],
+)
+def test_what_init_writes_down(settings: Settings, chosen: str, asked: str | None, written: str) -> None:
+    assert choice.written_python(settings, chosen, asked) == written
+
+
+def test_case_55_another_python_version_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path, "demo", {}, Settings(python="3.13"), None, has_lock=True)
+    choice.warn_of_python_version(project, "3.13")
+    (tmp_path / ".python-version").write_text("3.13.4\n")
+    choice.warn_of_python_version(project, "3.13")
+    assert capsys.readouterr().err == ""
+    (tmp_path / ".python-version").write_text("3.14\n")
+    choice.warn_of_python_version(project, "3.13")
+    assert capsys.readouterr().err == (
+        "warning: Python is 3.13 (tool.nixgen.python), and .python-version asks for 3.14. "
+        "To have that: nixgen init --python 3.14\n"
+    )
+
+
 def test_a_python_version_file_of_comments(tmp_path: Path) -> None:
     (tmp_path / ".python-version").write_text("# nothing\n\n")
     assert pick(DEBIAN, None, tmp_path) == "3.13"

@@ -10,10 +10,9 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
-from nixgen import current
 from nixgen.machine.process import Result
 from nixgen.project.project import find_project
-from nixgen.resolve import uv
+from nixgen.resolve import current, uv
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,12 @@ def test_an_empty_table_gives_the_defaults() -> None:
     )
 
 
+def test_a_whole_version_of_python() -> None:
+    found = Settings.parse({"python": "3.13.9"})
+    assert (found.python, found.python_full) == ("3.13", "3.13.9")
+    assert "python-full" in problems('python-full = "3.13.9"')[0]
+
+
 def test_every_key_is_read() -> None:
     text = """
         base = "debian"
@@ -85,8 +91,8 @@ def test_the_systems_default_to_those_of_the_base() -> None:
         ('base = "arch"', f'{WHERE}.base: "arch" is not known\n    use one of nixpkgs, debian'),
         ("python = 3.11", f'{WHERE}.python: is a number, not a string\n    write "3.11"'),
         (
-            'python = "3.11.4"',
-            f'{WHERE}.python: "3.11.4" is not a Python version of two numbers\n    write it like "3.11"',
+            'python = "3.11.4.1"',
+            f'{WHERE}.python: "3.11.4.1" is not a Python version\n    write it like "3.11"',
         ),
         ('groups = "dev"', f'{WHERE}.groups: is a string, not a list\n    write ["dev"]'),
         ("groups = [1]", f'{WHERE}.groups[0]: is a number, not a string\n    write "dev"'),

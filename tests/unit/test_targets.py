@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from packaging import tags as packaging_tags
 from packaging.markers import Marker, default_environment
 
 from nixgen.bases.model import Deb, DebianBase
+from nixgen.bases.nixpkgs import resolve_base
 from nixgen.errors import UserError
 from nixgen.project.settings import SYSTEMS, Settings
 from nixgen.resolve.model import Target
@@ -71,6 +73,13 @@ def test_the_whole_version_is_that_of_the_pinned_interpreter() -> None:
     assert full_version(debian, "3.11") == "3.11.2"
     assert full_version(debian, "3.13") == "3.13.5"
     assert full_version(Settings(), "3.99") == "3.99.0"
+    exact = Settings(python="3.13", python_full="3.13.9")
+    assert full_version(exact, "3.13") == "3.13.9"
+    assert full_version(exact, "3.12") != "3.13.9"
+    pin = resolve_base(Settings(), "3.13")
+    assert full_version(Settings(), "3.13", replace(pin, python_full="3.13.4")) == "3.13.4"
+    with pytest.raises(UserError, match=r"the debian base has Python 3\.11\.7, not 3\.11\.9"):
+        full_version(Settings(base="debian", python="3.11", python_full="3.11.9"), "3.11", base("3.11.7-6+deb12u9"))
 
 
 @pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="compares with this interpreter")

@@ -1,8 +1,8 @@
 """Whether uv.lock is what the pyproject.toml files ask for: uv decides, and on every machine alike.
 
 uv compares the two before it resolves anything, and says in its log what came of it. That needs no index, no cache and
-no settings but the project's; the interpreter that it insists on is :mod:`nixgen.standin`. What it then resolves, to
-write a better lock, would need the network, and is not waited for: only the comparison counts.
+no settings but the project's; the interpreter that it insists on is :mod:`nixgen.resolve.standin`. What it then
+resolves, to write a better lock, would need the network, and does not count.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""Which markers (PEP 508) hold for a target: yes, no, or not the same on every machine of it.
+
+The version of a machine's kernel (``platform_release``, ``platform_version``) is not a target's. Where it decides, the
+answer is None, unless macOS's floor tells, or uv's ``environments`` say which machines the lock is for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from nixgen.resolve.model import Target
+from nixgen.resolve.targets import environment
+
+if TYPE_CHECKING:
+    from packaging.markers import Environment, Marker
+
+_KERNEL = r"platform_(?:release|version)"
+_TEXT = r"""(?:'[^']*'|"[^"]*")"""
+_OPERATOR = r"(?:===|[=~!<>]=|<|>|not\s+in|in)"
+_ATOM = re.compile(rf"({_KERNEL})\s*({_OPERATOR})\s*({_TEXT})|({_TEXT})\s*({_OPERATOR})\s*({_KERNEL})")
+_YES, _NO = "python_version >= '0'", "python_version < '0'"
+_NEWEST = 99  # a patch release that no Python ever reaches
+
+
+class Markers:
+    """The markers of one target; ``macos`` is the oldest that it is for, ``environments`` what uv.lock is made for."""
+
+    def __init__(self, target: Target, macos: str, environments: Sequence[str] = ()) -> None:
+        self._target, self._macos = target, macos
+        self._environment = environment(target)
+        self._assumed = {_shown(atom) for marker in environments for atom in _ATOM.finditer(marker)}
+
+    def holds(self, marker: str | None) -> bool | None:
+        """Whether a marker holds; None where machines of the target differ."""
+        if marker is None:
+            return True
+        if "platform_" not in marker:
+            return _evaluate(marker, self._environment)
+        lower, upper = (_evaluate(self._settled(marker, unknown), self._environment) for unknown in (_NO, _YES))
+        return upper if lower == upper else None
+
+    def undecided(self, marker: str) -> str:
+        """The part of a marker that machines of the target differ in, "" if there is none."""
+        return next((_shown(atom) for atom in _ATOM.finditer(marker) if self._known(atom) is None), "")
+
+    def patch_decides(self, marker: str | None) -> bool:
+        """Whether another patch release of the target's Python would make a difference to a marker."""
+        if marker is None or ("_full_version" not in marker and "implementation_version" not in marker):
+            return False
+        settled = self._settled(marker, _NO)
+        versions = (f"{self._target.python}.{patch}" for patch in patches(self._target.python, marker))
+        return len({_evaluate(settled, environment(self._target, version)) for version in versions}) > 1
+
+    def _settled(self, marker: str, unknown: str) -> str:
+        """The marker with all that it says of the kernel replaced by yes, no, or ``unknown``."""
+        values = {True: _YES, False: _NO, None: unknown}
+        return _ATOM.sub(lambda atom: values[self._known(atom)], marker)
+
+    def _known(self, atom: re.Match[str]) -> bool | None:
+        if _shown(atom) in self._assumed:
+            return True
+        if not self._target.system.endswith("-darwin") or atom[1] != "platform_release":
+            return None
+        return _compared(_darwin(self._macos), atom[2], atom[3][1:-1])
+
+
+def patches(python: str, text: str) -> tuple[int, ...]:
+    """Patch releases of a Python ("3.11") that tell whether a marker or specifier separates two of them."""
+    named = re.findall(rf"\b{re.escape(python)}\.(\d{{1,3}})\b", text)
+    return tuple(sorted({0, 1, _NEWEST} | {int(patch) + more for patch in named for more in (0, 1)}))
+
+
+def _compared(lowest: tuple[int, int], operator: str, version: str) -> bool | None:
+    """A comparison that holds, or fails, for ``lowest`` and everything above; None if neither."""
+    found = re.fullmatch(r"(\d{1,6})(?:\.(\d{1,6}))?(?:\.0)*", version)
+    if found is None:
+        return None
+    bound = (int(found[1]), int(found[2] or 0))
+    if operator in {">=", "<"} and bound <= lowest:
+        return operator == ">="
+    if operator in {">", "<=", "==", "!="} and bound < lowest:
+        return operator in {">", "!="}
+    return None
+
+
+def _darwin(macos: str) -> tuple[int, int]:
+    """The kernel of a macOS: 10.15 has Darwin 19, 11 to 15 have 20 to 24, 26 has 25."""
+    major, minor = map(int, macos.split("."))
+    if major == 10:  # noqa: PLR2004 -- the last one that counted in its second number
+        return (minor + 4, 0)
+    return (major + 9 if major < 26 else major - 1, 0)  # noqa: PLR2004 -- macOS took the year's number
+
+
+def _shown(atom: re.Match[str]) -> str:
+    return " ".join(part for part in atom.groups() if part).replace('"', "'")
+
+
+def _evaluate(marker: str, marker_environment: Environment) -> bool:
+    everything: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
+    everything.update(cast("dict[str, str]", marker_environment))
+    return bool(_parsed(marker).evaluate(everything, context="lock_file"))
+
+
+@lru_cache(maxsize=65536)
+def _parsed(marker: str) -> Marker:
+    from packaging.markers import Marker
+
+    return Marker(marker)
