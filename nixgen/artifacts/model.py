@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from nixgen.data.model import DataManifest
+
 Kind = Literal["models", "data"]
 Layout = Literal["hf", "plain"]
 RepoType = Literal["model", "dataset", "space"]
@@ -106,22 +108,6 @@ class PinnedFile:
     local: str | None = None
     member: str | None = None
     archive: PinnedArchive | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DataManifest:
-    """What ``nixgen lock`` found out about a dataset; docs/data.md defines the two hashes.
-
-    ``record_count`` and ``schema_hash`` are None for formats without records. ``created_at`` (ISO 8601, UTC, whole
-    seconds, "Z") stays while the content is the same.
-    """
-
-    dataset_name: str
-    storage_uri: str
-    record_count: int | None
-    schema_hash: str | None
-    content_hash: str
-    created_at: str
 
 
 @dataclass(frozen=True, slots=True)

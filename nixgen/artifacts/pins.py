@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast, get_args
 from nixgen.artifacts.model import (
     LAYOUTS,
     SCHEMES,
-    DataManifest,
     Kind,
     Layout,
     PinnedArchive,
@@ -19,6 +18,7 @@ from nixgen.artifacts.model import (
     Scheme,
 )
 from nixgen.artifacts.paths import clashes, path_problem
+from nixgen.data.model import DataManifest
 from nixgen.formats.strictjson import Table
 
 KEYS: tuple[Kind, ...] = ("models", "data")

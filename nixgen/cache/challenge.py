@@ -162,7 +162,7 @@ def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
 
 def _files(nix: Nix, cache: Contents, item: Held, info: PathInfo) -> tuple[FileDifference, ...]:
     """What differs between the cache's NAR and the path here."""
-    from nixgen.check.explain.explaining import explain
+    from nixgen.check.explain.trees import explain
 
     ours = nix.physical(info.path)
     if ours is None or item.info is None:

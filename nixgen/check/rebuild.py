@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nixgen.check import leftovers
+from nixgen.check.explain.pair import beside_each_other
 from nixgen.check.model import Difference, PathVerdict, Recipe
 from nixgen.check.recheck import Said, inconclusive
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 from nixgen.guard.hashing import processors
-from nixgen.machine import process as run
+from nixgen.machine import process
 
 if TYPE_CHECKING:
     from nixgen.nix.tools import Nix, PathInfo
@@ -174,24 +175,24 @@ class _Rebuilding:
         with self.guard:
             self.stopped = True
             running = list(self.running)
-        for process in running:
+        for child in running:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                child.terminate()
         until = time.monotonic() + _GRACE
-        for process in running:
+        for child in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, until - time.monotonic()))
+                child.wait(max(0.0, until - time.monotonic()))
                 continue
-            process.kill()
+            child.kill()
 
     def _run(self, call: leftovers.Call, command: Sequence[str]) -> int:
-        console.detail(f"$ {run.shown(command)}")
+        console.detail(f"$ {process.shown(command)}")
         with call.append() as log, self.guard:
             if self.stopped:
                 raise KeyboardInterrupt
             try:
                 # In a session of its own: Ctrl-C reaches nixgen, which ends the calls and cleans up behind them.
-                process = subprocess.Popen(
+                child = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -201,12 +202,12 @@ class _Rebuilding:
                 )
             except OSError as error:
                 raise MachineError.of(command[0], f"cannot be run: {error.strerror}") from None
-            self.running.add(process)
+            self.running.add(child)
         try:
-            return process.wait()
+            return child.wait()
         finally:
             with self.guard:
-                self.running.discard(process)
+                self.running.discard(child)
 
     def _judged(self, name: str, call: leftovers.Call, code: int, cores: int) -> Rebuilt:
         said = call.said()
@@ -221,10 +222,8 @@ class _Rebuilding:
         return _inconclusive(name, _why(said, code))
 
     def _differs(self, name: str, call: leftovers.Call, cores: int) -> Rebuilt:
-        from nixgen.check.explain.explaining import beside_each_other
-
         info = self.infos[call.recipe.out]
-        repeat = run.shown(self.nix.command("nix-store", *_words(call.recipe.drv, cores, log=False)))
+        repeat = process.shown(self.nix.command("nix-store", *_words(call.recipe.drv, cores, log=False)))
         difference = beside_each_other(info, self.nix.physical(info.path), call.other(), repeat, cores)
         return Rebuilt(PathVerdict(name, "differs", "built again here, with other bytes"), difference)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from nixgen.check.leftovers import remove
 from nixgen.check.model import Difference, FileDifference, Recipe
+from nixgen.check.rebuild import rebuild_all
 from nixgen.console import console
 from nixgen.errors import NixgenError
 from nixgen.nix import nar
@@ -127,8 +128,6 @@ class Second:
 
     def _rebuilt(self, info: PathInfo, drv: str) -> Other:
         """Builds again beside the path: other bytes say more than the expected ones, which are not here."""
-        from nixgen.check.rebuild import rebuild_all
-
         name = Path(info.path).name
         try:
             (result,) = rebuild_all(self.nix, {name: Recipe(drv, info.path)}, lambda *_: None)

@@ -20,7 +20,7 @@ from nixgen.machine.background import Beside
 if TYPE_CHECKING:
     from nixgen.check.rebuild import Choice
     from nixgen.generate.model import Plan
-    from nixgen.generate.origins import Owner
+    from nixgen.nix.failures import Owner
     from nixgen.nix.tools import Nix
     from nixgen.project.project import Project
 
@@ -210,7 +210,7 @@ def _built(run: _Check, nix: Nix, keep: Path) -> bool:
 def _hashed(run: _Check, nix: Nix) -> bool:
     """The bytes; whether what follows has a meaning: always, once they could be read."""
     from nixgen.check import closure
-    from nixgen.check.explain import explaining
+    from nixgen.check.explain import closures
     from nixgen.nix.tools import Nix as Other
 
     infos = nix.closure([run.recipes["root"].out])
@@ -224,7 +224,7 @@ def _hashed(run: _Check, nix: Nix) -> bool:
         None if run.options.update else run.expected,
         closure.noted(infos.values()),
         run.closure,
-        lambda expected: explaining.differences(nix, expected, run.closure, infos, copy),
+        lambda expected: closures.differences(nix, expected, run.closure, infos, copy),
         same_recipe=same_recipe,
         where=run.where,
     )

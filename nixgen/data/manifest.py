@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nixgen.artifacts.model import DataManifest
 from nixgen.data.formats import FILES, check_format, format_of, record_files
+from nixgen.data.model import DataManifest
 from nixgen.data.schema import schema_hash
 from nixgen.errors import Problem, UserError
 

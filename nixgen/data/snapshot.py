@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixgen.artifacts.model import PinnedArtifact
 from nixgen.data.formats import FILES, check_format, format_of, record_files
 from nixgen.data.manifest import Files, check_paths, content_hash
 from nixgen.data.schema import Schema, schema_hash
@@ -46,17 +45,6 @@ class Snapshot:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
-
-
-def of_artifact(artifact: PinnedArtifact, name: str) -> Snapshot:
-    """What nixgen.lock says of a dataset: no columns, as no file is read."""
-    files = tuple(sorted(DataFile(file.path, file.size, file.sha256) for file in artifact.files))
-    data = artifact.data
-    format_name = artifact.format or format_of([file.path for file in files], artifact.key)
-    content = data.content_hash if data else content_hash((file.path, file.size, file.sha256) for file in files)
-    return Snapshot(
-        name, format_name, files, content, data.record_count if data else None, data.schema_hash if data else None
-    )
 
 
 def of_path(path: Path, name: str, format_name: str | None = None) -> tuple[Snapshot, dict[str, Path]]:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase
+from nixgen.nix.failures import Owner
 
 if TYPE_CHECKING:
     from nixgen.generate.model import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """What a file belongs to, the lock that pins it, and the command that pins it anew.
-
-    ``what`` is a package with its version ("numpy 2.4.6"), a Debian package or a model ("models.minilm: config.json").
-    """
-
-    what: str
-    lock: str
-    mend: str
 
 
 def owners(plan: Plan) -> Mapping[str, Owner]:

@@ -12,7 +12,9 @@ from nixgen.artifacts.model import PinnedArtifact
 from nixgen.artifacts.store import Folder, Holder, Store, cache_folder, store_name
 from nixgen.data import snapshot as snapshots
 from nixgen.data.diff import DataDiff, diff
-from nixgen.data.snapshot import Snapshot
+from nixgen.data.formats import format_of
+from nixgen.data.manifest import content_hash
+from nixgen.data.snapshot import DataFile, Snapshot
 from nixgen.errors import UserError
 from nixgen.lock.lockfile import NAME, parse_lock, read_lock
 from nixgen.machine.process import run
@@ -68,13 +70,24 @@ def _side(text: str, project: Project | None, holder: Holder | None) -> _Side:
         for place in places:
             if place and file.path not in found and _is(place, file.size, file.sha256):
                 found[file.path] = place
-    snapshot = snapshots.of_artifact(artifact, text)
+    snapshot = _pinned_snapshot(artifact, text)
     lacking = [file.path for file in snapshot.files if file.path not in found]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         note = f"{text}: {lacking[0]}{more} not on this machine as pinned; columns are not compared"
         return _Side(snapshot, None, f"{note} (get them: nixgen data fetch {name})")
     return _Side(snapshot, found)
+
+
+def _pinned_snapshot(artifact: PinnedArtifact, name: str) -> Snapshot:
+    """What nixgen.lock says of a dataset: no columns, as no file is read."""
+    files = tuple(sorted(DataFile(file.path, file.size, file.sha256) for file in artifact.files))
+    data = artifact.data
+    format_name = artifact.format or format_of([file.path for file in files], artifact.key)
+    content = data.content_hash if data else content_hash((file.path, file.size, file.sha256) for file in files)
+    return Snapshot(
+        name, format_name, files, content, data.record_count if data else None, data.schema_hash if data else None
+    )
 
 
 def _pinned(name: str, revision: str, project: Project) -> PinnedArtifact:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, Stale, UserError
 from nixgen.nix.json import Derivation, hexadecimal
 from nixgen.nix.log import Failure, plain
-from nixgen.generate.origins import Owner
 
 GENERATE = "nixgen generate"
 STRANGE = "and nix/nixgen were not written by this nixgen"
@@ -39,6 +39,18 @@ _MACHINE = re.compile(
     r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|"
     r"is not supported|experimental Nix feature|does not exist and cannot be created|while connecting to"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a file belongs to, the lock that pins it, and the command that pins it anew.
+
+    ``what`` is a package with its version ("numpy 2.4.6"), a Debian package or a model ("models.minilm: config.json").
+    """
+
+    what: str
+    lock: str
+    mend: str
 
 
 def evaluation(stderr: str) -> NixgenError:

@@ -15,13 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from nixgen.nix import failures as nixerrors, gcroots, stores
-from nixgen.machine import process as run
+from nixgen.nix import failures, gcroots, stores
+from nixgen.machine import process
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
-from nixgen.generate.origins import Owner
+from nixgen.nix.failures import Owner
 
 __all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe"]
 
@@ -87,7 +87,7 @@ class Nix:
             head += ["--builders", self.builders]
         return [*head, *self.options, *map(str, words)]
 
-    def run(self, program: Program, *words: str | Path, check: bool = True) -> run.Result:
+    def run(self, program: Program, *words: str | Path, check: bool = True) -> process.Result:
         """Runs a program to its end with this store, builders and options.
 
         With ``check``, raises MachineError with the tail of stderr when it fails.
@@ -95,7 +95,7 @@ class Nix:
         command = self.command(program, *words)
         if "--realise" in words:
             command = stores.shielded(self.store, command)
-        return run.run(command, check=check, missing=INSTALL)
+        return process.run(command, check=check, missing=INSTALL)
 
     def recipes(self, root: Path, system: str) -> dict[str, Recipe]:
         """What the project's default.nix offers as ``recipes``; the .drv files are in the store then.
@@ -107,7 +107,7 @@ class Nix:
         try:
             return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
         except (AttributeError, KeyError, TypeError):
-            raise Stale.of("default.nix", nixerrors.STRANGE, nixerrors.GENERATE) from None
+            raise Stale.of("default.nix", failures.STRANGE, failures.GENERATE) from None
 
     def recipe(self, root: Path, system: str, attribute: str) -> Recipe | None:
         """One attribute of default.nix ("imports", "smoke"), None where it is null or absent; raises as recipes."""
@@ -137,18 +137,18 @@ class Nix:
         command = self.command("nix-store", *words)
         try:
             shielded = stores.shielded(self.store, command)
-            code = run.follow(shielded, lambda line: _told(log, line, progress), missing=INSTALL).code
+            code = process.follow(shielded, lambda line: _told(log, line, progress), missing=INSTALL).code
         except _NoNetworkError:
             console.detail("There is no network: Nix was ended.")
         finally:
             if progress is not None:
                 progress(log.state(ended=True))
-        failures, errors = log.failures(), list(log.errors)
-        if code != 0 and not failures and not errors:
+        failed, errors = log.failures(), list(log.errors)
+        if code != 0 and not failed and not errors:
             printed = "\n".join(log.messages)
-            raise MachineError.of(run.shown(command), f"ended with exit code {code}\n{printed}".rstrip())
-        if failures or errors:
-            raise nixerrors.failed(failures, errors, self._shown, owners or {}, self.store)
+            raise MachineError.of(process.shown(command), f"ended with exit code {code}\n{printed}".rstrip())
+        if failed or errors:
+            raise failures.failed(failed, errors, self._shown, owners or {}, self.store)
 
     @contextmanager
     def roots(self) -> Iterator[Path]:
@@ -209,21 +209,21 @@ class Nix:
         Raises MachineError, after the last chunk, when Nix did not give all of it.
         """
         command = self.command("nix", "store", "dump-path", path)
-        console.detail(f"$ {run.shown(command)}")
+        console.detail(f"$ {process.shown(command)}")
         with tempfile.TemporaryFile() as err:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err)
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err)
             try:
-                assert process.stdout is not None  # noqa: S101 -- it is a pipe
-                while chunk := process.stdout.read(_CHUNK):
+                assert child.stdout is not None  # noqa: S101 -- it is a pipe
+                while chunk := child.stdout.read(_CHUNK):
                     yield chunk
-                process.wait()
+                child.wait()
             finally:
-                run.end(process)
-                if process.stdout is not None:
-                    process.stdout.close()
-            if process.returncode != 0:
+                process.end(child)
+                if child.stdout is not None:
+                    child.stdout.close()
+            if child.returncode != 0:
                 err.seek(0)
-                text = nixerrors.last_error(err.read().decode(errors="replace"))
+                text = failures.last_error(err.read().decode(errors="replace"))
                 raise MachineError.of(path, f"cannot be read from {self.store or 'the store'}: {text}")
 
     def _infos(self, paths: Iterable[str], *words: str) -> dict[str, PathInfo]:
@@ -246,11 +246,11 @@ class Nix:
         command = ("--eval", "--strict", "--json", "--read-write-mode", *words, "--expr", expression)
         result = self.run("nix-instantiate", *command, check=False)
         if result.code != 0:
-            raise nixerrors.evaluation(result.err)
+            raise failures.evaluation(result.err)
         try:
             return json.loads(result.out)
         except ValueError as error:
-            raise Stale.of("default.nix", f"{nixerrors.STRANGE} ({error})", nixerrors.GENERATE) from None
+            raise Stale.of("default.nix", f"{failures.STRANGE} ({error})", failures.GENERATE) from None
 
 
 class _NoNetworkError(Exception):
@@ -262,7 +262,7 @@ def _told(log: Log, line: str, progress: Progress | None) -> None:
     log.feed(line)
     if progress is not None:
         progress(log.state())
-    if log.failed != before and sum(map(nixerrors.offline, log.failures())) >= _UNREACHED:
+    if log.failed != before and sum(map(failures.offline, log.failures())) >= _UNREACHED:
         raise _NoNetworkError
 
 
@@ -283,7 +283,7 @@ def _program(name: str) -> str:
 
 @cache
 def _version(program: str) -> tuple[int, ...]:
-    printed = run.run([program, "--version"], missing=INSTALL).out
+    printed = process.run([program, "--version"], missing=INSTALL).out
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", printed)
     if not found:
         raise MachineError.of(program, f"says that its version is {printed.strip()!r}", INSTALL)

@@ -144,7 +144,7 @@ def _closure(words: list[str]) -> object:
 def _differences(words: list[str]) -> object:
     """FILE with the expected closure, the address of a store to copy from (maybe ""), and paths."""
     from nixgen.check.closure import on_disk
-    from nixgen.check.explain.explaining import differences
+    from nixgen.check.explain.closures import differences
     from nixgen.check.model import ClosurePath
     from nixgen.nix.tools import Nix
 

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from nixgen.artifacts.model import DataManifest
 from nixgen.data.manifest import describe
+from nixgen.data.model import DataManifest
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> list[tuple[str, Path]]:

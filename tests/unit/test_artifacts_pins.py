@@ -12,13 +12,13 @@ from nixgen.artifacts import pins
 from nixgen.artifacts.model import (
     LAYOUTS,
     SCHEMES,
-    DataManifest,
     PinnedArchive,
     PinnedArtifact,
     PinnedFile,
     content_commit,
 )
 from nixgen.bases.model import NixpkgsBase
+from nixgen.data.model import DataManifest
 from nixgen.errors import Problem, UserError
 from nixgen.formats.strictjson import Table
 from nixgen.lock.lockfile import dump_lock, parse_lock

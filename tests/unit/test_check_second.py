@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nixgen.check.explain import diffoscope
-from nixgen.check.explain.explaining import differences
+from nixgen.check.explain.closures import differences
 from nixgen.check.model import ClosurePath
 from nixgen.machine.process import Result
 from nixgen.nix.tools import PathInfo

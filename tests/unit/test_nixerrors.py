@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Stale, UserError
-from nixgen.generate.origins import Owner
-from nixgen.nix.failures import evaluation, failed, last_error, offline
+from nixgen.nix.failures import Owner, evaluation, failed, last_error, offline
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import Failure
 

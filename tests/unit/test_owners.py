@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.plans import DEBIAN_PLAN, MODELS_PLAN
 
-from nixgen.generate.origins import Owner, owners
+from nixgen.generate.origins import owners
+from nixgen.nix.failures import Owner
 
 
 def test_wheels_and_debian_packages() -> None:

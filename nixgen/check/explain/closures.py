@@ -1,22 +1,19 @@
-"""What differs between two store paths, file by file, and why where the bytes give it away."""
+"""Which paths of two closures differ, and why: the other bytes are had from elsewhere or built again."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from nixgen.check.compare import in_order
 from nixgen.check.explain import diffoscope
-from nixgen.check.explain.trees import explain
+from nixgen.check.explain.pair import all_causes, explained
 from nixgen.check.model import ClosurePath, Difference, FileDifference
-from nixgen.errors import NixgenError
+from nixgen.check.second import Second
 from nixgen.machine import process
-from nixgen.nix import nar
 
 if TYPE_CHECKING:
-    from nixgen.check.second import Second
     from nixgen.nix.tools import Nix, PathInfo
 
 EXPLAINED = 3
@@ -26,8 +23,6 @@ DISK = "the disk changed after the build: Nix's database still has the expected 
 HERE = "built or fetched here with other bytes: disk and database agree"
 ALL = "the expected hash, Nix's database and the disk are three different ones"
 REFERENCES = "the same bytes, but its references are others"
-
-__all__ = ["differences", "explain"]
 
 
 def differences(
@@ -44,8 +39,6 @@ def differences(
     that differ are named; the store itself is not changed. Paths that only one side has are not in the answer: their
     recipe is another one.
     """
-    from nixgen.check.second import Second
-
     known = {PurePosixPath(path).name: info for path, info in infos.items()}
     told: list[Difference] = []
     with Second.open(nix, copy) as second:
@@ -65,7 +58,7 @@ def _one(nix: Nix, expected: ClosurePath, found: ClosurePath, info: PathInfo, se
         place = nix.physical(info.path)
         files = other.files
         if other.path is not None and place is not None:
-            files = _explained(other.path, place)
+            files = explained(other.path, place)
             report = diffoscope.report(other.path, place)
     said = _where(expected, found, info)
     return Difference(
@@ -75,31 +68,10 @@ def _one(nix: Nix, expected: ClosurePath, found: ClosurePath, info: PathInfo, se
         database=info.nar_hash,
         said=f"{said}; {note}" if note else said,
         files=files,
-        causes=_all_causes(files),
+        causes=all_causes(files),
         repeat=_hash_command(nix, info.path),
         diffoscope=report,
     )
-
-
-def beside_each_other(
-    info: PathInfo, first: Path | None, other: Path | None, repeat: str, cores: int | None = None
-) -> Difference:
-    """The difference between an output and what building it again gave (``other``; None: not on this machine)."""
-    files: tuple[FileDifference, ...] = ()
-    report, found, said = None, "", "building it again gives other bytes"
-    if first is None or other is None:
-        said += "; they are not on this machine"
-    else:
-        try:
-            found = nar.hash_path(other)
-            if nar.hash_path(first) != info.nar_hash:
-                said += "; and the disk has changed since the first build"
-        except NixgenError as error:
-            said += f"; they cannot be read: {error.problems[0]}"
-        files = _explained(first, other, cores)
-        report = diffoscope.report(first, other)
-    name = PurePosixPath(info.path).name
-    return Difference(name, info.nar_hash, found, info.nar_hash, said, files, _all_causes(files), repeat, report)
 
 
 def _where(expected: ClosurePath, found: ClosurePath, info: PathInfo) -> str:
@@ -108,17 +80,6 @@ def _where(expected: ClosurePath, found: ClosurePath, info: PathInfo) -> str:
     if info.nar_hash == expected.nar_hash:
         return DISK
     return HERE if info.nar_hash == found.nar_hash else ALL
-
-
-def _explained(expected: Path, found: Path, cores: int | None = None) -> tuple[FileDifference, ...]:
-    try:
-        return explain(expected, found, cores)
-    except OSError as error:
-        return (FileDifference(os.fsdecode(error.filename or ""), "content", f"cannot be read: {error.strerror}"),)
-
-
-def _all_causes(files: tuple[FileDifference, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cause for file in files for cause in file.causes))
 
 
 def _hash_command(nix: Nix, path: str) -> str:
