@@ -20,11 +20,12 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
             mend = "nixgen lock --upgrade && nixgen generate"
             found[deb.sha256] = Owner(f"Debian's {deb.name} {deb.version}", "nixgen.lock", mend)
     for artifact in plan.artifacts:
+        fetch = f"nixgen {'model' if artifact.kind == 'models' else 'data'} fetch {artifact.name}"
         for file in artifact.files:
             mend = f"nixgen lock --upgrade {artifact.name} && nixgen generate"
             if file.archive is not None:
-                found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend)
-            found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend)
+                found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
+            found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.kind == "wheel" and package.sha256:

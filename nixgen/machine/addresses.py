@@ -6,9 +6,10 @@ secret blotted out.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import SplitResult, parse_qsl
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 _URL = re.compile(
     r"""\b(?P<scheme>https?|ssh)://"""  # behind "git+", too
@@ -16,7 +17,11 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _SECRET = re.compile(
-    r"(?:.*(?:token|password|passwd|secret|signature|apikey|accesskey|accesskeyid|privatekey|credentials?)|sig|pwd|jwt)"
+    # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
+    r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"
+    r"(?:access|account|api|auth|client|encryption|functions?|license|master|private|secret|service|session|shared|"
+    r"signing|storage|subscription|user)key(?:id)?|sessionid|(?:access|auth|o|basic)auth|(?:access|auth)code)"
+    r"|auth|code|hmac|jwt|key|otp|pass|pw|pwd|sas|session|sid|sig|ticket"
 )
 _BLOT = "***"
 
@@ -55,3 +60,17 @@ def found(text: str, *, queries: bool = True) -> Iterator[str]:
             continue
         shown = f"{behind[0]}{key}={_BLOT}" if key else behind
         yield f"{url['scheme']}://{f'{_BLOT}@' if user else ''}{url['place']}{shown}"
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port (RFC 6454): what a credential belongs to."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def loopback(host: str) -> bool:
+    """Whether a host is this machine itself, so that nobody else reads what is sent there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ _DOWNLOAD = re.compile(r"unable to download '([^']*)': (.*)")
 _STATUS = re.compile(r"HTTP error (\d{3})")
 _GONE = {404, 410}
 _FORBIDDEN = {401, 403, 407}
+_HUB = re.compile(r"(https?://[^/\s]+/(?:(?:datasets|spaces)/)?[^/\s]+/[^/\s]+)/resolve/[0-9a-f]{40}/")
 # What programs of builders that fetch say (curl, git, Python), where there is no network.
 _NO_NETWORK = re.compile(
     r"[Cc]ould(?:n't| not) resolve|[Tt]emporary failure in name resolution|Network is unreachable|No route to host|"
@@ -46,11 +47,13 @@ class Owner:
     """What a file belongs to, the lock that pins it, and the command that pins it anew.
 
     ``what`` is a package with its version ("numpy 2.4.6"), a Debian package or a model ("models.minilm: config.json").
+    ``fetch`` is the command that puts it into the store with the user's own login, where there is one.
     """
 
     what: str
     lock: str
     mend: str
+    fetch: str = ""
 
 
 def evaluation(stderr: str) -> NixgenError:
@@ -162,6 +165,16 @@ def _not_fetched(
     if status and int(status[1]) in _GONE:
         mend = f"to pin what is there now: {owner.mend}" if owner is not None else ""
         return BuildFailed, Problem(where, f"{file} is not there any more ({why})", mend)
+    hub = _HUB.match(url)
+    if status and int(status[1]) in _FORBIDDEN and hub:
+        # A hub says the same of all three, so that nobody learns which names there are.
+        what = f"{file} is not given to Nix ({why}): the repository is gone, private or gated"
+        fetch = owner.fetch if owner is not None else "nixgen model fetch"
+        mend = (
+            f"see {hub[1]}: if it is gone, take another source in models.toml, and run nixgen lock && nixgen generate; "
+            f"if it is private or gated, get access there, run hf auth login, and: {fetch}"
+        )
+        return MachineError, Problem(where, what, mend)
     if status and int(status[1]) in _FORBIDDEN:
         mend = "name a login for this host in the file that Nix's setting netrc-file names"
         return MachineError, Problem(where, f"{file} may not be fetched without a login ({why})", mend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,13 +66,15 @@ def ranged(asked: Asked, content: bytes, headers: dict[str, str]) -> Reply:
 
 
 @contextmanager
-def listen(answer: Callable[[Asked, bytes], Reply], host: str = "") -> Iterator[str]:
+def listen(answer: Callable[[Asked, bytes], Reply], host: str = "", tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The address of a server on a free port of 127.0.0.1, which runs while the context is open."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer, host))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -17,9 +17,13 @@ from nixgen.project.project import find_project
 SECRET_KEYS = """
     token access_token ACCESS-TOKEN private_token job_token auth_token authtoken X-Amz-Security-Token api_key apikey sig
     X-Amz-Signature X-Amz-Credential X-Goog-Signature X-Goog-Credential Signature AWSAccessKeyId password passwd pwd
-    client_secret jwt %74oken
+    client_secret jwt auth authorization Proxy-Authorization bearer key code sas x-functions-key account_key
+    subscription-key passphrase oauth session_id cookie %74oken
 """.split()  # noqa: SIM905 -- quoted one by one, the words would take ten lines
-OTHER_KEYS = "sha256 egg subdirectory rev tag branch q page download format version X-Amz-Date Expires keyword".split()  # noqa: SIM905
+OTHER_KEYS = """
+    sha256 egg subdirectory rev tag branch q page download format version X-Amz-Date Expires keyword sortkey publickey
+    author encode barcode passed compass
+""".split()  # noqa: SIM905 -- the same
 
 
 def refused(folder: Path) -> str:

@@ -173,6 +173,32 @@ def test_a_pin_that_names_another_host_gets_no_token(hub: Hub, tmp_path: Path, m
     assert [asked.token for asked in hub.asked if asked.host == "cdn"] == [None]
 
 
+def test_an_endpoint_of_models_toml_gets_no_token(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 26: the token is for the public hub and that of HF_ENDPOINT, whatever a project says."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example.org")
+    hub.repo("org/private", FILES, private=True)
+    found = pin(tmp_path, endpoint=hub.endpoint)
+    fetch(found, Context(tmp_path, Folder(tmp_path / "held")))
+    said = refusal(tmp_path, source="hf:org/private", endpoint=hub.endpoint)
+    assert f"set HF_ENDPOINT={hub.endpoint} and HF_TOKEN yourself, as no token follows what models.toml says" in said
+    assert {asked.token for asked in hub.asked} == {None}
+    monkeypatch.setenv("HF_ENDPOINT", f"{hub.endpoint}/")
+    pin(tmp_path, endpoint=hub.endpoint)
+    assert hub.asked[-1].token == "Bearer hf_secret"
+
+
+def test_no_token_goes_over_http(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 26: here over a proxy, so that the host needs not be there."""
+    hub.repo("org/private", FILES, private=True)
+    monkeypatch.setenv("http_proxy", hub.endpoint)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example.org")
+    hub.tamper = lambda *_: Reply.error(401, "RepoNotFound", "Repository not found")
+    assert "use the hub's https address, as no token is sent over http" in refusal(tmp_path, source="hf:org/private")
+    assert {asked.token for asked in hub.asked} == {None}
+
+
 @pytest.mark.parametrize("place", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"])
 def test_the_token_is_where_huggingface_hub_finds_it(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -218,9 +244,10 @@ def test_absent_private_and_vanished(hub: Hub, tmp_path: Path) -> None:
     hub.repo("org/private", FILES, private=True)
     for name in ("org/private", "org/nowhere"):
         assert refusal(tmp_path, source=f"hf:{name}") == (
-            f"{WHERE}: there is no model {name} on the hub, or it is private\n"
-            f"    check the name at {hub.endpoint}/{name}; if it is private, log in as an account that has access "
-            "(hf auth login, or set HF_TOKEN), and run: nixgen lock"
+            f"{WHERE}: the model {name} cannot be read (401): it is gone, private or gated\n"
+            f"    if it is gone, take another source in models.toml (its page was {hub.endpoint}/{name}); if it is "
+            "private, log in as an account that has access (hf auth login, or set HF_TOKEN); if it is gated, agree to "
+            "its licence there, too; then run: nixgen lock"
         )
     assert refusal(tmp_path, revision="v9") == (
         f"{WHERE}: the model org/model has no revision v9 (any more)\n"

@@ -165,6 +165,26 @@ def test_a_listing_that_leads_elsewhere_or_round(hub: Hub, tmp_path: Path) -> No
         assert "the pages of its listing lead astray" in refusal(tmp_path, MachineError)
 
 
+def test_a_listing_ends(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 31: page after page of files, each with a long name."""
+    from nixgen.artifacts.sources import hf
+
+    monkeypatch.setattr(hf, "_LARGEST_LISTING", 100_000)
+    row = {"type": "file", "oid": "0" * 40, "size": 1, "lfs": {"oid": "0" * 64, "size": 1}}
+    number = iter(range(1000))
+
+    def tamper(asked: Asked, reply: Reply) -> Reply | None:
+        if "/tree/" in asked.path:
+            reply.headers["Link"] = f'<{hub.endpoint}/api/models/org/model/tree/{next(number)}>; rel="next"'
+            reply.body = json.dumps([{"path": f"{next(number)}{'x' * 1000}", **row} for _ in range(5)]).encode()
+            reply.status = 200
+            reply.headers.pop("Content-Length", None)
+        return reply
+
+    hub.tamper = tamper
+    assert "org/model has more than 22 files, too many to pin" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("path", "fault"),
     [
@@ -196,6 +216,7 @@ def test_the_same_path_twice(hub: Hub, tmp_path: Path) -> None:
     [
         ({"oid": "0" * 63}, "oid: should be 40 hexadecimal digits in the server's answer, and is '000"),
         ({"size": -1}, "size: should be a whole number in the server's answer, and is -1"),
+        ({"size": 1 << 63}, "size: should be a whole number in the server's answer, and is 9223372036854775808"),
         ({"size": True}, "size: should be a whole number in the server's answer, and is True"),
         ({"path": None}, "path: should be a text in the server's answer, and is None"),
         (

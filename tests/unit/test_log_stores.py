@@ -251,7 +251,8 @@ def test_who_waits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert said == [f"Another nixgen appends to {tmp_path}: waiting for it to end."]
 
 
-def test_web_servers_that_refuse(server: Server) -> None:
+def test_web_servers_that_refuse(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     with listen(server.answer) as url:
         store = open_storage(f"{url}/log?token=secret")
         server.status = 405
@@ -264,7 +265,9 @@ def test_web_servers_that_refuse(server: Server) -> None:
         server.status = 500
         assert failure(lambda: store.read("checkpoint")).endswith("    check the address, and the network or proxy")
         store.remove("checkpoint")
-    assert "cannot be reached" in failure(lambda: store.read("checkpoint"))
+    gone = open_storage(f"{url}/log")
+    assert "cannot be read" in failure(lambda: gone.read("checkpoint"))
+    assert "cannot be reached" in failure(lambda: gone.write("checkpoint", b""))
     assert "user name or password" in failure(lambda: open_storage("https://me:word@example.com/log"), UserError)
 
 

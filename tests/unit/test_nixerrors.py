@@ -112,6 +112,23 @@ def test_a_file_that_cannot_be_fetched(line: str, kind: type[NixgenError], text:
     assert (type(error), str(error)) == (kind, f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} {text}\n    {mend}")
 
 
+@pytest.mark.parametrize("prefix", ["", "datasets/", "spaces/"])
+def test_a_repository_of_a_hub_that_is_gone_private_or_gated(prefix: str) -> None:
+    """Case 19: netrc would help with none of these."""
+    page = f"https://hub.example.org/{prefix}org/minilm"
+    url = f"{page}/resolve/{'c' * 40}/w.bin"
+    owner = Owner("models.minilm: w.bin", "nixgen.lock", "nixgen lock", "nixgen model fetch minilm")
+    failure = Failure(NUMPY, "r", (f"error: unable to download '{url}': HTTP error 401",))
+    error = failed([failure], [], lambda _drvs: SHOWN, {ZEROS: owner})
+    assert (type(error), str(error)) == (
+        MachineError,
+        f"models.minilm: w.bin: numpy-2.4.6-py3-none-any.whl at {url} is not given to Nix (HTTP error 401): "
+        f"the repository is gone, private or gated\n    see {page}: if it is gone, take another source in models.toml, "
+        "and run nixgen lock && nixgen generate; if it is private or gated, get access there, run hf auth login, and: "
+        "nixgen model fetch minilm",
+    )
+
+
 def test_a_file_that_a_program_of_nixpkgs_cannot_fetch() -> None:
     line = "curl: (6) Could not resolve host: example.org"
     error = told(Failure(NUMPY, "builder failed with exit code 1", ("trying https://example.org/x", line)))

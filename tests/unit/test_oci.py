@@ -188,6 +188,101 @@ def test_a_login_comes_from_netrc(registry: Registry, tmp_path: Path) -> None:
     assert "has no files" in refusal(registry, tmp_path)
 
 
+def evil(registry: Registry, realm: str, scope: str = "repository:org/kit:pull") -> None:
+    """The registry sends for its token elsewhere."""
+    real = registry.answer
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path.startswith("/v2/") and asked.token != f"Bearer {registry.token}":
+            registry.asked.append(asked)
+            return Reply(401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="x",scope="{scope}"'})
+        return real(asked)
+
+    registry.answer = answer  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("hop", [False, True])
+def test_another_host_s_login_is_not_asked_for(registry: Registry, tmp_path: Path, hop: bool) -> None:  # noqa: FBT001
+    """Case 26: else the registry would get the token that the other host gives for the login. Nor over a redirect."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.netrc").write_text("machine localhost login me password secret\n")
+    registry.token, registry.login = "t0ken", "Basic bWU6c2VjcmV0"
+    registry.push("v1", [])
+    other: list[Asked] = []
+
+    def answer(asked: Asked, _: bytes) -> Reply:
+        other.append(asked)
+        return Reply.json({"token": "t0ken"}) if asked.token else Reply(401)
+
+    with listen(answer) as address:
+        foreign = address.replace("127.0.0.1", "localhost") + "/token"
+        evil(registry, f"{registry.address}/hop" if hop else foreign)
+        evil_answer = registry.answer
+        registry.answer = (  # type: ignore[method-assign]
+            lambda asked: Reply(302, {"Location": foreign}) if asked.path == "/hop" else evil_answer(asked)
+        )
+        assert "the server answered 401" in refusal(registry, tmp_path, MachineError)
+    assert [asked.token for asked in other] == [None]
+    assert {asked.token for asked in registry.asked} == {None}
+
+
+def test_what_a_token_is_for_is_not_the_registry_s_to_say(registry: Registry, tmp_path: Path) -> None:
+    """Case 26."""
+    registry.token = "t0ken"
+    registry.push("v1", [registry.layer(b"x", "text/plain", "x.txt")])
+    evil(registry, f"{registry.address}/token?a=1", "repository:org/private:pull,push")
+    pin(registry, tmp_path)
+    query = next(asked.target for asked in registry.asked if asked.path == "/token")
+    assert query == "/token?a=1&service=x&scope=repository%3Aorg%2Fkit%3Apull"
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://token.example.org/", "https://[::1", "/token", "https://", "ftp://127.0.0.1/"]
+)
+def test_odd_places_for_tokens(registry: Registry, tmp_path: Path, realm: str) -> None:
+    registry.token = "t0ken"
+    evil(registry, realm)
+    assert "sends for its token to an odd address" in refusal(registry, tmp_path, MachineError)
+
+
+@pytest.mark.parametrize("token", [1, "a\nb", "\xe9", "", None])
+def test_odd_tokens(registry: Registry, tmp_path: Path, token: object) -> None:
+    registry.token = "t0ken"
+    registry.push("v1", [])
+    real = registry.answer
+    registry.answer = lambda asked: (  # type: ignore[method-assign]
+        Reply.json({"token": token}) if asked.path == "/token" else real(asked)
+    )
+    refusal(registry, tmp_path, NixgenError)
+
+
+def test_a_challenge_is_read_in_time(registry: Registry, tmp_path: Path) -> None:
+    """Case 36: 60,000 letters that are no key."""
+    registry.token = "t0ken"
+    real = registry.answer
+
+    def answer(asked: Asked) -> Reply:
+        reply = real(asked)
+        if reply.status == 401:
+            reply.headers["WWW-Authenticate"] = "Bearer " + "a" * 60_000
+        return reply
+
+    registry.answer = answer  # type: ignore[method-assign]
+    assert "sends for its token to an odd address" in refusal(registry, tmp_path, MachineError)
+
+
+def test_indexes_of_indexes_end(registry: Registry, tmp_path: Path) -> None:
+    """Case 31: each names the next."""
+    by = registry.push("v1", [registry.layer(b"x", "text/plain", "x.txt")])
+    for _ in range(1200):
+        body = json.dumps({"schemaVersion": 2, "manifests": [{"digest": by}]}).encode()
+        by = digest(body)
+        registry.tags[by] = registry.tags["v1"] = body
+    assert "org/kit is an index of indexes" in refusal(registry, tmp_path)
+    registry.tags["v1"] = json.dumps({"schemaVersion": 2, "manifests": [{"digest": "../../other"}]}).encode()
+    assert "its index names '../../other', which is not a sha256" in refusal(registry, tmp_path)
+
+
 def test_absent(registry: Registry, tmp_path: Path) -> None:
     assert refusal(registry, tmp_path) == (
         f"{WHERE}: the registry {registry.host} has no org/kit at v1, or it is private\n"

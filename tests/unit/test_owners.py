@@ -18,7 +18,10 @@ def test_wheels_and_debian_packages() -> None:
 def test_files_of_models_and_data_and_their_archives() -> None:
     found = owners(MODELS_PLAN)
     assert found["8" * 64] == Owner(
-        "models.minilm: config.json", "nixgen.lock", "nixgen lock --upgrade minilm && nixgen generate"
+        "models.minilm: config.json",
+        "nixgen.lock",
+        "nixgen lock --upgrade minilm && nixgen generate",
+        "nixgen model fetch minilm",
     )
     assert found["7" * 64].what == "models.vad: its archive"
     assert found["b" * 64].what == "models.vad: vad.onnx"

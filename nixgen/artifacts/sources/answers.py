@@ -37,7 +37,7 @@ def text(table: Mapping[str, Any], key: str, whose: str) -> str:
 def count(table: Mapping[str, Any], key: str, whose: str) -> int:
     """The whole number, not negative, under a key."""
     value = table.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise _unexpected(f"{whose}: {key}", "a whole number", value)
     return value
 

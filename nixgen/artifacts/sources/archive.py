@@ -26,10 +26,10 @@ from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.local import copied
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.places import CHUNK
 from nixgen.artifacts.sources.wheel import wheel_of
 from nixgen.artifacts.store import Folder, archive_name, store_name
 from nixgen.errors import MachineError, UserError
+from nixgen.machine.download import CHUNK
 
 _BROKEN = (
     tarfile.TarError,

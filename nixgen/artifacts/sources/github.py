@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from email.message import Message
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from nixgen.artifacts.sources.paths import check
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.sources.web import Client
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine.download import Headers
 
 API = "https://api.github.com"
 _HEADERS = {"X-GitHub-Api-Version": "2022-11-28"}
@@ -60,7 +60,7 @@ def _token() -> str | None:
     return (os.environ.get("GH_TOKEN") or os.environ.get("GITHUB_TOKEN") or "").strip() or None
 
 
-def _refused(spec: ArtifactSpec, repo: str, tag: str, status: int, headers: Message) -> NixgenError | None:
+def _refused(spec: ArtifactSpec, repo: str, tag: str, status: int, headers: Headers) -> NixgenError | None:
     if status == 404:  # noqa: PLR2004 -- Not Found
         mend = "check the names; for a private one set GH_TOKEN"
         return UserError.of(spec.where, f"GitHub has no release {tag} of {repo}, or it is private", mend)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,9 +25,12 @@ from nixgen.artifacts.sources.web import Answer, Client
 from nixgen.artifacts.store import Folder, store_name
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine.download import Headers, confidential
 
 _TYPES: Mapping[str, RepoType] = {"models": "model", "datasets": "dataset", "spaces": "space"}
-_LARGEST_CONFIG = 4 << 20  # bytes
+_LARGEST_CONFIG = 1 << 20  # bytes
+_LARGEST_LISTING = 120 << 20  # bytes of memory
+_ENTRY = 500  # of it, that a file takes besides its path
 _SHOWN = 3
 
 
@@ -148,12 +150,17 @@ def _listing(client: Client, repo: Repo, commit: str, where: str) -> dict[str, _
     """All files of a commit, over as many pages as the listing has."""
     whose = f"{where}: {repo.page}"
     found: dict[str, _Entry] = {}
+    left = _LARGEST_LISTING
     for page in client.pages(repo.api(f"tree/{commit}?recursive=true&expand=false")):
         for item in sequence(page, whose):
             row = mapping(item, whose)
             if row.get("type") != "file":
                 continue
             entry = _entry(row, whose)
+            left -= _ENTRY + 4 * len(entry.path)
+            if left < 0:
+                mend = "take a smaller one; the hub itself advises against more than 100,000 files"
+                raise UserError.of(where, f"{repo.name} has more than {len(found):,} files, too many to pin", mend)
             if entry.path in found:
                 raise _contradiction(where, repo, f"lists {entry.path!a} twice")
             found[entry.path] = entry
@@ -235,13 +242,17 @@ def _read_small(
 
 
 def _client(repo: Repo, name: str, where: str, revision: str, command: str) -> Client:
-    token = hftoken.token()
+    token = hftoken.token() if hftoken.trusted(repo.endpoint) and confidential(repo.endpoint) else None
 
-    def refused(status: int, headers: Message) -> NixgenError | None:
+    def refused(status: int, headers: Headers) -> NixgenError | None:
         code = headers.get("X-Error-Code") or ""
         kind = f"the {repo.kind} {repo.name}"
         again = f"{command} {name}" if command.endswith(" fetch") else command
         have = "log in as an account that has access (hf auth login, or set HF_TOKEN)"
+        if not confidential(repo.endpoint):
+            have = "use the hub's https address, as no token is sent over http"
+        elif not hftoken.trusted(repo.endpoint):
+            have = f"set HF_ENDPOINT={repo.endpoint} and HF_TOKEN yourself, as no token follows what models.toml says"
         if code == "GatedRepo" or (status == 403 and token):  # noqa: PLR2004 -- Forbidden
             mine = "your token's account" if token else "nobody who is not logged in"
             return UserError.of(
@@ -259,9 +270,13 @@ def _client(repo: Repo, name: str, where: str, revision: str, command: str) -> C
             return UserError.of(
                 where, f"{kind} has not that file at {revision} (any more)", "run: nixgen lock --upgrade"
             )
-        if code == "RepoNotFound" or status in (401, 404):
-            mend = f"check the name at {repo.page}; if it is private, {have}, and run: {again}"
-            return UserError.of(where, f"there is no {repo.kind} {repo.name} on the hub, or it is private", mend)
+        if code == "RepoNotFound" or status in (401, 403, 404):
+            what = f"{kind} cannot be read ({status}): it is gone, private or gated"
+            mend = (
+                f"if it is gone, take another source in models.toml (its page was {repo.page}); if it is private, "
+                f"{have}; if it is gated, agree to its licence there, too; then run: {again}"
+            )
+            return UserError.of(where, what, mend)
         return None
 
     return Client(repo.endpoint, token, refused)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from nixgen.artifacts.sources.web import parsed
 
 _CODE = re.compile(r"([\w.-]+/[\w.-]+|[\w.-]+)--[\w.]+", re.ASCII)
 
@@ -16,12 +17,12 @@ def code_repos(config: bytes) -> set[str]:
     ``auto_map`` and ``custom_pipelines`` say "org/name--module.Class" of a class that another repo has.
     """
     try:
-        parsed = json.loads(config)
-    except (ValueError, RecursionError):
+        table = parsed(config)
+    except ValueError:
         return set()
-    if not isinstance(parsed, dict):
+    if not isinstance(table, dict):
         return set()
-    waiting: list[Any] = [parsed.get("auto_map"), parsed.get("custom_pipelines")]
+    waiting: list[Any] = [table.get("auto_map"), table.get("custom_pipelines")]
     found: set[str] = set()
     while waiting:
         value = waiting.pop()

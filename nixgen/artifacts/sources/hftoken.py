@@ -1,6 +1,7 @@
 """The user's token for the Hugging Face hub, from where huggingface_hub finds it. Never written, shown or passed on.
 
-huggingface_hub's documentation, "Environment variables" and "Authentication".
+It is for the hub that the user named, and not for one that only a project names. huggingface_hub's documentation,
+"Environment variables" and "Authentication".
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
+from nixgen.machine.addresses import origin
 
 ENDPOINT = "https://huggingface.co"
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
@@ -17,6 +19,14 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 def endpoint() -> str:
     """The hub's address: HF_ENDPOINT, else the public one; without a slash at its end."""
     return (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
+
+
+def trusted(hub: str) -> bool:
+    """Whether a hub is one that the user has a token for: the public one, or that of HF_ENDPOINT.
+
+    An endpoint of models.toml is the project's word, whoever wrote it.
+    """
+    return origin(hub) in (origin(ENDPOINT), origin(endpoint()))
 
 
 def token() -> str | None:

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,9 +20,11 @@ from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.sources.transfer import Wanted
-from nixgen.artifacts.sources.web import Client
+from nixgen.artifacts.sources.web import Client, parsed
 from nixgen.artifacts.store import store_name
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine.addresses import loopback, origin
+from nixgen.machine.download import Headers, confidential
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -31,7 +32,10 @@ _NAMES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 _SOURCE = re.compile(
     r"(?://)?([\w.-]+(?::[0-9]+)?)/([a-z0-9._/-]+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?", re.ASCII
 )
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CHALLENGE = re.compile(r'\b(\w+)="([^"]*)"', re.ASCII)
+_REALMS = {"registry-1.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+"""Registries whose tokens come from another host, which has their users' logins."""
 _LARGEST = 4 << 20  # bytes of a manifest, as registries have it
 
 
@@ -54,7 +58,7 @@ class Reference:
 
     def url(self, kind: str, by: str) -> str:
         """The address of a manifest or blob. A registry on this machine itself speaks plain HTTP."""
-        plain = self.host.partition(":")[0] in ("localhost", "127.0.0.1")
+        plain = loopback(self.host.partition(":")[0])
         return f"{'http' if plain else 'https'}://{self.host}/v2/{self.name}/{kind}/{by}"
 
 
@@ -89,12 +93,10 @@ def fetch(artifact: PinnedArtifact, context: Context, missing: Iterable[PinnedFi
     return {file.path: item.path for file, item in zip(files, found, strict=True) if item.path is not None}
 
 
-def _manifest(client: Client, reference: Reference, where: str) -> Mapping[str, Any]:
+def _manifest(client: Client, reference: Reference, where: str, *, inner: bool = False) -> Mapping[str, Any]:
     """The manifest of a tag or digest, compared with the digest; of an index the only one that it has."""
-    import json
-
     with client.open(reference.url("manifests", reference.by), {"Accept": f"{MANIFEST}, {_INDEX}"}) as answer:
-        body = answer.stream.read(_LARGEST + 1)
+        body = answer.whole(_LARGEST)
         promised = answer.header("Docker-Content-Digest")
     found = f"sha256:{hashlib.sha256(body).hexdigest()}"
     asked = reference.by if reference.by.startswith("sha256:") else None
@@ -103,21 +105,25 @@ def _manifest(client: Client, reference: Reference, where: str) -> Mapping[str, 
             what = f"the registry was asked for the manifest {digest}, and gave {found}"
             raise MachineError.of(where, what, "nothing was pinned; try again later")
     try:
-        manifest = mapping(json.loads(body), where)
-    except (ValueError, RecursionError):
+        manifest = mapping(parsed(body), where)
+    except ValueError:
         raise MachineError.of(where, "the registry's manifest is cut off or is not JSON", "try again") from None
     if "manifests" in manifest:
-        inner = sequence(manifest["manifests"], where)
-        if len(inner) != 1:
+        rows = sequence(manifest["manifests"], where)
+        if len(rows) != 1 or inner:
             mend = "choose one by its digest: oci:HOST/NAME@sha256:DIGEST"
-            raise UserError.of(where, f"{reference.name} is an index of {len(inner)} manifests", mend)
-        return _manifest(client, replace(reference, by=text(mapping(inner[0], where), "digest", where)), where)
+            what = "an index of indexes" if inner else f"an index of {len(rows)} manifests"
+            raise UserError.of(where, f"{reference.name} is {what}", mend)
+        digest = text(mapping(rows[0], where), "digest", where)
+        if not _DIGEST.fullmatch(digest):
+            raise UserError.of(where, f"its index names {digest!a}, which is not a sha256", "use another source")
+        return _manifest(client, replace(reference, by=digest), where, inner=True)
     return manifest
 
 
 def _layer(layer: Mapping[str, Any], where: str) -> PinnedFile:
     digest = text(layer, "digest", where)
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+    if not _DIGEST.fullmatch(digest):
         raise UserError.of(
             where, f"has a layer with the digest {digest!a}, which is not a sha256", "use another source"
         )
@@ -139,7 +145,7 @@ def _client(reference: Reference, where: str) -> Client:
     address = reference.url("manifests", reference.by)
     challenge: list[str] = []
 
-    def refused(status: int, headers: Message) -> NixgenError | None:
+    def refused(status: int, headers: Headers) -> NixgenError | None:
         challenge.append(headers.get("WWW-Authenticate") or "")
         return _sentence(reference, where, status)
 
@@ -152,21 +158,31 @@ def _client(reference: Reference, where: str) -> Client:
             raise
     given = dict(_CHALLENGE.findall(challenge[0]))
     realm = given.get("realm", "")
-    if urlsplit(realm).scheme != "https" and urlsplit(realm).hostname not in ("127.0.0.1", "localhost"):
-        raise MachineError.of(
-            where, f"the registry {reference.host} sends for its token to an odd address", "tell its host"
-        )
-    asked = {key: given[key] for key in ("service", "scope") if key in given}
-    asked.setdefault("scope", f"repository:{reference.name}:pull")
-    answer, _ = Client().json(f"{realm}?{urlencode(asked)}")
+    odd = f"the registry {reference.host} sends for its token to an odd address"
+    try:
+        parts, here = urlsplit(realm), origin(realm)
+    except ValueError:
+        raise MachineError.of(where, odd, "tell its host") from None
+    if not parts.hostname or not confidential(realm):
+        raise MachineError.of(where, odd, "tell its host")
+    # A login goes to where the registry's users have it; a foreign host is asked as anybody. What for is not the
+    # registry's to say, which could use the token elsewhere.
+    own = here == origin(address) or here == ("https", _REALMS.get(reference.host), 443)
+    asked = {"service": given["service"]} if "service" in given else {}
+    asked["scope"] = f"repository:{reference.name}:pull"
+    query = "&".join(filter(None, (parts.query, urlencode(asked))))
+    answer, _ = Client(realm if own else address).json(parts._replace(query=query).geturl())
     table = mapping(answer, where)
     token = table.get("token") or text(table, "access_token", where)
-    return Client(address, str(token), lambda status, _: _sentence(reference, where, status))
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise MachineError.of(where, f"the registry {reference.host} gave no token that can be used", "tell its host")
+    return Client(address, token, lambda status, _: _sentence(reference, where, status))
 
 
 def _sentence(reference: Reference, where: str, status: int) -> NixgenError | None:
     if status in (401, 403, 404):
-        mend = f"check the name; for a private one put a login for {reference.host} into the netrc file"
+        host = _REALMS.get(reference.host, reference.host)
+        mend = f"check the name; for a private one put a login for {host} into the netrc file"
         what = f"the registry {reference.host} has no {reference.name} at {reference.by}, or it is private"
         return UserError.of(where, what, mend)
     return None

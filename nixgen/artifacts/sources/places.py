@@ -17,9 +17,11 @@ from typing import BinaryIO
 
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError
+from nixgen.machine.download import CHUNK
 
-CHUNK = 1 << 20
-"""Bytes that are read or written at once."""
+
+class DiskError(MachineError):
+    """There is no room, or no permission: another connection to the server would not help."""
 
 
 class Memory:
@@ -80,7 +82,7 @@ class Place:
         try:
             self.file.write(data)
         except OSError as error:
-            raise MachineError.of(str(self.path.parent), f"cannot be written: {error.strerror}", "make room") from None
+            raise DiskError.of(str(self.path.parent), f"cannot be written: {error.strerror}", "make room") from None
 
     def restart(self) -> None:
         """Forgets the bytes."""

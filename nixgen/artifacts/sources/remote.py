@@ -18,9 +18,9 @@ from nixgen.artifacts.progress import Progress
 from nixgen.artifacts.sources.context import Context, together
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.places import CHUNK
 from nixgen.artifacts.store import Found, store_name
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine.download import CHUNK
 
 _SHARED = 8 << 20  # bytes of a block that is asked for at once
 

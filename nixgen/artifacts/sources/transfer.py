@@ -11,18 +11,18 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 
-from nixgen.artifacts.sources.places import CHUNK, Memory, Place, place
-from nixgen.artifacts.sources.web import Answer, Client, RangeError, unreachable
+from nixgen.artifacts.sources.places import DiskError, Memory, Place, place
+from nixgen.artifacts.sources.web import Answer, Client, RangeError
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import download
+from nixgen.machine.download import CHUNK
 
 _SMALL = 1 << 20  # bytes
 _BARREN = 5  # connections in a row that bring nothing
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
 
 Progress = Callable[[int], object]
 
@@ -141,6 +141,8 @@ class _Transfer:
         except RangeError as error:
             self._restart()
             return error
+        except DiskError:
+            raise
         except MachineError as error:
             if not self._sums.size:  # nothing came, and the client has been patient
                 raise
@@ -151,16 +153,19 @@ class _Transfer:
         wanted = self._wanted
         if wanted.size is not None and end not in (None, wanted.size):
             raise _unlike(wanted, "size", f"{wanted.size} bytes", f"{end} bytes")
-        try:
-            while data := answer.stream.read(CHUNK):
-                self._sums.update(data)
-                if wanted.size is not None and self._sums.size > wanted.size:
-                    raise _unlike(wanted, "size", f"{wanted.size} bytes", "more")
-                if self._place is not None:
-                    self._place.write(data)
-                self._progress(len(data))
-        except (OSError, HTTPException) as error:
-            return unreachable(wanted.url, error)
+        while True:
+            try:
+                data = answer.read(CHUNK)
+            except MachineError as error:
+                return error
+            if not data:
+                break
+            if wanted.size is not None and self._sums.size + len(data) > wanted.size:
+                raise _unlike(wanted, "size", f"{wanted.size} bytes", "more")
+            if self._place is not None:
+                self._place.write(data)
+            self._sums.update(data)
+            self._progress(len(data))
         if self._sums.size < (wanted.size or end or 0):
             return self._fault("the server broke off in the middle", "run the command again")
         return None

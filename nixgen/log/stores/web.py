@@ -6,31 +6,25 @@ Conditions (If-Match, If-None-Match: RFC 9110, 13.1) let one of several through,
 from __future__ import annotations
 
 import contextlib
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from email.message import Message
 from http import HTTPStatus
-from http.client import HTTPException
 from urllib.parse import quote, urlsplit
 
-from nixgen import __version__
 from nixgen.errors import MachineError
-from nixgen.machine import download
+from nixgen.machine.download import Client, refuse_credentials
 
-_TIMEOUT = 60.0
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
-_LONGEST = 1 << 30  # bytes of an answer
+_LONGEST = 64 << 20  # bytes of a file of a log
 
 
 class Web:
     """Files below an address. See :class:`nixgen.log.stores.model.Storage`."""
 
     def __init__(self, url: str) -> None:
-        download.refuse_credentials(url)
+        refuse_credentials(url)
         self._url = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
-        self._opener = download.opener()
+        self._client = Client(self._url)
 
     @property
     def where(self) -> str:
@@ -57,45 +51,26 @@ class Web:
 
     def remove(self, name: str) -> None:
         """What cannot be removed stays."""
-        with contextlib.suppress(MachineError):
-            self._ask("DELETE", name, None, {})
+        with contextlib.suppress(MachineError), self._client.open(self._at(name), method="DELETE", accepted=_REFUSED):
+            pass
 
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
         """Nothing is locked."""
         return contextlib.nullcontext()
 
     def _get(self, name: str) -> tuple[bytes | None, str | None]:
-        status, headers, data = self._ask("GET", name, None, {"Cache-Control": "no-cache"})
-        return (None, None) if status in _ABSENT else (data, headers.get("ETag"))
+        with self._client.open(self._at(name), {"Cache-Control": "no-cache"}, accepted=_ABSENT) as answer:
+            if answer.status in _ABSENT:
+                return None, None
+            data = answer.whole(_LONGEST)
+            if answer.length not in (None, len(data)):
+                raise MachineError.of(self._at(name), "the answer is cut off", "run the command again")
+            return data, answer.headers.get("ETag")
 
     def _put(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
-        return self._ask("PUT", name, data, headers)[0] not in _REFUSED
+        told = {"Content-Type": "application/octet-stream", **headers}
+        with self._client.open(self._at(name), told, method="PUT", body=data, accepted=_REFUSED) as answer:
+            return answer.status not in _REFUSED
 
-    def _ask(
-        self, method: str, name: str, data: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, Message, bytes]:
-        url = f"{self._url}/{quote(name)}"
-        told = {"User-Agent": f"nixgen/{__version__}", "Accept-Encoding": "identity", **headers}
-        if data is not None:
-            told["Content-Type"] = "application/octet-stream"
-        request = urllib.request.Request(url, data=data, headers=told, method=method)  # noqa: S310 -- http or https
-        try:
-            with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                return answer.status, answer.headers, answer.read(_LONGEST)
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code in (_ABSENT if method == "GET" else _REFUSED):
-                    return error.code, error.headers, b""
-                raise self._failed(method, url, error) from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            mend = "check the network or proxy, and run the command again"
-            raise MachineError.of(url, f"cannot be reached: {reason}", mend) from None
-
-    def _failed(self, method: str, url: str, error: urllib.error.HTTPError) -> MachineError:
-        mend = "check the address, and the network or proxy"
-        if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            mend = f"give the user name and password for {urlsplit(url).hostname} in {download.netrc_path()}"
-        elif method != "GET" and error.code in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
-            mend = "the server takes no uploads: push to the folder or bucket behind it"
-        return MachineError.of(url, f"the server answered {error.code} {error.reason} to {method}", mend)
+    def _at(self, name: str) -> str:
+        return f"{self._url}/{quote(name)}"
