@@ -5,7 +5,7 @@ if base.launcher != null then base.launcher
 else
 import ./python.nix base ./builders/launcher.py {
   name = "python${base.version}-launcher";
-  inherit (base) python version;
+  inherit (base) python version interpreter loader;
   rpath = builtins.concatStringsSep ":" base.libraries;
   preload = toString base.preload;
   lib = import ./builders.nix;

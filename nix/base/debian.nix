@@ -74,6 +74,8 @@ in
   libraries = map folder (extras ++ [ core ]);
   systemLibraries = [ (folder core) ];
   loader = "${core}/usr/lib/${triplet}/${loader}";
+  # The one that also finds what the project adds.
+  interpreter = "${folder (builtins.head (extras ++ [ core ]))}/${loader}";
   libdeflate =
     if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";

@@ -47,6 +47,8 @@ in
   # Loaded first, so that a library with a search path of its own still finds them.
   preload = lib.optionals linux [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" ];
   loader = if linux then pkgs.stdenv.cc.bintools.dynamicLinker else "";
+  # The launcher makes one that finds the libraries.
+  interpreter = "";
   libdeflate = if linux then "${lib.getLib pkgs.libdeflate}/lib/libdeflate.so" else "";
   bash = "${pkgs.bash}/bin/bash";
   tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;

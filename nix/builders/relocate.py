@@ -7,23 +7,31 @@ Python says to whoever would install into it).
 
 import os
 import re
+import shutil
 import stat
+import subprocess
 import sys
 
 sys.path.insert(0, os.environ["lib"])
 
 import bytecode  # noqa: E402
 import elf  # noqa: E402
+import libraries  # noqa: E402
+import redirect  # noqa: E402
 import relink  # noqa: E402
 import workers  # noqa: E402
 
 OUT = os.environ["out"]
 CORE = os.environ.get("core") or OUT
 PYTHON = f"python{os.environ['python']}"
-# What Debian's loader would look at on the host: its cache, its list of preloaded libraries, the default folders.
-HOST_PATHS = re.compile(rb"(?<![!-~])/(etc/ld\.so\.(?:cache|preload)|(?:usr/)?lib(?:64)?/(?:[a-z0-9_]+-linux-gnu/)?)\0")
-# What Debian's C library would load from the host when text is converted: its iconv modules are libraries, too.
-CONVERTERS = re.compile(rb"(?<![!-~])/(usr/lib/[a-z0-9_]+-linux-gnu/gconv(?:/gconv-modules\.cache)?)\0")
+# What Debian's loader and C library look for on the host, and find in the tree instead.
+CACHE, ARCHIVE, ZONES = b"/usr/lib/ld.so.cache", b"/usr/lib/locale/locale-archive", b"/usr/share/zoneinfo"
+# What is written over: the loader's help, the library's banner.
+HELP, BANNER = rb"Usage: %s \[OPTION\][^\0]*", rb"GNU C Library [^\0]*"
+# What Debian's loader would look at on the host besides: its list of preloaded libraries, the default folders.
+HOST_PATHS = re.compile(rb"(?<![!-~])/(etc/ld\.so\.preload|(?:usr/)?lib(?:64)?/(?:[a-z0-9_]+-linux-gnu/)?)\0")
+# What Debian's C library would load from the host: iconv's modules, which are libraries, locales and translations.
+MODULES = re.compile(rb"(?<![!-~])/(usr/(?:lib/[a-z0-9_]+-linux-gnu/gconv(?:/gconv-modules\.cache)?|lib/locale|share/locale(?:/[!-~]*)?))\0")
 
 
 def regular_files():
@@ -66,10 +74,61 @@ def library_folders(tree):
     return [f"{usr}/{name}" for name in named] + [usr]
 
 
-def loader():
-    """The dynamic loader of the base."""
-    folder = library_folders(CORE)[0]
-    return next(f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.startswith("ld-linux"))
+def search_path():
+    """Where programs of this tree look for libraries."""
+    return library_folders(OUT) + (library_folders(CORE) if CORE != OUT else [])
+
+
+def c_library():
+    """The loader and the C library of this tree; an addition has its own, since what it brings is to be found, too."""
+    folder = f"{OUT}/usr/lib/{os.path.basename(library_folders(CORE)[0])}"
+    base = library_folders(CORE)[0]
+    loader = next(name for name in sorted(os.listdir(base)) if name.startswith("ld-linux"))
+    return f"{folder}/{loader}", f"{folder}/libc.so.6"
+
+
+def own_c_library():
+    """Makes the loader and the C library look into this tree where they would look on the host."""
+    loader, libc = c_library()
+    tree = OUT.encode()
+    if CORE == OUT:
+        blind(loader, HOST_PATHS, 3)
+        blind(libc, MODULES, 4)
+        redirected(loader, HELP, {b"/etc/ld.so.cache": tree + CACHE})
+        redirected(libc, BANNER, {ARCHIVE: tree + ARCHIVE, ZONES: tree + ZONES})
+        return
+    os.makedirs(os.path.dirname(loader), exist_ok=True)
+    for path, place in ((loader, CACHE), (libc, ARCHIVE)):
+        with open(path.replace(OUT, CORE, 1), "rb") as file:
+            content = redirect.again(file.read(), CORE.encode() + place, tree + place)
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o755)
+
+
+def locales():
+    """The one file in which the C library looks for locales: with this tree's and the base's."""
+    folders = [f"{tree}/usr/lib/locale" for tree in dict.fromkeys((CORE, OUT))]
+    found = {entry.name: entry.path for folder in folders if os.path.isdir(folder) for entry in os.scandir(folder) if entry.is_dir()}
+    localedef = f"{CORE}/usr/bin/localedef"
+    if not found or not os.path.exists(localedef):
+        return
+    os.makedirs(folders[-1], exist_ok=True)
+    command = [c_library()[0], "--library-path", ":".join(search_path()), localedef, f"--prefix={OUT}", "--quiet", "--add-to-archive"]
+    subprocess.run([*command, *(found[name] for name in sorted(found))], check=True)
+    for path in found.values() if CORE != OUT else ():
+        if path.startswith(OUT):
+            shutil.rmtree(path)
+
+
+def redirected(path, room, paths):
+    """Rewrites a file of glibc's with some of its compiled-in paths changed."""
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        replace(path, redirect.redirect(content, room, paths))
+    except redirect.Unknown as problem:
+        raise SystemExit(f"{path.removeprefix(OUT)} is not as this builder knows it: {problem}") from None
 
 
 def blind(path, places, least):
@@ -101,8 +160,8 @@ def within_trees(folders):
 
 def programs_and_libraries(paths):
     """Gives every program its loader and search path, and every library with a search path of its own one that holds."""
-    search = library_folders(OUT) + (library_folders(CORE) if CORE != OUT else [])
-    interpreter = loader()
+    search = search_path()
+    interpreter, _ = c_library()
     for path in paths:
         with open(path, "rb") as file:
             if file.read(6)[:4] != b"\x7fELF":
@@ -153,6 +212,12 @@ def time_zones(paths):
                 file.write(text)
 
 
+def find_library():
+    """ctypes finds what the loader finds."""
+    with open(f"{OUT}/usr/lib/{PYTHON}/ctypes/util.py", "a", encoding="utf-8") as file:
+        file.write(libraries.FIND_LIBRARY)
+
+
 def mark_as_managed():
     """Debian's Python says that it is managed (PEP 668), by apt; here it is by Nix."""
     marker = f"{OUT}/usr/lib/{PYTHON}/EXTERNALLY-MANAGED"
@@ -173,13 +238,15 @@ def compile_library(share):
 def main():
     mend_links()
     paths = list(regular_files())
+    own_c_library()
     if CORE == OUT:
-        blind(loader(), HOST_PATHS, 4)
-        blind(f"{library_folders(OUT)[0]}/libc.so.6", CONVERTERS, 2)
         mark_as_managed()
+        find_library()
     programs_and_libraries(paths)
+    libraries.write(f"{OUT}/usr/lib", search_path(), elf.MACHINES[os.uname().machine])
     shebangs(paths)
     time_zones(paths)
+    locales()
     # Links, too (sitecustomize.py is one): what has no byte code here, a Python run by root would write into the store.
     library = [os.path.join(folder, name) for folder, _, names in os.walk(f"{OUT}/usr/lib/{PYTHON}") for name in names]
     library = sorted(path for path in library if path.endswith(".py") and os.path.isfile(path))

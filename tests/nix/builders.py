@@ -28,6 +28,6 @@ def _load(name: str) -> ModuleType:
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-archive, bytecode, elf, relink, workers = (
-    _load(name) for name in ("archive", "bytecode", "elf", "relink", "workers")
+archive, bytecode, elf, libraries, redirect, relink, workers = (
+    _load(name) for name in ("archive", "bytecode", "elf", "libraries", "redirect", "relink", "workers")
 )

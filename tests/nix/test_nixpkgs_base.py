@@ -7,14 +7,18 @@ nixpkgs-like set.
 
 from __future__ import annotations
 
+import lzma
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import elf, redirect
 from support.nix import ROOT, Nix
 from support.plans import HASH
 
@@ -23,6 +27,7 @@ GIVEN = os.environ.get("NIXGEN_TEST_NIXPKGS", str(DOUBLE))
 LINUX = ["x86_64-linux", "aarch64-linux"]
 # Sets other than nixpkgs often lack macOS.
 SYSTEMS = [*LINUX, "aarch64-darwin"] if str(DOUBLE) == GIVEN else LINUX
+needs_glibc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the launcher is for Linux")
 ours = pytest.mark.skipif(str(DOUBLE) != GIVEN, reason="the versions are those of the double")
 
 PROJECT = """
@@ -197,30 +202,71 @@ def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> N
     assert both_nix[0].evaluate(expression) == both_nix[1].evaluate(expression)
 
 
-@pytest.mark.parametrize("marked", [True, False])
-def test_the_launcher_says_that_it_is_managed(tmp_path: Path, *, marked: bool) -> None:
-    """nixpkgs' Python has no such mark (PEP 668), Debian's has: the launcher's library has it in any case."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    library, out = tmp_path / "prefix/lib" / name, tmp_path / "out"
+# The loader of the Python that runs the tests.
+INTERPRETER = Path(elf.read(Path(sys.executable).resolve().read_bytes()).interpreter.decode())
+NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def launched(folder: Path, loader: Path, search: Path) -> tuple[Path, str]:
+    """A launcher of the Python that runs the tests, as that of a base without a mark; and what its builder printed."""
+    library, out = folder / "prefix/lib" / NAME, folder / "out"
     library.mkdir(parents=True)
     for entry in Path(os.__file__).parent.iterdir():
         (library / entry.name).symlink_to(entry)
     (library / "EXTERNALLY-MANAGED").unlink(missing_ok=True)
-    if marked:
-        (library / "EXTERNALLY-MANAGED").write_text("[externally-managed]\nError=theirs\n")
-    (tmp_path / "prefix/bin").mkdir()
-    (tmp_path / "prefix/bin" / name).symlink_to(Path(sys.executable).resolve())
-    given = {"python": f"{tmp_path}/prefix", "version": name.removeprefix("python"), "out": str(out)}
-    given |= {
+    (folder / "prefix/bin").mkdir()
+    (folder / "prefix/bin" / NAME).symlink_to(Path(sys.executable).resolve())
+    given = {
+        "out": str(out),
+        "python": f"{folder}/prefix",
+        "version": NAME.removeprefix("python"),
         "lib": str(ROOT / "nix/builders/wheel"),
-        "rpath": "/none",
+        "rpath": str(search),
         "preload": "",
+        "interpreter": "",
+        "loader": str(loader),
         "managed": str(ROOT / "nix/builders/externally-managed"),
     }
-    subprocess.run([sys.executable, ROOT / "nix/builders/launcher.py"], env={**os.environ, **given}, check=True)
+    command = [sys.executable, ROOT / "nix/builders/launcher.py"]
+    made = subprocess.run(command, env={**os.environ, **given}, check=True, capture_output=True, text=True)
+    return out / "bin" / NAME, made.stdout
+
+
+@needs_glibc
+def test_the_launcher_says_that_it_is_managed(tmp_path: Path) -> None:
+    """nixpkgs' Python has no such mark (PEP 668): the launcher's library has it."""
+    python, printed = launched(tmp_path, INTERPRETER, tmp_path)
+    # This machine's loader is no nixpkgs': it is taken as it is.
+    assert printed.startswith(f"{INTERPRETER} has no cache that can be led elsewhere")
     code = "import sys, sysconfig; print(sys.prefix, open(sysconfig.get_path('stdlib') + '/EXTERNALLY-MANAGED').read())"
-    said = subprocess.run([out / "bin" / name, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert said.startswith(f"{out} [externally-managed]\nError={'theirs' if marked else 'This Python is part of'}")
+    said = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.startswith(f"{tmp_path}/out [externally-managed]\nError=This Python is part of")
+
+
+@needs_glibc
+def test_a_library_with_a_search_path_of_its_own_finds_the_bases(tmp_path: Path) -> None:
+    """Case 68: nixpkgs' _ctypes has a RUNPATH, beside which the program's RPATH does not count; the cache does."""
+    theirs = b"/nix/store/00000000000000000000000000000000-glibc-2.42-67/etc/ld.so.cache"
+    redirected = redirect.redirect(INTERPRETER.read_bytes(), rb"Usage: %s \[OPTION\][^\0]*", {b"/etc/ld.so.cache": theirs})
+    (tmp_path / "loader").write_bytes(redirected)
+    (tmp_path / "libraries").mkdir()
+    mapped = {line.split(maxsplit=5)[-1].strip() for line in Path("/proc/self/maps").read_text().splitlines()}
+    found = next((path for path in mapped if "/liblzma.so." in path and lzma), None)
+    if found is None:
+        pytest.skip("this Python has liblzma within it")
+    wanted = tmp_path / "libraries" / elf.read(Path(found).read_bytes()).soname
+    shutil.copyfile(found, wanted)
+    # A short name, as in the store: the path has to fit where nixpkgs' stands.
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        python, printed = launched(Path(short), tmp_path / "loader", wanted.parent)
+        assert printed == ""
+        code = (
+            "import ctypes.util\nname = ctypes.util.find_library('lzma')\nctypes.CDLL(name)\n"
+            "maps = {line.split()[-1] for line in open('/proc/self/maps') if name in line}\n"
+            "print(*maps, ctypes.util.find_library('c'))"
+        )
+        said = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said == f"{wanted} None\n"
 
 
 @ours

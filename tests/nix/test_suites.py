@@ -52,7 +52,8 @@ def suite(request: pytest.FixtureRequest) -> str:
 def test_the_environment_of_each_suite_with_a_library_and_tools(suite: str, nix28: Nix, stores: Path) -> None:
     """Case 60: on trixie each project with tools or libraries failed, and cc1 was spoilt."""
     project = make(stores, suite)
-    code = "import ctypes, sys; ctypes.CDLL('libsndfile.so.1'); print('Python', *sys.version_info[:2])"
+    code = "import ctypes.util, locale, sys; ctypes.CDLL(ctypes.util.find_library('sndfile'))"
+    code += "; locale.setlocale(locale.LC_ALL, 'C.UTF-8'); print('Python', *sys.version_info[:2])"
     commands = [f'python -c "{code}"', "echo 3 | jq .+4", "git --version", "pv --version"]
     commands += ['echo "int f(void) { return 3; }" | gcc -x c -S -o - -'] if "gcc" in TOOLS[suite] else []
     said = nix28.shell(project.folder, " && ".join(commands)).stdout.splitlines()

@@ -46,6 +46,7 @@ SUITES = {
 
 COMMON = (
     "bash",  # the shell of the environment, and the builder that `nix develop` needs
+    "libc-bin",  # the locale C.UTF-8
     "libdeflate0",  # unpacks wheels in half of zlib's time
     "tzdata",  # zoneinfo finds time zones without asking the host
     # What PEP 600 lets a manylinux wheel expect from the system: auditwheel's policy file, manylinux_2_17 and newer.
