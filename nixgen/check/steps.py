@@ -132,14 +132,14 @@ def check(start: Path, options: Options) -> Report:
 
 def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
     """What ``nixgen generate --check`` says, and the plan that it made for that."""
-    from nixgen.generate import flakelock, planning
+    from nixgen.generate import flakelock, planning, write
     from nixgen.machine import files
 
     pins = planning.read_pins(project)
     plan = planning.plan(project, pins)
     wanted = planning.rendered(plan, pins, files.read(project.root, flakelock.NAME))
     try:
-        planning.check(project.root, wanted)
+        write.check(project.root, wanted)
     except Finding as error:
         return plan, error.problems
     return plan, ()

@@ -29,12 +29,13 @@ def generate(
     Example: nixgen generate --check
     """
     from nixgen.console import console
-    from nixgen.generate import planning as implementation
+    from nixgen.generate import planning
+    from nixgen.generate import write as implementation
     from nixgen.project.project import find_project
 
     found = find_project(project)
     if check:
-        implementation.check(found.root, implementation.outputs(found))
+        implementation.check(found.root, planning.outputs(found))
         console.info("Everything is up to date.")
     else:
         implementation.generate(found, force=force)

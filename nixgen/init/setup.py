@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nixgen.bases import choice
 from nixgen.console import console
 from nixgen.errors import UserError
-from nixgen.generate import gitindex, planning
+from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
 from nixgen.init import cijob, gitattributes, installsource, scaffold
 from nixgen.lock.model import Lock
@@ -210,7 +210,7 @@ def _write(
     if lines is not None:
         wanted[gitattributes.NAME] = lines
     wanted[planning.DEFAULT] = default
-    changed = planning.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
+    changed = write.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
     for note in made.notes:
         console.warn(note)
     _warn_of_line_ends(root)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.initproject import Run, made, runner, tree
 
-from nixgen.generate import planning
+from nixgen.generate import planning, write
 from nixgen.init import gitattributes
 from nixgen.project.project import find_project
 
@@ -62,7 +62,7 @@ def test_a_checkout_with_other_line_ends_is_up_to_date(project: Path, run: Run, 
         "pyproject.toml",
         "shell.nix",
     }
-    planning.check(clone, planning.outputs(find_project(clone)))
+    write.check(clone, planning.outputs(find_project(clone)))
     assert run(clone)[-1] == "Everything is up to date."
     assert tree(clone) == theirs
 

@@ -17,7 +17,7 @@ from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen import resources
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.generate import flakelock, planning, vendored
+from nixgen.generate import flakelock, planning, vendored, write
 from nixgen.generate.model import Plan
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
@@ -65,7 +65,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
     def call(project: Project, *, force: bool = False) -> tuple[tuple[str, ...], list[str]]:
         capsys.readouterr()
-        changed = planning.generate(project, force=force)
+        changed = write.generate(project, force=force)
         return changed, capsys.readouterr().err.splitlines()
 
     return call
@@ -78,7 +78,7 @@ def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
 
 
 def check(project: Project) -> None:
-    planning.check(project.root, planning.outputs(project))
+    write.check(project.root, planning.outputs(project))
 
 
 def test_what_is_written(project: Project, run: Run) -> None:
@@ -139,7 +139,7 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
         ),
     ]
     mend = "move it elsewhere, or give it up: nixgen generate --force"
-    assert problems(UserError, planning.generate, project) == [
+    assert problems(UserError, write.generate, project) == [
         f"default.nix: is in the way, and nixgen did not write it\n    {mend}",
         f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n    {mend}",
     ]
@@ -155,7 +155,7 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
 
 def test_a_folder_that_was_there_before_is_not_overwritten(project: Project) -> None:
     (project.root / "nix/nixgen/default.nix").write_text("mine")
-    assert problems(UserError, planning.generate, project)[0].startswith("nix/nixgen/default.nix: is in the way")
+    assert problems(UserError, write.generate, project)[0].startswith("nix/nixgen/default.nix: is in the way")
     assert (project.root / "nix/nixgen/default.nix").read_text() == "mine"
 
 
@@ -172,7 +172,7 @@ def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     folder = project.root / "nix/nixgen/bootstrap"
     (folder / "busybox-aarch64-linux.tar.xz").write_bytes(b"other")
     (folder / "busybox-x86_64-linux.tar.xz").unlink()
-    assert problems(UserError, planning.generate, project) == [
+    assert problems(UserError, write.generate, project) == [
         (
             "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
             "    restore it, or: nixgen lock"
@@ -193,9 +193,9 @@ def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project, run: R
 
 def test_no_lock(project: Project) -> None:
     (project.root / "nixgen.lock").unlink()
-    assert problems(UserError, planning.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
+    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
-    assert problems(UserError, planning.generate, project) == [
+    assert problems(UserError, write.generate, project) == [
         "nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"
     ]
 
@@ -216,7 +216,7 @@ def test_no_lock(project: Project) -> None:
 )
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
-    assert problems(UserError, planning.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
+    assert problems(UserError, write.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from support.initproject import (
 from support.plans import DEBIAN
 
 from nixgen.bases.nixpkgs import PINS
-from nixgen.generate import flakelock, planning
+from nixgen.generate import flakelock, planning, write
 from nixgen.init import installsource
 from nixgen.lock import pinning
 from nixgen.lock.lockfile import parse_lock
@@ -109,7 +109,7 @@ def test_what_init_wrote_is_what_generate_would_write(project: Path, run: Run) -
     from nixgen.project.project import find_project
 
     run(project)
-    planning.check(project, planning.outputs(find_project(project)))
+    write.check(project, planning.outputs(find_project(project)))
 
 
 @pytest.mark.parametrize("options", [{}, {"base": "nixpkgs", "python": "3.13"}, {"force": True}])
