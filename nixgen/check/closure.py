@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nixgen.nix.tools import Nix, PathInfo
 
+_STORE = "name it: nixgen check --store ADDRESS; Nix's own word: nix config show store"
 _REPAIR = "have Nix look at its whole store: nix-store --verify --check-contents"
 
 
@@ -108,6 +109,9 @@ def bytes_step(
         if disk[name] == expected[name] and database[name].nar_hash != disk[name].nar_hash
     ]
     lost = sorted(database.keys() - disk.keys())
+    if lost and not disk:
+        told = f"none of {messages.count(len(lost), 'path')} is where this store should lie: nothing was compared"
+        return Step("bytes", None, told, MachineError.exit_code, (Problem("", "where does the store lie?", _STORE),))
     problems += [Problem(name, "is not on the disk, and Nix's database has it", _REPAIR) for name in lost]
     gone = sorted(known.keys() - database.keys()) if same_recipe else []
     new = sorted(disk.keys() - known.keys()) if same_recipe and known else []

@@ -9,7 +9,6 @@ compare with.
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from nixgen.nix import nar
 if TYPE_CHECKING:
     from nixgen.nix.tools import Nix, PathInfo
 
-_CONFIG_SHOW = (2, 20)  # from this version on, "nix config show"
 _HASTE = ("--option", "connect-timeout", "5", "--option", "download-attempts", "1")
 
 
@@ -86,11 +84,9 @@ class Second:
 
     def _urls(self) -> list[str]:
         """The stores that Nix takes binaries from."""
-        show = ("config", "show") if self.nix.version() >= _CONFIG_SHOW else ("show-config",)
         try:
-            settings = json.loads(self.nix.run("nix", *show, "--json").out)
-            return [str(url) for url in settings["substituters"]["value"]]
-        except (NixgenError, ValueError, KeyError, TypeError):
+            return [str(url) for url in self.nix.settings()["substituters"]]
+        except (NixgenError, KeyError, TypeError):
             return []
 
     def _copied(self, store: Nix, path: str, expected: str) -> Path | None:

@@ -13,19 +13,23 @@ from urllib.parse import parse_qs, unquote
 from nixgen.machine import process
 from nixgen.nix.json import STORE
 
+STATE = Path("/nix/var/nix")
+"""Where the machine's own store has its database."""
+
+_OWN_FOLDER = (2, 10)  # from here on, a user without /nix gets a store of their own
 _SHIELD = '{ mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"; } 2>/dev/null; exec "$@"'
 
 
 def place(store: str, path: str) -> Path | None:
     """Where a store path's bytes lie; None for a store that is elsewhere, or keeps its paths packed.
 
-    ``store`` is an address as Nix's manual has it in "Store types": "" for what NIX_REMOTE or else the machine says,
-    "daemon", "local", "unix://…", a folder, "local?root=/x"; everything else lies elsewhere.
+    ``store`` is an address as Nix's manual has it in "Store types": "" or "auto" for the machine's own, "daemon",
+    "local", "unix://…", a folder, "local?root=/x"; everything else lies elsewhere. What stands in Nix's settings is not
+    looked at here: see :func:`configured`.
     """
     address, _, query = store.partition("?")
     if address in {"", "auto"}:
-        remote = os.environ.get("NIX_REMOTE", "")
-        return place(remote, path) if remote not in {"", "auto"} else _below(query, path)
+        return _below(query, path)
     if address.startswith(("/", "./")):
         return _rooted(Path(os.path.abspath(unquote(address))), path)  # noqa: PTH100 -- ".." goes, as Nix has it
     if address in {"daemon", "local", "local://"} or address.startswith("unix://"):
@@ -33,6 +37,23 @@ def place(store: str, path: str) -> Path | None:
     if address.startswith("local:///"):
         return _rooted(Path(unquote(address.removeprefix("local://"))), path)
     return None
+
+
+def configured(setting: str, version: tuple[int, ...]) -> str:
+    """The address of the store that Nix uses where none is named; "" for the machine's own.
+
+    ``setting`` is what Nix's setting ``store`` says, in which it counts NIX_REMOTE, NIX_CONFIG and every nix.conf in.
+    For "auto", Nix 2.10 and newer take a store in the user's folder where there is neither /nix/var/nix nor a daemon
+    (the manual, "Store types", Auto).
+    """
+    if setting not in {"", "auto"}:
+        return setting
+    moved = any(map(os.environ.get, ("NIX_STORE_DIR", "NIX_STATE_DIR")))
+    socket = Path(os.environ.get("NIX_DAEMON_SOCKET_PATH") or STATE / "daemon-socket/socket")
+    if sys.platform != "linux" or version < _OWN_FOLDER or moved or os.geteuid() == 0 or STATE.exists() or socket.exists():
+        return ""
+    data = os.environ.get("NIX_DATA_HOME") or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share", "nix")
+    return str(Path(data, "root"))
 
 
 def shielded(store: str, command: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ _AT_ONCE = 400  # paths on one command line
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
 _CHUNK = 1 << 20
 _SHAPED = (2, 33)  # from here on `path-info` wants to be told which shape
+_CONFIG = (2, 20)  # from here on `config show` is the command's name
 _SHOW = (2, 15)  # from here on `derivation show` is the command's name
 # Values come as arguments: no name of a folder is spliced into Nix.
 _PROJECT = "{ root, system, attribute }: let project = import (/. + root) { inherit system; }; in "
@@ -67,14 +68,32 @@ class Nix:
 
     @classmethod
     def here(cls, store: str = "", builders: str | None = None, options: Iterable[str] = ()) -> Nix:
-        """The machine's Nix. Raises MachineError, which says how to install it, when there is none."""
+        """The machine's Nix; with no ``store``, on the store that its settings name.
+
+        Raises MachineError, which says how to install it, when there is none.
+        """
         found = cls(store, builders, tuple(options))
-        found.version()
-        return found
+        version = found.version()
+        if store:
+            return found
+        settings = found.settings()
+        return replace(found, store=stores.configured(str(settings.get("store", "auto")), version))
 
     def version(self) -> tuple[int, ...]:
         """(2, 8, 0)."""
         return _version(_program("nix-store"))
+
+    def settings(self) -> dict[str, Any]:
+        """Nix's settings by name, as its files, NIX_CONFIG and the environment make them.
+
+        Raises MachineError where Nix cannot tell them.
+        """
+        show = ("config", "show") if self.version() >= _CONFIG else ("show-config",)
+        printed = self.run("nix", *show, "--json").out
+        try:
+            return {name: entry["value"] for name, entry in json.loads(printed).items()}
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise MachineError.of("nix", f"prints no settings that can be read: nix {' '.join(show)} --json") from None
 
     def command(self, program: Program, *words: str | Path) -> list[str]:
         """The whole command line of ``run``, for who starts it otherwise (the rebuilds) or shows it to a person."""

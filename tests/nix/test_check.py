@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from checking import OTHER, RECORD, Checked, findings, steps
@@ -208,3 +209,18 @@ def test_without_nix_the_generated_files_are_still_checked(checked: Checked, tmp
 def git(checked: Checked, *words: str) -> None:
     who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *who, *words], cwd=checked.folder, check=True, capture_output=True)
+
+
+def test_the_store_of_the_settings_is_the_one_that_is_read(checked: Checked, tmp_path: Path) -> None:
+    """Case 9: a byte of the store in a folder is another, and the machine's own store is not asked."""
+    folder = tmp_path / "root"
+    apart = replace(checked, nix=checked.nix.with_settings(store=str(folder)))
+    apart.check()
+    environment = json.loads((checked.folder / "nixgen.hashes.json").read_text())["systems"][SYSTEM]["outputs"]["environment"]
+    place = folder / environment["outPath"].lstrip("/") / "pyvenv.cfg"
+    place.parent.chmod(0o755)
+    place.chmod(0o644)
+    place.write_text(place.read_text() + "# another byte\n")
+    done = apart.check(code=1)
+    assert "the disk changed after the build" in done.stdout
+    checked.check()

@@ -67,7 +67,13 @@ def test_a_database_that_says_something_else_is_a_finding() -> None:
 def test_a_path_that_is_gone_from_the_disk() -> None:
     disk = {name: one for name, one in PATHS.items() if name != NUMPY}
     assert said(step(PATHS, disk)) == [f"{NUMPY}: is not on the disk, and Nix's database has it"]
-    assert step(PATHS, {}).summary.startswith("4 of 4 paths are not what was expected; ")
+
+
+def test_a_store_that_lies_elsewhere_is_not_one_that_differs() -> None:
+    """Case 45: what was not looked at is neither good nor bad."""
+    found = step(PATHS, {})
+    assert (found.ok, found.code) == (None, 3)
+    assert found.summary == "none of 4 paths is where this store should lie: nothing was compared"
 
 
 def test_another_set_of_paths_from_the_same_recipe_differs() -> None:

@@ -57,7 +57,7 @@ class Double:
     known: tuple[str, ...] = ()
     store: str = ""
     options: tuple[str, ...] = ()
-    settings: str = "{}"
+    names: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
 
     def version(self) -> tuple[int, ...]:
@@ -66,8 +66,11 @@ class Double:
     def command(self, program: str, *words: object) -> list[str]:
         return [program, *map(str, words)]
 
+    def settings(self) -> dict[str, object]:
+        return {"substituters": list(self.names)}
+
     def run(self, program: str, *words: object) -> Result:
-        return Result((program, *map(str, words)), 0, self.settings, "")
+        return Result((program, *map(str, words)), 0, "", "")
 
     def infos(self, paths: list[str]) -> dict[str, object]:
         self.asked.append(self.store)
@@ -106,7 +109,7 @@ def test_a_recipe_that_is_not_in_the_store_is_none() -> None:
 
 
 def test_stores_that_nix_takes_binaries_from_are_asked() -> None:
-    nix = Double(settings='{"substituters": {"value": ["https://cache.example.org", "https://other.example.org"]}}')
+    nix = Double(names=("https://cache.example.org", "https://other.example.org"))
     told(nix, INFO, "sha256-B", "sha256-A")
     assert nix.asked == ["https://cache.example.org", "https://other.example.org"]
 

@@ -73,6 +73,7 @@ def test_a_nix_that_is_not_on_path_is_found_where_installers_put_it(
     monkeypatch.setattr(tools, "shutil", type("none", (), {"which": staticmethod(lambda _name: None)}))
     monkeypatch.setattr(tools, "_BESIDE", (str(fake.folder),))
     fake.say("nix-store", "exit 0", version="2.34.8")
+    fake.say("nix", printing('{"store": {"value": "auto"}}'))
     assert Nix.here().version() == (2, 34, 8)
 
 

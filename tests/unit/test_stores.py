@@ -70,10 +70,24 @@ def test_elsewhere(store: str) -> None:
     assert place(store, PATH) is None
 
 
-def test_the_default_is_what_nix_remote_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NIX_REMOTE", "ssh-ng://host")
-    assert place("", PATH) is None
-    monkeypatch.setenv("NIX_REMOTE", "daemon")
-    assert place("", PATH) == Path(PATH)
-    monkeypatch.setenv("NIX_REMOTE", "/mnt/root")
-    assert place("auto", PATH) == Path(f"/mnt/root{PATH}")
+def test_the_default_is_what_the_settings_say() -> None:
+    """Case 9: NIX_REMOTE, NIX_CONFIG and nix.conf all end in this one setting."""
+    assert stores.configured("auto", (2, 26)) == ""
+    assert stores.configured("/mnt/root", (2, 8)) == "/mnt/root"
+    assert stores.configured("ssh-ng://host", (2, 34)) == "ssh-ng://host"
+
+
+def test_a_user_without_nix_has_a_store_in_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 45. From Nix 2.10 on, and only where there is neither /nix/var/nix nor a daemon."""
+    monkeypatch.setattr(stores.os, "geteuid", lambda: 1000)
+    for name in ("NIX_STORE_DIR", "NIX_STATE_DIR", "NIX_DATA_HOME", "NIX_DAEMON_SOCKET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(stores, "STATE", tmp_path / "state")
+    assert stores.configured("auto", (2, 26)) == str(tmp_path / "nix" / "root")
+    assert stores.configured("auto", (2, 8)) == ""
+    monkeypatch.setenv("NIX_STATE_DIR", str(tmp_path))
+    assert stores.configured("auto", (2, 26)) == ""
+    monkeypatch.delenv("NIX_STATE_DIR")
+    (tmp_path / "state").mkdir()
+    assert stores.configured("auto", (2, 26)) == ""
