@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from nixgen.nix import nar
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.nix import nar
 
 _ALONE = 32 << 20  # bytes that are hashed before another process has started
 _ROOT = Path(__file__).resolve().parents[2]

@@ -50,9 +50,18 @@ def configured(setting: str, version: tuple[int, ...]) -> str:
         return setting
     moved = any(map(os.environ.get, ("NIX_STORE_DIR", "NIX_STATE_DIR")))
     socket = Path(os.environ.get("NIX_DAEMON_SOCKET_PATH") or STATE / "daemon-socket/socket")
-    if sys.platform != "linux" or version < _OWN_FOLDER or moved or os.geteuid() == 0 or STATE.exists() or socket.exists():
+    if (
+        sys.platform != "linux"
+        or version < _OWN_FOLDER
+        or moved
+        or os.geteuid() == 0
+        or STATE.exists()
+        or socket.exists()
+    ):
         return ""
-    data = os.environ.get("NIX_DATA_HOME") or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share", "nix")
+    data = os.environ.get("NIX_DATA_HOME") or Path(
+        os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share", "nix"
+    )
     return str(Path(data, "root"))
 
 

@@ -15,13 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from nixgen.nix import failures, gcroots, stores
-from nixgen.machine import process
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
+from nixgen.machine import process
+from nixgen.nix import failures, gcroots, stores
+from nixgen.nix.failures import Owner
 from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
-from nixgen.nix.failures import Owner
 
 __all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe"]
 
@@ -142,8 +142,8 @@ class Nix:
     ) -> None:
         """Builds or fetches the outputs. ``keep`` is a folder for links that keep them from garbage collection.
 
-        ``owners`` says whose the fetched files are (``nixgen.generate.origins.owners``). All is tried that does not need what
-        failed. Raises BuildFailed, one problem for each derivation that failed, with the tail of its log; MachineError
+        ``owners`` says whose the fetched files are (``generate.origins``). All is tried that does not need what failed.
+        Raises BuildFailed, one problem for each derivation that failed, with the tail of its log; MachineError
         where nothing failed but for want of a network, of room, or of such a machine.
         """
         if not drvs:

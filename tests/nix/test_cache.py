@@ -14,12 +14,12 @@ from support.nix import ROOT, SYSTEM, Nix
 pytest.importorskip("cryptography")
 
 from nixgen.cache.entry import read
-from nixgen.lock import lockfile
-from nixgen.log.log import Log
-from nixgen.log.stores.opening import open_storage
 from nixgen.check import record
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import BaseInput, Builder, ClosurePath, Inputs, Recipe, Record, SystemRecord
+from nixgen.lock import lockfile
+from nixgen.log.log import Log
+from nixgen.log.stores.opening import open_storage
 
 SRI = "sha256-" + "A" * 43 + "="
 WITHOUT = "?compression=none"

@@ -14,9 +14,9 @@ from support.nix import Nix
 
 pytest.importorskip("cryptography")
 
-from nixgen.log.checkpoint import Checkpoint
 from nixgen.cache.entry import Entry
 from nixgen.log.append import append
+from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.log import Log
 from nixgen.log.seen import Seen
 from nixgen.log.stores.opening import open_storage
@@ -403,7 +403,12 @@ def test_a_log_that_grew_from_an_older_checkpoint_another_way(lab: CacheLab) -> 
     keys = lab.keyring()
     log = Log.open(open_storage(f"file://{folder}"), keys.verifier)
     info = lab.info("app")
-    append(log, [Entry(f"{number:032}-forged", info.nar_hash, info.nar_size, ()) for number in range(4)], keys.signer, Seen(Entry))
+    append(
+        log,
+        [Entry(f"{number:032}-forged", info.nar_hash, info.nar_size, ()) for number in range(4)],
+        keys.signer,
+        Seen(Entry),
+    )
     log_finding(lab, "forked", "was forked")
 
 

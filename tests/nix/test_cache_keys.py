@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 pytest.importorskip("cryptography")
 
-from nixgen.lock import lockfile
 from nixgen.cache import copying
 from nixgen.cache.place import parse
 from nixgen.errors import MachineError
+from nixgen.lock import lockfile
 
 WITHOUT = "?compression=none"
 

@@ -216,7 +216,9 @@ def test_the_store_of_the_settings_is_the_one_that_is_read(checked: Checked, tmp
     folder = tmp_path / "root"
     apart = replace(checked, nix=checked.nix.with_settings(store=str(folder)))
     apart.check()
-    environment = json.loads((checked.folder / "nixgen.hashes.json").read_text())["systems"][SYSTEM]["outputs"]["environment"]
+    environment = json.loads((checked.folder / "nixgen.hashes.json").read_text())["systems"][SYSTEM]["outputs"][
+        "environment"
+    ]
     place = folder / environment["outPath"].lstrip("/") / "pyvenv.cfg"
     place.parent.chmod(0o755)
     place.chmod(0o644)

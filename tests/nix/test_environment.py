@@ -216,7 +216,8 @@ def test_a_shared_object_finds_its_neighbour_in_another_wheel(lab: Lab) -> None:
             "asking/__init__.py": "", "asking/_asking.so": asking.write(), "asking/plain/x.py": "",
         }),
         make_wheel(lab.wheels, "neighbour", "1.0", {
-            "neighbour/__init__.py": "", "neighbour/lib/libneighbour-0.so": (folder / "libz.so.1").resolve().read_bytes(),
+            "neighbour/__init__.py": "",
+            "neighbour/lib/libneighbour-0.so": (folder / "libz.so.1").resolve().read_bytes(),
         }),
     ]  # fmt: skip
     environment = lab.environment(*wheels)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from builders import relink
 from lab import Lab, locked, make_library
-from support.index import Index
+from support.index import Index  # noqa: TC002 -- the type of a fixture
 from support.nix import SYSTEM, Nix
 from support.project import Project
 from support.wheels import make_wheel
@@ -107,10 +107,14 @@ def test_a_library_with_a_runpath_finds_what_is_declared(declared: Lab, environm
     files: dict[str, str | bytes] = {"asks/__init__.py": "", "asks/one.so": with_runpath(library, "libportaudio.so.2")}
     files["asks/two.so"] = with_runpath(library, "libmount.so.1")
     wheel = make_wheel(declared.wheels, "asks", "1.0", files)
-    code = "import ctypes, asks\nanswer = [ctypes.CDLL(f'{asks.__path__[0]}/{n}.so')._name[-6:] for n in ('one', 'two')]"
+    code = (
+        "import ctypes, asks\nanswer = [ctypes.CDLL(f'{asks.__path__[0]}/{n}.so')._name[-6:] for n in ('one', 'two')]"
+    )
     assert declared.value(declared.environment(wheel), code) == ["one.so", "two.so"]
     # By its soname, too, whoever asks: here the loader itself, for the program.
-    assert declared.value(environment, "import ctypes\nanswer = ctypes.CDLL('libasound.so.2')._name") == "libasound.so.2"
+    assert (
+        declared.value(environment, "import ctypes\nanswer = ctypes.CDLL('libasound.so.2')._name") == "libasound.so.2"
+    )
 
 
 def test_locales_are_those_that_are_declared(declared: Lab, environment: Path) -> None:

@@ -247,7 +247,9 @@ def test_the_launcher_says_that_it_is_managed(tmp_path: Path) -> None:
 def test_a_library_with_a_search_path_of_its_own_finds_the_bases(tmp_path: Path) -> None:
     """Case 68: nixpkgs' _ctypes has a RUNPATH, beside which the program's RPATH does not count; the cache does."""
     theirs = b"/nix/store/00000000000000000000000000000000-glibc-2.42-67/etc/ld.so.cache"
-    redirected = redirect.redirect(INTERPRETER.read_bytes(), rb"Usage: %s \[OPTION\][^\0]*", {b"/etc/ld.so.cache": theirs})
+    redirected = redirect.redirect(
+        INTERPRETER.read_bytes(), rb"Usage: %s \[OPTION\][^\0]*", {b"/etc/ld.so.cache": theirs}
+    )
     (tmp_path / "loader").write_bytes(redirected)
     (tmp_path / "libraries").mkdir()
     mapped = {line.split(maxsplit=5)[-1].strip() for line in Path("/proc/self/maps").read_text().splitlines()}

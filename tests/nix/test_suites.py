@@ -25,7 +25,7 @@ tools = [{tools}]
 libraries = [{libraries}]
 """
 # gcc, where patchelf 0.18 (trixie's) spoilt cc1; the others are a program with several libraries, and one with none.
-TOOLS = {suite: ("git", "jq", "pv") for suite in suites.SUITES} | {"trixie": ("gcc", "git", "jq", "pv")}
+TOOLS = dict.fromkeys(suites.SUITES, ("git", "jq", "pv")) | {"trixie": ("gcc", "git", "jq", "pv")}
 LIBRARIES = ("libsndfile1",)
 
 
