@@ -1,3 +1,6 @@
-# The program that installs wheels: the modules of ./builders/wheel with their bytecode.
+# The program that installs wheels: its modules with their bytecode.
 { base }:
-import ./python.nix base ./builders/compile.py { name = "nixgen-wheel-builder"; src = import ./builders.nix; }
+import ./python.nix base ./builders/compile.py {
+  name = "nixgen-wheel-builder";
+  src = import ./builders.nix [ "archive" "bytecode" "elf" "install" "relink" "workers" ];
+}

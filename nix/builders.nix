@@ -1,6 +1,8 @@
-# The modules that install a wheel, as one store path that holds nothing else.
+# Modules that builders import, as one store path that holds nothing else: what a builder does not import does not
+# change what it builds.
+names:
 builtins.path {
-  name = "nixgen-wheel-builder";
+  name = "nixgen-builders";
   path = ./builders/wheel;
-  filter = file: type: type == "regular" && builtins.match ".*[.]py" file != null;
+  filter = file: _: builtins.elem (baseNameOf file) (map (name: "${name}.py") names);
 }

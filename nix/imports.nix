@@ -1,6 +1,6 @@
 # The check that the environment works: in the sandbox, where nothing of the host can help.
 { base }:
-{ name, environment, root, trees, skip, empty }:
+{ name, environment, root, trees, wheels, skip, empty }:
 let
   # Only what is importable is copied into the store, so that the check is built again when that changes, not always.
   relevant = path:
@@ -31,6 +31,12 @@ derivation {
   args = [ "-c" "export HOME=$TMPDIR; exec ${environment}/bin/python ${./builders/imports.py}" ];
   trees = builtins.toJSON (map (tree: { inherit (tree) name modules; }) trees);
   NIXGEN_ROOT = if trees == [ ] then "" else source;
+  # What shared objects ask for is looked for in the wheels and in these folders; macOS has its own ways.
+  wheels = builtins.toJSON (map (wheel: [ wheel.name wheel.drv ]) wheels);
+  search = builtins.concatStringsSep ":"
+    (if base.loader == "" then [ ] else base.libraries ++ [ (builtins.dirOf base.loader) ]);
+  lib = import ./builders.nix [ "elf" "needs" ];
+  debian = if base.interpreter == "" then "" else "1";
   skip = toString skip;
   empty = if empty then "1" else "";
   PYTHONHASHSEED = "0";

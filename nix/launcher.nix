@@ -8,6 +8,6 @@ import ./python.nix base ./builders/launcher.py {
   inherit (base) python version interpreter loader;
   rpath = builtins.concatStringsSep ":" base.libraries;
   preload = toString base.preload;
-  lib = import ./builders.nix;
+  lib = import ./builders.nix [ "bytecode" "elf" "libraries" "relink" ];
   managed = ./builders/externally-managed;
 }

@@ -90,6 +90,7 @@ let
     imports = import ./imports.nix { base = support; } {
       inherit name environment root;
       trees = ownTrees;
+      wheels = installed;
       skip = skipImports;
       empty = installed == [ ] && ownTrees == [ ];
     };

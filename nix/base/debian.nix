@@ -30,7 +30,7 @@ let
     args = [ "sh" ../builders/unpack.sh ];
     relocate = ../builders/relocate.py;
     managed = ../builders/externally-managed;
-    lib = import ../builders.nix;
+    lib = import ../builders.nix [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];
     PYTHONHASHSEED = "0";
   } // args);
 

@@ -1,7 +1,8 @@
 """Imports every top-level module of every installed distribution, and fails with the list of those that do not.
 
 Run with the environment's own Python. A first process imports all in turn; what fails there, or ends it, gets a
-process of its own, so that no module is blamed for another's doings.
+process of its own, so that no module is blamed for another's doings. And every shared object is looked at: what it asks
+the loader for has to be in the environment or in the base (needs.py).
 """
 
 import importlib.metadata
@@ -11,6 +12,10 @@ import os
 import subprocess
 import sys
 import sysconfig
+
+sys.path.append(os.environ["lib"])
+
+import needs  # noqa: E402
 
 SUFFIXES = sorted((*importlib.machinery.all_suffixes(),), key=len, reverse=True)
 # A module counts when its name arrives: one that ends the process, even with 0, was not imported. What modules print
@@ -59,6 +64,25 @@ def last_lines(text, count=3):
     return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])
 
 
+def lacking(skip):
+    """What shared objects ask for and is not there: lines for what is wrong, and the packages that may mend it."""
+    folders = os.environ["search"].split(":")
+    base = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
+    found = needs.missing(needs.objects(sys.prefix, json.loads(os.environ["wheels"])), base, skip) if base else []
+    lines, packages = [], set()
+    for soname in sorted({soname for soname, _, _ in found}):
+        asking = [(one, module) for name, one, module in found if name == soname]
+        one, module = next((pair for pair in asking if pair[1]), asking[0])
+        others = f", and so do {len(asking) - 1} more" if len(asking) > 1 else ""
+        place = one.place.partition("/site-packages/")[2] or one.place
+        if module is None:
+            print(f"note: {soname} is missing: {place} (of {one.wheel}) needs it{others}, but no module does")
+            continue
+        lines.append(f"  {soname}: {place} (of {one.wheel}) needs it{others}: {module} cannot be imported")
+        packages.add(needs.debian_package(soname))
+    return lines, sorted(packages - {None})
+
+
 def main():
     trees = json.loads(os.environ["trees"])
     modules = {}
@@ -68,7 +92,8 @@ def main():
     for tree in trees:
         for name in tree["modules"]:
             modules.setdefault(name, tree["name"])
-    waiting, good = sorted(set(modules) - set(os.environ["skip"].split())), set()
+    skip = set(os.environ["skip"].split())
+    waiting, good = sorted(set(modules) - skip), set()
     result = subprocess.run([sys.executable, "-c", MANY, *waiting], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     good.update(result.stdout.split())
     failures = []
@@ -78,9 +103,16 @@ def main():
             failures.append(f"  {name} (of {modules[name]}): {last_lines(result.stderr) or f'the process ended with {result.returncode}'}")
     if not waiting and not os.environ.get("empty"):
         raise SystemExit("no module was found: the environment is empty")
-    if failures:
+    libraries, packages = lacking(skip)
+    problems = [f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures] if failures else []
+    if libraries:
+        problems += [f"{len(libraries)} libraries are missing:" if len(libraries) > 1 else "1 library is missing:", *libraries]
+        named = ", ".join(f'"{name}"' for name in packages) if os.environ["debian"] and packages else '"NAME"'
+        usual = " (Debian's usual names for them)" if "NAME" not in named else ""
+        problems.append(f"Add the packages that have them: libraries = [{named}]{usual} under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
+    if problems:
         mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate'
-        raise SystemExit("\n".join([f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures, mend]))
+        raise SystemExit("\n".join([*problems, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
         file.writelines(f"{name}\n" for name in waiting)
     print(f"{len(waiting)} modules of {len(set(modules.values()))} distributions imported")

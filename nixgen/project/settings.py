@@ -24,7 +24,7 @@ DEFAULT_MACOS = "14.0"
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*")
-_MODULE = re.compile(r"[^\W\d]\w*")
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _REV = re.compile(r"[0-9a-f]{40}")
 _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
 
@@ -229,6 +229,6 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "tools": _names(_PACKAGE, "a package's name", "git"),
     "macos": _pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
     "prefer": _distributions,
-    "skip-imports": _names(_MODULE, "a top-level module's name", "adbc_driver_duckdb"),
+    "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
     "smoke": _commands,
 }

@@ -28,6 +28,5 @@ def _load(name: str) -> ModuleType:
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-archive, bytecode, elf, libraries, redirect, relink, workers = (
-    _load(name) for name in ("archive", "bytecode", "elf", "libraries", "redirect", "relink", "workers")
-)
+NAMES = ("archive", "bytecode", "elf", "libraries", "needs", "redirect", "relink", "workers")
+archive, bytecode, elf, libraries, needs, redirect, relink, workers = map(_load, NAMES)

@@ -50,6 +50,10 @@ def test_what_readelf_says_of_the_programs_and_libraries_of_this_machine() -> No
         assert facts.dynamic == ("(NEEDED)" in said or "(STRTAB)" in said), path
         assert facts.has_runpath == ("(RUNPATH)" in said or "(RPATH)" in said), path
         assert facts.program == program, path
+        assert facts.needed == re.findall(r"\(NEEDED\).*\[(.*)\]", said), path
+        assert [facts.soname] == (re.findall(r"\(SONAME\).*\[(.*)\]", said) or [""]), path
+        search = re.findall(r"\(RUNPATH\).*\[(.*)\]", said) or re.findall(r"\(RPATH\).*\[(.*)\]", said) or [""]
+        assert facts.search == [folder for folder in search[0].split(":") if folder], path
         assert facts.machine == elf.MACHINES[os.uname().machine], path
         programs += program
     assert programs > 0

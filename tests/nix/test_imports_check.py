@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from builders import needs, relink
+from lab import PYTHON
 from support.wheels import make_wheel
 
 if TYPE_CHECKING:
@@ -95,3 +98,74 @@ def test_the_sandbox_has_neither_network_nor_host(lab: Lab) -> None:
     )
     wheel = make_wheel(lab.wheels, "looks", "1.0", {"looks.py": code})
     assert lab.nix.real(lab.build("imports", [wheel])).read_text() == "looks\n"
+
+
+@pytest.fixture(scope="module")
+def asking(lab: Lab) -> Path:
+    """Case 3: a package that imports, with modules and a plugin that ask for what is there and what is not."""
+    core = lab.nix.real(lab.build("base.core"))
+    module = next(core.glob(f"usr/lib/python{PYTHON}/lib-dynload/_bz2.*.so"))
+    plain = next(core.glob("usr/lib/*/libexpat.so.1")).read_bytes()
+
+    def needs(data: bytes, *sonames: str, rpath: str = "") -> bytes:
+        made = relink.File(data)
+        made.needed, made.rpath = [*sonames, *made.needed], [rpath] if rpath else []
+        return bytes(made.write())
+
+    files: dict[str, str | bytes] = {
+        "asking/__init__.py": "",
+        f"asking/a/{module.name}": needs(module.read_bytes(), "libnowhere.so.3"),
+        f"asking/b/{module.name}": needs(module.read_bytes(), "libbeside.so", rpath="$ORIGIN/../lib"),
+        f"asking/c/{module.name}": needs(module.read_bytes(), "libX11.so.6", "libcuda.so.1"),
+        "asking/lib/libbeside.so": needs(plain, "libElse_Where-2.so.1"),
+        "asking/plugins/libplugin.so": needs(plain, "libodd.so"),
+    }
+    return make_wheel(lab.wheels, "asking", "1.0", files)
+
+
+def test_a_library_that_a_module_needs_is_missing(lab: Lab, asking: Path) -> None:
+    """Each is named with the file, the module and the package that mostly has it, beside what does not import."""
+    bad = make_wheel(lab.wheels, "absent", "1.0", {"absent.py": "import nowhere\n"})
+    printed = lab.failure("imports", [asking, bad]).splitlines()
+    suffix = sysconfig_suffix(asking)
+    start = printed.index("2 libraries are missing:")
+    assert printed[start - 2] == "1 of 2 modules cannot be imported:"
+    assert printed[start - 1].endswith("ModuleNotFoundError: No module named 'nowhere'")
+    assert printed[start + 1 : start + 5] == [
+        "  libElse_Where-2.so.1: asking/lib/libbeside.so (of asking) needs it: asking.b._bz2 cannot be imported",
+        f"  libnowhere.so.3: asking/a/_bz2{suffix} (of asking) needs it: asking.a._bz2 cannot be imported",
+        'Add the packages that have them: libraries = ["libelse-where-2-1", "libnowhere3"] (Debian\'s usual names for '
+        "them) under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate",
+        MEND,
+    ]
+
+
+def sysconfig_suffix(wheel: Path) -> str:
+    """The end of the names of extension modules in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return next(name.partition("_bz2")[2] for name in archive.namelist() if "/a/_bz2" in name)
+
+
+def test_what_only_a_plugin_needs_is_a_note(lab: Lab, asking: Path) -> None:
+    skipping = lab.with_arguments(skipImports=["asking.a", "asking.b._bz2"])
+    assert lab.nix.real(skipping.build("imports", [asking])).read_text() == "asking\n"
+    notes = [line for line in skipping.log("imports", [asking]).splitlines() if line.startswith("note: ")]
+    assert [note.split()[1] for note in notes] == ["libElse_Where-2.so.1", "libnowhere.so.3", "libodd.so"]
+    assert notes[2].endswith("is missing: asking/plugins/libplugin.so (of asking) needs it, but no module does")
+
+
+@pytest.mark.parametrize(
+    ("soname", "package"),
+    [
+        ("libxkbcommon.so.0", "libxkbcommon0"),
+        ("libdbus-1.so.3", "libdbus-1-3"),
+        ("libEGL.so.1", "libegl1"),
+        ("libdb-5.3.so", "libdb5.3"),
+        ("libnss3.so", "libnss3"),
+        ("libgomp.so.1.0.0", "libgomp1"),
+        ("libgssapi_krb5.so.2", "libgssapi-krb5-2"),
+        ("no library", None),
+    ],
+)
+def test_the_debian_package_of_a_library(soname: str, package: str | None) -> None:
+    assert needs.debian_package(soname) == package
