@@ -58,7 +58,7 @@ let
 
   launcher = import ./launcher.nix { base = support; };
   builder = import ./builder.nix { base = support; };
-  install = import ./wheel.nix { base = support; inherit fetch builder; };
+  install = import ./wheel.nix { base = support; inherit fetch builder root; };
   installed = map
     (wheel: { inherit (wheel) name; drv = install wheel; })
     (here wheels);

@@ -113,6 +113,7 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
     from nixgen.generate.trees import source_trees
+    from nixgen.resolve import hashes
     from nixgen.resolve.resolution import left_out, resolve, split_served
     from nixgen.resolve.targets import full_version, targets
 
@@ -122,13 +123,13 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         systems = tuple(entry.system for entry in base.bootstrap)
     full = full_version(project.settings, base.python, base)
     wanted = targets(project.settings, systems, base.python, full)
-    hashes = {entry.url: entry for entry in pins.lock.hashes}
-    resolutions = resolve(project, wanted, base.glibc, hashes)
+    known = {entry.url: entry for entry in pins.lock.hashes}
+    resolutions = resolve(project, wanted, base.glibc, known)
     if project.settings.systems is None:
         resolutions, dropped = split_served(resolutions)
         for one in dropped:
             console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
-    problems = merged_problems(resolutions)
+    problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)

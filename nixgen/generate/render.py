@@ -102,18 +102,29 @@ def models_toml() -> str:
 
 
 def wheel_rows(plan: Plan) -> list[dict[str, object]]:
-    """One row for each distinct wheel of all targets, sorted by name, version and file."""
-    systems: dict[tuple[str, str, str, str, str], set[str]] = {}
+    """One row for each distinct wheel of all targets, sorted by name, version and file.
+
+    ``path`` is that of a wheel in the project, ``url`` of any other.
+    """
+    systems: dict[tuple[str, str, str, str, str, str], set[str]] = {}
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.kind == "wheel":
                 file = package.file or ""
                 version = file.split("-")[1] if package.version is None else package.version
-                key = (package.name, version, file, package.sha256 or "", package.url or "")
+                key = (package.name, version, file, package.sha256 or "", package.url or "", package.path or "")
                 systems.setdefault(key, set()).add(resolution.target.system)
     return [
-        {"name": name, "version": version, "file": file, "systems": sorted(used), "sha256": sha256, "url": url}
-        for (name, version, file, sha256, url), used in sorted(systems.items())
+        _given(
+            name=name,
+            version=version,
+            file=file,
+            systems=sorted(used),
+            sha256=sha256,
+            url=url if not path else None,
+            path=path or None,
+        )
+        for (name, version, file, sha256, url, path), used in sorted(systems.items())
     ]
 
 

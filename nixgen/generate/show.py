@@ -77,7 +77,7 @@ def as_json(name: str, found: Sequence[Resolution]) -> str:
 
 
 def _package(package: Package) -> dict[str, Any]:
-    keys = ("name", "version", "kind", "file", "url", "sha256", "size")
+    keys = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
     return {key: getattr(package, key) for key in keys}
 
 

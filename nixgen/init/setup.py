@@ -161,7 +161,7 @@ def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
 
 def _without_missing_hashes(resolution: Resolution) -> Resolution:
     """What is left when the hashes that uv.lock lacks are pinned, which comes next."""
-    pinned_next = {one.name for one in resolution.packages if one.kind == "wheel" and one.url and not one.sha256}
+    pinned_next = {one.name for one in resolution.packages if one.kind == "wheel" and one.address and not one.sha256}
     return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
 
 

@@ -216,16 +216,19 @@ def _hashes(project: Project, base: Base, python: str, old: Lock | None, options
     resolutions = resolution.resolve(project, wanted, base.glibc, {})
     needed = hashes.without_hash(resolutions)
     known = {entry.url: entry for entry in (old.hashes if old else ())}
-    missing = [url for url in needed if url not in known]
-    if missing and options.offline:
+    missing = [url for url in needed if url not in known or hashes.is_local(url)]
+    if options.offline and not all(map(hashes.is_local, missing)):
         mend = "run it with the network: nixgen lock"
-        raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in missing)
+        away = (url for url in missing if not hashes.is_local(url))
+        raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in away)
     if missing:
         files.refuse_read_only(project.root)
         with console.step(f"Reading {len(missing)} files that uv.lock gives no hash for"):
             known |= {
                 entry.url: entry
-                for entry in hashes.hash_urls(missing, lambda found: console.detail(f"{found.url}: {size(found.size)}"))
+                for entry in hashes.hash_urls(
+                    missing, lambda found: console.detail(f"{found.url}: {size(found.size)}"), root=project.root
+                )
             }
     return tuple(known[url] for url in needed)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote
 
-from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
-from nixgen.resolve.model import FileHash, Resolution
+from nixgen.resolve.model import LOCAL, FileHash, Resolution
 
 _AT_ONCE = 4
 
@@ -17,17 +19,57 @@ def without_hash(resolutions: Iterable[Resolution]) -> tuple[str, ...]:
     return tuple(
         sorted(
             {
-                package.url
+                package.address
                 for resolution in resolutions
                 for package in resolution.packages
-                if package.kind == "wheel" and package.url and not package.sha256
+                if package.kind == "wheel" and package.address and not package.sha256
             }
         )
     )
 
 
-def hash_urls(urls: Iterable[str], done: Callable[[FileHash], object] = hash) -> tuple[FileHash, ...]:
-    """Read each file, some at a time, and give its hash and size, sorted by address.
+def is_local(address: str) -> bool:
+    """Whether an address is that of a file in the project."""
+    return address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
+
+
+def hash_local(root: Path, address: str) -> FileHash:
+    """The hash and size of a file in the project. Raises UserError when it is no file, or lies outside."""
+    name = unquote(address.removeprefix(LOCAL))
+    place = (root / name).resolve()
+    if not place.is_relative_to(root):
+        raise UserError.of(name, "is a link out of the project", "put the file itself in the place of the link")
+    if not place.is_file():
+        what = "is not a file" if place.exists() else "is missing"
+        raise UserError.of(name, f"{what}, and uv.lock says that a wheel is there", "bring it back, or: uv lock")
+    with place.open("rb") as stream:
+        sha256, size = download.digest(stream)
+    return FileHash(address, sha256, size)
+
+
+def changed(root: Path, resolutions: Iterable[Resolution]) -> list[Problem]:
+    """The wheels in the project that are missing, or no longer those that uv.lock or nixgen.lock pin."""
+    pinned = {
+        package.address: package.sha256
+        for resolution in resolutions
+        for package in resolution.packages
+        if package.path and package.kind == "wheel" and package.sha256
+    }
+    problems: list[Problem] = []
+    for address, sha256 in sorted(pinned.items()):
+        try:
+            if hash_local(root, address).sha256 != sha256:
+                mend = "restore it, or pin this one: uv lock && nixgen lock"
+                problems.append(Problem(unquote(address.removeprefix(LOCAL)), "changed after it was pinned", mend))
+        except UserError as error:
+            problems += error.problems
+    return problems
+
+
+def hash_urls(
+    urls: Iterable[str], done: Callable[[FileHash], object] = hash, *, root: Path = Path()
+) -> tuple[FileHash, ...]:
+    """Read each file, some at a time, and give its hash and size, sorted by address; ``root`` is the project.
 
     ``done`` is called after each one, from any thread. Nothing is kept on disk. Raises UserError or MachineError with
     all files that could not be read.
@@ -35,6 +77,8 @@ def hash_urls(urls: Iterable[str], done: Callable[[FileHash], object] = hash) ->
 
     def one(url: str) -> FileHash | NixgenError:
         try:
+            if is_local(url):
+                return hash_local(root, url)
             with download.open_url(url) as stream:
                 sha256, size = download.digest(stream)
         except NixgenError as error:

@@ -8,6 +8,7 @@ project is touched.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -20,6 +21,9 @@ from nixgen.resolve.model import FileHash
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
+
+_UP = "up"
+_DEEPEST = 64  # folders; no project lies deeper
 
 UNKNOWN = "0" * 64
 """Stands for a SHA-256 that nobody has told yet; it is not the hash of any known file."""
@@ -50,7 +54,9 @@ def exportable(project: Project, hashes: Mapping[str, FileHash]) -> Iterator[Pat
         yield project.root
         return
     with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
-        shadow = Path(made, "project")
+        # As deep as the lock goes up: what it names outside of the project has a path there, too.
+        depth = max((len(match) // len("../") for match in re.findall(r"(?:\.\./)+", text)), default=0)
+        shadow = Path(made, *[_UP] * min(depth, _DEEPEST), "project").resolve()
         folders = {PurePosixPath(".")}
         for package in project.uv_lock().local:
             folders |= {PurePosixPath(value) for value in package.get("source", {}).values() if isinstance(value, str)}
@@ -63,3 +69,13 @@ def exportable(project: Project, hashes: Mapping[str, FileHash]) -> Iterator[Pat
                     shutil.copyfile(project.root / folder / name, shadow / folder / name)
         (shadow / "uv.lock").write_text(text, encoding="utf-8")
         yield shadow
+
+
+def relative(path: Path, root: Path, folder: Path) -> str:
+    """A path that uv printed in ``folder`` (the project or its shadow), relative to the project where it can be."""
+    top = folder.parent
+    while top.name == _UP:
+        top = top.parent
+    if folder != root and path.is_relative_to(top):
+        return Path(os.path.relpath(path, folder)).as_posix()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import quote
 
 from nixgen.errors import Problem
+
+LOCAL = "file:"
+"""How addresses of files in the project start; ``file://`` has a path from the root of the machine."""
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
 
@@ -28,7 +32,7 @@ class Package:
 
     ``name`` is normalized (PEP 503). ``file``, ``url``, ``sha256`` (hexadecimal) and ``size`` (bytes) tell the one
     file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
-    source's folder, relative to the project, with forward slashes ("." is the project itself).
+    source's folder, or a wheel that lies in the project, relative to it, with forward slashes ("." is the project).
     """
 
     name: str
@@ -39,6 +43,12 @@ class Package:
     sha256: str | None = None
     size: int | None = None
     path: str | None = None
+
+    @property
+    def address(self) -> str:
+        """What nixgen.lock calls the file: its URL, or ``file:`` and a wheel's path in the project, "" without any."""
+        inside = self.kind == "wheel" and self.path and not self.path.startswith(("../", "/"))
+        return self.url or (f"{LOCAL}{quote(self.path)}" if inside and self.path else "")
 
 
 @dataclass(frozen=True, slots=True)

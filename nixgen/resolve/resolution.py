@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
@@ -42,6 +44,7 @@ def resolve(
         try:
             exported = uv.start_export(project, folder, nowhere).wait()
             pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+            _place_files(pylock, project.root, folder)
             verdict = checking.wait()
         finally:
             checking.stop()
@@ -65,6 +68,16 @@ def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
             if versions.get(entry["name"]) is not None:
                 entry["version"] = versions[entry["name"]]
     return pylock
+
+
+def _place_files(pylock: Mapping[str, Any], root: Path, folder: Path) -> None:
+    """Gives files on this machine a path relative to the project, where they have one; uv ran in ``folder``."""
+    for entry in pylock.get("packages", ()):
+        for file in (*entry.get("wheels", ()), entry.get("sdist"), entry.get("archive")):
+            if file and str(file.get("url")).startswith("file:"):
+                file["path"] = url2pathname(urlsplit(file.pop("url")).path)
+            if file and "path" in file:
+                file["path"] = missing_hashes.relative(Path(file["path"]), root, folder)
 
 
 def select(
@@ -193,13 +206,15 @@ def _package(
     name, version = entry["name"], entry.get("version")
     if "directory" in entry:
         return _directory(project, name, version, entry["directory"])
-    if "vcs" in entry or "archive" in entry:
-        return _unpublished(name, version, entry, hashes)
     offered = () if _no_binary(project, name) else entry.get("wheels", ())
+    if "archive" in entry and wheels.parse(wheels.file_name(entry["archive"])):
+        offered = (entry["archive"],)  # an address or a path of its own: nothing needs to be built
+    elif "vcs" in entry or "archive" in entry:
+        return _unpublished(name, version, entry, hashes)
     best = choice.best(offered)
     if best is not None:
         package = _file(name, version, "wheel", best, hashes)
-        return package, _file_problem(package, best)
+        return package, _file_problem(package)
     return _without_wheel(name, version, entry, offered, choice, hashes)
 
 
@@ -240,27 +255,25 @@ def _without_wheel(
 def _file(
     name: str, version: str | None, kind: Kind, file: Mapping[str, Any], hashes: Mapping[str, FileHash]
 ) -> Package:
-    url = file.get("url")
-    known = hashes.get(url or "")
+    path = posixpath.normpath(file["path"]) if "path" in file else None
+    package = Package(name, version, kind, wheels.file_name(file), file.get("url"), path=path)
+    known = hashes.get(package.address)
     sha256 = file.get("hashes", {}).get("sha256")
     if sha256 in {None, missing_hashes.UNKNOWN}:
         sha256 = known and known.sha256
     size = file.get("size")
-    return Package(
-        name=name,
-        version=version,
-        kind=kind,
-        file=wheels.file_name(file),
-        url=url,
+    return replace(
+        package,
         sha256=sha256.lower() if sha256 else None,
         size=known.size if size is None and known is not None else size,
     )
 
 
-def _file_problem(package: Package, file: Mapping[str, Any]) -> Problem | None:
-    if package.url is None:
-        what = f"its wheel is a file on this machine ({file.get('path')}), which no other machine can fetch"
-        return Problem(package.name, what, "put it on an index, and lock again: uv lock")
+def _file_problem(package: Package) -> Problem | None:
+    if package.path and not package.address:
+        what = f"its wheel lies outside of the project ({package.path}), where neither a teammate nor Nix has it"
+        mend = 'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock'
+        return Problem(package.name, what, mend)
     if package.sha256 is None:
         return Problem(package.name, f"uv.lock has no SHA-256 of {package.file}", _LOCK_MEND)
     return None

@@ -3,15 +3,23 @@
 # ruff: noqa: E501 -- entries of lock files are as long as they are
 from __future__ import annotations
 
+import hashlib
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
 from support.resolving import LINUX, resolved
+from support.wheels import make_wheel
 
+from nixgen.bases import nixpkgs
 from nixgen.errors import Problem
+from nixgen.lock import lockfile
+from nixgen.lock.model import Lock
 from nixgen.project.project import find_project
-from nixgen.project.settings import SYSTEMS
+from nixgen.project.settings import SYSTEMS, Settings
+from nixgen.resolve import hashes, uv
 from nixgen.resolve.model import FileHash, Package, Resolution, Target
 from nixgen.resolve.resolution import resolve, select
 from nixgen.resolve.targets import targets
@@ -126,17 +134,16 @@ SOURCES = [
         "comes from git (https://example.org/six.git), which nixgen cannot build yet",
     ),
     (
-        f'source = {{ url = "{FILES}/six-1.17.0-py3-none-any.whl" }}\n'
-        f'wheels = [{{ url = "{FILES}/six-1.17.0-py3-none-any.whl", hash = "sha256:{HASH}" }}]',
-        f'url = "{FILES}/six-1.17.0-py3-none-any.whl"',
+        f'source = {{ url = "{FILES}/six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
+        f'url = "{FILES}/six-1.17.0.tar.gz"',
         "archive",
-        f"comes from an address of its own ({FILES}/six-1.17.0-py3-none-any.whl), which nixgen cannot build yet",
+        f"comes from an address of its own ({FILES}/six-1.17.0.tar.gz), which nixgen cannot build yet",
     ),
     (
-        f'source = {{ path = "six.whl" }}\nwheels = [{{ filename = "six-1.17.0-py3-none-any.whl", hash = "sha256:{HASH}" }}]',
-        'path = "six.whl"',
+        f'source = {{ path = "six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
+        'path = "six-1.17.0.tar.gz"',
         "archive",
-        "comes from an address of its own (six.whl), which nixgen cannot build yet",
+        "comes from an address of its own (six-1.17.0.tar.gz), which nixgen cannot build yet",
     ),
 ]
 
@@ -154,6 +161,96 @@ def test_other_sources_are_problems(tmp_path: Path, source: str, asked: str, kin
     assert found.problems[0].mend == (
         "use a published version that has wheels: remove six from [tool.uv.sources], or depend on it by version"
     )
+
+
+WHEEL = "six-1.17.0-py3-none-any.whl"
+
+
+def of_its_own(root: Path, asked: str, entry: str) -> Resolution:
+    """A project whose six is from an address or a path of its own."""
+    made = f'[[package]]\nname = "six"\nversion = "1.17.0"\nsource = {{ {asked} }}\nwheels = [{{ {entry}, hash = "sha256:{HASH}" }}]\n'
+    lock = uv_lock(NUMPY, made, requires=f'{{ name = "numpy", specifier = ">=2" }}, {{ name = "six", {asked} }}')
+    return resolved(make(root, PYPROJECT + f"[tool.uv.sources]\nsix = {{ {asked} }}\n", lock))
+
+
+def test_case_64_a_wheel_from_an_address_of_its_own(tmp_path: Path) -> None:
+    url = f"{FILES}/{WHEEL}"
+    found = of_its_own(tmp_path, f'url = "{url}"', f'url = "{url}"')
+    assert found.problems == ()
+    assert found.packages[1] == Package("six", "1.17.0", "wheel", WHEEL, url, HASH)
+    url = f"{FILES}/six-1.17.0-cp39-cp39-win32.whl"
+    (other,) = of_its_own(tmp_path, f'url = "{url}"', f'url = "{url}"').problems
+    assert other.what == "has no wheel that fits this system: its wheels are for win32"
+
+
+@pytest.mark.parametrize("folder", ["vendor", "my wheels/a"])
+def test_case_64_a_wheel_in_the_project(tmp_path: Path, folder: str) -> None:
+    make_wheel(tmp_path / folder, "six", "1.17.0")
+    path = f"{folder}/{WHEEL}"
+    digest = hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
+    found = of_its_own(tmp_path, f'path = "{path}"', f'filename = "{WHEEL}"')
+    assert found.problems == ()
+    assert found.packages[1] == Package("six", "1.17.0", "wheel", WHEEL, None, HASH, path=path)
+    mend = "restore it, or pin this one: uv lock && nixgen lock"
+    assert hashes.changed(tmp_path, [found]) == [Problem(path, "changed after it was pinned", mend)]
+    right = replace(found, packages=(replace(found.packages[1], sha256=digest),))
+    assert hashes.changed(tmp_path, [right]) == []
+    (tmp_path / path).unlink()
+    (gone,) = hashes.changed(tmp_path, [right])
+    assert str(gone).startswith(f"{path}: is missing, and uv.lock says that a wheel is there")
+
+
+def test_case_64_a_wheel_outside_of_the_project(tmp_path: Path) -> None:
+    make_wheel(tmp_path / "wh", "six", "1.17.0")
+    (problem,) = of_its_own(tmp_path / "demo", f'path = "../wh/{WHEEL}"', f'filename = "{WHEEL}"').problems
+    assert problem == Problem(
+        "six",
+        f"its wheel lies outside of the project (../wh/{WHEEL}), where neither a teammate nor Nix has it",
+        'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock',
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("./vendor", f"vendor/{WHEEL}"),
+        ("{root}/vendor", f"vendor/{WHEEL}"),
+        ("../wh", f"../wh/{WHEEL}"),
+        ("../../../../../../wh", f"../../../../../../wh/{WHEEL}"),
+        ("{top}/wh", f"{{top}}/wh/{WHEEL}"),
+    ],
+)
+def test_cases_18_and_63_a_local_flat_index(tmp_path: Path, written: str, shown: str) -> None:
+    """Its wheels have no hash in uv.lock, so that uv exports a shadow; no path of that is ever told."""
+    top = tmp_path / "top"
+    root = top / ("a/b/c/d/e/proj" if written.startswith("../../") else "proj")
+    for folder in (root / "vendor", top / "wh"):
+        make_wheel(folder, "six", "1.17.0")
+    index = written.format(root=root, top=top)
+    text = '[project]\nname = "d"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["six"]\n'
+    make(root, f'{text}[tool.uv]\npackage = false\nno-index = true\nfind-links = ["{index}"]\n', "")
+    (root / "uv.lock").unlink()
+    uv.lock(root)
+    found = resolved(root)
+    (six,) = found.packages
+    assert (six.url, six.path, six.sha256) == (None, shown.format(top=top), None)
+    assert resolved(root) == found
+    assert "nixgen-" not in str(found)
+    assert tempfile.gettempdir() not in str(found).replace(str(tmp_path), "")
+    (problem,) = found.problems
+    assert problem.what.startswith("uv.lock has no SHA-256" if six.address else "its wheel lies outside of the project")
+    if six.address:
+        (pinned,) = hashes.hash_urls(hashes.without_hash([found]), root=root)
+        known = resolved(root, hashes={pinned.url: pinned})
+        assert known.problems == ()
+        assert hashes.changed(root, [known]) == []
+        assert lockfile_accepts(pinned)
+
+
+def lockfile_accepts(pinned: FileHash) -> bool:
+    """Whether nixgen.lock can hold it."""
+    lock = Lock(nixpkgs.resolve_base(Settings(), "3.13"), (pinned,))
+    return lockfile.parse_lock(lockfile.dump_lock(lock)) == lock
 
 
 def test_the_project_itself_and_its_folders_are_directories(tmp_path: Path) -> None:

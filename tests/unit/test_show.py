@@ -34,8 +34,9 @@ def test_json_is_what_the_documentation_says() -> None:
             "x86_64-linux": {
                 "python": "3.11",
                 "packages": [
-                    dict.fromkeys(("version", "file", "url", "sha256", "size")) | {"name": "demo", "kind": "directory"},
-                    dict.fromkeys(("file", "url", "sha256", "size"))
+                    dict.fromkeys(("version", "file", "url", "sha256", "size"))
+                    | {"name": "demo", "kind": "directory", "path": "."},
+                    dict.fromkeys(("file", "url", "path", "sha256", "size"))
                     | {"name": "gone", "version": "1", "kind": "wheel"},
                     {
                         "name": "repo",
@@ -43,6 +44,7 @@ def test_json_is_what_the_documentation_says() -> None:
                         "kind": "vcs",
                         "file": None,
                         "url": "https://example.org/repo.git",
+                        "path": None,
                         "sha256": None,
                         "size": None,
                     },
@@ -52,6 +54,7 @@ def test_json_is_what_the_documentation_says() -> None:
                         "kind": "wheel",
                         "file": FILE,
                         "url": f"{FILES}/{FILE}",
+                        "path": None,
                         "sha256": HASH,
                         "size": 11050,
                     },
