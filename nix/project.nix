@@ -67,28 +67,33 @@ let
   environment = import ./environment.nix { base = support; } {
     inherit name launcher prefer;
     wheels = installed;
-    trees = map (tree: removeAttrs tree [ "path" "modules" ]) ownTrees;
+    trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
   };
+  # The project's own code as it is now, and the environment with it.
+  source = import ./source.nix { inherit root name; } ownTrees;
+  own = import ./own.nix { base = support; } { inherit name environment source; trees = ownTrees; };
 
   pinned = import ./artifacts.nix { base = support; inherit fetch root name; } { inherit artifacts files; };
   together = pinned.collect pinned.known;
   served = import ./services.nix
     {
       base = support;
-      inherit root name environment;
-      trees = ownTrees;
+      inherit source;
+      environment = own;
+      packaged = ownTrees != [ ];
       artifacts = pinned;
     }
     services;
 
   shell = import ./shell.nix { base = support; } {
-    inherit name environment launcher;
+    inherit name root environment launcher source;
     inherit (together) variables;
+    trees = ownTrees;
     count = builtins.length installed + builtins.length ownTrees;
   };
   checks = {
     imports = import ./imports.nix { base = support; } {
-      inherit name environment root;
+      inherit name environment own;
       trees = ownTrees;
       wheels = installed;
       skip = skipImports;
@@ -96,7 +101,7 @@ let
     };
   } // (if smoke == [ ] then { } else {
     smoke = import ./smoke.nix { base = support; } {
-      inherit name environment root;
+      inherit name environment source;
       inherit (together) variables;
       trees = ownTrees;
       commands = smoke;
@@ -121,7 +126,7 @@ let
   };
 in
 {
-  environment = current environment;
+  environment = current own;
   shell = current shell;
   imports = current checks.imports;
   # Null where no commands are set.

@@ -1,6 +1,6 @@
 # Services: programs that first compare the models and data on the disk with nixgen.lock, then become the command.
 # `services` are the rows of the generated default.nix.
-{ base, root, name, environment, trees, artifacts }:
+{ base, source, environment, packaged, artifacts }:
 services:
 let
   # In a project the guard lies beside this file; in nixgen's own repository it is a part of the package.
@@ -9,9 +9,6 @@ let
     path = if builtins.pathExists ./guard then ./guard else ../nixgen/guard;
     filter = path: _: builtins.match ".*[.]py" path != null;
   };
-
-  # The project's own code, as it was when the service was built.
-  source = import ./source.nix { inherit root name; } trees;
 
   service = { name, command, models ? [ ] }:
     let
@@ -30,7 +27,7 @@ let
       import ./python.nix base ./builders/service.py {
         inherit name environment guard;
         serve = ./builders/serve.py;
-        private = ./builders/private.py;
+        private = ./builders/venv/private.py;
         passAsFile = [ "plan" ];
         plan = builtins.toJSON {
           settings = {
@@ -39,7 +36,7 @@ let
             environment = "${environment}";
             tools = base.tools;
             source = "${source}";
-            packaged = trees != [ ];
+            inherit packaged;
           };
           expected = { version = 1; inherit (mine) trees; };
         };

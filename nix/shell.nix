@@ -1,8 +1,25 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, environment, launcher, count, variables }:
-derivation {
+{ name, root, environment, launcher, trees, source, count, variables }:
+let
+  # The project's folder, where Nix knows it. A flake is evaluated from a copy in the store: then the shell looks for
+  # the folder that has this default.nix and this code, in its own and those above.
+  length = builtins.stringLength;
+  place = toString root;
+  copied = builtins.substring 0 (length builtins.storeDir + 1) place == "${builtins.storeDir}/";
+  # Where in its repository the project lies: what follows the copy's own name.
+  below = builtins.match "[^/]*/(.*)" (builtins.substring (length builtins.storeDir + 1) (-1) place);
+  origin =
+    if !copied then { NIXGEN_PLACE = place; }
+    else {
+      NIXGEN_BELOW = if below == null then "" else builtins.head below;
+      NIXGEN_DIGEST =
+        if builtins.pathExists (root + "/default.nix") then builtins.hashFile "sha256" (root + "/default.nix") else "";
+      NIXGEN_SOURCE = if trees == [ ] then "" else source;
+    };
+in
+derivation ({
   inherit (base) system keep;
   name = "${name}-shell";
   outputs = [ "out" ];
@@ -17,8 +34,9 @@ derivation {
     hook = ./builders/hook.sh;
     title = "${name}: Python ${base.version}, ${toString count} packages";
     variables = builtins.toJSON variables;
-    private = ./builders/private.py;
+    roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
+    venv = import ./venv.nix;
     python = "${launcher}/bin/python${base.version}";
   };
   shellHook = "nixgen_enter";
-}
+} // origin)

@@ -2,7 +2,7 @@
 
 Input: the environment variable ``planPath``, a file with JSON:
 {"python": "3.11", "launcher": prefix of the patched interpreter, "name": …, "wheels": [{"name", "path"}], "prefer": [names],
- "trees": [{"name", "version", "roots", "metadata", "entryPoints"}]}; and ``out``.
+ "trees": [{"name", "version", "metadata", "entryPoints"}]}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
 objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
@@ -143,8 +143,7 @@ def parse_entry_points(text):
 
 
 def install_trees(trees):
-    """Makes directory sources known and importable from the work tree, as an editable install does (PEP 660)."""
-    roots = []
+    """Makes directory sources known. Their code is brought by a venv over this one (venv/ownvenv.py)."""
     for tree in trees:
         name = tree["name"].replace("-", "_").replace(".", "_")
         folder = f"{SITE}/{name}-{tree['version']}.dist-info"
@@ -158,12 +157,6 @@ def install_trees(trees):
                 digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
                 rows.append(f"{os.path.basename(folder)}/{file},sha256={digest},{len(content)}")
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
-        roots += [root for root in tree["roots"] if root not in roots]
-    if roots:
-        # Python reads the .pth files of a venv twice (site.main), so what is on the path already is not added again.
-        place = "os.path.normpath(os.path.join(os.environ['NIXGEN_ROOT'], p))"
-        line = f"import os, sys; sys.path.extend(q for p in {roots!r} if os.environ.get('NIXGEN_ROOT') and (q := {place}) not in sys.path)\n"
-        write(f"{OUT}/{SITE}/_nixgen_work_tree.pth", line.encode())
 
 
 def main():

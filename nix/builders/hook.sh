@@ -4,41 +4,82 @@ runHook() { eval "${!1:-}"; }
 nixgen_enter() {
   # Nix's own build variables are of no use here, and some confuse other programs.
   unset PYTHONPATH PYTHONHOME PYTHONNOUSERSITE SOURCE_DATE_EPOCH
-  nixgen_path
+  # direnv takes the variables over into another process: this one's end means nothing then.
+  NIXGEN_OWNER=$$
+  [ -z "${DIRENV_IN_ENVRC:-}" ] || NIXGEN_OWNER=0
+  nixgen_venv
+  nixgen_path "$VIRTUAL_ENV/bin${NIXGEN_TOOLS:+:$NIXGEN_TOOLS}"
   nixgen_user_shell
-  export VIRTUAL_ENV=$NIXGEN_ENVIRONMENT
-  export UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_ENVIRONMENT/bin/python
-  # uv does not ask a venv whether packages may be installed into it. Who may write into the store (root, where that is not
-  # mounted read-only) is given the base's Python, which says no (PEP 668).
-  [ -z "${NIXGEN_BASE:-}" ] || [ ! -w "$NIXGEN_ENVIRONMENT" ] || UV_PYTHON=$NIXGEN_BASE
+  # UV_PYTHON is a Python that says no to packages (PEP 668): uv asks no venv, and what is in no lock does not belong here.
+  export UV_PROJECT_ENVIRONMENT=$VIRTUAL_ENV UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_BASE
   # Where a system keeps its certificates is the system's; Debian's OpenSSL knows only of Debian's place.
   local bundle
   for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
     [ -n "${SSL_CERT_FILE:-}" ] || [ ! -e "$bundle" ] || export SSL_CERT_FILE=$bundle
   done
-  local folder=$PWD
-  while [ -n "$folder" ] && [ ! -e "$folder/nixgen.lock" ]; do folder=${folder%/*}; done
-  export NIXGEN_ROOT=${folder:-$PWD}
-  [ -z "$folder" ] || nixgen_link "$folder/.venv"
-  [ -z "${NIXGEN_PRIVATE:-}" ] || nixgen_private
+  [ -z "$NIXGEN_HUB" ] || nixgen_private
   if [ -n "${PS1:-}" ]; then
     PS1=$(nixgen_prompt)
     [ ! -t 2 ] || echo "$NIXGEN_TITLE" >&2
   fi
 }
 
-# The environment and its tools come first, once. nix-shell puts its bash's folder before everything: "." or nothing (which
+# Sets NIXGEN_ROOT, the folder of the project that was entered, and VIRTUAL_ENV, the venv over the environment with the
+# project's own code: a folder in the project, where it can be. A program makes it; its note is looked at here, which is
+# quick.
+nixgen_venv() {
+  local folder=$PWD/ answer
+  NIXGEN_ROOT=
+  if [ -n "${NIXGEN_PLACE:-}" ]; then
+    nixgen_is_current "$NIXGEN_PLACE"
+  else
+    while [ -n "$folder" ]; do
+      folder=${folder%/*}
+      ! nixgen_is_current "$folder${NIXGEN_BELOW:+/$NIXGEN_BELOW}" || break
+    done
+  fi
+  if [ -z "$NIXGEN_ROOT" ]; then
+    answer=$("$NIXGEN_BASE" -ISB "$NIXGEN_SETUP/lib/enter.py" "$PWD" "$NIXGEN_OWNER") || answer=$'\n'$NIXGEN_ENVIRONMENT
+    NIXGEN_ROOT=${answer%%$'\n'*} VIRTUAL_ENV=${answer#*$'\n'}
+    case $VIRTUAL_ENV in
+      */nixgen-venv-*/venv) nixgen_remove_at_exit "${VIRTUAL_ENV%/venv}" ;;
+    esac
+  fi
+  export NIXGEN_ROOT VIRTUAL_ENV VIRTUAL_ENV_PROMPT=$NIXGEN_NAME
+}
+
+# Whether a folder has the venv of this shell, as its note says (enter.py writes it), with nothing put into it, and .venv
+# leads to it or is somebody else's. A note that another user wrote is not believed.
+nixgen_is_current() {
+  local venv=$1/.venv-$NIXGEN_KEY setup= root= count= seen= entries
+  [ -O "$venv/nixgen" ] || return
+  { read -r _ && IFS= read -r setup && IFS= read -r root && read -r count && IFS= read -r seen; } < "$venv/nixgen"
+  entries=("$venv"/lib/python3.*/site-packages/*)
+  [ "$setup" = "$NIXGEN_SETUP" ] && [ "$root" = "$1" ] && [ "$count" = "${#entries[@]}" ] || return
+  [ -n "${NIXGEN_PLACE:-}" ] || [ "$seen" = "${NIXGEN_DIGEST:-} ${NIXGEN_SOURCE:-}" ] || return
+  [ "$1/.venv" -ef "$venv" ] || { [ -e "$1/.venv" ] && [ ! -L "$1/.venv" ]; } || return
+  NIXGEN_ROOT=$1 VIRTUAL_ENV=$venv
+}
+
+# A trap that is set already stays.
+nixgen_remove_at_exit() {
+  [ "$NIXGEN_OWNER" != 0 ] || return 0
+  eval "set -- $(printf %q "$1") $(trap -p EXIT)"
+  trap "rm -rf $(printf %q "$1")${4:+; $4}" EXIT
+}
+
+# What is given comes first in PATH, once. nix-shell puts its bash's folder before everything: "." or nothing (which
 # means the same) when it found none. And the PATH of Nix's builds, /path-not-set, is no folder.
 nixgen_path() {
   case $PATH in
     .:* | :*) PATH=${PATH#*:} ;;
   esac
-  local rest=$PATH: kept=$NIXGEN_PATH entry
+  local rest=$PATH: kept=$1 entry
   while [ -n "$rest" ]; do
     entry=${rest%%:*} rest=${rest#*:}
-    [ "$entry" = /path-not-set ] || [[ :$NIXGEN_PATH: == *":$entry:"* ]] || kept=$kept:$entry
+    [ "$entry" = /path-not-set ] || [[ :$1: == *":$entry:"* ]] || kept=$kept:$entry
   done
-  PATH=$kept
+  export PATH=$kept
 }
 
 # Nix 2.8 takes SHELL over from its build, where it is /noshell; nix-shell has "bash". Programs that start a shell
@@ -66,40 +107,12 @@ nixgen_prompt() {
   printf %s "$lines($NIXGEN_NAME) $PS1"
 }
 
-# Editors look for .venv: a link is offered where there is none, and kept up to date where it is ours. Not to somebody who
-# may write into the store (root, where the store is not mounted read-only): uv, run outside the shell, would install
-# through the link into the environment itself.
-nixgen_link() {
-  local target=
-  target=$(readlink "$1" 2>/dev/null) || [ ! -e "$1" ] || target=folder
-  case $target in
-    "" | /nix/store/*)
-      if [ -w "$NIXGEN_ENVIRONMENT" ]; then
-        [ -z "$target" ] || rm -f "$1" 2>/dev/null || :
-      elif [ "$target" != "$NIXGEN_ENVIRONMENT" ]; then
-        ln -sfn "$NIXGEN_ENVIRONMENT" "$1" 2>/dev/null || :
-      fi
-      ;;
-    folder)
-      [ ! -t 2 ] || echo "nixgen: .venv is a folder of its own; remove it to let editors find this environment" >&2
-      ;;
-  esac
-}
-
 # What huggingface_hub and transformers write (code of models, above all, which they later trust because it is there)
 # goes into a folder that is new for every shell, and gone after it.
 nixgen_private() {
   # These would go before HF_HUB_CACHE.
   unset TRANSFORMERS_CACHE PYTORCH_TRANSFORMERS_CACHE PYTORCH_PRETRAINED_BERT_CACHE SENTENCE_TRANSFORMERS_HOME
-  # direnv takes the variables over into another process: this one's end means nothing then.
-  local owner=$$
-  [ -z "${DIRENV_IN_ENVRC:-}" ] || owner=0
-  HF_HOME=$("$NIXGEN_ENVIRONMENT/bin/python" -ISB "$NIXGEN_PRIVATE" "$owner") || HF_HOME=/dev/null
+  HF_HOME=$("$NIXGEN_BASE" -ISB "$NIXGEN_SETUP/lib/private.py" "$NIXGEN_OWNER") || HF_HOME=/dev/null
   export HF_HOME HF_MODULES_CACHE=$HF_HOME/modules
-  if [ "$owner" != 0 ] && [ -d "$HF_HOME" ]; then
-    NIXGEN_PRIVATE_FOLDER=$HF_HOME
-    # A trap that is set already stays.
-    eval "set -- $(trap -p EXIT)"
-    trap 'rm -rf "$NIXGEN_PRIVATE_FOLDER"'"${3:+; $3}" EXIT
-  fi
+  [ ! -d "$HF_HOME" ] || nixgen_remove_at_exit "$HF_HOME"
 }

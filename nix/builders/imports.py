@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 
 sys.path.append(os.environ["lib"])
 
@@ -68,7 +67,7 @@ def lacking(skip):
     """What shared objects ask for and is not there: lines for what is wrong, and the packages that may mend it."""
     folders = os.environ["search"].split(":")
     base = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
-    found = needs.missing(needs.objects(sys.prefix, json.loads(os.environ["wheels"])), base, skip) if base else []
+    found = needs.missing(needs.objects(os.environ["environment"], json.loads(os.environ["wheels"])), base, skip) if base else []
     lines, packages = [], set()
     for soname in sorted({soname for soname, _, _ in found}):
         asking = [(one, module) for name, one, module in found if name == soname]
@@ -86,7 +85,7 @@ def lacking(skip):
 def main():
     trees = json.loads(os.environ["trees"])
     modules = {}
-    for distribution in importlib.metadata.distributions(path=[sysconfig.get_path("purelib")]):
+    for distribution in importlib.metadata.distributions():
         for name in top_level(distribution):
             modules.setdefault(name, distribution.name)
     for tree in trees:

@@ -1,32 +1,40 @@
-"""Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup.
+"""Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup; beside it, in lib, the programs that it runs.
 
 Input, as environment variables: out, project (its name), environment, tools (PATH entries), hook (a bash file), bash,
-title, variables (JSON: what is exported as it is), private (a program that makes a folder for what huggingface_hub
-writes), python (the program below the environment).
+title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on sys.path), venv (a folder of
+programs), python (the program below the environment).
 """
 
+import glob
 import json
 import os
 import shlex
+import shutil
 
-environment, tools, python = os.environ["environment"], os.environ["tools"], os.environ["python"]
-path = ":".join([f"{environment}/bin", *filter(None, tools.split(":"))])
-with open(os.environ["hook"], encoding="utf-8") as file:
+given, out = os.environ, os.environ["out"]
+variables = json.loads(given["variables"])
+os.makedirs(f"{out}/lib")
+for module in glob.glob(f"{glob.escape(given['venv'])}/*.py"):
+    shutil.copyfile(module, f"{out}/lib/{os.path.basename(module)}")
+# Short, and another one when anything of the shell changes.
+key = os.path.basename(out)[:8]
+settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "name": given["project"], "key": key}
+with open(f"{out}/lib/settings.json", "w", encoding="utf-8") as file:
+    json.dump(settings, file)
+with open(given["hook"], encoding="utf-8") as file:
     hook = file.read()
-
-os.mkdir(os.environ["out"])
-with open(f"{os.environ['out']}/setup", "w", encoding="utf-8") as file:
-    file.write(f"NIXGEN_ENVIRONMENT={shlex.quote(environment)}\n")
-    file.write(f"NIXGEN_PATH={shlex.quote(path)}\n")
-    file.write("export PATH=$NIXGEN_PATH${PATH:+:$PATH}\n")
-    for name, value in {"NAME": "project", "BASH": "bash", "TITLE": "title"}.items():
-        file.write(f"NIXGEN_{name}={shlex.quote(os.environ[value])}\n")
-    variables = json.loads(os.environ["variables"])
-    for name, value in sorted(variables.items()):
-        file.write(f"export {name}={shlex.quote(value)}\n")
-    if "HF_HUB_CACHE" in variables:
-        file.write(f"NIXGEN_PRIVATE={shlex.quote(os.environ['private'])}\n")
-    # Where it says that nothing is to be installed into it (PEP 668).
-    if os.path.exists(f"{os.path.dirname(python)}/../lib/{os.path.basename(python)}/EXTERNALLY-MANAGED"):
-        file.write(f"NIXGEN_BASE={shlex.quote(python)}\n")
+ours = {
+    "NAME": given["project"],
+    "TITLE": given["title"],
+    "BASH": given["bash"],
+    "BASE": given["python"],
+    "ENVIRONMENT": given["environment"],
+    "TOOLS": given["tools"],
+    "SETUP": out,
+    "KEY": key,
+    "HUB": "1" if "HF_HUB_CACHE" in variables else "",
+}
+with open(f"{out}/setup", "w", encoding="utf-8") as file:
+    file.writelines(f"NIXGEN_{name}={shlex.quote(value)}\n" for name, value in ours.items())
+    file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     file.write(hook)

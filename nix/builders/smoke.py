@@ -2,7 +2,7 @@
 
 Run with the environment's own Python. Input, as environment variables: out, bash, environment, source (the project's
 code), packaged (whether it is one or more packages), tools (folders of programs, with colons), variables (JSON: name →
-value, those of the models and data), and ``commandsPath``, a file with a JSON list of commands. Each command sees the
+value, those of the models and data), roots (JSON: what of the code is on sys.path), venv (the module that makes one), and ``commandsPath``, a file with a JSON list of commands. Each command sees the
 sandbox's environment without these, runs in a copy of the code that it may write to, and has no standard input.
 """
 
@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 
-GIVEN = ("args", "bash", "builder", "commandsPath", "environment", "name", "out", "outputs", "packaged", "source", "system", "tools", "variables")
+GIVEN = ("args", "bash", "builder", "commandsPath", "environment", "name", "out", "outputs", "packaged", "roots", "source", "system", "tools", "variables", "venv")
 
 
 def writable_copy(source, folder):
@@ -28,6 +28,12 @@ def writable_copy(source, folder):
 def variables(given, folder):
     """What a command finds set: the sandbox's, the models', and where the project is."""
     environment = given["environment"]
+    if given["packaged"]:
+        sys.path.insert(0, given["venv"])
+        import ownvenv
+
+        environment = os.path.join(os.environ["TMPDIR"], "venv")
+        ownvenv.make(environment, given["environment"], folder, json.loads(given["roots"]), "smoke")
     path = [f"{environment}/bin", *filter(None, given["tools"].split(":")), os.path.dirname(given["bash"])]
     found = {name: value for name, value in os.environ.items() if name not in GIVEN}
     found |= json.loads(given["variables"])

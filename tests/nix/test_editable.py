@@ -1,13 +1,14 @@
-"""Directory sources: importable from the work tree, with metadata and entry points, in the shell and in the check."""
+"""Directory sources: importable from the work tree and from a copy in the store, with metadata and entry points."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab import SITE, Lab, rows
-from support.nix import SYSTEM
+from support.nix import ROOT, SYSTEM
 from test_wheels import digest
 
 METADATA = "Metadata-Version: 2.4\nName: {name}\nVersion: 0.1.0\n"
@@ -53,33 +54,67 @@ def environment(growing: Lab, root: Path) -> Path:
     return growing.environment(root=root)
 
 
-def test_both_layouts_are_imported_from_the_work_tree(growing: Lab, environment: Path, root: Path) -> None:
-    code = "import flat, single, src_layout.main; print(flat.__file__, single.__file__, src_layout.main.__file__)"
-    said = growing.python(environment, code, NIXGEN_ROOT=str(root)).stdout.split()
-    assert said == [
-        f"{root}/flat/__init__.py", f"{root}/single.py", f"{root}/packages/src/src/src_layout/main.py",
-    ]  # fmt: skip
+def venv_in(growing: Lab, root: Path, place: Path) -> Path:
+    """A venv over the environment for the code in ``root``, made where it is used."""
+    environment = growing.nix.real(growing.environment(root=root)) / SITE / "_nixgen.pth"
+    links = environment.read_text().splitlines()[0].partition("/lib/")[0]
+    roots = [one for tree in TREES for one in tree["roots"]]
+    code = (
+        "import sys; sys.path[0], target, links, root, name, *roots = sys.argv[1:]; import ownvenv; "
+        "ownvenv.make(target, links, root, roots, name)"
+    )
+    growing.python(Path(links), code, f"{ROOT}/nix/builders/venv", str(place), links, str(root), "demo", *roots)
+    return place
 
 
-def test_a_change_is_seen_without_a_build(growing: Lab, environment: Path, root: Path) -> None:
+CODE = "import flat, single, src_layout.main; print(flat.__file__, single.__file__, src_layout.main.__file__)"
+
+
+@pytest.mark.parametrize("place", ["work/.venv", "elsewhere/venv", "a place with spaces/venv"])
+def test_a_venv_imports_both_layouts_from_the_work_tree(growing: Lab, root: Path, place: str) -> None:
+    """Case 5: by its own path, whatever is set and wherever one stands."""
+    shutil.rmtree(growing.folder / place, ignore_errors=True)
+    venv = venv_in(growing, root, growing.folder / place)
+    said = growing.python(venv, CODE).stdout.rstrip()
+    assert said == f"{root}/flat/__init__.py {root}/single.py {root}/packages/src/src/src_layout/main.py"
     (root / "single.py").write_text("ONE = 'another'\n")
-    assert growing.python(environment, "import single; print(single.ONE)", NIXGEN_ROOT=str(root)).stdout == "another\n"
+    assert growing.python(venv, "import single; print(single.ONE)").stdout == "another\n"
     (root / "single.py").write_text("ONE = 1\n")
+    assert growing.nix.inside(f"{venv}/bin/sprout").stdout == "sprout\n"
+    for script in ("flat", "sprout-window"):
+        assert growing.nix.inside(f"{venv}/bin/{script}", cwd=Path("/")).stdout == f"flat {root}/flat/__init__.py\n"
 
 
-@pytest.mark.parametrize("where", [{}, {"NIXGEN_ROOT": ""}])
-def test_without_the_work_tree_the_environment_still_works(
-    growing: Lab, environment: Path, where: dict[str, Any]
-) -> None:
-    done = growing.python(environment, "import sys; print(sys.path[1:])", **where)
-    assert done.stderr == ""
-    assert "work" not in done.stdout
+def test_a_moved_project_takes_its_venv_along(growing: Lab, root: Path) -> None:
+    shutil.rmtree(growing.folder / "work/.venv", ignore_errors=True)
+    venv_in(growing, root, growing.folder / "work/.venv")
+    shutil.copytree(root, growing.folder / "moved", symlinks=True)
+    said = growing.python(growing.folder / "moved/.venv", "import single; print(single.__file__)").stdout
+    assert said == f"{growing.folder}/moved/single.py\n"
+    shutil.rmtree(growing.folder / "moved")
 
 
-def test_wheels_come_before_the_work_tree(growing: Lab, environment: Path, root: Path) -> None:
+def test_a_result_has_its_code_with_it(growing: Lab, environment: Path, root: Path) -> None:
+    """Case 5: `result/bin/flat`."""
+    said = growing.python(environment, CODE).stdout.split()
+    assert {path.split("/", 4)[3].partition("-")[2] for path in said} == {"demo-source"}
+    assert growing.nix.inside(f"{environment}/bin/sprout", cwd=Path("/")).stdout == "sprout\n"
+    link = growing.folder / "result"
+    link.unlink(missing_ok=True)
+    link.symlink_to(environment)
+    assert growing.nix.inside(f"{link}/bin/flat", cwd=root).stdout == f"flat {said[0]}\n"
+
+
+def test_wheels_come_before_the_work_tree(growing: Lab, root: Path) -> None:
     """As an editable install: its folders stand behind site-packages."""
-    path = growing.python(environment, "import sys; print(*sys.path)", NIXGEN_ROOT=str(root)).stdout.split()
-    assert path[-3:] == [f"{environment}/{SITE}", str(root), f"{root}/packages/src/src"]
+    shutil.rmtree(growing.folder / "work/.venv", ignore_errors=True)
+    venv = venv_in(growing, root, growing.folder / "work/.venv")
+    path = growing.python(venv, "import sys; print(*sys.path)").stdout.split()
+    assert path[-4].startswith("/nix/store/")
+    assert path[-3:] == [f"{venv}/{SITE}", str(root), f"{root}/packages/src/src"]
+    # What something else puts into the venv comes first: that is what it wanted.
+    (venv / SITE / "single.py").write_text("ONE = 'put there'\n")
+    assert growing.python(venv, "import single; print(single.ONE)").stdout == "put there\n"
 
 
 def test_metadata_of_the_trees(growing: Lab, environment: Path) -> None:
@@ -92,19 +127,15 @@ def test_metadata_of_the_trees(growing: Lab, environment: Path) -> None:
         "flat-layout": ["0.1.0", "nixgen\n", ["flat:show"]],
         "src.layout": ["0.1.0", "nixgen\n", ["src_layout.main : run.now [extra]", "flat:show"]],
     }
-    info = growing.nix.real(environment) / SITE / "src_layout-0.1.0.dist-info"
+    where = "from importlib import metadata; answer = str(metadata.distribution('src.layout').locate_file(''))"
+    assert growing.value(environment, where).startswith("/nix/store/")
+    linked = growing.nix.real(environment) / SITE / "src_layout-0.1.0.dist-info"
+    info = growing.nix.real((linked / "RECORD").readlink()).parent
     record = rows(info / "RECORD")
     for name in ("INSTALLER", "METADATA", "entry_points.txt"):
         content = (info / name).read_bytes()
         assert record[f"{info.name}/{name}"] == (digest(content), str(len(content)))
     assert set(record) == {f"{info.name}/{path.name}" for path in info.iterdir()}
-
-
-def test_entry_points_of_the_trees(growing: Lab, environment: Path, root: Path) -> None:
-    where: dict[str, Any] = {"NIXGEN_ROOT": str(root)}
-    assert growing.nix.inside(f"{environment}/bin/sprout", **where).stdout == "sprout\n"
-    for script in ("flat", "sprout-window"):
-        assert growing.nix.inside(f"{environment}/bin/{script}", **where).stdout.startswith("flat ")
 
 
 def test_the_check_imports_the_trees_from_a_copy_of_what_is_importable(growing: Lab, root: Path) -> None:

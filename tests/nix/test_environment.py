@@ -81,7 +81,7 @@ def test_pyvenv_cfg(lab: Lab, environment: Path, real: Path) -> None:
 
 
 def test_a_link_to_it_is_a_venv_too(lab: Lab, environment: Path) -> None:
-    link = lab.folder / ".venv"
+    link = lab.folder / "linked"
     link.symlink_to(environment)
     said = lab.nix.inside(f"{link}/bin/python", "-c", "import sys, alpha; print(sys.prefix, alpha.__file__)").stdout
     assert said.split() == [str(link), f"{link}/{SITE}/alpha/__init__.py"]

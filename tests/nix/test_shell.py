@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import PYTHON, locked
+from lab import PYTHON, SITE, locked
 from support.index import serve
 from support.nix import ROOT, SYSTEM, Nix, Output
 from support.project import Project, uv_binary
@@ -27,7 +28,16 @@ build-backend = "hatchling.build"
 tools = ["jq"]
 libraries = ["libyaml-0-2"]
 """
-VARIABLES = ("PATH", "VIRTUAL_ENV", "UV_NO_SYNC", "UV_PYTHON_DOWNLOADS", "UV_PYTHON", "NIXGEN_ROOT", "PYTHONPATH")
+VARIABLES = (
+    "PATH",
+    "VIRTUAL_ENV",
+    "UV_NO_SYNC",
+    "UV_PYTHON_DOWNLOADS",
+    "UV_PYTHON",
+    "UV_PROJECT_ENVIRONMENT",
+    "NIXGEN_ROOT",
+    "PYTHONPATH",
+)
 
 pytestmark = pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")
 
@@ -73,22 +83,22 @@ def variables(done: Output) -> dict[str, str]:
 
 
 def test_the_variables(project: Project, enter: Enter) -> None:
-    found = variables(enter(project, "env", PYTHONPATH="/from/outside", VIRTUAL_ENV="/another", PYTHONHOME="/wrong"))
-    environment = found["VIRTUAL_ENV"]
-    assert environment.startswith("/nix/store/")
-    assert environment.endswith("-demo-environment")
+    outside = {"PYTHONPATH": "/from/outside", "VIRTUAL_ENV": "/another", "PYTHONHOME": "/wrong"}
+    found = variables(enter(project, "env", UV_PROJECT_ENVIRONMENT="/yet/another", **outside))
     path = found.pop("PATH").split(":")
-    assert path[0] == f"{environment}/bin"
+    assert path[0] == f"{found['VIRTUAL_ENV']}/bin"
     assert path[1].startswith("/nix/store/")
-    assert path[1].endswith("-extra-bookworm/usr/bin")
+    assert re.search(r"-extra-[a-z]+/usr/bin$", path[1])
     assert path[-1] == os.environ["PATH"].split(":")[-1]
     assert found == {
-        "VIRTUAL_ENV": environment,
+        "VIRTUAL_ENV": str(project.folder / (project.folder / ".venv").readlink()),
+        "UV_PROJECT_ENVIRONMENT": found["VIRTUAL_ENV"],
         "UV_NO_SYNC": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_PYTHON": found["UV_PYTHON"],
         "NIXGEN_ROOT": str(project.folder),
     }
+    assert re.fullmatch(r"/nix/store/[^/]+-launcher/bin/python3\.\d+", found["UV_PYTHON"])
 
 
 def as_user_with(shell: str, tmp_path: Path) -> str:
@@ -122,13 +132,10 @@ def test_the_prompt_shows_the_environment(project: Project, nix: Nix) -> None:
         assert done.stdout == f"<{shown}>\n"
 
 
-READ_ONLY = "mount --bind /nix/store /nix/store && mount -o remount,bind,ro /nix/store && "
-
-
-def test_uv_does_not_install_into_the_store_even_for_root(project: Project, nix: Nix) -> None:
-    """uv does not ask a venv whether it is managed (PEP 668): who may write there is given the base's Python."""
+def test_uv_installs_nothing_in_the_shell(project: Project, nix: Nix) -> None:
+    """uv does not ask a venv whether it is managed (PEP 668): so it is given the Python below."""
     make_wheel(project.folder / "more", "beta", "1.0", {"beta.py": ""})
-    environment = nix.build(project.folder, "environment")
+    environment = links(nix, project)
     before = nix.run("nix-store", "--dump", environment).stdout
     uv, beta = uv_binary(), f"--no-index --find-links {project.folder}/more beta"
     done = nix.develop(project.folder, "sh", "-c", f"{uv} pip install {beta}", check=False)
@@ -144,12 +151,62 @@ def test_uv_does_not_install_into_the_store_even_for_root(project: Project, nix:
     assert list(project.folder.glob("own/lib/*/site-packages/beta.py"))
 
 
-def test_everybody_else_has_the_environment_for_uv(project: Project, nix: Nix) -> None:
-    nix.build(project.folder, "shell")
-    script = f"{READ_ONLY} nix-shell --run 'echo $UV_PYTHON; {uv_binary()} pip list -q --format json'"
-    python, packages = nix.inside("sh", "-c", script, cwd=project.folder).stdout.splitlines()
-    assert python == f"{nix.build(project.folder, 'environment')}/bin/python"
-    assert {package["name"] for package in json.loads(packages)} == {"alpha", "demo"}
+def links(nix: Nix, project: Project) -> str:
+    """The environment in the store: what .venv is a venv over."""
+    note = nix.build(project.folder, "shell")
+    return nix.real(note).read_text().strip()
+
+
+RUN = "import alpha, demo, os, sys; print(sys.prefix, alpha.__file__, demo.__file__)"
+OLD = "home = /usr/bin\nversion_info = 3.11.2\n"
+
+
+@pytest.mark.parametrize("found", ["nothing", "an older venv", "an older link", "set by the user"])
+def test_uv_run_sees_the_environment_of_the_shell(project: Project, enter: Enter, nix: Nix, found: str) -> None:
+    """Case 6: with a .venv of uv's own, for root in a fresh clone, and with UV_PROJECT_ENVIRONMENT."""
+    venv, uv, env = project.folder / ".venv", uv_binary(), {}
+    if found == "an older venv":
+        (venv / "bin").mkdir(parents=True)
+        (venv / "pyvenv.cfg").write_text(OLD)
+        (venv / "bin/python").symlink_to("/usr/bin/python3")
+    elif found == "an older link":
+        venv.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
+    elif found == "set by the user":
+        env["UV_PROJECT_ENVIRONMENT"] = str(project.folder / "another")
+    done = enter(project, f"{uv} run --offline python -c '{RUN}'; {uv} run --offline demo; python -c '{RUN}'", **env)
+    prefix, alpha, demo = done.stdout.splitlines()[0].split()
+    assert done.stdout.splitlines()[2].split() == [prefix, alpha, demo]
+    assert alpha.startswith(f"{links(nix, project)}/lib/")
+    assert demo == f"{project.folder}/src/demo/__init__.py"
+    assert "warning: `VIRTUAL_ENV" not in done.stderr
+    assert not (project.folder / "another").exists()
+    if found == "an older venv":
+        assert prefix != str(venv)
+        assert (venv / "pyvenv.cfg").read_text() == OLD
+    else:
+        assert prefix == str(project.folder / venv.readlink())
+
+
+def test_uv_outside_the_shell_does_no_harm(project: Project, nix: Nix) -> None:
+    """Case 49: .venv is a venv to uv. What it puts there is taken for what it is, until the shell is entered again."""
+    environment, uv, site = links(nix, project), uv_binary(), project.folder / f".venv/{SITE}"
+    nix.develop(project.folder, "true")
+    before = nix.run("nix-store", "--dump", environment).stdout
+    make_wheel(project.folder / "more", "beta", "1.0", {"beta.py": ""})
+    assert "alpha" in nix.inside(uv, "pip", "list", cwd=project.folder).stdout
+    install = (
+        f"{uv} pip install -q --no-index --find-links more beta && {uv} run --no-sync python -c 'import beta; {RUN}'"
+    )
+    done = nix.inside("sh", "-c", install, cwd=project.folder)
+    assert done.stdout.split()[1].startswith(environment)
+    assert "beta.py" in {path.name for path in site.iterdir()}
+    assert nix.inside(uv, "sync", "--offline", "--no-install-project", cwd=project.folder).ok
+    nix.inside(uv, "pip", "uninstall", "alpha", cwd=project.folder)
+    assert nix.run("nix-store", "--dump", environment).stdout == before
+    again = nix.develop(project.folder, "python", "-c", RUN)
+    assert again.stdout.split()[1].startswith(environment)
+    assert "something was installed into .venv (by uv sync?): it is the environment again" in again.stderr
+    assert "installed" not in nix.develop(project.folder, "true").stderr
 
 
 def test_what_is_in_the_shell(project: Project, enter: Enter) -> None:
@@ -169,7 +226,7 @@ def test_every_library_comes_from_the_store(project: Project, nix: Nix) -> None:
     mapped = nix.develop(project.folder, "python", "-c", code, LC_ALL="C").stdout.split()
     files = {name for name in mapped if name.startswith("/")}
     assert [name for name in files if not name.startswith("/nix/store/")] == []
-    assert [name for name in files if "-extra-bookworm/" in name and "libyaml" in name]
+    assert [name for name in files if "-extra-" in name and "libyaml" in name]
 
 
 def test_entering_a_built_shell_without_a_network_prints_nothing(project: Project, nix: Nix) -> None:
@@ -194,31 +251,107 @@ def test_the_flakes_input_is_the_path_that_the_shell_keeps(project: Project, nix
     assert nix.evaluate(f"(import {project.folder} {{}}).base.keep") == locked["path"]
 
 
-@pytest.mark.parametrize("command", ["nix develop -c true", "nix-shell --run true"])
-def test_a_link_for_editors_is_made_and_refreshed(project: Project, nix: Nix, command: str) -> None:
-    link = project.folder / ".venv"
-    environment = str(nix.build(project.folder, "environment"))
-    # What root cannot write to either is as for everybody else.
-    script = f"mount --bind {environment} {environment} && mount -o remount,bind,ro {environment} && {command}"
-    nix.inside("sh", "-c", script, cwd=project.folder)
-    assert str(link.readlink()) == environment
-    made = link.lstat().st_mtime_ns
-    nix.inside("sh", "-c", script, cwd=project.folder)
-    assert link.lstat().st_mtime_ns == made
-    link.unlink()
-    link.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
-    nix.inside("sh", "-c", script, cwd=project.folder)
-    assert str(link.readlink()) == environment
+def test_a_venv_for_editors_is_made_and_refreshed(project: Project, enter: Enter, nix: Nix) -> None:
+    """Cases 5 and 49: without a shell it has the packages and the project's own code; activate is there."""
+    venv = project.folder / ".venv"
+    enter(project, "true")
+    made = (venv / "bin").stat().st_mtime_ns
+    enter(project, "true")
+    assert (venv / "bin").stat().st_mtime_ns == made
+    assert sorted(path.name for path in project.folder.glob(".venv*")) == [".venv", str(venv.readlink())]
+    expected = f"{venv} {links(nix, project)}/{SITE}/alpha.py {project.folder}/src/demo/__init__.py\n"
+    assert nix.inside(venv / "bin/python", "-c", RUN, cwd=Path("/")).stdout == expected
+    assert nix.inside(venv / "bin/demo", cwd=Path("/")).stdout == f"demo {project.folder}/src/demo/__init__.py\n"
+    activated = nix.inside("bash", "-c", f". {venv}/bin/activate; demo; python -c '{RUN}'", cwd=Path("/")).stdout
+    assert activated.splitlines()[1].split()[1:] == expected.split()[1:]
+    assert {"activate.fish", "activate.csh"} <= {path.name for path in (venv / "bin").iterdir()}
+    status = nix.inside("git", "status", "--porcelain", "--ignored", cwd=project.folder, check=False).stdout
+    assert "?? .venv" not in status
+    # An edit of the code changes nothing in it.
+    (project.folder / "src/demo/more.py").write_text("")
+    enter(project, "true")
+    assert (venv / "bin").stat().st_mtime_ns == made
 
 
-def test_no_link_leads_root_into_the_store(project: Project, enter: Enter) -> None:
-    """uv, run by root outside the shell, would install through it."""
-    link = project.folder / ".venv"
-    enter(project, "true")
-    assert not link.is_symlink()
-    link.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
-    enter(project, "true")
-    assert not link.is_symlink()
+def test_a_running_shell_keeps_its_environment(project: Project, nix: Nix) -> None:
+    """What another shell makes after a change of the project is its own."""
+    ask = "python -c 'import alpha, sys; print(sys.prefix, alpha.__file__)'"
+    change = (
+        "sed -i s/description/descriptions/ nix/nixgen/builders/hook.sh; sed -i '$a# more' nix/nixgen/builders/hook.sh"
+    )
+    script = f'{ask}; {change}; nix-shell --run "{ask}"; {ask}'
+    before, other, after = nix.shell(project.folder, script).stdout.splitlines()
+    assert before == after != other
+    assert len(list(project.folder.glob(".venv-*"))) == 2
+
+
+def test_a_copy_of_a_project_has_its_own_code(project: Project, nix: Nix, tmp_path: Path) -> None:
+    nix.develop(project.folder, "true")
+    shutil.copytree(project.folder, tmp_path / "copy", symlinks=True)
+    said = nix.inside(tmp_path / "copy/.venv/bin/python", "-c", "import demo; print(demo.__file__)", cwd=project.folder)
+    assert said.stdout == f"{tmp_path}/copy/src/demo/__init__.py\n"
+    said = nix.develop(tmp_path / "copy", ".venv/bin/demo")
+    assert said.stdout == f"demo {tmp_path}/copy/src/demo/__init__.py\n"
+
+
+def test_a_shell_is_tied_to_the_project_that_was_entered(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """Case 5: from outside, from another project, and below a folder that only looks like the project."""
+    code, own = "demo", f"demo {project.folder}/src/demo/__init__.py\n"
+    for place, entered in (("/", False), (str(project.folder / "src/demo"), True)):
+        done = nix.inside(nix.bin / "nix", "develop", str(project.folder), "-c", code, cwd=Path(place))
+        assert (done.stdout == own) == entered
+        assert done.stdout.endswith("/src/demo/__init__.py\n")
+        done = nix.inside(nix.bin / "nix-shell", project.folder / "shell.nix", "--run", code, cwd=Path(place))
+        assert done.stdout == own
+    other = tmp_path / "other"
+    shutil.copytree(project.folder, other, ignore=shutil.ignore_patterns(".venv*"))
+    (other / "src/demo/__init__.py").write_text("def main():\n    print('the other project')\n")
+    for folder in (other, other / "src"):
+        done = nix.inside(nix.bin / "nix", "develop", str(project.folder), "-c", code, cwd=folder)
+        assert done.stdout.startswith("demo /nix/store/")
+        assert "is not what Nix has read: this shell uses Nix's copy" in done.stderr
+    assert nix.develop(other, code).stdout == "the other project\n"
+    # Inside a shell of one project, the other's .venv is the other's; and a shell in a shell is the inner one's.
+    nested = f"{other}/.venv/bin/demo; cd {project.folder} && nix develop -c demo"
+    assert nix.develop(other, "sh", "-c", nested).stdout == f"the other project\n{own}"
+
+
+def test_a_lock_in_a_folder_above_is_not_believed(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """Case 5: whoever wrote it, and with the .venv that goes with it."""
+    nix.develop(project.folder, "true")
+    above, below = tmp_path / "above", tmp_path / "above/x/y"
+    below.mkdir(parents=True)
+    for name in ("nixgen.lock", "default.nix"):
+        shutil.copy(project.folder / name, above / name)
+    for name in (".venv", (project.folder / ".venv").readlink()):
+        shutil.copytree(project.folder / name, above / name, symlinks=True)
+    (above / "src/demo").mkdir(parents=True)
+    (above / "src/demo/__init__.py").write_text("def main():\n    print('planted')\n")
+    done = nix.inside(nix.bin / "nix", "develop", str(project.folder), "-c", "demo", cwd=below)
+    assert done.stdout.startswith("demo /nix/store/")
+    source = done.stdout.split()[1].rpartition("/")[0]
+    assert [path.name for path in nix.real(source).iterdir()] == ["__init__.py"]  # root wrote no byte code
+    shutil.copy(project.folder / "src/demo/__init__.py", above / "src/demo/__init__.py")
+    for path in (above, above / "default.nix", above / "src/demo/__init__.py"):
+        os.chown(path, 12345, 12345)
+    done = nix.inside(nix.bin / "nix", "develop", str(project.folder), "-c", "demo", cwd=below)
+    assert done.stdout.startswith("demo /nix/store/")
+
+
+def test_a_project_in_a_folder_of_its_repository_is_entered_from_the_root(project: Project, nix: Nix) -> None:
+    """Case 5: `nix develop ./services/api` at the root of a monorepo; an edit is seen."""
+    root = project.folder.parent / "mono"
+    shutil.copytree(project.folder, root / "services/api")
+    git = ["git", "-c", "init.defaultBranch=main"]
+    nix.inside(*git, "init", "-q", cwd=root)
+    nix.inside(*git, "add", "-A", cwd=root)
+    own = f"demo {root}/services/api/src/demo/__init__.py\n"
+    for folder, flake in ((root, "./services/api"), (root / "services", "./api"), (root / "services/api/src", "..")):
+        done = nix.inside(nix.bin / "nix", "develop", flake, "-c", "demo", cwd=folder)
+        assert done.stdout == own, done.tail()
+    assert (root / "services/api/.venv/nixgen").exists()
+    assert (root / "services/api/.venv").readlink().name.startswith(".venv-")
+    assert not (root / ".venv").exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "file", "dangling"])
@@ -233,7 +366,9 @@ def test_what_somebody_else_made_is_left_alone(project: Project, nix: Nix, tmp_p
         (tmp_path / "real").mkdir()
         link.symlink_to(tmp_path / ("real" if kind == "link" else "nowhere"))
     before = (link.lstat().st_mode, link.lstat().st_mtime_ns)
-    assert nix.shell(project.folder, "echo in").stdout == "in\n"
+    entered = nix.shell(project.folder, "echo in; demo; echo $VIRTUAL_ENV").stdout.splitlines()
+    assert entered[:2] == ["in", f"demo {project.folder}/src/demo/__init__.py"]
+    assert entered[2].startswith(f"{project.folder}/.venv-")
     assert (link.lstat().st_mode, link.lstat().st_mtime_ns) == before
 
 
@@ -241,48 +376,46 @@ def test_a_subfolder_belongs_to_the_project(project: Project, nix: Nix) -> None:
     folder = project.folder / "src/demo"
     done = nix.inside(nix.bin / "nix-shell", "../../shell.nix", "--run", "echo $NIXGEN_ROOT; demo", cwd=folder)
     assert done.stdout.splitlines() == [str(project.folder), f"demo {project.folder}/src/demo/__init__.py"]
-    assert not (folder / ".venv").is_symlink()
+    assert not (folder / ".venv").exists()
 
 
 def test_a_read_only_project_can_be_entered(project: Project, nix: Nix) -> None:
-    """The link is an offer: without it all works."""
+    """.venv is an offer: without it all works."""
     command = f"mount --bind -o ro {project.folder} {project.folder} && cd {project.folder} && nix-shell --run 'demo'"
     done = nix.inside("sh", "-c", command)
     assert done.stdout == f"demo {project.folder}/src/demo/__init__.py\n"
-    assert not (project.folder / ".venv").is_symlink()
+    assert not (project.folder / ".venv").exists()
 
 
 def test_the_outputs_of_the_flake(project: Project, nix: Nix) -> None:
     environment = nix.build_flake(f"{project.folder}#packages.{SYSTEM}.default")
     assert environment == nix.build(project.folder, "environment")
     shell = nix.build_flake(f"{project.folder}#devShells.{SYSTEM}.default")
-    assert nix.real(shell).read_text() == f"{environment}\n"
+    assert nix.real(shell).read_text() == f"{links(nix, project)}\n"
+    assert nix.inside(f"{environment}/bin/demo", cwd=Path("/")).stdout.startswith("demo /nix/store/")
     modules = nix.real(nix.build_flake(f"{project.folder}#checks.{SYSTEM}.imports")).read_text()
     assert modules.split() == ["alpha", "demo"]
     assert nix.build_flake(f"{project.folder}#formatter.{SYSTEM}").name.endswith("-nixgen-format")
 
 
 def test_each_way_is_the_same_shell(project: Project, both_nix: tuple[Nix, Nix]) -> None:
+    """Only the project's place is told apart: without flakes, Nix knows it."""
     derivations = set()
     for nix in both_nix:
-        derivations.add(nix.evaluate(f"(import {project.folder} {{}}).shell.drvPath"))
-        name = f"{project.folder}#devShells.{SYSTEM}.default.drvPath"
+        derivations.add(nix.evaluate(f"(import {project.folder} {{}}).shell.stdenv.drvPath"))
+        name = f"{project.folder}#devShells.{SYSTEM}.default.stdenv.drvPath"
         derivations.add(json.loads(nix.run("nix", "eval", "--json", name).stdout))
     assert len(derivations) == 1
 
 
 def test_the_setup_file_quotes_what_it_is_given(nix28: Nix, tmp_path: Path) -> None:
     """setup.py by itself: a title with quotes and dollars is text, not code."""
-    (tmp_path / "hook.sh").write_text('echo "$NIXGEN_TITLE" "$PATH" "$NIXGEN_BASE" "$VALUE"\n')
-    base = tmp_path / "b 1"
-    (base / "bin").mkdir(parents=True)
-    (base / "lib/python3.11").mkdir(parents=True)
-    (base / "lib/python3.11/EXTERNALLY-MANAGED").touch()
+    (tmp_path / "hook.sh").write_text('echo "$NIXGEN_TITLE" "$NIXGEN_TOOLS" "$NIXGEN_BASE" "$NIXGEN_NAME" "$VALUE"\n')
     title, value = 'it\'s $(touch /tmp/no) "x"', "a b'$HOME\\"
     done = nix28.inside(
         "sh", "-c", f"python3 {ROOT}/nix/builders/setup.py && . {tmp_path}/out/setup",
-        out=str(tmp_path / "out"), environment="/e 1", tools=":/t/bin", hook=str(tmp_path / "hook.sh"), title=title,
-        variables=json.dumps({"VALUE": value}), private="", python=f"{base}/bin/python3.11",
+        out=str(tmp_path / "out"), environment="/e 1", tools="/t 1/bin", hook=str(tmp_path / "hook.sh"), title=title,
+        variables=json.dumps({"VALUE": value}), python="/b 1/python3.11", project="de'mo", bash="/bin/bash",
+        roots="[]", venv=f"{ROOT}/nix/builders/venv",
     )  # fmt: skip
-    assert done.stdout.startswith(f"{title} /e 1/bin:/t/bin:")
-    assert done.stdout.endswith(f" {base}/bin/python3.11 {value}\n")
+    assert done.stdout == f"{title} /t 1/bin /b 1/python3.11 de'mo {value}\n"

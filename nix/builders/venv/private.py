@@ -12,16 +12,16 @@ import sys
 import tempfile
 
 
-def private_folder(owner):
+def private_folder(owner, kind="hf"):
     """A new folder that only this user may enter. Raises SystemExit where none can be made."""
     places = [os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp"]
     for place in filter(None, places):
         try:
             _remove_abandoned(place)
-            return tempfile.mkdtemp(prefix=f"nixgen-hf-{_namespace()}-{owner}-", dir=place)
+            return tempfile.mkdtemp(prefix=f"nixgen-{kind}-{_namespace()}-{owner}-", dir=place)
         except OSError:
             continue
-    raise SystemExit("nixgen: no folder can be made for what huggingface_hub writes: set TMPDIR to one that is writable")
+    raise SystemExit("nixgen: no folder can be made for files of this shell: set TMPDIR to one that is writable")
 
 
 def _namespace():
@@ -33,7 +33,7 @@ def _namespace():
 
 
 def _remove_abandoned(place):
-    pattern = re.compile(rf"nixgen-hf-{_namespace()}-([1-9][0-9]*)-[^-]+")
+    pattern = re.compile(rf"nixgen-(?:hf|venv)-{_namespace()}-([1-9][0-9]*)-[^-]+")
     with os.scandir(place) as entries:
         for entry in entries:
             name = pattern.fullmatch(entry.name)

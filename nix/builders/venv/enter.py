@@ -1,0 +1,179 @@
+"""Finds the project that a shell was entered for, and makes its venv where that is not as it should be.
+
+A venv is made once for each environment, as .venv-KEY in the project, so that a running shell keeps the one that it has;
+.venv, where editors look, is a link to the latest.
+
+Usage: enter.py FOLDER OWNER, with the folder in which the shell starts, and the process that a private folder belongs to
+(see private.py). Prints the project's folder and the venv, a line each. NIXGEN_PLACE is the project's folder, where Nix says
+it (nix-shell). A flake is evaluated from a copy: then NIXGEN_SOURCE is the project's code in the store (empty: no package),
+NIXGEN_DIGEST the SHA-256 of its default.nix, and NIXGEN_BELOW where in its repository it lies.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import ownvenv
+import private
+
+MARKER = "nixgen"
+KEPT = 5  # venvs of a project: those of earlier shells, which may still run
+HEADER = "# Made by the shell of nixgen, which makes this folder anew when something else is in it.\n"
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def same_code(source, folder, owners):
+    """Whether the folder has every file that Nix took from the project, by somebody who may change the project."""
+    for place, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            ours = os.path.join(place, name)
+            theirs = os.path.join(folder, os.path.relpath(ours, source))
+            if os.path.islink(ours):
+                if not os.path.islink(theirs) or os.readlink(theirs) != os.readlink(ours):
+                    return False
+            elif os.stat(theirs).st_uid not in owners or read(theirs) != read(ours):
+                return False
+    return True
+
+
+def project(start):
+    """The project's folder, None where the shell starts outside of it. What just looks like a project is not believed.
+
+    It is the folder whose default.nix and code are those that Nix has read, and that belongs to this user, to root, or to
+    whom the folder belongs in which the shell starts.
+    """
+    digest, source, below = (os.environ.get(f"NIXGEN_{name}", "") for name in ("DIGEST", "SOURCE", "BELOW"))
+    folder, owners = start, {0, os.geteuid(), os.stat(start).st_uid}
+    while digest:
+        found = os.path.join(folder, below).rstrip("/") or "/"
+        try:
+            default = f"{found}/default.nix"
+            known = hashlib.sha256(read(default)).hexdigest() == digest
+            if known and {os.stat(path).st_uid for path in (found, default)} <= owners:
+                if same_code(source, found, owners):
+                    return found
+                tell(f"the code in {found} is not what Nix has read: this shell uses Nix's copy")
+        except OSError:
+            pass
+        if folder == os.path.dirname(folder):
+            break
+        folder = os.path.dirname(folder)
+    return None
+
+
+def tell(text, *, always=True):
+    if always or sys.stderr.isatty():
+        print(f"nixgen: {text}", file=sys.stderr)
+
+
+class Venv:
+    """The venv of a root: what it is to be made of, and the note in it that says what it was made of."""
+
+    def __init__(self, settings, setup, root):
+        self.settings, self.setup, self.root = settings, setup, root
+
+    def make(self, target, place=None):
+        settings = self.settings
+        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place)
+
+    def in_project(self):
+        """Makes the project's venv where it is not there as it was made, and has .venv lead to it."""
+        name = f".venv-{self.settings['key']}"
+        place = f"{self.root}/{name}"
+        setup, root, count = noted(place)
+        if setup is None or root != self.root or count != visible(place):
+            if setup == self.setup and root == self.root:
+                tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: uv add")
+            self.replace(place)
+        self.write_note(place)
+        self.link(name)
+        return place
+
+    def replace(self, place):
+        made = tempfile.mkdtemp(prefix=".venv-", dir=self.root)
+        try:
+            os.chmod(made, 0o755)
+            self.make(f"{made}/new", place)
+            with open(f"{made}/new/.gitignore", "w", encoding="utf-8") as file:
+                file.write("*\n")
+            self.write_note(f"{made}/new")
+            if os.path.lexists(place):
+                os.rename(place, f"{made}/old")
+            try:
+                os.rename(f"{made}/new", place)
+            except OSError:
+                # Another shell was faster.
+                if noted(place)[0] != self.setup:
+                    raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        for old in sorted(glob.glob(f"{glob.escape(self.root)}/.venv-*/{MARKER}"), key=os.path.getmtime)[:-KEPT]:
+            shutil.rmtree(os.path.dirname(old), ignore_errors=True)
+
+    def write_note(self, folder):
+        seen = " ".join(os.environ.get(f"NIXGEN_{name}", "") for name in ("DIGEST", "SOURCE"))
+        text, path = f"{HEADER}{self.setup}\n{self.root}\n{visible(folder)}\n{seen}\n", f"{folder}/{MARKER}"
+        if not os.path.exists(path) or read(path).decode() != text:
+            with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+                file.write(text)
+            os.rename(f"{path}.{os.getpid()}", path)
+
+    def link(self, name):
+        """.venv: where it is somebody else's, it stays."""
+        link, new = f"{self.root}/.venv", f"{self.root}/.venv-{os.getpid()}.new"
+        if os.path.lexists(link):
+            if not os.path.islink(link) or not os.readlink(link).startswith(("/nix/store/", ".venv-")):
+                tell(".venv is not this environment, and editors use it. To have it so: mv .venv .venv.old", always=False)
+                return
+            if os.readlink(link) == name:
+                return
+        os.symlink(name, new)
+        os.rename(new, link)
+
+
+def noted(place):
+    """What a venv was made of, as its note says: the shell's setup, the root, and how many entries it had."""
+    try:
+        lines = read(f"{place}/{MARKER}").decode().splitlines()
+    except OSError:
+        return None, None, None
+    return lines[1], lines[2], int(lines[3])
+
+
+def visible(venv):
+    """How many entries the site-packages of a venv has, as the shell counts them."""
+    return len(glob.glob(f"{glob.escape(venv)}/lib/python3.*/site-packages/*"))
+
+
+def main(start, owner):
+    setup = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(f"{setup}/lib/settings.json", encoding="utf-8") as file:
+        settings = json.load(file)
+    root = os.environ.get("NIXGEN_PLACE") or project(start)
+    venv = Venv(settings, setup, root or os.environ.get("NIXGEN_SOURCE", ""))
+    found = None
+    try:
+        found = venv.in_project() if root else None
+    except (OSError, ValueError, IndexError):
+        # The folder cannot be written, or something else is in the way.
+        pass
+    if not root and venv.root:
+        tell("entered from outside of the project: its code is the copy that Nix has made of it", always=False)
+    if not found:
+        found = f"{private.private_folder(owner, 'venv')}/venv"
+        venv.make(found)
+    print(f"{venv.root}\n{found}")
+
+
+main(sys.argv[1], int(sys.argv[2]))

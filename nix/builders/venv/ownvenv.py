@@ -1,0 +1,107 @@
+"""Makes a venv (PEP 405) over an environment of the store, for the code of one place: .venv, and what Nix builds of a project.
+
+The environment is links to wheels, and knows no project's folder. A venv over it adds the project's own code. Its packages
+come by a line in a .pth file, their metadata a second time, because uv and pip look for it in the venv itself; scripts start
+this venv's Python. What is written into it later, by uv sync say, never reaches the store.
+"""
+
+import glob
+import os
+import shlex
+import types
+
+# A script's first line; older kernels cut it at 127 bytes.
+LONGEST = 120
+TRAMPOLINE = """#!/bin/sh
+'''exec' {python} {options}"$0" "$@"
+' '''
+"""
+# The environment comes before the venv's own folder, so that importlib.metadata finds distributions with their files; behind
+# it as soon as uv or pip have put something else there. Python reads the line twice (site.main).
+FIRST = (
+    "import os, site, sys; s, t = {site!r}, os.path.join(sys.prefix, {inside!r}); site.addsitedir(s); "
+    "len(os.listdir(t)) == {count} and t in sys.path and (sys.path.remove(s), sys.path.insert(sys.path.index(t), s))"
+)
+
+
+def make(target, environment, root, roots, name, place=None):
+    """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``."""
+    place = place or target
+    (site,) = glob.glob(f"{glob.escape(environment)}/lib/python3.*/site-packages")
+    inside = os.path.relpath(site, environment)
+    os.makedirs(f"{target}/{inside}")
+    os.mkdir(f"{target}/bin")
+    _activate(target, place, name)
+    for entry in os.listdir(f"{environment}/bin"):
+        if not os.path.lexists(f"{target}/bin/{entry}"):
+            _script(f"{environment}/bin/{entry}", f"{target}/bin/{entry}", f"{environment}/bin/python", f"{place}/bin/python")
+    for folder in ("", "/lib", f"/{os.path.dirname(inside)}", f"/{inside}"):
+        for entry in set(os.listdir(environment + folder)) - {"bin", "lib", "pyvenv.cfg", *inside.split("/")}:
+            if folder != f"/{inside}" or entry.endswith(".dist-info"):
+                _mirror(f"{environment}{folder}/{entry}", f"{target}{folder}/{entry}")
+    with open(f"{environment}/pyvenv.cfg", encoding="utf-8") as source:
+        _write(f"{target}/pyvenv.cfg", source.read())
+    # A line with a path alone is for programs that only read it, too, such as type checkers.
+    lines = [site, FIRST.format(site=site, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1)]
+    if root.startswith(f"{os.path.dirname(environment)}/"):
+        # Root could write byte code into the store.
+        lines.append("import sys; sys.dont_write_bytecode = True")
+    for path in roots:
+        path = os.path.normpath(os.path.join(root, path))
+        lines.append(os.path.relpath(path, f"{place}/{inside}") if place.startswith(f"{root}/") else path)
+    _write(f"{target}/{inside}/_nixgen.pth", "".join(f"{line}\n" for line in lines))
+    return f"{target}/{inside}"
+
+
+def _write(path, text, mode=0o644):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(os.fsencode(text))
+
+
+def _mirror(source, target):
+    """Folders as folders, files as links: nobody writes through them into the store."""
+    if not os.path.isdir(source):
+        os.symlink(_end(source), target)
+        return
+    os.mkdir(target)
+    for entry in os.listdir(source):
+        _mirror(f"{source}/{entry}", f"{target}/{entry}")
+
+
+def _end(path):
+    """What a link in the environment leads to: one link less on the way."""
+    return os.readlink(path) if os.path.islink(path) else path
+
+
+def _script(source, target, old, new):
+    """A script that starts the environment's Python starts the venv's; everything else is linked."""
+    first = b""
+    if not os.path.islink(source):
+        with open(source, "rb") as file:
+            first, rest = file.readline(), file.read()
+    program, _, options = os.fsdecode(first[2:].strip()).partition(" ")
+    if program != old:
+        os.symlink(_end(source), target)
+        return
+    if len(os.fsencode(new)) < LONGEST and not any(character.isspace() for character in new):
+        head = f"#!{new}{options and ' '}{options}\n"
+    else:
+        head = TRAMPOLINE.format(python=shlex.quote(new), options=options and f"{options} ")
+    _write(target, head + os.fsdecode(rest), 0o755)
+
+
+def _activate(target, place, name):
+    """bin/activate, also for fish and csh, from Python's own templates."""
+    import venv
+
+    program = f"{place}/bin/python"
+    names = {"env_dir": place, "env_name": name, "prompt": name, "bin_name": "bin", "env_exe": program, "env_exec_cmd": program}
+    venv.EnvBuilder().setup_scripts(types.SimpleNamespace(**names, bin_path=f"{target}/bin"))
+
+
+def main():
+    """As a builder: out, environment, source, project (its name), and roots as JSON, are environment variables."""
+    import json
+
+    given = os.environ
+    make(given["out"], given["environment"], given["source"], json.loads(given["roots"]), given["project"])
