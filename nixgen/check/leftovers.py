@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LOG = ".log"
 _FORGOTTEN = 14 * 24 * 3600  # seconds
+_DYING = 10.0  # seconds that the last process of a build that was ended may hold its lock
 
 
 def folder() -> Path:
@@ -119,7 +120,8 @@ class Call:
         with _nix_lock(self.nix, self.recipe.out, remove=not self.locked_before or killed) as free:
             if free:
                 _remove_output(self.nix, self.recipe.out, remote=said.other_bytes)
-                if killed and (chroot := _beside(self.nix, self.recipe.drv, ".chroot")) is not None:
+                # Whoever builds holds the lock: this is what a build left that was ended while it was set up.
+                if (chroot := _beside(self.nix, self.recipe.drv, ".chroot")) is not None:
                     remove(chroot)
         for kept in said.kept:
             if not remove(recheck.build_folder(kept)):
@@ -191,6 +193,20 @@ def remove(path: Path) -> bool:
     return not os.path.lexists(path)
 
 
+def _locked(lock: int) -> bool:
+    """Whether the lock could be had: a builder that was killed while it was started holds it until it is gone."""
+    until = time.monotonic() + _DYING
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
 @contextlib.contextmanager
 def _nix_lock(nix: Nix, out: str, *, remove: bool) -> Iterator[bool]:
     """Nix's own lock on an output, so that nothing is removed that another Nix is making; whether nobody has it.
@@ -206,9 +222,7 @@ def _nix_lock(nix: Nix, out: str, *, remove: bool) -> Iterator[bool]:
         yield True
         return
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             yield False
             return
         try:

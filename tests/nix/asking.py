@@ -24,10 +24,10 @@ derivation ({{
 START = """
 import json, sys
 from pathlib import Path
-from nixgen import narhash
+from nixgen.nix import hashing as narhash
 from nixgen.errors import NixgenError
-from nixgen.nixtools import Nix
-from nixgen.owners import Owner
+from nixgen.nix.tools import Nix
+from nixgen.nix.failures import Owner
 nix = Nix.here()
 try:
 {code}

@@ -40,6 +40,13 @@ BUILDERS = {
     "refers": "os.mkdir(out); write(os.environ['on'] + '\\n', 'text')",
     "sometimes": "print('looks for something'); cores == os.environ['accepted'] or sys.exit(3); write('fine\\n')",
     "slow": "time.sleep(float(os.environ['lasts'])); write('slow\\n')",
+    "held": """
+for _ in range(6000):
+    if os.path.exists('/held/enough'):
+        break
+    time.sleep(0.05)
+write('held\\n')
+""",
 }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from checking import OTHER, Checked, findings, steps
 from support.nix import SYSTEM
+from support.waiting import until
 
 
 @pytest.fixture(scope="module", params=["first", "first_new"], ids=["nix28", "nix_new"])
@@ -85,7 +86,7 @@ def test_two_checks_at_once(checked: Checked) -> None:
     document["systems"] = {OTHER: document["systems"][SYSTEM]}
     checked.record.write_text(json.dumps(document))
     running = [checked.start("check", "--update", "--save", f"{number}.json") for number in range(3)]
-    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    assert [process.wait() for process in running] == [0, 0, 0]
     assert sorted(checked.document()["systems"]) == [OTHER, SYSTEM]
     saved = {(checked.folder / f"{number}.json").read_bytes() for number in range(3)}
     assert len(saved) == 1
@@ -111,7 +112,7 @@ def test_interrupted_at_any_moment(checked: Checked, number: signal.Signals) -> 
         process = checked.start("check", "--update")
         time.sleep(lasts * part)
         process.send_signal(number)
-        codes.add(process.wait(timeout=60))
+        codes.add(process.wait())
         stop(process)
         assert checked.record.read_text() in {old, done.decode()} or json.loads(checked.record.read_text())["systems"]
         after = checked.record.read_text()
@@ -138,7 +139,7 @@ def test_interrupted_while_it_builds(checked: Checked, number: signal.Signals) -
         until_it_builds(checked, f"plum-{version}", process)
         time.sleep(wait)
         process.send_signal(number)
-        assert process.wait(timeout=60) in {130, -number.value}
+        assert process.wait() in {130, -number.value}
         stop(process)
         assert checked.record.read_bytes() == before
     checked.check("--update")
@@ -150,9 +151,7 @@ def test_interrupted_while_it_builds(checked: Checked, number: signal.Signals) -
 def until_it_builds(checked: Checked, name: str, process: subprocess.Popen[bytes]) -> None:
     """Waits until Nix has locked the output of this name."""
     store = checked.nix.store / "nix" / "store"
-    while not any(store.glob(f"*-{name}.lock")):
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(lambda: any(store.glob(f"*-{name}.lock")), running=process)
 
 
 def test_a_path_that_was_removed_from_the_disk(checked: Checked) -> None:
@@ -171,13 +170,15 @@ def test_a_path_that_was_removed_from_the_disk(checked: Checked) -> None:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Waits until nothing of its group runs any more."""
-    for _ in range(200):
+
+    def ended() -> bool:
         try:
             os.killpg(process.pid, 0)
         except ProcessLookupError:
-            return
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+            return True
+        return False
+
+    until(ended)  # a kill would leave Nix's own work half done
 
 
 def test_a_full_disk_leaves_the_record_as_it_was(checked: Checked) -> None:

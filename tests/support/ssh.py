@@ -8,14 +8,12 @@ import shlex
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.nix import Nix, enter
-
-PATIENCE = 10
+from support.waiting import PATIENCE, until
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,12 @@ def _free_port() -> int:
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"sshd does not run: {log.read_text()}")
+    def answers() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+            return True
+        return False
+
+    try:
+        until(answers, running=process)
+    except AssertionError:
+        raise AssertionError(f"sshd does not run: {log.read_text()}") from None

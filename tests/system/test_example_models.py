@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.nix import ROOT, SYSTEM, Nix, enter
 from support.project import Project
+from support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")]
 
@@ -63,7 +64,7 @@ def served(nix: Nix, project: Project, *command: str) -> Iterator[str]:
 
 def post(address: str, data: bytes) -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, data=data), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(address, data=data), timeout=PATIENCE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

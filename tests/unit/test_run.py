@@ -78,7 +78,7 @@ def test_an_interrupt_waits_for_the_programs_own_end(tmp_path: Path, how: str) -
     """Of nixgen alone, as `kill -INT` sends it: the terminal's Ctrl-C reaches the program as well."""
     begun, command = tmp_path / "end.begun", [sys.executable, "-c", POLITE, str(tmp_path / "end")]
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from nixgen import run; command = {command!r}; run.{how}"],
+        [sys.executable, "-c", f"from nixgen.machine import process as run; command = {command!r}; run.{how}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
