@@ -2,5 +2,5 @@
 { base }:
 import ./python.nix base ./builders/compile.py {
   name = "nixgen-wheel-builder";
-  src = import ./builders.nix [ "archive" "bytecode" "elf" "install" "relink" "workers" ];
+  src = import ./builders.nix [ "archive" "bytecode" "elf" "entrypoints" "install" "relink" "workers" ];
 }

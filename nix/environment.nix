@@ -3,10 +3,13 @@
 { name, wheels, trees, prefer, launcher }:
 import ./python.nix base ./builders/environment.py {
   name = "${name}-environment";
+  lib = import ./builders.nix [ "entrypoints" "relink" ];
   passAsFile = [ "plan" ];
   plan = builtins.toJSON {
     inherit name launcher trees prefer;
     python = base.version;
+    # Of no use where it is the loader that programs of wheels have already.
+    interpreter = if base.interpreter == base.loader then "" else base.interpreter;
     wheels = map (wheel: { inherit (wheel) name; path = wheel.drv; }) wheels;
   };
 }

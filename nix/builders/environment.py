@@ -1,8 +1,8 @@
 """Joins installed wheels into one environment: a real venv (PEP 405) made of links, with its own scripts.
 
 Input: the environment variable ``planPath``, a file with JSON:
-{"python": "3.11", "launcher": prefix of the patched interpreter, "name": …, "wheels": [{"name", "path"}], "prefer": [names],
- "trees": [{"name", "version", "metadata", "entryPoints"}]}; and ``out``.
+{"python": "3.11", "launcher": prefix of the patched interpreter, "interpreter": the loader that it starts with, "name": …,
+ "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints"}]}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
 objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
@@ -10,17 +10,24 @@ find them in the environment, not in its own wheel's store path.
 """
 
 import base64
-import configparser
 import filecmp
 import hashlib
 import json
 import os
+import sys
+
+sys.path.insert(0, os.environ["lib"])
+
+import entrypoints  # noqa: E402
+import relink  # noqa: E402
 
 OUT = os.environ["out"]
 with open(os.environ["planPath"], encoding="utf-8") as file:
     PLAN = json.load(file)
 PYTHON = f"python{PLAN['python']}"
 SITE = f"lib/{PYTHON}/site-packages"
+# The loader that finds the project's libraries, where that is not the one which programs of wheels were given.
+LOADER = PLAN["interpreter"] or next(filter(os.path.exists, [f"{PLAN['launcher']}/loader"]), "")
 # Folders into which the environment itself writes: never one link, however few the wheels are.
 REAL = {"", "bin", "lib", f"lib/{PYTHON}", SITE}
 SCRIPT = """#!{python}
@@ -36,11 +43,13 @@ class Wheel:
 
     def __init__(self, name, path, rank):
         self.name, self.path, self.rank = name, path, rank
-        self.scripts, self.real = {}, set()
+        self.scripts, self.real, self.patched = {}, set(), set()
         with open(f"{path}/nixgen-facts", encoding="utf-8") as file:
             for kind, value, *target in (line.rstrip("\n").split("\t") for line in file):
                 if kind == "script":
                     self.scripts[value] = target[0]
+                if kind == "patched":
+                    self.patched.add(value)
                 while kind == "native" and (value := value.rpartition("/")[0]):
                     self.real.add(value)
 
@@ -89,8 +98,19 @@ class Farm:
                 self.link(child, self.choose(child, holders))
 
     def link(self, place, wheel):
-        """Links one file; a script that asks for "#!python" is copied, with this environment's Python in it (PEP 427)."""
+        """Links one file; two kinds of programs are copied.
+
+        A script that asks for "#!python", with this environment's Python in it (PEP 427); and a program that was given
+        the base's loader, with the one that finds the project's libraries, too.
+        """
         source, target = f"{wheel.path}/{place}", f"{OUT}/{place}"
+        if place in wheel.patched and LOADER:
+            with open(source, "rb") as file:
+                program = relink.File(file.read())
+            program.interpreter = LOADER.encode()
+            write(target, program.write(), 0o755)
+            self.programs |= {place.removeprefix("bin/"): wheel} if place.startswith("bin/") else {}
+            return
         if place.startswith("bin/"):
             self.programs[place.removeprefix("bin/")] = wheel
             with open(source, "rb") as file:
@@ -132,16 +152,6 @@ def write(path, content, mode=0o644):
         file.write(content)
 
 
-def parse_entry_points(text):
-    """The console and gui scripts in the text of an entry_points.txt."""
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-    parser.optionxform = str
-    parser.read_string(text)
-    groups = [group for group in ("console_scripts", "gui_scripts") if parser.has_section(group)]
-    # Extras behind the target are ignored (entry points specification, "Data model").
-    return {name: "".join(target.partition("[")[0].split()) for group in groups for name, target in parser.items(group)}
-
-
 def install_trees(trees):
     """Makes directory sources known. Their code is brought by a venv over this one (venv/ownvenv.py)."""
     for tree in trees:
@@ -170,7 +180,7 @@ def main():
     install_trees(PLAN["trees"])
     scripts = [(wheel.rank, wheel.name, name, target) for wheel in wheels for name, target in wheel.scripts.items()]
     for tree in PLAN["trees"]:
-        scripts += [(-1, tree["name"], name, target) for name, target in parse_entry_points(tree["entryPoints"]).items()]
+        scripts += [(-1, tree["name"], name, target) for name, target in entrypoints.scripts(tree["entryPoints"])]
     farm.entry_points(scripts)
     if farm.collisions:
         mend = "Drop one of the packages, or say whose files to take: prefer = [\"NAME\"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate"
@@ -179,7 +189,7 @@ def main():
         if os.path.lexists(f"{OUT}/bin/{name}"):
             os.unlink(f"{OUT}/bin/{name}")
         os.symlink(f"{PLAN['launcher']}/bin/{PYTHON}", f"{OUT}/bin/{name}")
-    lines = [f"home = {PLAN['launcher']}/bin", "implementation = CPython", f"version_info = {'.'.join(map(str, __import__('sys').version_info[:3]))}", "include-system-site-packages = false", f"prompt = {PLAN['name']}"]
+    lines = [f"home = {PLAN['launcher']}/bin", "implementation = CPython", f"version_info = {'.'.join(map(str, sys.version_info[:3]))}", "include-system-site-packages = false", f"prompt = {PLAN['name']}"]
     write(f"{OUT}/pyvenv.cfg", "".join(line + "\n" for line in lines).encode())
 
 

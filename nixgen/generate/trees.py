@@ -28,7 +28,7 @@ METADATA_VERSION = "2.3"
 
 _OBJECT = re.compile(r"\s*[\w.]+\s*(:\s*[\w.]+\s*)?(\[[\w\s,.-]*\]\s*)?")  # "Entry points specification", data model
 _GROUP = re.compile(r"\w+(\.\w+)*")
-_SCRIPT = re.compile(r"[\w.-]*[\w-][\w.-]*")  # a file's name in bin/, never "." or ".."
+_SCRIPT = re.compile(r"(?!\.+\Z)[\w.+-]+")  # a file's name in bin/, never "." or ".."
 _ENTRY = re.compile(r"[^\s=\[][^=\r\n]*")
 
 

@@ -28,5 +28,5 @@ def _load(name: str) -> ModuleType:
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-NAMES = ("archive", "bytecode", "elf", "libraries", "needs", "redirect", "relink", "workers")
-archive, bytecode, elf, libraries, needs, redirect, relink, workers = map(_load, NAMES)
+NAMES = ("archive", "bytecode", "elf", "entrypoints", "libraries", "needs", "redirect", "relink", "workers")
+archive, bytecode, elf, entrypoints, libraries, needs, redirect, relink, workers = map(_load, NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import py_compile
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import FOLDER, bytecode, elf, workers
+from builders import FOLDER, bytecode, elf, entrypoints, workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,3 +208,48 @@ def test_the_layout_is_that_of_the_abi() -> None:
     head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
     facts = elf.read(head + struct.pack("<IIQQQQQQ", 3, 4, 120, 120, 120, 4, 4, 1) + b"/ld\0")
     assert (facts.interpreter, facts.program, facts.dynamic, facts.machine) == (b"/ld", True, False, 62)
+
+
+POINTS = """# a comment
+[console_scripts]
+plain=pkg:main
+with+plus.and-more@1 = pkg.sub : Object.run [extra, other]
+twice = pkg:first
+twice = pkg:second
+[other]
+anything = at all
+[gui_scripts]
+  window = pkg:show
+"""
+
+
+def test_the_scripts_of_entry_points() -> None:
+    """As importlib.metadata reads them (a name may hold almost anything: case 22)."""
+    assert entrypoints.scripts(POINTS) == [
+        ("plain", "pkg:main"),
+        ("with+plus.and-more@1", "pkg.sub:Object.run"),
+        ("twice", "pkg:second"),
+        ("window", "pkg:show"),
+    ]
+
+
+@given(st.text(st.sampled_from("[]=:ab \n\t#;.\x00"), max_size=80))
+def test_any_text_has_scripts_or_is_refused(text: str) -> None:
+    with contextlib.suppress(entrypoints.Refused):
+        assert all("/" not in name and ":" in target for name, target in entrypoints.scripts(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[console_scripts]\nx" + " " * 2_000_000 + "y",
+        "[console_scripts]\nx = a" + " " * 2_000_000 + "b",
+        "[console_scripts]\nx = " + "a." * 1_000_000 + " :",
+        "[console_scripts]\n" + "x" * 2_000_000 + "/ = a:b",
+    ],
+    ids=["blanks", "blanks-in-target", "dots", "name"],
+)
+def test_a_long_line_takes_no_longer_than_it_is_long(text: str) -> None:
+    """Case 36: 60 KB took 21 s; a square of these 2 MB would be hours, and end at the test's time limit."""
+    with pytest.raises(entrypoints.Refused):
+        entrypoints.scripts(text)

@@ -31,6 +31,7 @@ TESTED = {
     "builders/wheel/bytecode.py": ["test_builder_modules", "test_wheels", "test_real_wheels"],
     "builders/wheel/elf.py": ["test_builder_modules", "test_programs"],
     "builders/wheel/install.py": ["test_wheels", "test_bad_wheels", "test_real_wheels"],
+    "builders/wheel/entrypoints.py": ["test_builder_modules", "test_bad_wheels"],
     "builders/wheel/libraries.py": ["test_loading", "test_suites"],
     "builders/wheel/needs.py": ["test_imports_check"],
     "builders/wheel/redirect.py": ["test_loading", "test_suites"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders import relink
-from lab import Lab, locked, make_library
+from lab import SITE, Lab, locked, make_library
 from support.index import Index  # noqa: TC002 -- the type of a fixture
 from support.nix import SYSTEM, Nix
 from support.project import Project
@@ -115,6 +115,17 @@ def test_a_library_with_a_runpath_finds_what_is_declared(declared: Lab, environm
     assert (
         declared.value(environment, "import ctypes\nanswer = ctypes.CDLL('libasound.so.2')._name") == "libasound.so.2"
     )
+
+
+def test_a_program_of_a_wheel_finds_what_is_declared(declared: Lab) -> None:
+    """As QtWebEngineProcess has to: the wheel is the same path in each project, so the environment has a copy."""
+    core = declared.nix.real(declared.build("base.core"))
+    program = with_runpath((core / "usr/bin/bash").read_bytes(), "libportaudio.so.2")
+    files: dict[str, str | bytes] = {"starts/__init__.py": "", "starts/tool": program}
+    wheel = make_wheel(declared.wheels, "starts", "1.0", files, executable=["starts/tool"])
+    environment = declared.environment(wheel)
+    tool = f"{environment}/{SITE}/starts/tool"
+    assert declared.nix.inside(tool, "-c", "echo started").stdout == "started\n"
 
 
 def test_locales_are_those_that_are_declared(declared: Lab, environment: Path) -> None:

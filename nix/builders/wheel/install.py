@@ -179,23 +179,12 @@ def entry_points(wheel):
     text = wheel.text("entry_points.txt")
     if "_scripts" not in text:
         return []
-    import configparser
-    import re
+    import entrypoints
 
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-    parser.optionxform = str
     try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise Damaged(f"entry_points.txt cannot be read: {error}") from None
-    scripts = []
-    for group in ("console_scripts", "gui_scripts"):
-        for name, target in parser.items(group) if parser.has_section(group) else ():
-            target = re.sub(r"\s*:\s*", ":", target.partition("[")[0].strip())
-            if not re.fullmatch(r"[\w.]+:[\w.]+", target) or not re.fullmatch(r"[\w.-][\w. -]*", name) or name in (".", ".."):
-                raise Damaged(f"entry_points.txt: {group}: {name} = {target!r} is not a name with module:object")
-            scripts.append((name, target))
-    return scripts
+        return entrypoints.scripts(text)
+    except entrypoints.Refused as problem:
+        raise Damaged(f"entry_points.txt: {problem}") from None
 
 
 def write_metadata(wheel, scripts):
