@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from nixgen.console import console
 from nixgen.errors import UserError
+
+_SHOWN = 3
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -53,6 +56,48 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
             has = full if settings.base == "debian" else f"its newest {chosen} (to insist: --python {wanted})"
             console.info(f".python-version asks for Python {wanted}; the {settings.base} base has {has}.")
     return chosen
+
+
+def is_named(project: Project, settings: Settings, asked: str | None) -> bool:
+    """Whether somebody said which Python it is to be."""
+    from nixgen.resolve.targets import first_line
+
+    return bool(asked or settings.python or first_line(project.python_version_file()))
+
+
+def best_python(
+    project: Project, settings: Settings, asked: str | None = None, exported: Mapping[str, Any] | None = None
+) -> str:
+    """As :func:`pick_python`; where nothing names a Python, the best that uv.lock has all wheels for, which is said.
+
+    Where none has, the one that lacks wheels on the fewest systems. ``exported`` is the exported lock, if it is known.
+    """
+    from nixgen.resolve import resolution, targets
+
+    first = pick_python(project, settings, asked)
+    if is_named(project, settings, asked):
+        return first
+    lock = resolution.export(project, {}) if exported is None else exported
+    lacking: dict[str, set[str]] = {}
+    systems: dict[str, int] = {}
+    for python in known_pythons(settings):
+        if not targets.allows(project.requires_python, python):
+            continue
+        wanted = targets.targets(settings, None, python)
+        try:
+            found = resolution.select(project, lock, wanted, default_glibc(settings, python), {})
+        except UserError:
+            continue  # requires-python allows another patch release only
+        missing = [resolution.without_wheel(one) & {problem.where for problem in one.problems} for one in found]
+        lacking[python], systems[python] = set().union(*missing), sum(map(bool, missing))
+        if not systems[python]:
+            break
+    best = min(systems, key=lambda python: systems[python], default=first)
+    if best != first:
+        names = sorted(lacking.get(first, ()))
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        console.info(f"Python {best}: for {first} there is no wheel of {', '.join(names[:_SHOWN])}{more}.")
+    return best
 
 
 def written_python(settings: Settings, chosen: str, asked: str | None) -> str:

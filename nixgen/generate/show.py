@@ -23,8 +23,8 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     The base is that of nixgen.lock where it is there and of these settings, else what a new one would have. Raises
     UserError for a system or Python that nixgen or the base does not know.
     """
-    from nixgen.bases.choice import default_glibc, pick_python
-    from nixgen.resolve.resolution import left_out, resolve, split_served
+    from nixgen.bases.choice import best_python, default_glibc
+    from nixgen.resolve.resolution import export, left_out, select, split_served
     from nixgen.resolve.targets import full_version, targets
 
     unknown = [system for system in systems if system not in SYSTEMS]
@@ -33,13 +33,14 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
         raise UserError(Problem("--system", f'"{system}" is not a system', mend) for system in unknown)
     settings = project.settings
     base, hashes = _locked(project)
+    exported = export(project, hashes)
     chosen = base.python if base is not None and python is None and settings.python in {None, base.python} else None
     if chosen is None:
-        chosen = pick_python(project, settings, asked=python)
+        chosen = best_python(project, settings, python, exported)
     own_base = base if base is not None and base.python == chosen else None
     glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
     wanted = targets(settings, systems or settings.systems, chosen, full_version(settings, chosen, own_base))
-    found = resolve(project, wanted, glibc, hashes)
+    found = select(project, exported, wanted, glibc, hashes)
     if systems or settings.systems is not None:
         return found
     served, dropped = split_served(found)

@@ -64,6 +64,7 @@ def init(start: Path, options: Options) -> None:
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
         work_tree = git.in_work_tree(project.root)
+        named = choice.is_named(project, project.settings, options.python)
         with _flags_named(options):
             values = asked(project, options)
             project = with_values(project, values)
@@ -77,6 +78,9 @@ def init(start: Path, options: Options) -> None:
             uv.lock(project.root)
         project = replace(find_project(project.root), settings=project.settings)
         previous = _previous(project)
+        if not named and previous is None:
+            values["python"] = choice.best_python(project, replace(project.settings, python=None))
+            project = with_values(project, values)
         if previous is None and project.settings.systems is None:
             values |= _where_wheels_exist(project)
             project = with_values(project, values)

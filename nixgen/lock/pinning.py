@@ -139,7 +139,7 @@ def _python(project: Project, old: Lock | None) -> str:
         known = choice.known_pythons(settings)
         if old.base.kind == settings.base and kept in known and allows(project.requires_python, kept):
             return kept
-    return choice.pick_python(project, settings)
+    return choice.best_python(project, settings)
 
 
 def _base(

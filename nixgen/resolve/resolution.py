@@ -36,8 +36,16 @@ def resolve(
     """What uv would install for each target, from one ``uv export``; ``hashes`` fills in what uv.lock lacks, by url.
 
     ``glibc`` is the version of the base's C library: no wheel is taken that asks for a newer one. What cannot be built
-    is a problem of the target's Resolution. Raises UserError when uv.lock does not belong to pyproject.toml, when uv
-    refuses the settings (an unknown group, extras that conflict) and when requires-python allows no target.
+    is a problem of the target's Resolution. Raises what :func:`export` and :func:`select` raise.
+    """
+    return select(project, export(project, hashes), targets, glibc, hashes)
+
+
+def export(project: Project, hashes: Mapping[str, FileHash]) -> dict[str, Any]:
+    """The whole lock, for all targets, as a pylock.toml (parsed).
+
+    Raises UserError when uv.lock does not belong to pyproject.toml, and when uv refuses the settings (an unknown group,
+    extras that conflict).
     """
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
         checking = current.Check(project, nowhere)
@@ -56,7 +64,7 @@ def resolve(
         raise uv.explained(exported)
     if verdict.unknown:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
-    return select(project, _with_versions(project, pylock), targets, glibc, hashes)
+    return _with_versions(project, pylock)
 
 
 def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def _place_files(pylock: Mapping[str, Any], root: Path, folder: Path) -> None:
 def select(
     project: Project, pylock: Mapping[str, Any], targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
 ) -> tuple[Resolution, ...]:
-    """The part of :func:`resolve` behind the export: a pylock.toml (parsed) applied to each target."""
+    """An exported lock applied to each target. Raises UserError when requires-python allows one of them not."""
     version = pylock.get("lock-version")
     if version != "1.0":
         raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")
@@ -119,13 +127,18 @@ def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, .
     served: list[Resolution] = []
     dropped: list[Resolution] = []
     for resolution in resolutions:
-        without = {p.name for p in resolution.packages if p.kind == "sdist" or (p.kind == "wheel" and p.file is None)}
+        without = without_wheel(resolution)
         if whole and [problem.where for problem in resolution.problems] == [LOCK]:
             dropped.append(resolution)
             continue
         lacks = {problem.where for problem in resolution.problems}
         (dropped if lacks and lacks <= without & has else served).append(resolution)
     return tuple(served), tuple(dropped)
+
+
+def without_wheel(resolution: Resolution) -> set[str]:
+    """The packages that have no wheel for the target."""
+    return {p.name for p in resolution.packages if p.kind == "sdist" or (p.kind == "wheel" and p.file is None)}
 
 
 def left_out(resolution: Resolution) -> str:

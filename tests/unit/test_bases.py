@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import projects
 import pytest
 
 from nixgen.bases import choice
 from nixgen.errors import UserError
-from nixgen.project.project import Project
+from nixgen.project.project import Project, find_project
 from nixgen.project.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,3 +118,34 @@ def test_what_does_not_fit(
     with pytest.raises(UserError) as caught:
         pick(settings, requires, tmp_path, asked)
     assert [problem.where for problem in caught.value.problems] == [where]
+
+
+CP311 = "numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl"
+CP312 = "numpy-2.4.6-cp312-cp312-manylinux_2_27_x86_64.whl"
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "best", "said"),
+    [
+        (["numpy-2.4.6-py3-none-any.whl"], "", "3.14", ""),
+        ([CP312, CP311], "", "3.12", "Python 3.12: for 3.14 there is no wheel of numpy.\n"),
+        ([CP312.replace("x86_64", "aarch64"), CP311, CP311.replace("x86_64", "aarch64")], "", "3.11", "3.11: for 3.14"),
+        ([CP312], 'systems = ["aarch64-linux"]', "3.14", ""),
+        ([CP311], 'base = "debian"', "3.11", "Python 3.11: for 3.13 there is no wheel of numpy.\n"),
+        ([CP311.replace("cp311", "cp39")], "", "3.14", ""),
+        ([CP311], 'python = "3.13"', "3.13", ""),
+    ],
+)
+def test_case_65_the_newest_python_that_has_all_wheels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], settings: str, best: str, said: str
+) -> None:
+    lock = projects.uv_lock(projects.package("numpy", "2.4.6", *map(projects.wheel, files)), projects.SIX)
+    project = find_project(projects.make(tmp_path, f"{projects.PYPROJECT}[tool.nixgen]\n{settings}\n", lock))
+    assert choice.best_python(project, project.settings) == best
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert bool(said) == bool(printed)
+    assert choice.best_python(project, project.settings, "3.13") == "3.13"
+    if "python" not in settings:
+        (tmp_path / ".python-version").write_text("3.13\n")
+        assert choice.best_python(project, project.settings) == "3.13"
