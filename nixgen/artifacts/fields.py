@@ -142,12 +142,15 @@ def revision(entry: Entry) -> str | None:
 
 
 def globs(entry: Entry, key: str) -> tuple[str, ...]:
-    """Patterns for paths, as huggingface_hub has them."""
+    """Patterns for paths, as huggingface_hub has them. Only those of files that are wanted must be such paths."""
     found = entry.texts(key, "*.json")
     for index, pattern in enumerate(found):
         what = path_problem(pattern.removesuffix("/"))
+        mend = "write it as in *.json, onnx/* or onnx/; * goes over folders, too"
+        if key == "exclude":
+            what = None if pattern.isprintable() and pattern else "is empty or has a control character in it"
+            mend = "write ? for any character"
         if what:
-            mend = "write it as in *.json, onnx/* or onnx/; * goes over folders, too"
             entry.wrong(f"{key}[{index}]", f'"{pattern}" {what}', mend)
     if entry.get(key) == []:
         entry.wrong(key, "names nothing", "remove it to have every file")

@@ -14,7 +14,7 @@ import pytest
 from support.loopback import Asked, Reply, listen
 from support.tls import certified
 
-from nixgen.artifacts.sources.web import Client, parsed
+from nixgen.artifacts.http.client import Client, parsed
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.machine import download
 from nixgen.resolve import hashes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.hfsource import WHERE, a_hub, commit_of, pin, refusal
 
+from nixgen.artifacts.manifest import parse_manifest
 from nixgen.artifacts.sources import Context, fetch
 from nixgen.artifacts.store import Folder
 from nixgen.errors import MachineError, UserError
@@ -191,6 +193,8 @@ def test_a_listing_ends(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("../outside", 'leads out of its folder with ".."'),
         ("a/../../outside", 'leads out of its folder with ".."'),
         ("/etc/passwd", "is not a relative path"),
+        ("~tilde", "is not a relative path"),
+        ("a\\b[1]*?.bin", "has a backslash in it"),
         ("a//b", 'has an empty part or a "." in it'),
         ("a\nb", "has a control character in it"),
         ("bad\udcff", "is not UTF-8 text"),
@@ -202,8 +206,14 @@ def test_a_listing_ends(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_paths_that_may_not_be(hub: Hub, tmp_path: Path, path: str, fault: str) -> None:
     extra = {"type": "file", "oid": "0" * 40, "size": 1, "path": path, "lfs": {"oid": "0" * 64, "size": 1}}
     hub.tamper = tampering("/tree/", lambda rows: [*rows, extra])
-    assert fault in refusal(tmp_path)
+    said = refusal(tmp_path)
+    assert fault in said
     assert not any("/resolve/" in target for target in hub.targets())
+    # Case 20: what the message says to type works, whatever the file is called.
+    advice = said.partition("leave it out: ")[2].partition("\n")[0]
+    if path:
+        given = parse_manifest(tomllib.loads(f'version = 1\n[models.minilm]\nsource = "hf:org/model"\n{advice}\n'))
+        assert pin(tmp_path, exclude=given.models[0].exclude).files
 
 
 def test_the_same_path_twice(hub: Hub, tmp_path: Path) -> None:

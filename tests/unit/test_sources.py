@@ -12,10 +12,10 @@ import pytest
 from support.loopback import Asked, Reply, listen
 from support.sources import DATA, WHERE, Files, context, file_server, pin, refusal, sha256
 
+from nixgen.artifacts.http.client import Client
+from nixgen.artifacts.http.transfer import Wanted, read
 from nixgen.artifacts.model import PinnedFile, content_commit
 from nixgen.artifacts.sources import fetch
-from nixgen.artifacts.sources.transfer import Wanted, read
-from nixgen.artifacts.sources.web import Client
 from nixgen.errors import MachineError, UserError
 
 

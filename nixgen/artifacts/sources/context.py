@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from nixgen.artifacts.http.client import Client
+from nixgen.artifacts.http.transfer import Wanted, read
 from nixgen.artifacts.progress import Progress
-from nixgen.artifacts.sources.transfer import Wanted, read
-from nixgen.artifacts.sources.web import Client
 from nixgen.artifacts.store import Found, Holder, Store
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 

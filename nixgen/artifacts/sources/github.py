@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+from nixgen.artifacts.http.client import Client
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources import https
 from nixgen.artifacts.sources.answers import count, hexadecimal, is_hexadecimal, mapping, sequence, text
 from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.paths import check
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.web import Client
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.machine.download import Headers
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nixgen.artifacts.http.client import Answer, Client
+from nixgen.artifacts.http.transfer import Wanted
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile, RepoType
 from nixgen.artifacts.sources import hftoken
 from nixgen.artifacts.sources.answers import count, hexadecimal, is_hexadecimal, mapping, sequence, text
 from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.hfcard import code_repos, licence
 from nixgen.artifacts.sources.paths import chosen
-from nixgen.artifacts.sources.transfer import Wanted
-from nixgen.artifacts.sources.web import Answer, Client
 from nixgen.artifacts.store import Folder, store_name
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError

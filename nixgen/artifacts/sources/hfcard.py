@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nixgen.artifacts.sources.web import parsed
+from nixgen.artifacts.http.client import parsed
 
 _CODE = re.compile(r"([\w.-]+/[\w.-]+|[\w.-]+)--[\w.]+", re.ASCII)
 

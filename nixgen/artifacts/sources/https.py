@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from nixgen.artifacts.http.client import Client
+from nixgen.artifacts.http.transfer import Wanted
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.paths import check
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.transfer import Wanted
-from nixgen.artifacts.sources.web import Client
 from nixgen.artifacts.store import store_name
 
 

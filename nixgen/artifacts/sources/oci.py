@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from nixgen.artifacts.http.client import Client, parsed
+from nixgen.artifacts.http.transfer import Wanted
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.answers import count, mapping, sequence, text
 from nixgen.artifacts.sources.context import Context
 from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
-from nixgen.artifacts.sources.transfer import Wanted
-from nixgen.artifacts.sources.web import Client, parsed
 from nixgen.artifacts.store import store_name
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.machine.addresses import loopback, origin

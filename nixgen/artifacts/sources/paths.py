@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from glob import escape
 
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.errors import Problem, UserError
@@ -13,10 +15,17 @@ _SHOWN = 3
 
 def check(paths: Sequence[str], where: str, whose: str) -> None:
     """Raise UserError with every path that may not be a file's. ``whose`` says who named them."""
-    mend = "leave it out with exclude, or tell its publisher"
     faults = [(path, fault) for path in paths if (fault := path_problem(path))] or list(clashes(paths))
     if faults:
-        raise UserError(Problem(where, f"{whose} has the file {path!a}, which {fault}", mend) for path, fault in faults)
+        raise UserError(
+            Problem(where, f"{whose} has the file {path!a}, which {fault}", _leave(path)) for path, fault in faults
+        )
+
+
+def _leave(path: str) -> str:
+    """How a file is left out: a glob, in TOML, for it alone; "?" stands for what a glob there cannot have."""
+    plain = "".join(one if one.isprintable() and one != "\\" else "?" for one in escape(path))
+    return f"leave it out: exclude = [{json.dumps(plain, ensure_ascii=False)}]" if plain else "tell its publisher"
 
 
 def wanted(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nixgen.artifacts.sources.places import DiskError, Memory, Place, place
-from nixgen.artifacts.sources.web import Answer, Client, RangeError
+from nixgen.artifacts.http.client import Answer, Client, RangeError
+from nixgen.artifacts.http.places import DiskError, Memory, Place, place
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import download

@@ -1,0 +1,1 @@
+"""Over HTTP: the JSON of hubs, forges and registries, and files on their way."""
