@@ -1,19 +1,33 @@
-"""The terminal: messages and progress on stderr, results on stdout, colours only where a person looks."""
+"""The terminal: messages and progress on stderr, results on stdout, colours only where a person looks.
+
+Much of what is printed comes from outside: names in TOML, files of a server, what a builder said. It is made visible
+here, once: no character of it moves the cursor or changes a colour, and no line of it looks like one of nixgen's own.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TextIO
 
 from nixgen.errors import NixgenError
 
 _KIB = 1024
 _TWO_DIGITS = 10  # from here on, a size needs no decimal
+# Control characters, but line ends and tabs; marks that turn the direction of a text; what is no text at all.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_OURS = re.compile(r"(?<=\n)(?=(?:error|warning|hint|interrupted)\b)")
 _PATIENCE = 1.0  # seconds before a step is announced: what is over sooner needs no announcement
+
+
+class ReaderGoneError(BrokenPipeError):
+    """Nobody reads what is printed any more (`nixgen show | head`)."""
 
 
 class Console:
@@ -26,32 +40,34 @@ class Console:
     def info(self, text: str) -> None:
         """A message for people, on stderr; silent with --quiet."""
         if not self.quiet:
-            self._write(text)
+            _put(sys.stderr, _OURS.sub("  ", visible(text)))
 
     def detail(self, text: str) -> None:
         """What only --verbose shows."""
         if self.verbose:
-            self._write(self._paint(text, "2"))
+            _put(sys.stderr, self._paint(visible(text), "2"))
 
     def warn(self, text: str) -> None:
         """Something that a person should know and nixgen goes on after."""
-        self._write(f"{self._paint('warning:', '33')} {text}")
+        _put(sys.stderr, f"{self._paint('warning:', '33')} {_indented(visible(text))}")
 
     def error(self, error: NixgenError) -> None:
         """Every problem of an error, each with what mends it."""
         for problem in error.problems:
-            self._write(f"{self._paint('error:', '31;1')} {problem}")
+            where = visible(problem.where).replace("\n", "\\n")
+            text = str(replace(problem, where=where, what=visible(problem.what), mend=visible(problem.mend)))
+            _put(sys.stderr, f"{self._paint('error:', '31;1')} {_indented(text)}")
 
     def interrupted(self, left: str) -> None:
         """The last line after Ctrl-C: ``left`` says what became of the work, where that is known."""
         line = f"interrupted; {left}" if left else "interrupted"
-        self._write(f"\n{line}" if sys.stderr is not None and sys.stderr.isatty() else line)  # behind the terminal's ^C
+        _put(
+            sys.stderr, f"\n{line}" if sys.stderr is not None and sys.stderr.isatty() else line
+        )  # behind the terminal's ^C
 
     def result(self, text: str) -> None:
         """What was asked for, on stdout."""
-        if sys.stdout is not None:  # the caller closed it: nobody wants to know
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+        _put(sys.stdout, visible(text))
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -65,13 +81,50 @@ class Console:
         finally:
             timer.cancel()
 
-    def _write(self, text: str) -> None:
-        if sys.stderr is not None:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if sys.stderr is not None and coloured(sys.stderr) else text
+
+
+class Line:
+    """One line of a terminal on stderr, written over and over; ``shown`` says whether there is a terminal."""
+
+    def __init__(self) -> None:
+        self.shown = sys.stderr is not None and sys.stderr.isatty()
+        self._width = 0
+
+    def write(self, text: str) -> None:
+        """Shows another text in the place of the last one; an empty one leaves nothing there."""
+        if not self.shown or not (text or self._width):
+            return
+        text, columns = visible(text).replace("\n", " "), shutil.get_terminal_size().columns
+        text = text if len(text) < columns else text[: columns - 2] + "…"
+        _put(sys.stderr, "\r" + text.ljust(self._width) + ("" if text else "\r"), end="")
+        self._width = len(text)
+
+    def end(self) -> None:
+        """Leaves the last text there, and goes on in the next line."""
+        if self._width:
+            _put(sys.stderr, "")
+            self._width = 0
+
+
+def visible(text: str) -> str:
+    """A text of which every character is seen: others are escaped as JSON does it, so that JSON stays what it says."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _indented(text: str) -> str:
+    """A message of several lines: only its first begins where messages begin."""
+    return re.sub(r"\n(?=\S)", "\n    ", text)
+
+
+def _put(stream: TextIO | None, text: str, end: str = "\n") -> None:
+    if stream is not None:  # the caller closed it: nobody wants to know
+        try:
+            stream.write(text + end)
+            stream.flush()
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
 
 def coloured(stream: TextIO) -> bool:

@@ -93,9 +93,22 @@ class Farm:
             if all(folders):
                 self.merge(child, holders)
             elif any(folders):
-                self.collisions.append(f"{child} is a folder in one of {', '.join(w.name for w in holders)} and a file in another")
+                self.decide(child, having)
             else:
                 self.link(child, self.choose(child, holders))
+
+    def decide(self, place, having):
+        """Links what is a folder in some wheels and a file in others as the preferred wheel has it."""
+        best, as_folder = min(having, key=lambda item: item[0].rank)
+        if best.rank == len(PLAN["prefer"]):
+            names = ", ".join(wheel.name for wheel, _ in having)
+            self.collisions.append(f"{place} is a folder in one of {names} and a file in another")
+            return
+        alike = [wheel for wheel, is_folder in having if is_folder == as_folder]
+        if as_folder:
+            self.merge(place, alike)
+        else:
+            self.link(place, self.choose(place, alike))
 
     def link(self, place, wheel):
         """Links one file; two kinds of programs are copied.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
-from nixgen.console import console, size
+from nixgen.console import Line, console, size
 
 _EVERY = 0.2  # seconds between two lines on a terminal
 _PATIENCE = 1.0  # seconds before anything is shown
@@ -19,11 +18,11 @@ class Progress:
 
     def __init__(self, title: str, files: int, total: int | None) -> None:
         self._title, self._files, self._total = title, files, total
-        self._done = self._bytes = self._width = 0
+        self._done = self._bytes = 0
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._shown = self._started + _PATIENCE
-        self._terminal = sys.stderr.isatty()
+        self._line = Line()
         self._announced = False
 
     def bytes(self, count: int) -> None:
@@ -34,8 +33,8 @@ class Progress:
             if console.quiet or now < self._shown:
                 return
             self._shown = now + _EVERY
-            if self._terminal:
-                self._write(self.line(now))
+            if self._line.shown:
+                self._line.write(self.line(now))
             elif not self._announced:
                 self._announced = True
                 console.info(f"{self._title}: downloading {self._amount()} …")
@@ -55,17 +54,10 @@ class Progress:
         files = "1 file" if self._files == 1 else f"{self._files} files"
         return files if self._total is None else f"{files}, {size(self._total)}"
 
-    def _write(self, text: str) -> None:
-        sys.stderr.write("\r" + text.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(text)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._width:
-            self._write("")
-            sys.stderr.write("\r")
+        self._line.write("")

@@ -21,7 +21,7 @@ from nixgen.cli.init import init
 from nixgen.cli.lock import lock
 from nixgen.cli.show import show
 from nixgen.cli.verify import verify
-from nixgen.console import console
+from nixgen.console import ReaderGoneError, console
 from nixgen.errors import MachineError, NixgenError
 
 INTERRUPTED = 130
@@ -30,6 +30,10 @@ INTERRUPTED = 130
 
 TERMINATED = 143
 """The same for SIGTERM, which a job's runner sends when its time is over."""
+
+
+READER_GONE = 141
+"""The same for SIGPIPE: nobody reads what is printed any more, so nobody is told what was found."""
 
 
 class _Terminated(KeyboardInterrupt):
@@ -45,20 +49,28 @@ class Edge(TyperGroup):
         try:
             if callable(outside):
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            return self._told(ctx)
+        except ReaderGoneError:
+            # Python would complain again on its way out.
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            sys.exit(READER_GONE)
+        finally:
+            signal.signal(signal.SIGINT, outside or signal.SIG_DFL)
+
+    def _told(self, ctx: Any) -> Any:  # noqa: ANN401 -- the same
+        try:
             return super().invoke(ctx)
         except NixgenError as error:
             _fail(error)
         except KeyboardInterrupt as error:
             console.interrupted(_left(ctx.invoked_subcommand))
             sys.exit(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED)
-        except BrokenPipeError:
-            # Whoever read our output has gone (`nixgen show | head`); Python would complain again on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+        except ReaderGoneError:
+            raise
         except OSError as error:
             _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)))
-        finally:
-            signal.signal(signal.SIGINT, outside or signal.SIG_DFL)
 
 
 def _left(command: str | None) -> str:

@@ -43,3 +43,8 @@ class Tree(NamedTuple):
     prefix: str = ""
     blobs: str = ""
     above: str = ""
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is a cache of the hub's, whose files are also those of their artifacts' own folders."""
+        return self.blobs == "blobs" or self.name.startswith("cache.")

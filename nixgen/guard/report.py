@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .model import REFUSED, VERSION, GuardError, Tree
-from .words import printable, shown
+from .words import amount, counted, printable, shown
 
 _SHOWN = 50
 
@@ -69,14 +69,25 @@ class Report(NamedTuple):
 
     def text(self) -> str:
         """The report as lines."""
-        count, size = sum(len(tree.files) for tree in self.trees), sum(f.size for t in self.trees for f in t.files)
+        files = self._pinned()
         if self.ok:
             how = f"stamp: {self.stamp}; Nix: {self.nix}"
-            return f"verified: {count} files, {size} bytes, {self.seconds:.3f} s ({how})"
+            return f"verified: {amount(sum(files))} in {counted(len(files))}, {self.seconds:.3f} s ({how})"
         lines = [str(found) for found in self.findings[:_SHOWN]]
         if len(self.findings) > _SHOWN:
             lines.append(f"and {len(self.findings) - _SHOWN} more")
-        return "\n".join([f"not the pinned files: {len(self.findings)} found among {count}", *lines])
+        return "\n".join([f"not the pinned files: {len(self.findings)} found among {len(files)}", *lines])
+
+    def _pinned(self) -> list[int]:
+        """The sizes of the files that are pinned: each once, whatever it is laid out as, and none of the layout's."""
+        return list(
+            {
+                (tree.name, file.path.removeprefix(tree.prefix)): file.size
+                for tree in [tree for tree in self.trees if not tree.shared] or self.trees
+                for file in tree.files
+                if file.path.startswith(tree.prefix)
+            }.values()
+        )
 
     def json(self) -> str:
         """The report as one line of JSON."""

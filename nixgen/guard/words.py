@@ -18,3 +18,18 @@ def printable(path: str) -> str:
 
 def _has_bytes(path: str) -> bool:
     return any("\udc80" <= letter <= "\udcff" for letter in path)
+
+
+def amount(size: int) -> str:
+    """Bytes for people, in binary units: 512 B, 1.5 KiB, 39 MiB."""
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if round(value) < 1024:  # noqa: PLR2004
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.{1 if unit != 'B' and round(value, 1) < 10 else 0}f} {unit}"  # noqa: PLR2004
+
+
+def counted(files: int) -> str:
+    """How many files."""
+    return "1 file" if files == 1 else f"{files} files"

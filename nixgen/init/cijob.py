@@ -37,6 +37,9 @@ RUNNERS = {
 TAGS = {"aarch64-linux": "saas-linux-small-arm64", "x86_64-linux": ""}
 """GitLab's machines with a container, by their tag; what runs without a tag is x86_64."""
 
+_MEANINGS: dict[Kind, tuple[str, str]] = {"github": ("${{", "${{ '${{' }}"), "gitlab": ("$", "$$")}
+"""What begins an expression or a variable in a text, for each kind, and how it is written to stand for itself."""
+
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _VERSION = re.compile(r"==.*|@[0-9a-f]{40}")
 _ESCAPE = re.compile(r"\\U([0-9A-F]{8})")
@@ -68,10 +71,11 @@ def render(kind: Kind, job: Job) -> str:
         first, second = RUNNERS[system]
         rows.append({"system": system, "first": first, "second": second, "tag": TAGS.get(system, "")})
     left = [system for system in job.systems if system not in job.served(kind)]
+    folder, requirement = (text.replace(*_MEANINGS[kind]) for text in (job.folder, job.requirement))
     return (
         _environment()
         .get_template(f"reproducibility.{kind}.yml.j2")
-        .render(rows=rows, left=left, kind=job.base, requirement=job.requirement, folder=job.folder)
+        .render(rows=rows, left=left, kind=job.base, requirement=requirement, folder=folder)
     )
 
 
@@ -108,9 +112,9 @@ def _read_back(kind: Kind, text: str) -> Job | None:
     if requirement is None or not set(systems) <= set(RUNNERS):
         return None
     base = "nixpkgs" if "https://cache.nixos.org" in text else "debian"
-    below = _value(folder[1]) if folder else ""
-    below = below.replace("$$", "$") if kind == "gitlab" else below  # as GitLab has it in variables
-    return Job(tuple(sorted(systems)), base, _value(requirement[1]), below)
+    meaning, plain = _MEANINGS[kind]
+    texts = [_value(one[1]).replace(plain, meaning) if one else "" for one in (requirement, folder)]
+    return Job(tuple(sorted(systems)), base, *texts)
 
 
 def _value(scalar: str) -> str:

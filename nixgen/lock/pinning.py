@@ -59,6 +59,9 @@ def lock(project: Project, options: Options) -> Lock:
     if options.names and not options.upgrade:
         mend = f"nixgen lock --upgrade {' '.join(options.names)}"
         raise UserError.of("nixgen lock", "takes names of models and data only to upgrade them", mend)
+    if options.mirrors and project.settings.base != "debian":
+        what = f"is for the debian base, and this project has the base {project.settings.base}"
+        raise UserError.of("--mirror", what, "leave it out")
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
         new, tarballs = pins(project, options, old)

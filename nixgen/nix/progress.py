@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
 
-from nixgen.console import console, size
+from nixgen.console import Line, console, size
 from nixgen.nix.log import State
 
 _EVERY = 0.1  # seconds between two lines on a terminal
@@ -22,31 +21,22 @@ class Shown:
 
     def __init__(self, title: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self._title, self._now = title, now
-        self._terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._next = now() + (_PATIENCE if self._terminal else _SELDOM)
-        self._width = 0
+        self._line = Line()
+        self._next = now() + (_PATIENCE if self._line.shown else _SELDOM)
         self._lock = threading.Lock()
 
     def __call__(self, state: State) -> None:
         """Shows it, if the last one was shown long enough ago; the last of all clears the terminal's line."""
         with self._lock:
             if state.ended:
-                self._over("")
+                self._line.write("")
             elif not console.quiet and self._now() >= self._next:
-                self._next = self._now() + (_EVERY if self._terminal else _SELDOM)
+                self._next = self._now() + (_EVERY if self._line.shown else _SELDOM)
                 text = line(self._title, state)
-                if self._terminal:
-                    self._over(text)
+                if self._line.shown:
+                    self._line.write(text)
                 else:
                     console.info(text)
-
-    def _over(self, text: str) -> None:
-        if self._terminal and (text or self._width):
-            columns = _columns()
-            text = text if len(text) < columns else text[: columns - 2] + "…"
-            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
-            sys.stderr.flush()
-            self._width = len(text)
 
 
 def shown(title: str) -> Shown:
@@ -71,9 +61,3 @@ def line(title: str, state: State) -> str:
 
 def _name(drv: str) -> str:
     return drv.rpartition("/")[2].removesuffix(".drv")[_HASH:] or drv
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns

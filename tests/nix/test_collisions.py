@@ -71,6 +71,12 @@ def test_a_file_in_one_and_a_folder_in_the_other(lab: Lab) -> None:
         make_wheel(lab.wheels, "as-folder", "1.0", {"thing/__init__.py": ""}),
     ]
     assert said(lab, *wheels) == [f"  {SITE}/thing is a folder in one of as-file, as-folder and a file in another"]
+    # Case 21: what the message advises has an effect.
+    for who, text in (("as-file", "a file"), ("as-folder", None)):
+        environment = lab.with_arguments(prefer=[who]).environment(*wheels)
+        code = f"p = pathlib.Path('{environment}/{SITE}/thing')\nanswer = p.read_text() if p.is_file() else None"
+        assert lab.value(environment, f"import pathlib\n{code}") == text
+    assert lab.value(environment, "import thing\nanswer = thing.__name__") == "thing"
 
 
 def test_two_entry_points_of_one_name(lab: Lab) -> None:

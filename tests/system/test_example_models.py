@@ -59,7 +59,7 @@ def served(nix: Nix, project: Project, *command: str) -> Iterator[str]:
         finally:
             process.terminate()
             reader.join()
-    assert any(line.startswith("verified: 1 files, 2327524 bytes") for line in errors)
+    assert any(line.startswith("verified: 2.2 MiB in 1 file, ") for line in errors)
 
 
 def post(address: str, data: bytes) -> tuple[int, dict[str, object]]:

@@ -40,7 +40,7 @@ def test_a_command_behind_the_guard(nix: Nix, tmp_path: Path) -> None:
         return nix.inside(sys.executable, "-m", "nixgen", *arguments, cwd=project.folder, check=False, **environment)
 
     verified = nixgen("verify")
-    assert verified.stdout.startswith("verified: 1 files, 2327524 bytes, "), verified.tail()
+    assert verified.stdout.startswith("verified: 2.2 MiB in 1 file, "), verified.tail()
     assert "Nix: asked" in verified.stdout
     program = "import onnxruntime, os; print(os.path.isdir(os.environ['NIXGEN_MODELS'] + '/vad'))"
     done = nixgen("run", "--", "python", "-c", program)

@@ -86,6 +86,15 @@ def test_names_without_upgrade_say_what_was_meant(project: Path) -> None:
     )
 
 
+def test_a_mirror_is_for_the_debian_base(project: Path) -> None:
+    """Case 23."""
+    with pytest.raises(UserError) as raised:
+        nixgen_lock(project, mirrors=("https://mirror.example.org/debian",))
+    assert str(raised.value) == (
+        "--mirror: is for the debian base, and this project has the base nixpkgs\n    leave it out"
+    )
+
+
 def test_generate_refuses_when_models_toml_is_ahead(project: Path) -> None:
     nixgen_lock(project)
     toml = TOML.replace('"main"', '"v1"\ninclude = ["*.json"]').replace("[models.vad]", "[models.vax]")

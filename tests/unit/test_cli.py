@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from projects import PYPROJECT, make
+from records import SYSTEM, X86
 from support.program import nixgen
 from support.waiting import without_progress
 
 from nixgen import __version__
+from nixgen.check import record
+from nixgen.check.model import Record
 from nixgen.errors import MachineError
 from nixgen.machine import process as run
 
@@ -83,15 +86,25 @@ def test_show_needs_no_nix_and_no_path(tmp_path: Path) -> None:
     assert "demo-app for x86_64-linux, Python 3.11" in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    root = make(tmp_path)
-    command = [sys.executable, "-m", "nixgen", "show", "--python", "3.11", "--project", str(root)]
+@pytest.mark.parametrize("words", [("show", "--python", "3.11", "--project"), ("diff", "old.json", "new.json")])
+def test_a_reader_that_goes_away_is_told_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Case 23: not an error, and not 0, which would say that there is no difference."""
+    for name in ("old.json", "new.json"):
+        (tmp_path / name).write_text(record.dump_record(Record("plot", {X86: SYSTEM})))
+    root = make(tmp_path / "project")
+    command = [
+        sys.executable,
+        "-m",
+        "nixgen",
+        *(str(tmp_path / word) if word.endswith(".json") else word for word in words),
+    ]
+    command += [str(root)] if words[-1] == "--project" else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         assert without_progress(process.stderr.read()) == ""
-    assert process.returncode == 0
+    assert process.returncode == 141
 
 
 def interrupted(folder: Path, *arguments: str, before: str = "") -> str:

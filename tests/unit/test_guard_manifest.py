@@ -14,6 +14,7 @@ from support.tree import fill, lock, manifest, problems, rows, sha256
 
 from nixgen import guard
 from nixgen.guard import manifest as manifests
+from nixgen.guard import words
 from nixgen.guard.hub import hub_of
 
 FILE = {"path": "a", "size": 1, "sha256": "0" * 64}
@@ -320,3 +321,23 @@ def test_require_without_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_sha256_of_the_ref_is_that_of_the_commit_without_a_newline() -> None:
     hub = hub_of(HUB, "l")
     assert hub.laid_out([])[0] == guard.File("refs/main", 40, sha256(COMMIT.encode()))
+
+
+def test_each_pinned_file_is_counted_once(tmp_path: Path) -> None:
+    """Case 57: not once for each layout, and not what the layout has besides."""
+    fill(tmp_path / "models/hub", FILES)
+    fill(tmp_path / "cache/models--org--name", {**LAID, "refs/main": COMMIT.encode()})
+    env = {"NIXGEN_MODELS": str(tmp_path / "models"), "HF_HUB_CACHE": str(tmp_path / "cache")}
+    report = guard.check(guard.parse(lock(models__hub=HUB), "l", env=env), nix=False)
+    size = sum(map(len, FILES.values()))
+    assert report.text().startswith(f"verified: {words.amount(size)} in {words.counted(len(FILES))}, ")
+    assert [words.amount(size) for size in (0, 1023, 1024, 10_240, (1 << 20) - 1, 91 << 20, 1 << 50)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "10 KiB",
+        "1.0 MiB",
+        "91 MiB",
+        "1024 TiB",
+    ]
+    assert [words.counted(number) for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

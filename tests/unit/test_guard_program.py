@@ -38,7 +38,7 @@ def program(tmp_path: Path) -> Run:
 def test_the_command_starts_with_its_own_exit_code(program: Run) -> None:
     done = program("--", "sh", "-c", "echo started $0; exit 5", "-x")
     assert (done.returncode, done.stdout) == (5, "started -x\n")
-    assert done.stderr.startswith("verified: 2 files, 5002 bytes, ")
+    assert done.stderr.startswith("verified: 4.9 KiB in 2 files, ")
 
 
 def test_the_command_never_starts_after_one_flipped_bit(program: Run, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_report_as_json(program: Run, tmp_path: Path) -> None:
 def test_without_a_command_it_tells_on_stdout(program: Run, tmp_path: Path) -> None:
     done = program()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("verified: 2 files")
+    assert done.stdout.startswith("verified: 4.9 KiB in 2 files, ")
     (tmp_path / "model/more").write_bytes(b"")
     done = program("--report", "json")
     assert (done.returncode, json.loads(done.stdout)["findings"][0]["problem"]) == (1, "extra")

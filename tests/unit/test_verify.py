@@ -51,7 +51,7 @@ def nixgen(project: Path) -> Nixgen:
 def test_verify_in_the_shell(nixgen: Nixgen, project: Path) -> None:
     done = nixgen("verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("verified: 3 files, 5006 bytes, ")
+    assert done.stdout.startswith("verified: 4.9 KiB in 3 files, ")
     flip(project.parent / "files/models/m/model.onnx", 2500)
     done = nixgen("verify")
     assert (done.returncode, done.stdout) == (1, "")
@@ -140,7 +140,7 @@ def test_a_lock_that_pins_nothing(nixgen: Nixgen, project: Path) -> None:
 def test_run_becomes_the_command(nixgen: Nixgen, project: Path) -> None:
     done = nixgen("run", "--no-stamp", "--", "sh", "-c", "echo in $(pwd) $0 $1; exit 7", "-x", "--service")
     assert (done.returncode, done.stdout) == (7, f"in {project} -x --service\n")
-    assert done.stderr.startswith("verified: 3 files")
+    assert done.stderr.startswith("verified: 4.9 KiB in 3 files")
     assert nixgen("run", "sh", "-c", "exit 8").returncode == 8
 
 
@@ -199,7 +199,7 @@ def test_outside_the_shell_the_guard_runs_inside_of_it(nixgen: Nixgen, project: 
     path = f"{double.parent}:{os.defpath}"
     done = nixgen("run", "--", "echo", "a b", "$HOME", shell=False, path=path)
     assert (done.returncode, done.stdout) == (0, "a b $HOME\n")
-    assert "verified: 3 files" in done.stderr
+    assert " in 3 files, " in done.stderr
     flip(files / "data/d/d.csv", 3)
     done = nixgen("run", "--no-stamp", "--", "echo", "started", shell=False, path=path)
     assert (done.returncode, done.stdout) == (guard.REFUSED, "")
