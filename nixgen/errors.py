@@ -67,6 +67,12 @@ class Stale(NixgenError):  # noqa: N818 - a state of the project, and no error o
     exit_code = 4
 
 
+class NoRecord(NixgenError):  # noqa: N818 - a state of the project, and no error of a program
+    """All was built and hashed, and no record is there to compare it with. Exit code 6."""
+
+    exit_code = 6
+
+
 class BuildFailed(NixgenError):  # noqa: N818 - the same
     """A derivation cannot be built, or a check of what was built failed. Exit code 5."""
 

@@ -75,7 +75,7 @@ def _project(plan: Plan, system: str) -> str:
             for row in render.tree_rows(plan)
             if system in _systems(row["systems"])
         ],
-        "prefer": sorted(plan.prefer),
+        "prefer": list(plan.prefer),
         "services": render.service_rows(plan),
         "layouts": {artifact.key: [*artifact.layout, artifact.repo] for artifact in plan.artifacts},
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nixgen.errors import BuildFailed, Finding, MachineError, Problem, Stale
+from nixgen.errors import BuildFailed, Finding, MachineError, NoRecord, Problem, Stale
 from nixgen.nix.tools import Recipe as Recipe  # noqa: PLC0414 -- a value of the record, too
 
 Verdict = Literal["reproduced", "differs", "inconclusive"]
@@ -20,7 +20,13 @@ FileChange = Literal["added", "removed", "kind", "mode", "link", "content"]
 LOCKS = ("models.toml", "nixgen.lock", "pyproject.toml", "uv.lock")
 """The files whose digests default.nix has; the first and the third where they say something."""
 
-GRAVITY = (BuildFailed.exit_code, Finding.exit_code, Stale.exit_code, MachineError.exit_code)
+GRAVITY = (
+    BuildFailed.exit_code,
+    Finding.exit_code,
+    Stale.exit_code,
+    MachineError.exit_code,
+    NoRecord.exit_code,
+)
 """The exit codes of a check, the gravest first: of several, that one decides."""
 
 

@@ -110,6 +110,8 @@ def check(start: Path, options: Options) -> Report:
     from nixgen.project.project import find_project
 
     project = find_project(start)
+    if options.save is not None:
+        options.save.unlink(missing_ok=True)  # what an earlier check saved does not stand for this one
     own = (options.record or project.root / record.NAME).absolute()
     generated = Beside(lambda: _generated(project))
     run = _Check(project, options, system(), own, record.read_record(own))

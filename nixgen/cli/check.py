@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nixgen.check.model import Report
 
 EXIT_CODES = (
-    "Exit codes: 0 identical, 1 differs, 2 a mistake in the input, 3 could not check, 4 stale, 5 build failed; "
-    "of several the gravest: 5, 1, 4, 3."
+    "Exit codes: 0 identical, 1 differs, 2 a mistake in the input, 3 could not check, 4 stale, 5 build failed, "
+    "6 no record; of several the gravest: 5, 1, 4, 3, 6."
 )
 
 

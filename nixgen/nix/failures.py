@@ -118,8 +118,7 @@ def _told(
     pinned = drv.fixed if drv is not None else None
     if failure.hashes is not None:
         return BuildFailed, _replaced(failure.hashes, name, drv, owners)
-    text = "\n".join(failure.log)
-    if _FULL.search(text) or _FULL.search(failure.reason):
+    if _FULL.search(failure.reason):
         return MachineError, Problem(
             name, "cannot be built: the disk is full", "free some room, e.g.: nix-collect-garbage"
         )
@@ -129,7 +128,9 @@ def _told(
         return MachineError, Problem(name, f"cannot be built{system} on this machine: {failure.reason}", mend)
     if pinned is not None:
         return _not_fetched(failure, name, drv, owners.get(_hex(pinned)))
-    mend = f"to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
+    # What a builder prints chooses no exit code: it may be anything, and a full disk only one of its reasons.
+    room = "free some room, e.g.: nix-collect-garbage; " if any(map(_FULL.search, failure.log)) else ""
+    mend = f"{room}to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
     log = "".join(f"\n    > {line}" for line in failure.log)
     return BuildFailed, Problem(name, f"cannot be built: {failure.reason}{log}", mend)
 

@@ -62,7 +62,7 @@ def test_both_versions_of_nix_make_one_record(first: Checked, first_new: Checked
 
 def test_without_a_record_it_could_not_be_checked(checked: Checked) -> None:
     checked.record.unlink()
-    done = checked.check("--json", "--save", "found.json", code=3)
+    done = checked.check("--json", "--save", "found.json", code=6)
     assert findings(done, "recipe") == [f"{RECORD}: is missing"]
     assert steps(done)["bytes"]["ok"] is True
     assert "it was not compared with a record" in steps(done)["bytes"]["summary"]
@@ -75,7 +75,7 @@ def test_a_record_without_this_system(checked: Checked) -> None:
     theirs = document["systems"].pop(SYSTEM)
     document["systems"][OTHER] = theirs
     checked.record.write_text(json.dumps(document))
-    done = checked.check("--json", code=3)
+    done = checked.check("--json", code=6)
     assert findings(done, "recipe") == [f"{RECORD}: has no {SYSTEM}; it has {OTHER}"]
     checked.check("--update")
     assert checked.document()["systems"] == {OTHER: theirs, SYSTEM: checked.system()}

@@ -209,3 +209,18 @@ def test_gitlab_s_scripts_in_order(machines: tuple[Machine, Machine], recorded: 
         assert "apt-get install" in ran.log[1]
     left = sorted(path.name for path in (machines[0].artifacts / names[2]).iterdir())
     assert {f"compare-{SYSTEM}.md", f"compare-{SYSTEM}.xml"} <= set(left)
+
+
+def test_reports_that_are_committed_stand_for_no_build(
+    machines: tuple[Machine, Machine], recorded: Project, requirement: str
+) -> None:
+    """Case 28: files of an earlier run, committed, must not be taken for those of this one."""
+    jobs = yaml.safe_load((recorded.folder / GITLAB).read_text())
+    jobs[".reproducibility"]["variables"]["NIXGEN"] = requirement
+    kept = recorded.folder / ".reproducibility" / f"first-{SYSTEM}.json"
+    kept.parent.mkdir()
+    kept.write_text((recorded.folder / "nixgen.hashes.json").read_text())
+    commit(recorded)
+    ran = run_script(machines[0], jobs, f"reproducibility-compare-{SYSTEM}")
+    assert ran.code == 2, ran.text
+    assert "is committed, and belongs to this job: git rm -r --cached .reproducibility" in ran.text

@@ -89,6 +89,7 @@ def test_the_library_is_what_nixgen_wrote_but_for_the_base(tmp_path: Path) -> No
     [
         (replace(DEBIAN_PLAN, trees=(replace(TREE, metadata="Name: other\n"),)), False),
         (replace(DEBIAN_PLAN, prefer=("six",)), False),
+        (replace(DEBIAN_PLAN, prefer=("six", "numpy")), False),
         (replace(DEBIAN_PLAN, name="other"), False),
         (replace(DEBIAN_PLAN, services=MODELS_PLAN.services), False),
         (replace(DEBIAN_PLAN, base=NIXPKGS, digests={"uv.lock": "9" * 64}), True),
@@ -124,3 +125,12 @@ def test_work_beside_gives_what_it_gave_or_raises_what_it_raised() -> None:
 
     with pytest.raises(KeyError):
         Beside(fails).result()
+
+
+def test_the_order_of_prefer_counts(tmp_path: Path) -> None:
+    """Case 24: the first of them wins, so another order is another environment."""
+    one, other = (
+        inputs(replace(DEBIAN_PLAN, prefer=names), library(tmp_path), X86).project
+        for names in (("six", "numpy"), ("numpy", "six"))
+    )
+    assert one != other

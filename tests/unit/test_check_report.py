@@ -63,7 +63,18 @@ BAD = Report(
 
 @pytest.mark.parametrize(
     ("codes", "decided"),
-    [((0,), 0), ((3, 4), 4), ((4, 1), 1), ((3, 1, 4), 1), ((1, 5), 5), ((3, 4, 1, 5), 5), ((3, 0), 3), ((), 0)],
+    [
+        ((0,), 0),
+        ((3, 4), 4),
+        ((4, 1), 1),
+        ((3, 1, 4), 1),
+        ((1, 5), 5),
+        ((3, 4, 1, 5), 5),
+        ((3, 0), 3),
+        ((), 0),
+        ((6, 0), 6),
+        ((6, 3), 3),
+    ],
 )
 def test_the_gravest_code_decides(codes: tuple[int, ...], decided: int) -> None:
     assert Report("p", X86, tuple(Step("stale", None, "", code) for code in codes)).exit_code == decided

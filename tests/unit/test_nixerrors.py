@@ -158,7 +158,7 @@ def test_a_build_that_failed_is_told_with_the_end_of_its_log() -> None:
 @pytest.mark.parametrize(
     ("failure", "text"),
     [
-        (Failure(BUILT, "builder failed with exit code 1", ("OSError: [Errno 28] No space left on device",)),
+        (Failure(BUILT, "writing to file: No space left on device"),
          "numpy-2.4.6: cannot be built: the disk is full\n    free some room, e.g.: nix-collect-garbage"),
         (Failure(BUILT, "a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'"),
          "numpy-2.4.6: cannot be built for x86_64-linux on this machine: a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'\n    run it on such a machine, or name one: --builders"),
@@ -171,6 +171,13 @@ def test_a_build_that_failed_is_told_with_the_end_of_its_log() -> None:
 def test_what_this_machine_cannot_do_is_no_build_that_failed(failure: Failure, text: str) -> None:
     error = told(failure)
     assert (type(error), str(error)) == (MachineError, text)
+
+
+def test_what_a_builder_prints_chooses_no_exit_code() -> None:
+    """Case 28: a smoke command that speaks of a full disk has failed all the same."""
+    error = told(Failure(BUILT, "builder failed with exit code 1", ("OSError: [Errno 28] No space left on device",)))
+    assert isinstance(error, BuildFailed)
+    assert "    free some room, e.g.: nix-collect-garbage; to see its whole log: nix-store --read-log" in str(error)
 
 
 def test_the_gravest_decides_and_all_are_told() -> None:

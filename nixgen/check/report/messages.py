@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from nixgen.check.compare import Change, RecipeChange
 from nixgen.check.model import LOCKS, ClosurePath, Difference, PathVerdict, Recipe, Record, Step
 from nixgen.console import size
-from nixgen.errors import Finding, MachineError, Problem, Stale
+from nixgen.errors import Finding, MachineError, NoRecord, Problem, Stale
 
 UPDATE = "nixgen check --update"
 LABELS = {"stale": "generated"}  # what people read instead of the name that programs know
-_HEADS = {1: "differs", 3: "could not check", 4: "stale", 5: "build failed"}
+_HEADS = {1: "differs", 3: "could not check", 4: "stale", 5: "build failed", 6: "no record"}
 
 
 def count(number: int, what: str) -> str:
@@ -89,7 +89,7 @@ def no_record(where: str, system: str, recorded: Record | None, *, update: bool)
         problem = Problem(where, f"has no {system}; it has {systems}", f"add it: {UPDATE}")
     if update:
         return Step("recipe", None, told)
-    return Step("recipe", None, told, MachineError.exit_code, (problem,))
+    return Step("recipe", None, told, NoRecord.exit_code, (problem,))
 
 
 def bytes_same(paths: int, closure_size: int, where: str) -> str:
@@ -175,7 +175,7 @@ def label(step: Step) -> str:
 
 def mark(step: Step) -> str:
     """What stands before a step's summary when it is not well."""
-    return {1: "DIFFERS: ", 3: "COULD NOT CHECK: ", 4: "STALE: ", 5: "FAILED: "}.get(step.code, "")
+    return {1: "DIFFERS: ", 3: "COULD NOT CHECK: ", 4: "STALE: ", 5: "FAILED: ", 6: "NO RECORD: "}.get(step.code, "")
 
 
 def verdict(steps: Sequence[Step], code: int, *, updated: bool = False) -> str:
