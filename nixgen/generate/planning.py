@@ -164,14 +164,18 @@ def digests(root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None 
 
 
 def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
-    """The problems of all targets; one that several share is told once, with the systems that have it."""
+    """The problems of all targets, those that most share first; each is told once, with the systems that have it.
+
+    What all of several have is no matter of the system, and named without.
+    """
     systems: dict[Problem, list[str]] = {}
     for resolution in resolutions:
         for problem in resolution.problems:
             systems.setdefault(problem, []).append(resolution.target.system)
+    whole = len(resolutions) if len(resolutions) > 1 else 0
     return [
-        replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
-        for problem, names in sorted(systems.items())
+        problem if len(names) == whole else replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
+        for problem, names in sorted(systems.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
 
 

@@ -24,7 +24,7 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     UserError for a system or Python that nixgen or the base does not know.
     """
     from nixgen.bases.choice import best_python, default_glibc
-    from nixgen.resolve.resolution import export, left_out, select, split_served
+    from nixgen.resolve.resolution import export, hint_groups, left_out, select, split_served
     from nixgen.resolve.targets import full_version, targets
 
     unknown = [system for system in systems if system not in SYSTEMS]
@@ -40,7 +40,7 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     own_base = base if base is not None and base.python == chosen else None
     glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
     wanted = targets(settings, systems or settings.systems, chosen, full_version(settings, chosen, own_base))
-    found = select(project, exported, wanted, glibc, hashes)
+    found = hint_groups(project, select(project, exported, wanted, glibc, hashes), glibc, hashes)
     if systems or settings.systems is not None:
         return found
     served, dropped = split_served(found)

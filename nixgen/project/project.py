@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.errors import MachineError, Problem, UserError
-from nixgen.formats.foreign import lookup, strings
+from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
 from nixgen.machine.files import contents
-from nixgen.project import uvlock
+from nixgen.project import beginnings, uvlock
 from nixgen.project.settings import Settings
 
 BOM = "\ufeff"
@@ -52,6 +52,17 @@ class Project:
         path = self.path(".python-version")
         return read_text(path, ".python-version") if path.exists() else None
 
+    def direct(self) -> frozenset[str]:
+        """The normalized names of what pyproject.toml depends on by itself, with all extras and groups."""
+        project = table(self.pyproject, "project")
+        lists = [project.get("dependencies"), lookup(self.pyproject, "tool", "uv", "dev-dependencies")]
+        lists += [
+            *table(project, "optional-dependencies").values(),
+            *table(self.pyproject, "dependency-groups").values(),
+        ]
+        names = (re.match(r"[A-Za-z0-9._-]+", text.strip()) for texts in lists for text in strings(texts))
+        return frozenset(re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name)
+
     def lock_text(self) -> str:
         """uv.lock as text. Raises UserError when it is missing."""
         return read_text(self.path("uv.lock"), "uv.lock")
@@ -73,7 +84,7 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     root = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").exists()), None)
     if root is None:
         what = f"neither {start} nor a folder above it has a pyproject.toml and a uv.lock"
-        raise UserError.of("", what, "go to a uv project, or make one: uv init")
+        raise UserError.of("", what, beginnings.without_pyproject(start))
     pyproject = read_toml(root / "pyproject.toml", "pyproject.toml")
     above = _workspace(root, pyproject)
     if above is not None:
@@ -119,7 +130,7 @@ def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
     table = _table(pyproject, "project")
     tool = _table(pyproject, "tool")
     if "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
-        raise UserError.of("pyproject.toml", "has no [project] table", "make a uv project of it: uv init")
+        raise UserError.of("pyproject.toml", "has no [project] table", beginnings.without_project(root, tool))
     name, requires = table.get("name", root.name), table.get("requires-python")
     problems = [
         Problem(f"pyproject.toml: project.{key}", "is not a string")

@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
-from nixgen.formats.foreign import strings, table
+from nixgen.formats.foreign import lookup, strings, table
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, uv, wheels
 from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
@@ -38,24 +38,52 @@ def resolve(
     ``glibc`` is the version of the base's C library: no wheel is taken that asks for a newer one. What cannot be built
     is a problem of the target's Resolution. Raises what :func:`export` and :func:`select` raise.
     """
-    return select(project, export(project, hashes), targets, glibc, hashes)
+    found = select(project, export(project, hashes), targets, glibc, hashes)
+    return hint_groups(project, found, glibc, hashes)
 
 
-def export(project: Project, hashes: Mapping[str, FileHash]) -> dict[str, Any]:
+def hint_groups(
+    project: Project, found: tuple[Resolution, ...], glibc: str, hashes: Mapping[str, FileHash]
+) -> tuple[Resolution, ...]:
+    """Tells of each problem that only dependency groups bring in how to leave those out."""
+    groups = table(project.pyproject, "dependency-groups") or lookup(
+        project.pyproject, "tool", "uv", "dev-dependencies"
+    )
+    if project.settings.groups is not None or not groups or not any(one.problems for one in found):
+        return found
+    without = replace(project, settings=replace(project.settings, groups=()))
+    left = select(without, export(without, hashes, check=False), [one.target for one in found], glibc, hashes)
+    hint = "or leave the dependency groups out: groups = [] under [tool.nixgen]"
+    return tuple(
+        replace(
+            one,
+            problems=tuple(
+                problem if problem.where in _names(other) else replace(problem, mend=f"{problem.mend}; {hint}")
+                for problem in one.problems
+            ),
+        )
+        for one, other in zip(found, left, strict=True)
+    )
+
+
+def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = True) -> dict[str, Any]:
     """The whole lock, for all targets, as a pylock.toml (parsed).
 
-    Raises UserError when uv.lock does not belong to pyproject.toml, and when uv refuses the settings (an unknown group,
-    extras that conflict).
+    Raises UserError when uv refuses the settings (an unknown group, extras that conflict), and with ``check`` when
+    uv.lock does not belong to pyproject.toml.
     """
+    verdict = current.Verdict()
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
-        checking = current.Check(project, nowhere)
+        checking = current.Check(project, nowhere) if check else None
         try:
             exported = uv.start_export(project, folder, nowhere).wait()
             pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
             _place_files(pylock, project.root, folder)
-            verdict = checking.wait()
+            if checking is not None:
+                verdict = checking.wait()
         finally:
-            checking.stop()
+            if checking is not None:
+                checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
         raise uv.explained(exported)
     if verdict.why:
@@ -117,23 +145,28 @@ def _unsupported(environments: Sequence[str]) -> Problem:
 
 
 def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, ...], tuple[Resolution, ...]]:
-    """Those targets that wheels exist for, and those that lack a wheel that another target has.
+    """Those targets that wheels exist for, and those that lack one which others have, or that uv.lock is not for.
 
     For projects that leave the systems to the default: a system that a package's publisher does not serve is then not
-    one of them. Problems that are not of this sort (a git source, a missing hash) keep their target among the first.
+    one of them. A problem that all have keeps none out, one of another sort (a git source) neither. The second have
+    only the problems that are theirs.
     """
-    whole = [resolution for resolution in resolutions if not resolution.problems]
-    has = {package.name for resolution in whole for package in resolution.packages if package.kind == "wheel"}
+    common = frozenset[str].intersection(*(_names(one) for one in resolutions)) if resolutions else frozenset[str]()
+    whole = [one for one in resolutions if _names(one) == common]
+    has = {package.name for one in whole for package in one.packages if package.kind == "wheel"}
     served: list[Resolution] = []
     dropped: list[Resolution] = []
-    for resolution in resolutions:
-        without = without_wheel(resolution)
-        if whole and [problem.where for problem in resolution.problems] == [LOCK]:
-            dropped.append(resolution)
-            continue
-        lacks = {problem.where for problem in resolution.problems}
-        (dropped if lacks and lacks <= without & has else served).append(resolution)
+    for one in resolutions:
+        own = _names(one) - common
+        if own and whole and own <= (without_wheel(one) & has) | {LOCK}:
+            dropped.append(replace(one, problems=tuple(problem for problem in one.problems if problem.where in own)))
+        else:
+            served.append(one)
     return tuple(served), tuple(dropped)
+
+
+def _names(resolution: Resolution) -> frozenset[str]:
+    return frozenset(problem.where for problem in resolution.problems)
 
 
 def without_wheel(resolution: Resolution) -> set[str]:
@@ -228,7 +261,7 @@ def _package(
     if best is not None:
         package = _file(name, version, "wheel", best, hashes)
         return package, _file_problem(package)
-    return _without_wheel(name, version, entry, offered, choice, hashes)
+    return _without_wheel(project, entry, offered, choice, hashes)
 
 
 def _unpublished(
@@ -247,22 +280,21 @@ def _unpublished(
 
 
 def _without_wheel(
-    name: str,
-    version: str | None,
+    project: Project,
     entry: Mapping[str, Any],
     offered: Sequence[Mapping[str, Any]],
     choice: wheels.Choice,
     hashes: Mapping[str, FileHash],
 ) -> tuple[Package, Problem]:
-    sdist = entry.get("sdist")
+    name, version, sdist = entry["name"], entry.get("version"), entry.get("sdist")
     if sdist is None:
         return Package(name, version, "wheel"), choice.explain(name, offered)
     package = _file(name, version, "sdist", sdist, hashes)
     if offered:
-        return package, choice.explain(name, offered)
+        return package, choice.explain(name, offered, package.file)
     why = "is to be built from its source (no-binary)" if entry.get("wheels") else "has no wheel at all"
     what = f"{why}; its source distribution, {package.file}, is something that nixgen cannot build yet"
-    return package, Problem(name, what, _other_version(name))
+    return package, Problem(name, what, _other_version(project, name))
 
 
 def _file(
@@ -319,5 +351,9 @@ def _published(name: str) -> str:
     return f"use a published version that has wheels: remove {name} from [tool.uv.sources], or depend on it by version"
 
 
-def _other_version(name: str) -> str:
-    return f'choose a version with wheels (uv add "{name}==…"), or a package that does the same'
+def _other_version(project: Project, name: str) -> str:
+    """Only what the project itself depends on is chosen by ``uv add``."""
+    if name in project.direct():
+        return f'choose a version with wheels (uv add "{name}==…"), or a package that does the same'
+    choose = f'constraint-dependencies = ["{name}==…"] under [tool.uv], then: uv lock'
+    return f"choose a version with wheels ({choose}), or another package than the one that needs it"

@@ -113,9 +113,8 @@ def test_an_empty_lock_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
-    assert refused(projects.make(tmp_path, "")) == (
-        "pyproject.toml: has no [project] table\n    make a uv project of it: uv init"
-    )
+    said = refused(projects.make(tmp_path, ""))
+    assert said.startswith("pyproject.toml: has no [project] table\n    write [project] into it, with name = ")
     root = projects.make(tmp_path, "tool = 1\n")
     assert refused(root) == "pyproject.toml: tool: is not a table\n    write it as [tool]"
     root = projects.make(tmp_path, "[project]\nname = 1\nrequires-python = 3.11\n")
