@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
 from nixgen.errors import MachineError
 
 
+@functools.cache
 def arrow(module: str = "") -> Any:  # noqa: ANN401 -- a module of pyarrow, which has no types
     """pyarrow, or a module of it: ``arrow("parquet")``. Raises MachineError when the extra ``data`` is missing."""
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.data.arrow import arrow
-from nixgen.data.reading import ROWS, Scan
-from nixgen.data.schema import Schema, from_arrow
+from nixgen.data.model import ROWS, Scan
+from nixgen.data.schema import Schema, check_names, from_arrow
 
 _MAGIC = b"ARROW1"  # the file form; without it, the stream form
 _FEATHER_1 = b"FEA1"
@@ -75,10 +75,3 @@ def _columns(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- a pyarrow.Reco
 def _named(schema: Schema) -> Schema:
     check_names([column.name for column in schema])
     return schema
-
-
-def check_names(names: list[str]) -> None:
-    """Raises ValueError when a column's name is there twice."""
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise ValueError(f"it has two columns named {', '.join(map(repr, twice))}")

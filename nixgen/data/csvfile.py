@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.data.arrow import arrow
-from nixgen.data.columnar import check_names
-from nixgen.data.reading import Scan, open_text
-from nixgen.data.schema import Column, DataType, Schema
+from nixgen.data.model import Scan
+from nixgen.data.packed import open_text
+from nixgen.data.schema import Column, DataType, Schema, check_names
 from nixgen.errors import UserError
 
 BLOCKS = (256 << 10, 2 << 20, 16 << 20)
@@ -23,11 +23,14 @@ Arrow reads some thirty blocks ahead, so small ones keep memory flat.
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _EMPTY = "is empty: a CSV file begins with a line of column names"
 _INT64_DIGITS = 18  # so many characters always fit
+_COLUMNS = 100_000  # Arrow takes 9 KB for each, however short they are
+_DIGITS = 1000  # of a whole number
+_FEW = 64  # so few values are matched faster by Python
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
 _PATTERNS = {  # narrowest first; leading zeros and plus signs make codes and telephone numbers, not numbers
     "bool": r"^(?:true|false|True|False|TRUE|FALSE)$",
-    "integer": r"^-?(?:0|[1-9][0-9]{0,999})$",
+    "integer": r"^-?(?:0|[1-9][0-9]*)$",
     "float64": r"^(?:-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-?[iI]nf|[nN]a[nN])$",
     "date": rf"^{_DAY}$",
     "timestamp[us]": rf"^{_DAY}[T ]{_TIME}$",
@@ -94,19 +97,28 @@ class _Guess:
 
     def _fits(self, name: str, values: Any) -> bool:  # noqa: ANN401 -- an array of strings
         pa, compute = arrow(), arrow("compute")
-        if not re.search(_PATTERNS[name], values[0].as_py(), re.ASCII):
+        if not _matches(name, values):
             return False
-        if not compute.all(compute.match_substring_regex(values, _PATTERNS[name])).as_py():
-            return False
-        if name == "integer" and not self._wide:
-            long = values.filter(compute.greater(compute.utf8_length(values), _INT64_DIGITS))
-            self._wide = any(not -(1 << 63) <= int(value) < 1 << 63 for value in long.to_pylist())
+        if name == "integer":
+            long = values.filter(compute.greater(compute.binary_length(values), _INT64_DIGITS)).to_pylist()
+            if any(len(value.removeprefix("-")) > _DIGITS for value in long):
+                return False
+            self._wide = self._wide or any(not -(1 << 63) <= int(value) < 1 << 63 for value in long)
         if name.startswith(("date", "timestamp")):
             try:
                 compute.cast(values, _arrow_type(name))  # the 30th of February looks like a date
             except pa.ArrowInvalid:
                 return False
         return True
+
+
+def _matches(name: str, values: Any) -> bool:  # noqa: ANN401 -- an array of strings without nulls
+    pattern = re.compile(_PATTERNS[name][1:-1])
+    few = values if len(values) <= _FEW else values.slice(0, 1)
+    if not all(pattern.fullmatch(value) for value in few.to_pylist()):
+        return False
+    compute = arrow("compute")
+    return len(few) == len(values) or compute.all(compute.match_substring_regex(values, _PATTERNS[name])).as_py()
 
 
 def _arrow_type(name: DataType) -> Any:  # noqa: ANN401 -- a pyarrow.DataType
@@ -156,7 +168,7 @@ def _read(path: str, file: Path, where: str, format_name: str, blocks: Sequence[
 def _read_once(path: str, file: Path, where: str, format_name: str, block: int) -> Iterator[Any]:
     pa, csv = arrow(), arrow("csv")
     parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
-    names = _header(path, file, where, parse, block)
+    names = _header(path, file, where, format_name, block)
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         null_values=[""],
@@ -181,15 +193,21 @@ def _read_once(path: str, file: Path, where: str, format_name: str, block: int) 
             raise UserError.of(where, "ends within quotes: a quotation mark is opened and never closed", mend)
 
 
-def _header(path: str, file: Path, where: str, parse: Any, block: int) -> list[str]:  # noqa: ANN401 -- pyarrow's options
+def _header(path: str, file: Path, where: str, format_name: str, block: int) -> list[str]:
     pa, csv = arrow(), arrow("csv")
     with open_text(path, file) as opened:
-        start = opened.read(4)
+        start = opened.read(block)
     if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise UserError.of(where, "is UTF-16 text; nixgen reads UTF-8", f"iconv -f UTF-16 -t UTF-8 {path}")
     if not start.removeprefix(b"\xef\xbb\xbf"):
         raise UserError.of(where, _EMPTY, "leave it out: exclude")
+    line = start.partition(b"\n")[0]
+    if line.count(_DELIMITERS[format_name].encode()) >= _COLUMNS:
+        raise UserError.of(where, f"has more than {_COLUMNS} columns", "use another format: parquet, jsonl")
+    if len(line) == block and b"\r" not in line:
+        raise _TooLongError
     options = csv.ReadOptions(use_threads=False, block_size=block)
+    parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
     try:
         with (
             open_text(path, file) as opened,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nixgen.data.schema import Schema
+
+ROWS = 32_768
+"""Rows that are in memory at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataManifest:
@@ -19,3 +24,11 @@ class DataManifest:
     schema_hash: str | None
     content_hash: str
     created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a file holds: the number of its records, and its schema."""
+
+    records: int
+    schema: Schema

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nixgen.data import formats
-from nixgen.data.arrow import arrow
+from nixgen.data.model import Scan
 from nixgen.data.schema import Schema, merge
 from nixgen.errors import MachineError, NixgenError, UserError
-
-ROWS = 32_768
-"""Rows that are in memory at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a file holds: the number of its records, and its schema."""
-
-    records: int
-    schema: Schema
 
 
 def scan(format_name: str, path: str, file: Path, where: str) -> Scan:
@@ -62,8 +46,8 @@ def unify(format_name: str, schemas: Sequence[tuple[str, Schema]], where: str) -
 def batches(format_name: str, path: str, file: Path, where: str, schema: Schema) -> Iterator[Mapping[str, Any]]:
     """The columns of one file, block by block, as Arrow arrays; ``schema`` is that of the whole dataset.
 
-    Columns of the type "integer" come as lists. Of lists and maps in JSON come the lengths, of structs whether they
-    are there. Raises UserError as ``scan`` does.
+    Nulls may be left out, and columns that have nothing else in a block. Whole numbers may come as lists. Of lists and
+    maps in JSON come the lengths, of structs that they are there. Raises UserError as ``scan`` does.
     """
     from nixgen.data import columnar, csvfile, jsonfile
 
@@ -89,6 +73,10 @@ def reading(where: str, format_name: str) -> Iterator[None]:
         raise MachineError.of(where, f"cannot be read: {error.strerror}", "make it readable") from None
     except FileNotFoundError:
         raise UserError.of(where, "is not there") from None
+    except MemoryError:
+        raise MachineError.of(where, "takes more memory than there is", "write it in smaller blocks or rows") from None
+    except RecursionError:
+        raise UserError.of(where, "has types that are nested too deeply") from None
     except (OSError, EOFError, zlib.error, ValueError, NotImplementedError, LookupError) as error:  # Arrow has its own
         words = " ".join(str(error).split()).rstrip(".")
         mend = "get the file again when it was cut off, or set the format that it has"
@@ -102,34 +90,3 @@ _ARTICLE = {
     "csv": "a CSV file",
     "tsv": "a TSV file",
 }
-
-
-def open_text(path: str, file: Path) -> io.BufferedIOBase:
-    """The unpacked bytes of a file; ``path``'s end tells how it is packed."""
-    packed = formats.compression(path)
-    if packed == "gz":
-        return gzip.open(file)
-    if packed == "bz2":
-        return bz2.open(file)
-    if packed == "zst":
-        return io.BufferedReader(_Unpacked(arrow().CompressedInputStream(str(file), "zstd")), 1 << 20)
-    return file.open("rb")
-
-
-class _Unpacked(io.RawIOBase):
-    """A stream of Arrow's as Python has them."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 -- a pyarrow.NativeFile
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 -- any writable buffer
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()

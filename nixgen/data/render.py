@@ -1,11 +1,16 @@
-"""The three forms of what differs: tables for people, JSON for programs, Markdown for a pull request."""
+"""The three forms of what differs: tables for people, JSON for programs, Markdown for a pull request.
+
+The JSON has all of it. Tables are for reading: of long names, types and values they have the start, and of thousands
+of rows or columns the first.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from nixgen.console import size, table
@@ -19,6 +24,9 @@ JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
 _LONGEST = 40  # characters of a value in a table
+_WIDEST = 80  # and of a name or type
+_ROWS = 200  # of a table
+_COLUMNS = 50  # so many columns have a table of statistics
 Rows = list[list[str]]
 
 
@@ -85,31 +93,52 @@ def _sections(found: DataDiff) -> Iterator[tuple[str, list[str], Rows]]:
         ["rows", _known(old.records), _known(new.records), _change(old.records, new.records)],
     ]
     yield "snapshots", ["", old.name, new.name, "change"], rows
-    if files := [*_files(found)]:
+    if files := _first_rows(_files(found)):
         yield "files", ["", "", ""], files
     if found.schema_changed:
-        yield "schema", ["", "", ""], [*_schema(found)]
-    for drift in found.drift:
+        yield "schema", ["", "", ""], _first_rows(_schema(found))
+    for drift in found.drift[:_COLUMNS]:
         yield _title(drift), ["", "old", "new", "change"], [*_drift(drift)]
+    if len(found.drift) > _COLUMNS:
+        rest = [[_name(drift.new.name)] for drift in found.drift[_COLUMNS:]]
+        yield f"{_count(len(rest), 'more column')} with other statistics: --json has them", [""], _first_rows(rest)
+
+
+def _first_rows(rows: Iterable[list[str]]) -> Rows:
+    """The first rows of a table, and how many more there are."""
+    every = iter(rows)
+    found = list(islice(every, _ROWS))
+    if more := sum(1 for _ in every):
+        found.append([f"and {more} more: --json has them", *("" for _ in found[0][1:])])
+    return found
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _name(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def _files(found: DataDiff) -> Iterator[list[str]]:
     rows: list[tuple[str, str, DataFile]] = [("added", "", file) for file in found.files_added]
     rows += [("removed", "", file) for file in found.files_removed]
     for mark, _, file in rows:
-        yield [mark, file.path, size(file.size)]
+        yield [mark, _name(file.path), size(file.size)]
     for changed in found.files_changed:
         sizes = dict.fromkeys([size(changed.old.size), size(changed.new.size)])
-        yield ["changed", changed.new.path, " → ".join(sizes)]
+        yield ["changed", _name(changed.new.path), " → ".join(sizes)]
 
 
 def _schema(found: DataDiff) -> Iterator[list[str]]:
     marked: list[tuple[str, Column]] = [("added", column) for column in found.columns_added]
     marked += [("removed", column) for column in found.columns_removed]
     for mark, column in marked:
-        yield [mark, column.name, column.type_text]
+        yield [mark, _name(column.name), _name(column.type_text)]
     for retyped in found.columns_retyped:
-        yield ["retyped", retyped.new.name, f"{retyped.old.type_text} → {retyped.new.type_text}"]
+        types = f"{_name(retyped.old.type_text)} → {_name(retyped.new.type_text)}"
+        yield ["retyped", _name(retyped.new.name), types]
     if found.reordered:
         yield ["reordered", "", "the columns stand in another order"]
     if found.old.schema is None or found.new.schema is None:
@@ -139,7 +168,7 @@ def _drift(drift: Drift) -> Iterator[list[str]]:
 
 def _title(drift: Drift) -> str:
     lengths = " (lengths)" if "lengths" in {drift.old.measured, drift.new.measured} else ""
-    return f"column {drift.new.name}{lengths}"
+    return f"column {_name(drift.new.name)}{lengths}"
 
 
 def _change(old: Any, new: Any) -> str:  # noqa: ANN401 -- a value of a statistic
@@ -150,7 +179,9 @@ def _change(old: Any, new: Any) -> str:  # noqa: ANN401 -- a value of a statisti
     try:
         share = (new - old) / abs(old) if old else math.inf
         by = f"{new - old:+d}" if isinstance(new - old, int) else f"{new - old:+.4g}"
-    except OverflowError:
+    except (OverflowError, ValueError):  # hundreds of digits, or thousands
+        return ""
+    if len(by) > _LONGEST:
         return ""
     return f"{by} ({share:+.1%})" if math.isfinite(share) else by
 

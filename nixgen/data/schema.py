@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ DataType = str | tuple[Any, ...]
 nullable), …)``; ``("map", key, value, nullable)``; ``("union", (name, type, nullable), …)``.
 """
 
+DEEPEST = 100
+"""So deep may a type be nested."""
+
+_LONGEST = 200  # characters in a sentence
+_TOLD = 10  # differences
 _WORDS = {
     "halffloat": "float16",
     "float": "float32",
@@ -46,10 +52,23 @@ class Column:
 Schema = tuple[Column, ...]
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raises ValueError when a column's name is there twice."""
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+        raise ValueError(f"it has two columns named {shortened(repr(twice[0]))}{more}")
+
+
 def schema_hash(schema: Schema) -> str:
     """SHA-256, hexadecimal, of the schema as compact JSON: [[name, type, nullable], …], in ASCII."""
     rows = [[column.name, column.type, column.nullable] for column in schema]
     return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def shortened(text: str) -> str:
+    """A name or type for a sentence, which a table of thousands of columns may not fill."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def type_text(kind: DataType, *, nullable: bool = False) -> str:
@@ -87,7 +106,8 @@ def merge(
     for path, schema in schemas[1:]:
         differences = list(_differences(common, schema, types=widen is None))
         if differences:
-            what = f"has another schema than {first}: {'; '.join(differences)}"
+            more = f"; and {len(differences) - _TOLD} more" if len(differences) > _TOLD else ""
+            what = f"has another schema than {first}: {'; '.join(differences[:_TOLD])}{more}"
             problems.append(Problem(f"{where}: {path}", what, "make each a dataset of its own (include, exclude)"))
             continue
         common = tuple(
@@ -101,21 +121,24 @@ def merge(
 
 def _differences(old: Schema, new: Schema, *, types: bool) -> Iterator[str]:
     before, after = ({column.name: column.type for column in schema} for schema in (old, new))
-    yield from (f"it lacks {name}" for name in before if name not in after)
-    yield from (f"it has {name} besides" for name in after if name not in before)
+    yield from (f"it lacks {shortened(name)}" for name in before if name not in after)
+    yield from (f"it has {shortened(name)} besides" for name in after if name not in before)
     for name in before:
         if types and name in after and before[name] != after[name]:
-            yield f"{name} is {type_text(after[name])} instead of {type_text(before[name])}"
+            now, then = shortened(type_text(after[name])), shortened(type_text(before[name]))
+            yield f"{shortened(name)} is {now} instead of {then}"
     if [column.name for column in old] != [column.name for column in new] and before.keys() == after.keys():
         yield "its columns stand in another order"
 
 
-def _field(field: Any) -> tuple[str, DataType, bool]:  # noqa: ANN401 -- a pyarrow.Field
-    return field.name, _type(field.type), field.nullable
+def _field(field: Any, depth: int = 0) -> tuple[str, DataType, bool]:  # noqa: ANN401 -- a pyarrow.Field
+    return field.name, _type(field.type, depth), field.nullable
 
 
-def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
+def _type(kind: Any, depth: int) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
     types = arrow("types")
+    if depth > DEEPEST:
+        raise ValueError(f"a type in it is nested more than {DEEPEST} deep")
     while True:  # how values are packed is not what they are
         if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
             kind = kind.value_type
@@ -124,7 +147,7 @@ def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
         else:
             break
     if types.is_nested(kind):
-        return _nested(kind, types)
+        return _nested(kind, types, depth + 1)
     if types.is_decimal(kind):
         return f"decimal({kind.precision}, {kind.scale})"
     if types.is_fixed_size_binary(kind):
@@ -137,11 +160,11 @@ def _type(kind: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType
     return _WORDS.get(text, text.removeprefix("large_").removesuffix("_view"))
 
 
-def _nested(kind: Any, types: Any) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType, pyarrow.types
+def _nested(kind: Any, types: Any, depth: int) -> DataType:  # noqa: ANN401 -- a pyarrow.DataType, pyarrow.types
     if types.is_map(kind):
-        return ("map", _type(kind.key_type), _type(kind.item_type), kind.item_field.nullable)
+        return ("map", _type(kind.key_type, depth), _type(kind.item_type, depth), kind.item_field.nullable)
     if types.is_struct(kind) or types.is_union(kind):
         head = "struct" if types.is_struct(kind) else "union"
-        return (head, *(_field(kind.field(number)) for number in range(kind.num_fields)))
+        return (head, *(_field(kind.field(number), depth) for number in range(kind.num_fields)))
     length = (kind.list_size,) if types.is_fixed_size_list(kind) else ()
-    return ("list", _type(kind.value_type), kind.value_field.nullable, *length)
+    return ("list", _type(kind.value_type, depth), kind.value_field.nullable, *length)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
 BINS = 4096
 """So many different numbers are told apart; with more, numbers that lie close share a bin."""
@@ -36,11 +37,12 @@ class Sketch:
             self.count += times
         self.minimum = minimum if self.minimum is None else min(minimum, self.minimum)
         self.maximum = maximum if self.maximum is None else max(maximum, self.maximum)
-        while len(self._bins) > BINS:
-            self.shift += 1
+        if len(self._bins) > BINS:
+            more = _least_shift(sorted(self._bins))
+            self.shift += more
             joined: Counter[int] = Counter()
             for number, times in self._bins.items():
-                joined[number >> 1] += times
+                joined[number >> more] += times
             self._bins = joined
 
     @property
@@ -67,3 +69,13 @@ class Sketch:
             middle = (number << self.shift) + ((1 << self.shift) >> 1)
             found.append(min(max(middle, self.minimum), self.maximum))
         return found
+
+
+def _least_shift(numbers: list[int]) -> int:
+    """The least shift that leaves at most BINS of these numbers, which are sorted and different.
+
+    Two neighbours become one when all bits are shifted out in which they differ; one below zero and one above never.
+    """
+    gaps = ((low ^ high).bit_length() for low, high in pairwise(numbers) if low ^ high >= 0)
+    apart = numbers[0] < 0 <= numbers[-1]
+    return sorted(gaps, reverse=True)[BINS - 1 - apart]

@@ -72,12 +72,13 @@ def read(snapshot: Snapshot, files: Mapping[str, Path], *, statistics: bool = Tr
     paths = record_files([file.path for file in snapshot.files], chosen, name)
     scans = [(path, scan(chosen, path, files[path], name)) for path in paths]
     schema = unify(chosen, [(path, found.schema) for path, found in scans], name)
-    columns = _columns(chosen, [(path, files[path]) for path in paths], name, schema) if statistics else None
     records = sum(found.records for _, found in scans)
+    places = [(path, files[path]) for path in paths]
+    columns = _columns(chosen, places, name, schema, records) if statistics else None
     return Snapshot(name, chosen, snapshot.files, snapshot.content_hash, records, schema_hash(schema), schema, columns)
 
 
-def _columns(format_name: str, files: Files, where: str, schema: Schema) -> tuple[ColumnStatistics, ...]:
+def _columns(format_name: str, files: Files, where: str, schema: Schema, records: int) -> tuple[ColumnStatistics, ...]:
     from nixgen.data.reading import batches
     from nixgen.data.stats import Accumulator
 
@@ -86,7 +87,7 @@ def _columns(format_name: str, files: Files, where: str, schema: Schema) -> tupl
         for block in batches(format_name, path, file, where, schema):
             for name, values in block.items():
                 accumulators[name].add(values)
-    return tuple(accumulator.result() for accumulator in accumulators.values())
+    return tuple(accumulator.result(records) for accumulator in accumulators.values())
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path]]:

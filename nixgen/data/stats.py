@@ -24,6 +24,7 @@ _MANTISSA = 52  # bits of a float64's fraction
 _HALF = 26
 _EXPONENT = 0x7FF
 _EXACT = Context(prec=100)  # digits; Arrow's decimals have at most 76
+_FEW = 64  # so few values are counted faster by Python
 _ONE = 1074  # a float64 is a multiple of 2 ** -1074
 
 
@@ -58,20 +59,20 @@ class Accumulator:
         self._kind = _Kind(column.type)
         self._sketch = Sketch()
         self._distinct: set[bytes] | None = set()
-        self._count = self._nulls = self._nans = 0
+        self._count = self._nans = 0
         self._total = 0  # of the keys; of floats in units of 2 ** -1074
         self._infinite: list[float] = []
 
     def add(self, values: Any) -> None:  # noqa: ANN401 -- a pyarrow.Array, or a list of integers and None
-        """A block of values."""
+        """A block of values, of which nulls may be left out."""
         if isinstance(values, list):
             there = [value for value in values if value is not None]
-            self._seen(len(there), len(values) - len(there))
+            self._count += len(there)
             self._add_whole(there)
             return
         kind = self._kind
         values = kind.plain(values)
-        self._seen(len(values) - values.null_count, values.null_count)
+        self._count += len(values) - values.null_count
         if kind.measured == "nothing" or values.null_count == len(values):
             return
         values = values.drop_null()
@@ -84,17 +85,17 @@ class Accumulator:
         else:
             self._add_keys(kind.keys(values))
 
-    def result(self) -> ColumnStatistics:
-        """The statistics of all blocks so far."""
-        kind, sketch = self._kind, self._sketch
+    def result(self, records: int) -> ColumnStatistics:
+        """The statistics of all blocks so far, which had so many records; where there is no value, it is null."""
+        kind, sketch, nulls = self._kind, self._sketch, records - self._count
         if sketch.minimum is None or sketch.maximum is None:
             empty = None if kind.measured == "nothing" else 0
-            return ColumnStatistics(self._name, self._count, self._nulls, self._nans, kind.measured, empty)
+            return ColumnStatistics(self._name, self._count, nulls, self._nans, kind.measured, empty)
         distinct = sketch.distinct if not kind.hashed else (None if self._distinct is None else len(self._distinct))
         return ColumnStatistics(
             self._name,
             self._count,
-            self._nulls,
+            nulls,
             self._nans,
             kind.measured,
             distinct,
@@ -104,10 +105,6 @@ class Accumulator:
             tuple(zip(PERCENTS, map(kind.value, sketch.quantiles(PERCENTS)), strict=True)),
             sketch.shift,
         )
-
-    def _seen(self, count: int, nulls: int) -> None:
-        self._count += count
-        self._nulls += nulls
 
     def _mean(self) -> Value:
         kind, count = self._kind, self._sketch.count
@@ -123,6 +120,9 @@ class Accumulator:
             self._sketch.add(Counter(values).items(), 0, min(values), max(values))
 
     def _add_keys(self, keys: Any) -> None:  # noqa: ANN401 -- an array of whole numbers without nulls
+        if len(keys) <= _FEW:
+            self._add_whole(keys.to_pylist())
+            return
         pa, compute = arrow(), arrow("compute")
         low = compute.bit_wise_and(keys, pa.scalar(0xFFFF_FFFF, keys.type))
         high = compute.shift_right(keys, pa.scalar(32, keys.type))
@@ -174,7 +174,8 @@ class Accumulator:
     def _add_distinct(self, values: Any) -> None:  # noqa: ANN401 -- an array of strings or bytes without nulls
         if self._distinct is None:
             return
-        for value in arrow("compute").unique(values).cast(arrow().large_binary()):
+        different = values if len(values) <= _FEW else arrow("compute").unique(values)
+        for value in different.cast(arrow().large_binary()):
             self._distinct.add(hashlib.blake2b(value.as_buffer(), digest_size=16).digest())
             if len(self._distinct) > BINS:
                 self._distinct = None
@@ -270,7 +271,7 @@ def _divide(total: int, count: int) -> float:
     try:
         return total / count
     except OverflowError:
-        return math.copysign(math.inf, total)
+        return math.inf if total > 0 else -math.inf
 
 
 def _bits(values: Any) -> Any:  # noqa: ANN401 -- an array of float64; one of int64

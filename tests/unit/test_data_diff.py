@@ -189,6 +189,40 @@ def test_a_name_that_is_not_pinned(project: Project) -> None:
     )
 
 
+def test_tables_of_thousands_of_columns_are_bounded(tmp_path: Path) -> None:
+    """Case 36: one long type made every row as long as it is; 3,000 columns were 300 MB."""
+    deep = {f"field{number}": {"y": [number]} for number in range(3000)}
+    sides = []
+    for side, deep_name in enumerate(("was", "is")):
+        row = {
+            **{f"c{n}": n + side for n in range(3000)},
+            **{f"{deep_name}{n}": 1 for n in range(300)},
+            deep_name: deep,
+        }
+        files: dict[str, str | bytes] = {f"{deep_name}{n}.txt": b"" for n in range(500)}
+        sides.append(taken(tmp_path / deep_name, {"a.jsonl": json.dumps(row), **files}))
+    found = diff(sides[0], sides[1])
+    for text in (render.as_text(found), render.as_markdown(found)):
+        assert len(text) < 100_000
+        assert max(map(len, text.splitlines())) < 300
+        assert "and 801 more: --json has them" in text  # 500 files that came, 500 that went, 1 that changed
+        assert "and 402 more: --json has them" in text
+        assert "2950 more columns with other statistics: --json has them" in text
+    document = json.loads(render.as_json(found))
+    assert (len(document["drift"]), len(document["files"]["added"]), len(document["schema"]["added"])) == (
+        3000,
+        500,
+        301,
+    )
+
+
+def test_thousands_of_digits_are_shown(tmp_path: Path) -> None:
+    for a, b in (("-9" + "0" * 4298, "9" * 4300), ("1" * 400, "2" * 400)):
+        sides = [taken(tmp_path / name, {"a.jsonl": f'{{"x": {text}}}\n'}) for name, text in (("a", a), ("b", b))]
+        assert len(render.as_text(diff(sides[0], sides[1]))) < 3000
+        assert str(b) in render.as_json(diff(sides[0], sides[1]))
+
+
 def test_a_broken_file_is_told_with_its_row(tmp_path: Path) -> None:
     write(tmp_path, {"a.csv": JUNE, "b.csv": JUNE + "4,5\n"})
     with pytest.raises(UserError, match=r"b\.csv: row 5: has 2 fields, and the header has 3"):

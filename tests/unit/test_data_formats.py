@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
-from datafiles import described, write
+from datafiles import described, parquet, write
 from hypothesis import given
 from hypothesis import strategies as st
 from support.datasets import CSV, refused
@@ -19,7 +19,7 @@ from nixgen.data import csvfile, jsonfile
 from nixgen.data.arrow import arrow
 from nixgen.data.reading import scan
 from nixgen.data.schema import Column, Schema, from_arrow, schema_hash, type_text
-from nixgen.errors import UserError
+from nixgen.errors import MachineError, UserError
 
 
 def schema_of(tmp_path: Path, name: str, content: str | bytes, form: str) -> Schema:
@@ -192,6 +192,12 @@ def test_how_arrow_packs_values_is_no_part_of_the_schema() -> None:
         ({"a.jsonl": b'{"a": "\\ud800"}\n'}, None, "line 1: has half of a surrogate pair, which is no character"),
         ({"a.jsonl": b'{"a": ' + b"9" * 5000 + b"}\n"}, None, "line 1: has a number of too many digits"),
         ({"a.jsonl": b'{"a": ' + b"[" * 200_000}, None, "line 1: is nested too deeply"),
+        ({"a.jsonl": b'{"a": ' + b"[" * 100 + b"1" + b"]" * 100 + b"}"}, None, "line 1: is nested too deeply"),
+        ({"a.jsonl": b'{"a": ' * 500 + b"1" + b"}" * 500}, None, "line 1: is nested too deeply"),
+        ({"a.jsonl": b'{"a": [' + b"[]," * (2 << 20) + b"[]]}"}, None, "line 1: holds too much for one record"),
+        ({"a.jsonl": b'{"a": "' + b"x" * (32 << 20) + b'"}'}, None, "line 1: is longer than 32 MiB"),
+        ({"a.csv": b"," * 100_000 + b"\n"}, None, "data.sales: a.csv: has more than 100000 columns"),
+        ({"a.csv": b"c," * 99_999 + b"c\n"}, None, "it has two columns named 'c'"),
         (
             {"a.jsonl": b'{"a": 1}\n{"a": null}\n{"a": "x"}\n'},
             None,
@@ -217,6 +223,59 @@ def test_how_arrow_packs_values_is_no_part_of_the_schema() -> None:
 )
 def test_bad_input(tmp_path: Path, files: dict[str, str | bytes], form: str | None, sentence: str) -> None:
     assert sentence in refused(tmp_path, files, form)
+
+
+def test_names_of_columns_cost_what_they_are_long(tmp_path: Path) -> None:
+    """Case 36: a new key in each of 100,000 lines, which took a look at every other line each."""
+    text = "".join(f'{{"k{number}": {{"k{number}": 1}}}}\n' for number in range(100_000))
+    [(path, file)] = write(tmp_path, {"a.jsonl": text})
+    found = scan("jsonl", path, file, "data.sales")
+    assert (found.records, len(found.schema)) == (100_000, 100_000)
+    assert found.schema[7] == Column("k7", ("struct", ("k7", "int64", False)), True)
+
+
+def test_json_lines_of_many_files_are_as_one_file(tmp_path: Path) -> None:
+    lines = [
+        '{"a": 1, "s": {"x": [1]}}\n',
+        '{"b": null}\n{}\n',
+        "",
+        '{"s": {"x": [null], "y": 1.5}, "a": 2.5}\n',
+        "{}\n",
+    ]
+    one = described(tmp_path / "one", {"a.jsonl": "".join(lines)})
+    many = described(tmp_path / "many", {f"{number}.jsonl": text for number, text in enumerate(lines)})
+    assert (one.schema_hash, one.record_count) == (many.schema_hash, many.record_count)
+
+
+@pytest.mark.parametrize(("digits", "kind"), [(18, "int64"), (400, "integer"), (1000, "integer"), (1001, "float64")])
+def test_whole_numbers_of_csv_have_at_most_1000_digits(tmp_path: Path, digits: int, kind: str) -> None:
+    for rows in (1, 100):
+        for sign in ("", "-"):
+            text = "x\n" + f"{sign}{'9' * digits}\n" * rows
+            assert shown(schema_of(tmp_path, "a.csv", text, "csv")) == f"x: {kind}"
+
+
+def test_a_header_that_is_longer_than_a_block(tmp_path: Path) -> None:
+    names = [f"c{number:0100}" for number in range(3000)]
+    found = schema_of(tmp_path, "a.csv", ",".join(names) + "\n" + ",".join("1" * 3000) + "\n", "csv")
+    assert [column.name for column in found] == names
+
+
+def test_a_type_of_parquet_that_is_nested_too_deeply() -> None:
+    kind = pa.int8()
+    for _ in range(110):
+        kind = pa.struct([("x", kind)])
+    with pytest.raises(ValueError, match=r"^a type in it is nested more than 100 deep$"):
+        from_arrow(pa.schema([pa.field("x", kind)]))
+
+
+def test_what_takes_more_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 4611686018427387904 failed")
+
+    monkeypatch.setattr("nixgen.data.columnar.scan_parquet", full)
+    with pytest.raises(MachineError, match=r"a\.parquet: takes more memory than there is"):
+        schema_of(tmp_path, "a.parquet", parquet({"x": [1]}), "parquet")
 
 
 def test_what_is_beside_the_records_is_not_read(tmp_path: Path) -> None:

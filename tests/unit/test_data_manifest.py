@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.datasets import CSV, refused
 
+from nixgen.data.arrow import arrow
 from nixgen.data.manifest import content_hash, describe
 from nixgen.data.schema import Column, schema_hash
 from nixgen.errors import MachineError, UserError
@@ -142,6 +143,7 @@ def test_a_path_that_is_not_utf8_and_one_that_is_there_twice(tmp_path: Path) -> 
 
 def test_without_pyarrow_the_command_to_get_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arrow.cache_clear()
     with pytest.raises(MachineError) as caught:
         described(tmp_path, {"a.csv": CSV})
     assert str(caught.value) == (

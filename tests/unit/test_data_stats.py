@@ -31,7 +31,7 @@ def column(values: Sequence[Any], kind: Any, blocks: int = 10_000) -> ColumnStat
     accumulator = Accumulator(described)
     for start in range(0, len(array), blocks):
         accumulator.add(array.slice(start, blocks))
-    return accumulator.result()
+    return accumulator.result(len(array))
 
 
 def nearest_rank(values: Sequence[Any]) -> tuple[tuple[int, Any], ...]:
@@ -210,6 +210,25 @@ def test_huge_whole_numbers(tmp_path: Path) -> None:
         assert side.schema == (Column("x", "integer", False),)
         assert side.columns is not None
         assert (side.columns[0].minimum, side.columns[0].maximum) == (-1, huge)
+
+
+@pytest.mark.parametrize("digits", [400, 1000])
+def test_hundreds_of_digits(tmp_path: Path, digits: int) -> None:
+    """Case 35."""
+    huge = 10 ** (digits - 1)
+    for name, content in {
+        "a.csv": f"x\n{huge}\n{-huge * 3}\n",
+        "a.jsonl": f'{{"x": {huge}}}\n{{"x": {-huge * 3}}}\n',
+    }.items():
+        [found] = taken(tmp_path / name[2:], {name: content}).columns or ()
+        assert (found.minimum, found.maximum, found.mean) == (-huge * 3, huge, -math.inf)
+    [found] = taken(tmp_path / "mixed", {"a.jsonl": f'{{"x": {huge}}}\n{{"x": -{huge}}}\n{{"x": 1.5}}\n'}).columns or ()
+    assert (found.minimum, found.maximum) == (-math.inf, math.inf)
+
+
+def test_few_values_at_a_time_count_as_many_do() -> None:
+    for values, kind in ([list(range(-300, 300)), pa.int64()], [[str(n % 90) for n in range(600)], pa.string()]):
+        assert column(values, kind, 7) == column(values, kind)
 
 
 def test_nested_json_counts_and_lengths(tmp_path: Path) -> None:
