@@ -50,7 +50,12 @@ let
       lacking "needs permission. Ask for it at ${artifact.page}, then put the file into the store"
     else if url != null then fetch { inherit name url sha256; }
     else if local == null then lacking "cannot be fetched by Nix from ${artifact.source}. Put it into the store"
-    else if builtins.pathExists place then builtins.path { inherit name sha256; path = place; recursive = false; }
+    else if builtins.pathExists place then
+      if builtins.hashFile "sha256" place == sha256 then
+        builtins.path { inherit name sha256; path = place; recursive = false; }
+      else
+        throw ("${artifact.key}: ${local} changed after it was pinned, or only points at the file (git lfs pull). "
+          + "Bring it back, or run: nixgen lock && nixgen generate")
     else
       lacking ("is not among the project's files that Nix sees; in a flake these are the ones that git knows. "
         + "Put it into the store");

@@ -46,7 +46,10 @@ def verify(
     from nixgen.console import console
     from nixgen.models import verify as implementation
 
-    found = implementation.trees(implementation.find_lock(project), names or (), path)
+    lock = implementation.find_lock(project)
+    if path is None:
+        implementation.worktree(lock, names or ())
+    found = implementation.trees(lock, names or (), path)
     report = implementation.check(found)
     if json:
         console.result(report.json())

@@ -130,6 +130,10 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         for one in dropped:
             console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
     problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
+    if any(file.url is None for artifact in pins.lock.artifacts for file in artifact.files):
+        from nixgen.artifacts.sources import local
+
+        problems += local.changed(project.root, pins.lock.artifacts)
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)

@@ -73,6 +73,18 @@ def trees(lock: Path, names: Sequence[str], folder: Path | None = None) -> tuple
         raise UserError.of("", str(error), "see what is pinned: nixgen model list, nixgen data list") from None
 
 
+def worktree(lock: Path, names: Sequence[str]) -> None:
+    """Raises Finding for what of the named artifacts (none: all) lies in the project, and is not what was pinned."""
+    from nixgen.artifacts.sources import local
+
+    pinned = lockfile.read_lock(lock).artifacts
+    chosen = [one for one in pinned if not names or one.key in names or one.name in names]
+    with console.step("verifying"):
+        problems = local.changed(lock.parent, chosen)
+    if problems:
+        raise Finding(problems)
+
+
 def check(found: Sequence[guard.Tree]) -> guard.Report:
     """Hashes every file of the trees, without regard to any stamp."""
     with console.step("verifying"):

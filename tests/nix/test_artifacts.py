@@ -157,7 +157,9 @@ def test_a_file_of_the_project_needs_no_download(lab: Lab, rows: Rows, tmp_path:
     assert content(lab, lab.nix.real(lab.build("models.vad", root=tmp_path)) / "vad.onnx") == WEIGHTS
     (tmp_path / "weights/vad.onnx").write_bytes(WEIGHTS[:-1] + b"?")
     changed = rows.add("models.other", {}).file("models.other", "vad2.onnx", b"?" * 9, local="weights/vad.onnx")
-    assert "mismatch" in changed.on(lab).failure("models.other", root=tmp_path)
+    assert "weights/vad.onnx changed after it was pinned" in changed.on(lab).failure("models.other", root=tmp_path)
+    # Also where the pinned file is in the store, so that nothing else would be missed.
+    assert "weights/vad.onnx changed after it was pinned" in changed.on(lab).failure("models.vad", root=tmp_path)
     (tmp_path / "weights/vad.onnx").unlink()
     said = changed.on(lab).failure("models.other", root=tmp_path)
     assert "models.other: vad2.onnx is not among the project's files that Nix sees" in said

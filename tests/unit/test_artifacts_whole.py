@@ -166,6 +166,15 @@ def test_a_local_file_and_data_need_no_network(project: Project) -> None:
         "  rows.csv: changed, 12 B → 16 B",
     ]
     assert project.nixgen("lock") == (0, "nixgen.lock: nothing to do, every pin still fits.\n")
+    assert project.nixgen("generate")[0] == 0
+    (project.root / "weights" / "vad.onnx").write_bytes(b"ONNX")
+    for command in (("generate",), ("generate", "--check"), ("verify", "vad"), ("verify",), ("check",)):
+        code, printed = project.nixgen(*command)
+        assert (code, printed) == (
+            1 if command[0] == "verify" else 2,
+            "error: models.vad: weights/vad.onnx: changed after it was pinned\n"
+            "    bring the pinned one back, or pin what is there: nixgen lock && nixgen generate\n",
+        )
 
 
 def test_without_nix_fetch_says_what_is_missing(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from support.sources import DATA, WHERE, Files, archive, context, file_server, p
 
 from nixgen.artifacts.model import PinnedArchive, PinnedFile
 from nixgen.artifacts.sources import Context, fetch, resolve
+from nixgen.artifacts.sources.local import changed
 from nixgen.artifacts.store import Folder
 from nixgen.errors import UserError
 
@@ -102,6 +104,44 @@ class TestPaths:
         with pytest.raises(UserError, match=r"vad\.onnx is not the file that was pinned: its SHA-256 should be "):
             fetch(found, context(root))
 
+    @pytest.mark.parametrize(
+        ("content", "mend"),
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3072000\n", "git lfs pull"),
+            (b"/annex/objects/SHA256E-s3072000--0.onnx\n", "git annex get ."),
+        ],
+    )
+    def test_what_only_points_at_a_file(self, root: Path, content: bytes, mend: str) -> None:
+        found = pin(root, "weights")
+        (root / "weights/vad.onnx").write_bytes(content)
+        assert refusal(root, "weights/vad.onnx") == (
+            f"{WHERE}: {root}/weights/vad.onnx only points at the file\n    {mend}, then: nixgen lock"
+        )
+        assert list(map(str, changed(root, [found]))) == [
+            f"models.vad: weights/vad.onnx: only points at the file that was pinned\n    {mend}"
+        ]
+
+    def test_what_became_of_the_pinned_files(self, root: Path) -> None:
+        folder, one = pin(root, "./weights/"), pin(root, "weights/vad.onnx")
+        some = pin(root, "weights", exclude=("sub/",))
+        assert changed(root, [folder, one, some]) == []
+        (root / "weights/vad.onnx").write_bytes(DATA[:-1] + b"!")
+        (root / "weights/sub/labels.txt").rename(root / "weights/sub/other.txt")
+        mend = "bring the pinned one back, or pin what is there: nixgen lock && nixgen generate"
+        vad = f"models.vad: weights/vad.onnx: changed after it was pinned\n    {mend}"
+        assert list(map(str, changed(root, [folder]))) == [
+            f"models.vad: weights/sub/labels.txt: is missing, and was pinned\n    {mend}",
+            f"models.vad: weights/sub/other.txt: is there, and was not pinned\n    {mend}",
+            vad,
+        ]
+        assert list(map(str, changed(root, [one]))) == list(map(str, changed(root, [some]))) == [vad]
+        (root / "weights/loop").symlink_to("nowhere")
+        assert next(str(problem) for problem in changed(root, [some])).startswith(
+            f"models.vad: {root}/weights/loop is a link that leads nowhere"
+        )
+        shutil.rmtree(root / "weights")
+        assert changed(root, [folder, one, some]) == []  # in the store, perhaps
+
 
 MEMBERS = {"pkg/data/model.onnx": DATA, "pkg/data/sub/labels.txt": b"a\nb\n", "pkg/__init__.py": b""}
 
@@ -144,6 +184,13 @@ class TestArchives:
         found = pin(tmp_path, "pkg.tar.gz", member="a.bin")
         assert found.files[0].archive == PinnedArchive(sha256(whole), len(whole), local="pkg.tar.gz")
         assert fetch(found, context(tmp_path))["a.bin"].read_bytes() == whole
+
+    def test_an_archive_in_the_project_that_changed(self, tmp_path: Path) -> None:
+        (tmp_path / "model.zip").write_bytes(archive("zip", MEMBERS))
+        found = pin(tmp_path, "model.zip", member="pkg/data/model.onnx")
+        assert changed(tmp_path, [found]) == []
+        (tmp_path / "model.zip").write_bytes(archive("zip", MEMBERS | {"new": b""}))
+        assert str(changed(tmp_path, [found])[0]).startswith("models.vad: model.zip: changed after it was pinned\n")
 
     def test_nothing_is_held_where_nothing_holds(self, web: Files, tmp_path: Path) -> None:
         web.files["/pkg.zip"] = archive("zip", MEMBERS)

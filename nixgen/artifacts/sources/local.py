@@ -11,11 +11,18 @@ from urllib.parse import unquote
 
 from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources.context import Context, together
-from nixgen.artifacts.sources.paths import chosen
+from nixgen.artifacts.sources.paths import chosen, wanted
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.store import Found, store_name
-from nixgen.errors import MachineError, UserError
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
+
+_MEND = "bring the pinned one back, or pin what is there: nixgen lock && nixgen generate"
+_LONGEST_POINTER = 1024  # bytes
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec/": "git lfs pull",
+    b"/annex/objects/": "git annex get .",
+}
 
 
 def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
@@ -26,21 +33,68 @@ def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Contex
         raise UserError.of(
             spec.where, f"there is no {spec.source}", "check the path; it starts at models.toml's folder"
         )
-    inside = limit if limit is not None else (base if base.is_dir() else base.parent).resolve()
-    _stays(base, inside, spec)
-    if base.is_file():
-        paths = {base.name: base}
-    else:
-        paths = {path.relative_to(base).as_posix(): path for path in _walk(base, inside, spec)}
-    picked = chosen(list(paths), spec.include, spec.exclude, spec.where, spec.source)
+    listed = _listed(base, limit, spec.where)
+    picked = chosen(list(listed), spec.include, spec.exclude, spec.where, spec.source)
 
     def one(path: str) -> PinnedFile:
-        real = _stays(paths[path], inside, spec)
+        real = _stays(listed[path], _inside(base, limit), spec.where)
         found = _hashed(real)
+        if mend := pointer(real):
+            raise UserError.of(spec.where, f"{real} only points at the file", f"{mend}, then: {context.command}")
         local = real.relative_to(limit).as_posix() if limit is not None else None
         return PinnedFile(path, found.size, found.sha256, local=local)
 
     return pinned(spec, together(one, picked))
+
+
+def changed(root: Path, artifacts: Iterable[PinnedArtifact]) -> list[Problem]:
+    """What lies in the project and is not what was pinned: other files, more or fewer, or what only points at one.
+
+    An artifact of which nothing is there is passed over: it may be in the store.
+    """
+    rows: list[tuple[str, str, Path, str | None]] = []
+    problems: list[Problem] = []
+    for artifact in artifacts:
+        where, files = artifact.key, {file.path: file.sha256 for file in artifact.files}
+        archives = {file.archive.local: file.archive.sha256 for file in artifact.files if file.archive}
+        places = [(name, root / name, sha256) for name, sha256 in archives.items() if name]
+        try:
+            if artifact.scheme == "file" and not archives:
+                base, limit = _place(artifact.source, root)
+                listed = _listed(base, limit, where) if base.exists() and limit is not None else {}
+                picked = set(wanted(listed, artifact.include, artifact.exclude))
+                shown = artifact.source.removeprefix("file:").removeprefix("./").rstrip("/")
+                prefix = f"{shown}/" if base.is_dir() else shown.removesuffix(base.name)
+                lost = sorted(files.keys() - picked) if listed else []
+                problems += [Problem(f"{where}: {prefix}{path}", "is missing, and was pinned", _MEND) for path in lost]
+                inside = _inside(base, limit)
+                places = [
+                    (prefix + path, _stays(listed[path], inside, where), files.get(path, "")) for path in sorted(picked)
+                ]
+        except NixgenError as error:
+            problems += error.problems
+        rows += [(where, name, place, sha256) for name, place, sha256 in places if place.exists()]
+
+    def one(row: tuple[str, str, Path, str | None]) -> Problem | None:
+        where, name, place, sha256 = row
+        if not sha256:
+            return Problem(f"{where}: {name}", "is there, and was not pinned", _MEND)
+        if _hashed(place).sha256 == sha256:
+            return None
+        if mend := pointer(place):
+            return Problem(f"{where}: {name}", "only points at the file that was pinned", mend)
+        return Problem(f"{where}: {name}", "changed after it was pinned", _MEND)
+
+    return problems + [problem for problem in together(one, rows) if problem]
+
+
+def pointer(path: Path) -> str | None:
+    """How to get the file that git LFS or git-annex has put a pointer in the place of; None where it is no pointer."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_POINTER)
+    if len(start) < _LONGEST_POINTER:
+        return next((mend for magic, mend in _POINTERS.items() if start.startswith(magic)), None)
+    return None
 
 
 def fetch(artifact: PinnedArtifact, context: Context, missing: Iterable[PinnedFile]) -> dict[str, Path]:
@@ -90,31 +144,45 @@ def _place(source: str, root: Path) -> tuple[Path, Path | None]:
     return root / rest, root.resolve()
 
 
-def _stays(path: Path, inside: Path, spec: ArtifactSpec) -> Path:
+def _inside(base: Path, limit: Path | None) -> Path:
+    """The folder that the links of a source must not leave."""
+    return limit if limit is not None else (base if base.is_dir() else base.parent).resolve()
+
+
+def _listed(base: Path, limit: Path | None, where: str) -> dict[str, Path]:
+    """The files of a source, or links, by their paths in it."""
+    inside = _inside(base, limit)
+    _stays(base, inside, where)
+    if base.is_file():
+        return {base.name: base}
+    return {path.relative_to(base).as_posix(): path for path in _walk(base, inside, where)}
+
+
+def _stays(path: Path, inside: Path, where: str) -> Path:
     """Where a path really is. Raises UserError when links lead it out of its folder, or nowhere."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        raise UserError.of(spec.where, f"{path} is a link that leads nowhere", "mend or remove it") from None
+        raise UserError.of(where, f"{path} is a link that leads nowhere", "mend or remove it") from None
     if not real.is_relative_to(inside):
         what = f"{path} is a link that leads out of {inside}, to where no teammate has it"
-        raise UserError.of(spec.where, what, "put the file itself there")
+        raise UserError.of(where, what, "put the file itself there")
     return real
 
 
-def _walk(folder: Path, inside: Path, spec: ArtifactSpec) -> Iterator[Path]:
+def _walk(folder: Path, inside: Path, where: str) -> Iterator[Path]:
     """All files below a folder. Neither git's own files are among them, nor what folders behind links hold."""
     for place, folders, files in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name != ".git")
         for name in folders:
             if Path(place, name).is_symlink():
-                _stays(Path(place, name), inside, spec)
+                _stays(Path(place, name), inside, where)
                 what = f"{Path(place, name)} is a link to a folder, which nixgen does not follow"
-                raise UserError.of(spec.where, what, "put the folder itself there")
+                raise UserError.of(where, what, "put the folder itself there")
         for name in sorted(files):
             path = Path(place, name)
             if not path.is_file() and not path.is_symlink():
-                raise UserError.of(spec.where, f"{path} is neither a file nor a folder", "remove it")
+                raise UserError.of(where, f"{path} is neither a file nor a folder", "remove it")
             yield path
 
 
