@@ -135,11 +135,10 @@ def check(start: Path, options: Options) -> Report:
 def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
     """What ``nixgen generate --check`` says, and the plan that it made for that."""
     from nixgen.generate import flakelock, planning, write
-    from nixgen.machine import files
 
     pins = planning.read_pins(project)
     plan = planning.plan(project, pins)
-    wanted = planning.rendered(plan, pins, files.read(project.root, flakelock.NAME))
+    wanted = planning.rendered(plan, pins, flakelock.read(project.root))
     try:
         write.check(project.root, wanted)
     except Finding as error:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nixgen.bases.model import Base, NixpkgsBase
 from nixgen.errors import UserError
 from nixgen.generate import vendored
+from nixgen.machine import files
 
 NAME = "flake.lock"
 DEBIAN_URL = f"path:./{vendored.FOLDER}"
+_REPOSITORY = ("type", "owner", "repo")
 _RELATIVE = f"./{vendored.FOLDER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flake:
+    """flake.lock and flake.nix as they are on the disk."""
+
+    lock: bytes
+    text: bytes
 
 
 def input_url(base: Base) -> str:
@@ -31,42 +43,59 @@ def fresh(base: Base, wanted: Mapping[str, bytes]) -> bytes:
     return _dumped({"nodes": nodes, "root": "root", "version": 7})
 
 
-def in_step(data: bytes, wanted: Mapping[str, bytes]) -> bytes:
-    """``data`` with the debian base's ``nixpkgs`` node as the folder nix/nixgen will be; other nodes stay.
+def read(root: Path) -> Flake | None:
+    """The project's flake; None where it has no flake.lock."""
+    lock = files.read(root, NAME)
+    return None if lock is None else Flake(lock, files.read(root, "flake.nix") or b"")
 
-    A lock whose input ``nixpkgs`` is something else is the user's own and comes back as it is. Raises UserError for
-    what is not a lock file.
+
+def in_step(flake: Flake, base: Base, wanted: Mapping[str, bytes]) -> bytes:
+    """flake.lock with its input ``nixpkgs`` locked to what nixgen.lock pins; other nodes stay.
+
+    For the debian base that is the folder nix/nixgen as it will be (``wanted``), unless flake.nix names another input:
+    then both are the user's own. Raises UserError for what is not a lock file.
     """
-    lock, name, locked = _parsed(data)
-    if locked.get("type") != "path" or lock["nodes"][name].get("original", {}).get("path") != _RELATIVE:
-        return data
-    node = _debian_node(wanted)
-    if lock["nodes"][name] == node:
-        return data
-    lock["nodes"][name] = node
+    lock, name = _parsed(flake.lock)
+    if not name:
+        return flake.lock
+    node = lock["nodes"][name]
+    if isinstance(base, NixpkgsBase):
+        pinned = _nixpkgs_node(base, node)
+    elif DEBIAN_URL.encode() in flake.text:
+        pinned = _debian_node(wanted)
+    else:
+        return flake.lock
+    if node == pinned:
+        return flake.lock
+    lock["nodes"][name] = pinned
     return _dumped(lock)
 
 
-def other_revision(data: bytes, base: NixpkgsBase) -> str | None:
-    """The revision that flake.lock has for ``nixpkgs`` where it is not that of nixgen.lock, else None.
+def _nixpkgs_node(base: NixpkgsBase, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The pinned node. ``original`` stays, if it is of nixpkgs: Nix locks anew what is not as flake.nix has it."""
+    from nixgen.bases.nixpkgs import flake_node
 
-    Raises UserError for what is not a lock file.
-    """
-    rev = _parsed(data)[2].get("rev")
-    return str(rev) if rev is not None and rev != base.rev else None
+    pinned = flake_node(base)
+    original, locked = node.get("original"), node.get("locked")
+    if isinstance(original, dict) and all(original.get(key) == pinned["original"][key] for key in _REPOSITORY):
+        pinned["original"] = original
+    if not base.last_modified and isinstance(locked, dict) and "lastModified" in locked:
+        pinned["locked"]["lastModified"] = locked["lastModified"]  # not known to the pin: Nix has noted it
+    return pinned
 
 
-def _parsed(data: bytes) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    """The lock, the node's name of its input ``nixpkgs``, and what that is locked to; "" and {} where it has none."""
+def _parsed(data: bytes) -> tuple[dict[str, Any], str]:
+    """The lock, and the node's name of its input ``nixpkgs``; "" where it has none, or takes that of another flake."""
     try:
         lock = json.loads(data)
         name = lock["nodes"][lock["root"]].get("inputs", {}).get("nixpkgs")
-        if not isinstance(name, str):  # there is no such input, or it follows that of another flake
-            return lock, "", {}
-        return lock, name, dict(lock["nodes"][name].get("locked", {}))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        mend = "restore it, or remove it and run: nixgen init"
-        raise UserError.of(NAME, "is not a lock file of Nix flakes", mend) from error
+        if not isinstance(name, str):
+            return lock, ""
+        if isinstance(lock["nodes"][name], dict):
+            return lock, name
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise UserError.of(NAME, "is not a lock file of Nix flakes", "restore it, or remove it and run: nixgen init")
 
 
 def _debian_node(wanted: Mapping[str, bytes]) -> dict[str, Any]:

@@ -183,15 +183,14 @@ def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
     ]
 
 
-def rendered(made: Plan, pins: Pins, flake_lock: bytes | None) -> dict[str, bytes]:
+def rendered(made: Plan, pins: Pins, flake: flakelock.Flake | None) -> dict[str, bytes]:
     """Every file that generate owns, by path, in the order of writing: default.nix is last.
 
-    ``flake_lock`` is flake.lock as it is, None where there is none; for the debian base its ``nixpkgs`` node
-    follows the folder nix/nixgen.
+    ``flake`` is the project's flake as it is, None where there is none; its input ``nixpkgs`` is kept at the pins.
     """
     wanted = vendored.contents(made.base.kind, render.base_nix(made), pins.tarballs)
-    if isinstance(made.base, DebianBase) and flake_lock is not None:
-        wanted[flakelock.NAME] = flakelock.in_step(flake_lock, wanted)
+    if flake is not None:
+        wanted[flakelock.NAME] = flakelock.in_step(flake, made.base, wanted)
     wanted[DEFAULT] = render.default_nix(made).encode()
     return wanted
 
@@ -199,7 +198,7 @@ def rendered(made: Plan, pins: Pins, flake_lock: bytes | None) -> dict[str, byte
 def outputs(project: Project) -> dict[str, bytes]:
     """What ``nixgen generate`` writes for this project, by path relative to it. Writes nothing."""
     pins = read_pins(project)
-    return rendered(plan(project, pins), pins, files.read(project.root, flakelock.NAME))
+    return rendered(plan(project, pins), pins, flakelock.read(project.root))
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.bases import choice
-from nixgen.bases.model import NixpkgsBase
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.generate import flakelock, gitindex, planning, vendored
@@ -72,25 +71,14 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
     """
     with files.exclusive(project.root, console.info):
         pins = planning.read_pins(project)
-        flake_lock = files.read(project.root, flakelock.NAME)
-        wanted = planning.rendered(planning.plan(project, pins), pins, flake_lock)
+        wanted = planning.rendered(planning.plan(project, pins), pins, flakelock.read(project.root))
         changed = write(project.root, wanted, _MEND, force=force)
     choice.warn_of_python_version(project, pins.lock.base.python)
     if shutil.which("git") and git.in_work_tree(project.root):
         gitindex.tell(project.root)
-    if flake_lock is not None and isinstance(pins.lock.base, NixpkgsBase):
-        _warn_of_another_nixpkgs(flake_lock, pins.lock.base)
     if not changed:
         console.info("Everything is up to date.")
     return changed
-
-
-def _warn_of_another_nixpkgs(flake_lock: bytes, base: NixpkgsBase) -> None:
-    """The flake takes nixpkgs from flake.lock, everything else from nixgen.lock: they should be one."""
-    other = flakelock.other_revision(flake_lock, base)
-    if other is not None:
-        mend = f"nix flake lock --override-input nixpkgs github:NixOS/nixpkgs/{base.rev}"
-        console.warn(f"flake.lock has nixpkgs {other[:12]}, nixgen.lock {base.rev[:12]}. To have one: {mend}")
 
 
 def write(

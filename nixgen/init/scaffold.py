@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nixgen.bases.model import Base, DebianBase
+from nixgen.bases.model import Base
 from nixgen.generate import flakelock, render
 from nixgen.init import cijob
 from nixgen.machine import files, git
@@ -135,8 +135,9 @@ def _flake_lock(
         made.files[flakelock.NAME] = flakelock.fresh(base, wanted)
         if old is not None and previous is None and old != made.files[flakelock.NAME]:
             made.foreign.append(flakelock.NAME)
-    elif isinstance(base, DebianBase):
-        made.files[flakelock.NAME] = flakelock.in_step(old, wanted)
+    else:
+        text = made.files.get("flake.nix") or files.read(root, "flake.nix") or b""
+        made.files[flakelock.NAME] = flakelock.in_step(flakelock.Flake(old, text), base, wanted)
 
 
 def _once(made: Scaffold, root: Path, path: str, text: bytes, *, known: bool) -> None:

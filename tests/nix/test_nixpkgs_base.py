@@ -35,7 +35,7 @@ let
   pkgs = import {given} {{ system = "{system}"; }};
   project = import {root}/nix/project.nix {{
     system = "{system}"; name = "demo"; root = {root}/examples; trees = [ ];
-    nixpkgs.legacyPackages."{system}" = pkgs;
+    nixpkgs = {{ legacyPackages."{system}" = pkgs;{flake} }};
     base = {{
       kind = "nixpkgs"; python = "{python}"; systems = [ "{system}" ]; rev = "r"; narHash = "h";{exact}
       libraries = [ {libraries} ]; tools = [ {tools} ];
@@ -59,7 +59,7 @@ def evaluate(nix_new: Nix) -> Evaluate:
     """
 
     def run(wanted: str, system: str = "x86_64-linux", **settings: str) -> Any:
-        chosen = {"libraries": "", "tools": "", "python": "3.13", "exact": "", **settings}
+        chosen = {"libraries": "", "tools": "", "python": "3.13", "exact": "", "flake": "", **settings}
         expression = PROJECT.format(given=GIVEN, root=ROOT, system=system, sha=HASH, wanted=wanted, **chosen)
         return nix_new.evaluate(expression, "--read-write-mode", check=False)
 
@@ -75,6 +75,13 @@ def graph(nix: Nix, drv: str) -> set[str]:
 @pytest.mark.parametrize("output", ["environment", "shell", "imports", "root"])
 def test_every_output_evaluates(evaluate: Evaluate, system: str, output: str) -> None:
     assert str(evaluate(f"project.{output}.drvPath", system)).endswith(f"-demo-{output}.drv")
+
+
+def test_another_nixpkgs_than_the_pinned_one_is_refused(evaluate: Evaluate) -> None:
+    """Case 27: `nix flake update` moves flake.lock, and nixgen.lock says what a check proves."""
+    assert evaluate("project.base.version", flake=' narHash = "h";') == "3.13"
+    refused = evaluate("project.environment.drvPath", flake=' narHash = "other";')
+    assert "flake.lock changed after default.nix was generated. Run: nixgen generate" in refused.stderr
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -195,6 +202,7 @@ def test_nix_fmt_is_nixpkgs_own_formatter(evaluate: Evaluate) -> None:
 def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> None:
     expression = PROJECT.format(
         given=GIVEN, root=ROOT, system="x86_64-linux", sha=HASH, libraries="", tools="", python="3.13", exact="",
+        flake="",
         wanted="[ project.environment.drvPath project.shell.drvPath project.imports.drvPath ]",
     )  # fmt: skip
     if str(DOUBLE) != GIVEN:

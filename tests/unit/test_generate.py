@@ -254,9 +254,9 @@ def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     ]
 
 
-def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone() -> None:
+def test_the_nixpkgs_base_has_no_tarballs() -> None:
     pins = planning.Pins(Lock(NIXPKGS), b"", {})
-    wanted = planning.rendered(NIXPKGS_PLAN, pins, b"{}")
+    wanted = planning.rendered(NIXPKGS_PLAN, pins, None)
     assert "flake.lock" not in wanted
     assert not [path for path in wanted if "bootstrap/" in path or path.endswith("flake.nix")]
 
@@ -264,6 +264,7 @@ def test_the_nixpkgs_base_has_no_tarballs_and_leaves_flake_lock_alone() -> None:
 def test_flake_lock_follows_the_folder(project: Project, run: Run) -> None:
     fresh = flakelock.fresh(PINNED, planning.outputs(project))
     (project.root / "flake.lock").write_bytes(fresh)
+    (project.root / "flake.nix").write_text(f'{{ inputs.nixpkgs.url = "{flakelock.DEBIAN_URL}"; }}')
     assert "flake.lock" not in run(project)[0]
     node = json.loads(fresh)["nodes"]["nixpkgs"]
     assert node["locked"]["narHash"] == hash_path(project.root / "nix/nixgen")
@@ -281,6 +282,7 @@ def test_other_nodes_of_flake_lock_stay(project: Project, run: Run) -> None:
     lock["nodes"]["nixpkgs"] = {"locked": {"type": "github", "rev": "theirs"}}
     lock["nodes"]["root"]["inputs"] = {"nixpkgs": "nixpkgs_2", "other": "nixpkgs"}
     (project.root / "flake.lock").write_text(json.dumps(lock))
+    (project.root / "flake.nix").write_text(f'{{ inputs.nixpkgs.url = "{flakelock.DEBIAN_URL}"; }}')
     run(project)
     found = json.loads((project.root / "flake.lock").read_bytes())
     assert found["nodes"]["nixpkgs"] == lock["nodes"]["nixpkgs"]
@@ -298,31 +300,52 @@ def test_other_nodes_of_flake_lock_stay(project: Project, run: Run) -> None:
 )
 def test_a_flake_lock_without_the_folder_stays_as_it_is(lock: Any) -> None:
     data = json.dumps(lock).encode()
-    assert flakelock.in_step(data, {}) == data
+    assert flakelock.in_step(flakelock.Flake(data, b"{ }"), PINNED, {}) == data
 
 
-def test_another_nixpkgs_in_flake_lock_is_told(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project.root / "nixgen.lock").write_text(dump_lock(Lock(NIXPKGS)))
-    settings = Settings(libraries=("ffmpeg",), tools=("git", "ripgrep"))
-    monkeypatch.setattr(planning, "plan", lambda *_: NIXPKGS_PLAN)
-    (project.root / "flake.lock").write_bytes(flakelock.fresh(NIXPKGS, {}))
-    ours = replace(project, settings=settings)
-    assert not [line for line in run(ours)[1] if line.startswith("warning")]
-    lock = json.loads((project.root / "flake.lock").read_text())
-    lock["nodes"]["nixpkgs"]["locked"]["rev"] = "7" * 40
+@pytest.mark.parametrize(
+    "locked",
+    [
+        {"type": "tarball", "url": "https://files.example.org/a.tar.gz", "narHash": f"sha256-{'A' * 43}="},
+        {"type": "path", "path": "/nix/store/00000000000000000000000000000000-source"},
+        "x",
+    ],
+)
+@pytest.mark.parametrize("original", [{"type": "path", "path": "./nix/nixgen"}, {"type": "tarball"}, "x", None])
+def test_what_flake_lock_says_is_judged_by_the_pins(project: Project, run: Run, locked: Any, original: Any) -> None:
+    """Case 27: the shell's bash comes from this input, so nothing but the pinned folder may stand there."""
+    text = f'{{ inputs.nixpkgs.url = "{flakelock.DEBIAN_URL}"; }}'
+    (project.root / "flake.nix").write_text(text)
+    (project.root / "flake.lock").write_bytes(flakelock.fresh(PINNED, planning.outputs(project)))
+    run(project)
+    good = (project.root / "flake.lock").read_bytes()
+    lock = json.loads(good)
+    lock["nodes"]["nixpkgs"] = {"locked": locked, "original": original}
     (project.root / "flake.lock").write_text(json.dumps(lock))
-    assert run(ours)[1] == [
-        (
-            "warning: flake.lock has nixpkgs 777777777777, nixgen.lock 5880666fd9eb. To have one: "
-            f"nix flake lock --override-input nixpkgs github:NixOS/nixpkgs/{NIXPKGS.rev}"
-        ),
-        "Everything is up to date.",
-    ]
+    (problem,) = problems(Finding, write.check, project.root, planning.outputs(project))
+    assert problem.startswith("flake.lock: is stale")
+    assert run(project)[0] == ("flake.lock",)
+    assert (project.root / "flake.lock").read_bytes() == good
+
+
+def test_another_nixpkgs_in_flake_lock_is_stale() -> None:
+    """Case 27: after `nix flake update` the shell would be another than the one that a check proves."""
+    good = flakelock.fresh(NIXPKGS, {})
+    assert flakelock.in_step(flakelock.Flake(good, b""), NIXPKGS, {}) == good
+    others = {"rev": "7" * 40, "narHash": f"sha256-{'A' * 43}=", "owner": "somebody", "type": "tarball"}
+    for key, value in others.items():
+        lock = json.loads(good)
+        lock["nodes"]["nixpkgs"]["locked"][key] = value
+        assert flakelock.in_step(flakelock.Flake(json.dumps(lock).encode(), b""), NIXPKGS, {}) == good
+    lock = json.loads(good)
+    lock["nodes"]["nixpkgs"]["original"]["ref"] = "nixos-unstable"  # as flake.nix has it: Nix would lock anew
+    theirs = json.dumps(lock, indent=2, sort_keys=True).encode() + b"\n"
+    assert flakelock.in_step(flakelock.Flake(theirs, b""), NIXPKGS, {}) == theirs
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"nodes": {}, "root": "root"}', b"\xff", b'{"nodes": 1}'])
 def test_a_damaged_flake_lock(data: bytes) -> None:
-    assert problems(UserError, flakelock.in_step, data, {}) == [
+    assert problems(UserError, flakelock.in_step, flakelock.Flake(data, b""), PINNED, {}) == [
         "flake.lock: is not a lock file of Nix flakes\n    restore it, or remove it and run: nixgen init"
     ]
 
