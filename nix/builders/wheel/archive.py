@@ -18,6 +18,14 @@ _BIG16, _BIG32 = 0xFFFF, 0xFFFFFFFF
 _MOST_INFLATED = 1032
 # Below this many bytes, loading a faster library takes longer than it saves.
 _WORTH_A_LIBRARY = 2_000_000
+# More than any wheel has: the largest have 30,000 files, and folders fifteen deep.
+_MOST_MEMBERS, _LONGEST_NAME, _DEEPEST = 250_000, 1024, 100
+# A member is read in one piece if it is no larger than this, or than so many times its packed size: so what is
+# allocated depends on the size that the file truly has, not on one that it gives.
+_PIECE, _USUALLY_INFLATED = 1 << 25, 8
+
+
+_NOT_TRUE = "is damaged, or not of the size that the directory gives"
 
 
 class Damaged(Exception):
@@ -36,6 +44,11 @@ class Member:
     def __init__(self, name, offset, packed, size, method, executable):
         self.name, self.offset, self.packed = name, offset, packed
         self.size, self.method, self.executable = size, method, executable
+
+    @property
+    def in_one_piece(self):
+        """Whether read() gives its content; pieces() always does."""
+        return self.size <= max(_PIECE, self.packed * _USUALLY_INFLATED)
 
 
 class Archive:
@@ -56,7 +69,8 @@ class Archive:
         self._view = memoryview(self._data)
         self._inflate = _zlib_inflate
         if fast_library and sum(member.packed for member in self.members.values()) > _WORTH_A_LIBRARY:
-            self._inflate = _libdeflate(fast_library, self._data, max(member.size for member in self.members.values()))
+            largest = max((member.size for member in self.members.values() if member.in_one_piece), default=0)
+            self._inflate = _libdeflate(fast_library, self._data, largest)
 
     def _directory(self):
         """Every entry of the central directory as (member, flags)."""
@@ -70,6 +84,8 @@ class Archive:
             if data[end64 : end64 + 4] != _END64:
                 raise Damaged("its ZIP64 directory is not where it should be")
             count, size, offset = struct.unpack_from("<QQQ", data, end64 + 32)
+        if count > _MOST_MEMBERS:
+            raise Damaged(f"it says that it has {count} files, and at most {_MOST_MEMBERS} are read")
         entries, where = [], offset
         for _ in range(count):
             if data[where : where + 4] != _ENTRY:
@@ -102,24 +118,57 @@ class Archive:
     def read(self, name):
         """The content of a member, of exactly the size that the directory gives. Good until the next call."""
         member = self.members[name]
+        if not member.in_one_piece:
+            raise Damaged(f"the member {name!r} is too large to be read: {member.size} bytes out of {member.packed}")
+        start, raw = self._packed(member)
+        content = raw if member.method == _STORED else self._inflate(raw, start, member.size)
+        if content is None or len(content) != member.size:
+            raise Damaged(f"the member {name!r} {_NOT_TRUE}")
+        return content
+
+    def pieces(self, name):
+        """The same in pieces, for a member of any size."""
+        member = self.members[name]
+        _, rest = self._packed(member)
+        inflater, size, length = zlib.decompressobj(-15), 0, _PIECE // 32
+        stored = member.method == _STORED
+        while rest:
+            try:
+                piece = rest[:length] if stored else inflater.decompress(rest[:length], length)
+            except zlib.error:
+                raise Damaged(f"the member {name!r} {_NOT_TRUE}") from None
+            used = len(piece) if stored else min(length, len(rest)) - len(inflater.unconsumed_tail)
+            size += len(piece)
+            if size > member.size or (not piece and not used):
+                break
+            yield piece
+            rest = rest[used:]
+        if not stored and (piece := inflater.flush()):
+            size += len(piece)
+            yield piece
+        if size != member.size:
+            raise Damaged(f"the member {name!r} {_NOT_TRUE}")
+
+    def _packed(self, member):
+        """Where the packed content of a member starts, and these bytes."""
         header = self._data[member.offset : member.offset + 30]
         name_size, extra_size = struct.unpack_from("<HH", header, 26) if len(header) == 30 else (0, 0)
         start = member.offset + 30 + name_size + extra_size
         raw = self._view[start : start + member.packed]
         if header[:4] != _LOCAL or len(raw) != member.packed:
-            raise Damaged(f"the member {name!r} is not where the directory says")
-        content = raw if member.method == _STORED else self._inflate(raw, start, member.size)
-        if content is None or len(content) != member.size:
-            raise Damaged(f"the member {name!r} is damaged, or not of the size that the directory gives")
-        return content
+            raise Damaged(f"the member {member.name!r} is not where the directory says")
+        return start, raw
 
 
 def _check(entries):
     """Refuses names and methods that an installer must not follow."""
-    problems, seen, folders = [], set(), set()
+    problems, seen = [], set()
     for member, flags in entries:
         name = member.name
-        parts = name.split("/")
+        parts = name.split("/", _DEEPEST + 1)
+        if len(name) > _LONGEST_NAME or len(parts) > _DEEPEST:
+            problems.append(f"the member {name[:80]!r}… has a name that is too long or too deep")
+            continue
         if "\0" in name or "\\" in name or name.startswith("/") or ".." in parts or "." in parts or "" in parts[:-1]:
             problems.append(f"the member {name!r} would be written outside the wheel's own folder")
         elif not name.isprintable() and any(char < " " or char == "\x7f" for char in name):
@@ -128,14 +177,23 @@ def _check(entries):
             problems.append(f"the member {name!r} is there twice")
         elif member.method not in (_STORED, _DEFLATED) or flags & _ENCRYPTED:
             problems.append(f"the member {name!r} is packed in a way that wheels do not use")
-        elif member.size > member.packed * _MOST_INFLATED:
-            problems.append(f"the member {name!r} is damaged, or not of the size that the directory gives")
+        elif member.size > member.packed * _MOST_INFLATED or (member.method == _STORED and member.size != member.packed):
+            problems.append(f"the member {name!r} {_NOT_TRUE}")
         seen.add(name)
-        while name := name.rpartition("/")[0]:
-            folders.add(name)
-    problems += [f"the member {name!r} is a file and a folder" for name in sorted(folders & seen)]
+    problems += [f"the member {name!r} is a file and a folder" for name in files_and_folders(seen)]
     if problems:
         raise Damaged(*problems)
+
+
+def files_and_folders(names):
+    """Those of the paths that are a file and, in another, a folder; sorted."""
+    # In this order what lies in a folder follows at once on a file of the folder's name.
+    keys = sorted(name.replace("/", "\0") for name in names)
+    return sorted(
+        key.replace("\0", "/")
+        for index, key in enumerate(keys[:-1])
+        if not key.endswith("\0") and keys[index + 1].startswith(key + "\0")
+    )
 
 
 def _zlib_inflate(raw, _start, size):

@@ -12,13 +12,14 @@ Start-up counts as much as speed here: a wheel is often a few files. So imports 
 
 import binascii
 import hashlib
+import mmap
 import os
 import sys
 
 import bytecode
 import elf
 import workers
-from archive import Archive, Damaged
+from archive import Archive, Damaged, files_and_folders
 
 OUT = os.environ["out"]
 FILE = os.environ["file"]
@@ -27,12 +28,14 @@ FACTS = "nixgen-facts"
 LOADER = os.environ["loader"]
 # Compiling is the slow part of most files, so sources weigh more when the work is shared out.
 SOURCE_WEIGHT = 8
+# A text of the metadata, and RECORD's lines; and a source that is compiled, which takes many times its size.
+LARGEST_TEXT, MOST_LINES, LARGEST_SOURCE = 1 << 25, 250_000, 1 << 22
 HASHES = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"}
 
 
-def digest_of(algorithm, content):
+def as_recorded(hasher):
     """A hash as RECORD writes it: URL-safe base64 without padding (PEP 376)."""
-    raw = binascii.b2a_base64(hashlib.new(algorithm, content).digest(), newline=False)
+    raw = binascii.b2a_base64(hasher.digest(), newline=False)
     return raw.rstrip(b"=").translate(bytes.maketrans(b"+/", b"-_")).decode()
 
 
@@ -58,20 +61,21 @@ class Wheel:
 
     def check_places(self):
         """Refuses members that meet each other, or nixgen's own file, when those of .data go to their places."""
-        by_place, folders = {}, set()
+        by_place = {}
         for name, place in self.places.items():
             by_place.setdefault(place, []).append(name)
-            while (place := place.rpartition("/")[0]) and place not in folders:
-                folders.add(place)
         problems = [f"the members {' and '.join(names)} are the same file when installed" for names in by_place.values() if len(names) > 1]
-        problems += [f"the member {by_place[place][0]!r} is a file where others need a folder" for place in sorted(folders & by_place.keys())]
-        if FACTS in by_place or FACTS in folders:
+        problems += [f"the member {by_place[place][0]!r} is a file where others need a folder" for place in files_and_folders(by_place)]
+        if any(place == FACTS or place.startswith(FACTS + "/") for place in by_place):
             problems.append(f"a member would be installed as {FACTS}, which is nixgen's own file")
         if problems:
             raise Damaged(*problems)
 
     def text(self, name):
         """A member of the metadata folder as text."""
+        size = self.archive.members[f"{self.info}/{name}"].size
+        if size > LARGEST_TEXT:
+            raise Damaged(f"{self.info}/{name} is too large to be read: {size} bytes")
         try:
             return bytes(self.archive.read(f"{self.info}/{name}")).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -80,6 +84,8 @@ class Wheel:
     def read_record(self):
         """RECORD as (member, "algorithm=digest") pairs; the second is empty where no hash is given."""
         text = self.text("RECORD")
+        if text.count("\n") > MOST_LINES:
+            raise Damaged(f"{self.info}/RECORD has more than {MOST_LINES} lines")
         if '"' in text:
             import csv
             import io
@@ -125,41 +131,50 @@ def patch_program(path, content):
     return True
 
 
-def verify(name, content, wanted):
-    """What is wrong with a member's bytes, given its hash in RECORD; empty where nothing is, or no hash is given."""
+def verify(name, hasher, wanted):
+    """What is wrong with a member's bytes, which were hashed, given its hash in RECORD; empty where nothing is."""
+    if hasher is None:
+        return "" if not wanted else f"RECORD gives {name} a hash of a kind that is not known here: {wanted[:200]}"
     algorithm, _, digest = wanted.partition("=")
-    if wanted and algorithm not in HASHES:
-        return f"RECORD gives {name} a hash of a kind that is not known here: {wanted}"
-    found = digest_of(algorithm, content) if wanted else ""
-    return "" if found == digest.rstrip("=") else f"{name} is not what RECORD says: {algorithm}={found} instead of {wanted}"
+    found = as_recorded(hasher)
+    return "" if found == digest.rstrip("=") else f"{name} is not what RECORD says: {algorithm}={found} instead of {wanted[:200]}"
 
 
-def write(path, content, mode, made):
-    """Writes a new file, and the folders to it that are not ``made`` yet."""
+def write(path, pieces, mode, made, hasher):
+    """Writes a new file, and the folders to it that are not ``made`` yet; hashes what it writes."""
     folder = path.rpartition("/")[0]
     if folder not in made:
         os.makedirs(folder, exist_ok=True)
         made.add(folder)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb", buffering=0) as file:
-        rest = memoryview(content)
-        while rest := rest[file.write(rest) :]:  # one write takes 2 GiB at the most: write(2)
-            pass
+        for piece in pieces:
+            if hasher is not None:
+                hasher.update(piece)
+            rest = memoryview(piece)
+            while rest := rest[file.write(rest) :]:  # one write takes 2 GiB at the most: write(2)
+                pass
 
 
 def install(wheel, share):
     """Unpacks, verifies and compiles a share of the members; returns ``native PLACE`` and ``patched PLACE`` lines."""
     lines, problems, made = [], [], set()
     for name in share:
-        content = wheel.archive.read(name)
-        if problem := verify(name, content, wheel.record.get(name, "")):
-            problems.append(problem)
-            continue
-        place = wheel.places[name]
+        member, place, wanted = wheel.archive.members[name], wheel.places[name], wheel.record.get(name, "")
+        algorithm = wanted.partition("=")[0]
+        hasher = hashlib.new(algorithm) if algorithm in HASHES else None
+        content = wheel.archive.read(name) if member.in_one_piece else None
         path = f"{OUT}/{place}"
-        program = wheel.archive.members[name].executable or place.startswith("bin/")
         try:
-            write(path, content, 0o755 if program else 0o644, made)
-            if name.endswith(".py") and place.startswith(SITE) and bytecode.wanted(place) and bytecode.place(place) not in wheel.byte_code:
+            pieces = wheel.archive.pieces(name) if content is None else [content]
+            write(path, pieces, 0o755 if member.executable or place.startswith("bin/") else 0o644, made, hasher)
+            if problem := verify(name, hasher, wanted):
+                problems.append(problem)
+                continue
+            if content is None:
+                with open(path, "rb") as file:
+                    head = file.read(4)
+                    content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if elf.is_native(head) else head
+            if name.endswith(".py") and deserves_byte_code(wheel, place, member):
                 bytecode.write(content, path, place[len(SITE) + 1 :])
         except OSError as error:
             raise Damaged(f"{name} cannot be written: {error.strerror}") from None
@@ -170,6 +185,12 @@ def install(wheel, share):
     if problems:
         raise Damaged(*problems)
     return lines
+
+
+def deserves_byte_code(wheel, place, member):
+    """Whether a source is compiled: not one that the publisher compiled, or that is no source by its size."""
+    wanted = place.startswith(SITE) and bytecode.wanted(place) and member.size <= LARGEST_SOURCE
+    return wanted and bytecode.place(place) not in wheel.byte_code
 
 
 def entry_points(wheel):
@@ -194,7 +215,7 @@ def write_metadata(wheel, scripts):
     with open(f"{folder}/INSTALLER", "wb") as file:
         file.write(installer)
     rows = [
-        (f"{wheel.info}/INSTALLER", f"sha256={digest_of('sha256', installer)}", str(len(installer))),
+        (f"{wheel.info}/INSTALLER", f"sha256={as_recorded(hashlib.sha256(installer))}", str(len(installer))),
         (f"{wheel.info}/RECORD", "", ""),
         *((f"../../../bin/{name}", "", "") for name, _ in scripts),
     ]

@@ -15,6 +15,8 @@ _NULL, _NEEDED, _STRTAB, _STRSZ, _RPATH, _RUNPATH = 0, 1, 5, 10, 15, 29
 _HEADER, _TAG = struct.Struct("<IIQQQQQQ"), struct.Struct("<qQ")
 _TYPE, _OFFSET, _ADDRESS, _PHYSICAL, _SIZE, _MEMORY, _ALIGN = 0, 2, 3, 4, 5, 6, 7
 _WRITABLE = 6
+# Far more than any file has: the largest need some hundred libraries, and name folders by paths of some hundred bytes.
+_MOST_TAGS, _LONGEST_TEXT = 2048, 1 << 14
 
 
 class Unwritable(Exception):
@@ -51,6 +53,8 @@ class File:
                 if tag == _NULL:
                     break
                 self.tags.append((tag, value))
+                if len(self.tags) > _MOST_TAGS:
+                    raise ValueError(len(self.tags))
             values = dict(self.tags)
             self.strtab = values[_STRTAB]
             start = self.place(self.strtab)
@@ -78,7 +82,7 @@ class File:
 
     def text(self, start):
         """A string of the dynamic section's."""
-        return self.strings[start : self.strings.find(b"\0", start)].decode("utf-8", "surrogateescape")
+        return self.strings[start : start + _LONGEST_TEXT].partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
     def segment(self):
         """The header of the last segment: the one that was added before, else a new one."""
