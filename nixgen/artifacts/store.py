@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from nixgen.artifacts.model import PinnedArchive
 from nixgen.errors import MachineError
@@ -26,9 +26,7 @@ from nixgen.machine import process
 _UNFIT = re.compile(r"[^a-zA-Z0-9+._?=-]+")
 _LONGEST = 200  # Nix takes 211 characters, and appends to a name at times
 _ABANDONED = 14 * 24 * 3600  # seconds
-_AT_ONCE = 400  # paths of one command line
 _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class Store:
         """Which of the (name, SHA-256) are valid paths, as Nix's database has it: being on the disk proves nothing."""
         paths = {file: self.path(*file) for file in files}
         invalid: set[str] = set()
-        for some in _batches(sorted(set(map(str, paths.values())))):
+        for some in process.batches(sorted(set(map(str, paths.values())))):
             command = (self.program, "--check-validity", "--print-invalid", *some)
             result = process.run(command, check=False)
             if result.code != 0:
@@ -87,7 +85,7 @@ class Store:
     def add(self, files: Sequence[tuple[Path, str, str]]) -> list[Path]:
         """Adds files as fixed-output paths; the files are removed. Raises MachineError when Nix hashes other bytes."""
         places: list[Path] = []
-        for some in _batches(files):
+        for some in process.batches(files):
             places += self._add(some)
         return places
 
@@ -173,11 +171,6 @@ def _path_hash(directory: str, name: str, sha256: str) -> str:
         folded[index % 20] ^= byte
     number = int.from_bytes(folded, "little")
     return "".join(_BASE32[(number >> shift) & 31] for shift in range(155, -1, -5))
-
-
-def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
 
 
 @contextlib.contextmanager

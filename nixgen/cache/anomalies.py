@@ -10,45 +10,54 @@ unlogged   in the cache, signed or recorded, and not in the log
 unsigned   what was logged, without a valid signature of a trusted key
 conflict   the log has several contents for it: two builds gave different bytes
 recorded   cache and log agree, and the project's record has other bytes
+unread     its narinfo or NAR could not be read now, so nothing can be said
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nixgen.cache.entry import Entry
 from nixgen.cache.narinfo import NarInfo, PublicKey
 from nixgen.check.model import ClosurePath
+from nixgen.errors import Finding, MachineError, NixgenError, Problem
 
-Kind = Literal["missing", "extra", "rewritten", "resigned", "unlogged", "unsigned", "conflict", "recorded"]
+_SHOWN = 5  # names of a sentence
+
+Kind = Literal["missing", "extra", "rewritten", "resigned", "unlogged", "unsigned", "conflict", "recorded", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
 class Nar:
     """A NAR as the cache gives it, unpacked: its hash (SRI text) and size; or why it cannot be had.
 
-    ``lost`` says that there is none. ``why`` is a clause that begins with a verb, empty where the NAR was read.
+    ``lost`` says that there is none. ``why`` is a clause that begins with a verb, empty where the NAR was read;
+    ``file`` is one about its file, where the NAR is fine and the file is not what the narinfo calls it; ``unread`` is
+    what the machine said where it could not be asked for.
     """
 
     nar_hash: str = ""
     nar_size: int = 0
     lost: bool = False
     why: str = ""
+    file: str = ""
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a cache holds of a path. ``info`` is None where there is no narinfo, or one that is none (``why``).
 
-    ``nar`` is None where it was not read.
+    ``nar`` is None where it was not read; ``unread`` is what the machine said where the narinfo could not be.
     """
 
     name: str
     info: NarInfo | None = None
     nar: Nar | None = None
     why: str = ""
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,7 +90,9 @@ def anomalies(
     if len({_content(entry) for entry in logged}) > 1:
         hashes = " and ".join(dict.fromkeys(entry.nar_hash for entry in logged))
         found.append(("conflict", f"has several contents in the log ({hashes}): it was built twice, differently"))
-    if seen.why:
+    if seen.unread:
+        found.append(("unread", f"has a narinfo that cannot be read: {seen.unread}"))
+    elif seen.why:
         found.append(("rewritten", f"has a narinfo that {seen.why}"))
     elif seen.info is None:
         if known or recorded:
@@ -108,7 +119,7 @@ def _present(
         found.append(_other(info, says, known, signer, keys))
     elif signer is None:
         found.append(("unsigned", _unsigned(info, keys)))
-    found += _bytes(nar, says, known)
+    found += _bytes(nar, says, known) if nar is not None else []
     if recorded is not None and known in {None, says}:
         wanted = _Content(recorded.nar_hash, recorded.nar_size, recorded.references)
         if says != wanted:
@@ -135,30 +146,37 @@ def _other(
     return "rewritten", f"has a narinfo that is not what was logged, and {_unsigned(info, keys)}: {how}"
 
 
-def _bytes(nar: Nar | None, says: _Content, known: _Content | None) -> list[tuple[Kind, str]]:
-    if nar is None or (nar.nar_hash, nar.nar_size) == (says.nar_hash, says.nar_size):
-        return []
+def _bytes(nar: Nar, says: _Content, known: _Content | None) -> list[tuple[Kind, str]]:
+    if nar.unread:
+        return [("unread", f"has a NAR that cannot be read: {nar.unread}")]
+    if (nar.nar_hash, nar.nar_size) == (says.nar_hash, says.nar_size):
+        return [("rewritten", f"has a NAR that {nar.file}")] if nar.file and known in {None, says} else []
     if nar.lost:
         return [("missing", "has a narinfo in the cache and no NAR: that was collected or deleted")]
+    return [("rewritten", f"has {_rewritten(nar, says, known)}")]
+
+
+def _rewritten(nar: Nar, says: _Content, known: _Content | None) -> str:
     if nar.why:
-        return [("rewritten", f"has a NAR that {nar.why}")]
+        return f"a NAR that {nar.why}"
     if nar.nar_hash == says.nar_hash:
-        return [("rewritten", f"has a NAR of {nar.nar_size} bytes, and its narinfo says {says.nar_size}")]
+        return f"a NAR of {nar.nar_size} bytes, and its narinfo says {says.nar_size}"
     if known is not None and nar.nar_hash == known.nar_hash:
-        return [("rewritten", "has the NAR that was logged, and a narinfo that is not its own: Nix refuses it")]
+        return "the NAR that was logged, and a narinfo that is not its own: Nix refuses it"
     hashes = f"NAR hash {nar.nar_hash}, not {says.nar_hash}"
-    return [("rewritten", f"has a NAR that is not what its narinfo says, so Nix refuses it: {hashes}")]
+    return f"a NAR that is not what its narinfo says, so Nix refuses it: {hashes}"
 
 
 def _unsigned(info: NarInfo, keys: Sequence[PublicKey]) -> str:
     """Why no trusted key counts, as a clause."""
     if not info.signatures:
         return "has no signature"
-    names = [signature.partition(":")[0] for signature in info.signatures]
+    names = [signature.partition(":")[0][:80] for signature in info.signatures]
     broken = sorted({key.name for key in keys} & set(names))
     if broken:
         return f"its signature by {', '.join(broken)} does not fit"
-    return f"is signed by {', '.join(sorted(set(names)))} only, whom nobody trusts here"
+    others = sorted(set(names))
+    return f"is signed only by the untrusted key{'s' if len(others) > 1 else ''} {_some(others)}"
 
 
 def difference(found: _Content | ClosurePath, wanted: _Content | ClosurePath) -> str:
@@ -171,10 +189,22 @@ def difference(found: _Content | ClosurePath, wanted: _Content | ClosurePath) ->
     more = sorted(set(found.references) - set(wanted.references))
     fewer = sorted(set(wanted.references) - set(found.references))
     if more:
-        parts.append(f"refers to {', '.join(more)} as well")
+        parts.append(f"refers to {_some(more)} as well")
     if fewer:
-        parts.append(f"does not refer to {', '.join(fewer)}")
+        parts.append(f"does not refer to {_some(fewer)}")
     return "; ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names: a cache may have thousands."""
+    left = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {left} more" if left > 0 else "")
+
+
+def failure(problems: Iterable[Problem], anomalies: Sequence[Anomaly], paths: int) -> NixgenError:
+    """The error for what is wrong: a finding, or the machine's matter where none of the paths could be read."""
+    nothing = paths > 0 and sum(item.kind == "unread" for item in anomalies) == len(anomalies) == paths
+    return (MachineError if nothing else Finding)(problems)
 
 
 def _content(entry: Entry) -> _Content:

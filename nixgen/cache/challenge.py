@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Literal
@@ -115,25 +116,36 @@ def challenge(
     choice: Choice = choose(recipes, wanted, sample, seed) if wanted else choose(published, ["all"], sample, seed)
     chosen = {name: recipes[name] for name in choice.names}
     cache = contents.open_contents(place)
-    seen = cache.look(base(recipe.out) for recipe in chosen.values())
-    held = {name: recipe for name, recipe in chosen.items() if seen[base(recipe.out)].info is not None}
-    seen = contents.nars(cache, seen, {}, Counter("hashed"))
+    seen = dict(zip(chosen, map(_short, cache.look(base(recipe.out) for recipe in chosen.values())), strict=True))
+    held = {name: recipe for name, recipe in chosen.items() if seen[name].info is not None}
     nix = Nix.here()
     nix.realise([recipe.drv for recipe in held.values()], shown("building"))
     rebuilt = {result.verdict.name: result for result in rebuild_all(nix, held)}
     infos = nix.infos(recipe.out for recipe in held.values())
+    sizes = {base(info.path): info.nar_size for info in infos.values()}
+    sizes |= {name: max(sizes.get(name, 0), *(entry.nar_size for entry in said)) for name, said in logged.items()}
+    count, show = itertools.count(1), Counter("hashed")
+    read = contents.nars(cache, seen.values(), sizes, lambda item: show(next(count), len(seen), item.name))
+    seen = dict(zip(seen, read, strict=True))
     verdicts = []
     for name, recipe in chosen.items():
-        item = seen[base(recipe.out)]
+        item = seen[name]
         said = logged.get(item.name)
         if name in rebuilt:
             verdicts.append(_verdict(name, item, infos[recipe.out], rebuilt[name], nix, cache))
+        elif item.unread:
+            verdicts.append(Verdict(name, item.name, "inconclusive", f"its narinfo cannot be read: {item.unread}"))
         elif item.why:
             verdicts.append(Verdict(name, item.name, "differs", f"the cache has a narinfo that {item.why}"))
         else:
             where = "it was logged, and the cache does not have it any more" if said else "the cache does not have it"
             verdicts.append(Verdict(name, item.name, "inconclusive", where))
     return Challenge(place.url, tuple(verdicts), choice.seed)
+
+
+def _short(item: Held) -> Held:
+    """Without what a cache could make long."""
+    return item if item.info is None else replace(item, info=replace(item.info, references=(), signatures=()))
 
 
 def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, cache: Contents) -> Verdict:
@@ -143,6 +155,8 @@ def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
     files: tuple[FileDifference, ...] = ()
     if nar is None or nar.lost:
         answer, why = "inconclusive", "the cache has no NAR of it any more"
+    elif nar.unread:
+        answer, why = "inconclusive", f"the cache's NAR cannot be read: {nar.unread}"
     elif nar.why:
         why = f"the cache has a NAR that {nar.why}"
     elif again.verdict == "inconclusive":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from nixgen.cache.narinfo import PublicKey, whole
@@ -19,7 +19,6 @@ from nixgen.nix.tools import INSTALL, Nix
 FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
 """Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
 
-_AT_ONCE = 400  # paths of one command line
 # What Nix 2.8 says when another process has brought a path between its question and its answer. The next time, it sees
 # that the path is there.
 _OVERTAKEN = "coroutine has finished"
@@ -43,13 +42,13 @@ def reach(cache: Nix, place: Place) -> None:
 
 def sign(store: Nix, names: Sequence[str], secret: Path) -> None:
     """Adds the key's signature to paths of a store."""
-    for some in _batches(names):
+    for some in process.batches(map(whole, names)):
         store.run("nix", "store", "sign", "--key-file", secret, *some)
 
 
 def copy_to(here: Nix, place: Place, names: Sequence[str], secret: Path, key: PublicKey) -> None:
     """Copies paths with all that they refer to; a cache of files gets them signed."""
-    for some in _batches(names):
+    for some in process.batches(map(whole, names)):
         try:
             _copy(here, "uploaded", "--to", place.signing(secret), *some)
         except MachineError as error:
@@ -67,7 +66,7 @@ def copy_from(here: Nix, place: Place, names: Sequence[str], keys: Sequence[Publ
     """
     trusted = " ".join(map(str, keys))
     words = ("--no-recursive", "--from", place.url, "--option", "extra-trusted-public-keys", trusted)
-    for some in _batches(names):
+    for some in process.batches(map(whole, names)):
         try:
             _copy(here, "taken", *words, *some)
         except MachineError as error:
@@ -125,7 +124,3 @@ def explained(error: MachineError, place: Place, trusted: str) -> NixgenError:
 def _unsigned(error: MachineError) -> bool:
     text = str(error)
     return "cannot add path" in text and "signature" in text
-
-
-def _batches(names: Sequence[str]) -> Iterator[list[str]]:
-    return ([*map(whole, names[start : start + _AT_ONCE])] for start in range(0, len(names), _AT_ONCE))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ _NEEDED = ("StorePath", "URL", "NarHash", "NarSize", "References")
 _OPTIONAL = ("Compression", "FileHash", "FileSize", "Deriver", "System", "CA")
 _UNKNOWN = {"", "unknown-deriver"}
 _DIGEST = _KEY = 32  # bytes
+_SIGNATURES = 100  # of one narinfo; each is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class NarInfo:
 
     ``name`` is "<hash>-<name>", ``references`` are such names, sorted; ``nar_hash`` is SRI text and ``nar_size`` bytes,
     both of the NAR as it is unpacked. ``url`` is the NAR's place, relative to the cache. ``store`` is the folder of the
-    store that the path belongs to.
+    store that the path belongs to. ``file_hash`` (SRI) and ``file_size`` (bytes) are of the NAR's file as it lies
+    in the cache; nobody signs them.
     """
 
     name: str
@@ -50,6 +53,8 @@ class NarInfo:
     signatures: tuple[str, ...] = ()
     ca: str | None = None
     store: str = STORE
+    file_hash: str | None = None
+    file_size: int | None = None
 
     @property
     def path(self) -> str:
@@ -85,12 +90,10 @@ class PublicKey:
 
     def signed(self, info: NarInfo) -> bool:
         """Whether one of the path's signatures is this key's, and fits what the narinfo says."""
-        return any(self._fits(info.fingerprint(), signature) for signature in info.signatures)
+        mine = [signature.partition(":")[2] for signature in info.signatures if signature.startswith(f"{self.name}:")]
+        return bool(mine) and any(map(functools.partial(self._fits, info.fingerprint()), mine))
 
-    def _fits(self, fingerprint: str, signature: str) -> bool:
-        name, _, encoded = signature.partition(":")
-        if name != self.name:
-            return False
+    def _fits(self, fingerprint: str, encoded: str) -> bool:
         try:
             from cryptography.exceptions import InvalidSignature
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -118,9 +121,6 @@ def parse(text: str, file: str) -> NarInfo:
         raise Finding.of(file, f"its StorePath is no store path: {path[:80]!r}")
     if not file.startswith(f"{name[:32]}."):
         raise Finding.of(file, f"is about another path: {name}")
-    size = values["NarSize"]
-    if not re.fullmatch(r"[0-9]{1,18}", size):
-        raise Finding.of(file, f"its NarSize is no number: {size[:80]!r}")
     references = sorted(filter(None, values["References"].split(" ")))
     for reference in references:
         if not NAME.fullmatch(reference):
@@ -128,14 +128,16 @@ def parse(text: str, file: str) -> NarInfo:
     return NarInfo(
         name=name,
         url=values["URL"],
-        nar_hash=_hash(values["NarHash"], file),
-        nar_size=int(size),
+        nar_hash=_hash(values, "NarHash", file),
+        nar_size=_size(values, "NarSize", file),
         references=tuple(references),
         compression=values.get("Compression") or "bzip2",
         deriver=None if (deriver := values.get("Deriver", "")) in _UNKNOWN else deriver,
         signatures=tuple(signatures),
         ca=values.get("CA") or None,
         store=store,
+        file_hash=_hash(values, "FileHash", file) if "FileHash" in values else None,
+        file_size=_size(values, "FileSize", file) if "FileSize" in values else None,
     )
 
 
@@ -152,6 +154,8 @@ def _lines(text: str, file: str) -> tuple[Mapping[str, str], list[str]]:
         key, value = matched.groups()
         if key == "Sig":
             signatures.append(value)
+            if len(signatures) > _SIGNATURES:
+                raise Finding.of(file, f"cannot be read: it has more than {_SIGNATURES} signatures")
         elif key in _NEEDED or key in _OPTIONAL:
             if key in values:
                 raise Finding.of(file, f"cannot be read: it has {key} twice")
@@ -162,17 +166,24 @@ def _lines(text: str, file: str) -> tuple[Mapping[str, str], list[str]]:
     return values, signatures
 
 
-def _hash(text: str, file: str) -> str:
+def _size(values: Mapping[str, str], key: str, file: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", values[key]):
+        raise Finding.of(file, f"its {key} is no number: {values[key][:80]!r}")
+    return int(values[key])
+
+
+def _hash(values: Mapping[str, str], key: str, file: str) -> str:
     """A SHA-256 in any of Nix's spellings, as SRI text."""
+    text = values[key]
     if not _HASH.fullmatch(text):
-        raise Finding.of(file, f"its NarHash is no SHA-256: {text[:80]!r}")
+        raise Finding.of(file, f"its {key} is no SHA-256: {text[:80]!r}")
     digits = text[len("sha256:") :]
     if text.startswith("sha256-") or digits.endswith("="):
         return f"sha256-{digits}"
     try:
         raw = bytes.fromhex(digits) if len(digits) == 2 * _DIGEST else unnix32(digits)
     except ValueError:
-        raise Finding.of(file, f"its NarHash is no SHA-256: {text[:80]!r}") from None
+        raise Finding.of(file, f"its {key} is no SHA-256: {text[:80]!r}") from None
     return "sha256-" + base64.b64encode(raw).decode("ascii")
 
 

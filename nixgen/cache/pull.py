@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nixgen import console
 from nixgen.cache import contents, copying
-from nixgen.cache.anomalies import Held, anomalies, difference
+from nixgen.cache.anomalies import Anomaly, anomalies, difference, failure
 from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
 from nixgen.cache.narinfo import base, whole
@@ -48,13 +48,15 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
         log = Log.open(open_storage(place.log), trust.verifier, trust.known)
         logged = entries(log)
     cache = contents.open_contents(place)
+    names = closure(logged, map(base, outputs))
+    here = nix.infos(map(whole, names))
+    problems = other_here(here, logged)
     with console.step(f"asking {place.url} what it has"):
-        seen = closure(cache, map(base, outputs))
-    here = nix.infos(map(whole, sorted(seen)))
-    problems = before(seen, logged, recorded, trust) + other_here(here, logged)
+        wrong = before(cache, names, logged, recorded, trust)
+    problems += [Problem(one.path, f"{one.kind}: {one.what}; nothing was taken", MENDS[one.kind]) for one in wrong]
     if problems:
-        raise Finding(sorted(problems))
-    wanted = in_order({name: as_logged(logged[name][0]) for name in seen if whole(name) not in here})
+        raise failure(sorted(problems), wrong, len(names))
+    wanted = in_order({name: as_logged(logged[name][0]) for name in names if whole(name) not in here})
     try:
         copying.copy_from(nix, place, wanted, trust.keys)
     except BaseException:
@@ -64,34 +66,33 @@ def pull(place: Place, trust: Trust, outputs: Sequence[str], recorded: Mapping[s
     return Pulled(log.checkpoint(), tuple(sorted(wanted)), tuple(sorted(map(base, here))))
 
 
-def closure(cache: Contents, names: Iterable[str]) -> dict[str, Held]:
-    """The paths and all that they refer to, as the cache says."""
-    found: dict[str, Held] = {}
-    queue = list(dict.fromkeys(names))
+def closure(logged: Mapping[str, Sequence[Entry]], names: Iterable[str]) -> list[str]:
+    """The paths and all that they refer to, as the log says: a cache could name others without an end."""
+    found: set[str] = set()
+    queue = list(names)
     while queue:
-        found |= cache.look(queue)
-        more = {name for key in queue if (info := found[key].info) is not None for name in info.references}
-        queue = sorted(more - set(found))
-    return found
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += logged[name][0].references if name in logged else ()
+    return sorted(found)
 
 
 def before(
-    seen: Mapping[str, Held],
+    cache: Contents,
+    names: Sequence[str],
     logged: Mapping[str, Sequence[Entry]],
     recorded: Mapping[str, ClosurePath],
     trust: Trust,
-) -> list[Problem]:
+) -> list[Anomaly]:
     """What speaks against taking the paths, by what the cache says of them."""
-    problems = []
-    for name, item in seen.items():
-        if item.info is None and not item.why and name not in logged:
-            problems.append(
-                Problem(name, "is in neither the cache nor its log, so nothing was taken", MENDS["missing"])
-            )
-        for anomaly in anomalies(item, logged.get(name, ()), recorded.get(name), trust.keys):
-            what = f"{anomaly.kind}: {anomaly.what}; nothing was taken"
-            problems.append(Problem(name, what, MENDS[anomaly.kind]))
-    return problems
+    wrong: list[Anomaly] = []
+    for item in cache.look(names):
+        if item.info is None and not item.why and not item.unread and item.name not in logged:
+            wrong.append(Anomaly(item.name, "missing", "is in neither the cache nor its log"))
+        else:
+            wrong += anomalies(item, logged.get(item.name, ()), recorded.get(item.name), trust.keys)
+    return wrong
 
 
 def other_here(here: Mapping[str, PathInfo], logged: Mapping[str, Sequence[Entry]]) -> list[Problem]:

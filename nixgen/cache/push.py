@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from nixgen import console
 from nixgen.cache import contents, copying
 from nixgen.cache.anomalies import Held
+from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry
 from nixgen.cache.keys import Keys
-from nixgen.cache.narinfo import base
+from nixgen.cache.narinfo import NarInfo, base
 from nixgen.cache.place import Place
+from nixgen.cache.verify import MENDS
 from nixgen.check import closure
 from nixgen.check.model import ClosurePath
-from nixgen.errors import Finding, Problem, UserError
+from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.log.append import append
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.log import Log
@@ -61,8 +63,7 @@ def push(
     if place.scheme == "file":
         copying.reach(cache.nix, place)  # makes the folder, or says why not, before anything is logged
     with console.step(f"asking {place.url} for {len(disk)} paths"):
-        seen = cache.look(sorted(disk))
-    unchanged(place, seen, disk)
+        there = asked(place, cache, keys, disk)
     entries = logged(nix, infos)
     with console.step(f"logging {len(entries)} paths"):
         _, conflicts = said.select(entries)
@@ -74,14 +75,14 @@ def push(
         said.update(log)  # so that this machine remembers what it has just added
     if done.conflicts:
         raise contradiction(place, done.conflicts)
-    there = sorted(name for name, item in seen.items() if item.info is not None)
-    unsigned = [name for name in there if (info := seen[name].info) is not None and not keys.public.signed(info)]
-    fresh = sorted(set(disk) - set(there))
-    copying.sign(cache.nix, unsigned, keys.secret)
+    for info in there.lost:
+        cache.forget(info)
+    fresh = sorted(set(disk) - set(there.names))
+    copying.sign(cache.nix, there.unsigned, keys.secret)
     if not place.of_files:
         copying.sign(nix, fresh, keys.secret)
     copying.copy_to(nix, place, fresh, keys.secret, keys.public)
-    return Pushed(done.checkpoint, tuple(fresh), tuple(there), tuple(unsigned), len(done.added))
+    return Pushed(done.checkpoint, tuple(fresh), there.names, there.unsigned, len(done.added))
 
 
 def _built(nix: Nix, outputs: Sequence[str]) -> list[str]:
@@ -115,20 +116,45 @@ def on_disk(nix: Nix, infos: Mapping[str, PathInfo], recorded: Mapping[str, Clos
     return found
 
 
-def unchanged(place: Place, seen: Mapping[str, Held], disk: Mapping[str, ClosurePath]) -> None:
-    """That the cache has nothing else where this would go. Raises Finding: what is published is never replaced."""
-    problems = []
-    for name, item in sorted(seen.items()):
+@dataclass(frozen=True, slots=True)
+class There:
+    """What of a push the cache has: the paths, those of them that lack this key's signature, narinfos without a NAR."""
+
+    names: tuple[str, ...]
+    unsigned: tuple[str, ...]
+    lost: tuple[NarInfo, ...]
+
+
+def asked(place: Place, cache: Contents, keys: Keys, disk: Mapping[str, ClosurePath]) -> There:
+    """What the cache has. Raises Finding where it has something else: what is published is never replaced."""
+    names, unsigned, lost, problems = [], [], [], []
+    mend = f"find out which of them is right: nixgen cache verify {place.url}"
+
+    def whether_lost(item: Held) -> tuple[Held, bool]:
+        return item, item.info is not None and cache.lost(item.info)
+
+    for item, gone in contents.ahead(whether_lost, cache.look(sorted(disk)), 16):
+        info, ours = item.info, disk[item.name]
+        if item.unread:
+            raise MachineError.of(item.name, f"cannot be asked for: {item.unread}", MENDS["unread"])
         if item.why:
-            problems.append(Problem(name, f"is in the cache with a narinfo that {item.why}, and is not replaced"))
-        elif (info := item.info) is not None:
-            ours = disk[name]
-            if (info.nar_hash, info.nar_size, info.references) != (ours.nar_hash, ours.nar_size, ours.references):
-                hashes = f"NAR hash {info.nar_hash}, here it is {ours.nar_hash}"
-                problems.append(Problem(name, f"is in the cache with other content, and is not replaced: {hashes}"))
+            what = f"is in the cache with a narinfo that {item.why}, and is not replaced"
+            problems.append(Problem(item.name, what, mend))
+        elif info is None:
+            continue
+        elif (info.nar_hash, info.nar_size, info.references) != (ours.nar_hash, ours.nar_size, ours.references):
+            hashes = f"NAR hash {info.nar_hash}, here it is {ours.nar_hash}"
+            what = f"is in the cache with other content, and is not replaced: {hashes}"
+            problems.append(Problem(item.name, what, mend))
+        elif gone:
+            lost.append(info)
+        else:
+            names.append(item.name)
+            if not keys.public.signed(info):
+                unsigned.append(item.name)
     if problems:
-        mend = f"find out which of them is right: nixgen cache verify {place.url}"
-        raise Finding(Problem(problem.where, problem.what, mend) for problem in problems)
+        raise Finding(problems)
+    return There(tuple(names), tuple(unsigned), tuple(lost))
 
 
 def contradiction(place: Place, conflicts: Iterable[Entry]) -> Finding:

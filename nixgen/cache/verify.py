@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nixgen import console
 from nixgen.cache import contents
-from nixgen.cache.anomalies import Anomaly, Held, anomalies
+from nixgen.cache.anomalies import Anomaly, anomalies, failure
 from nixgen.cache.contents import Contents
 from nixgen.cache.entry import Entry, read
-from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import Trust
 from nixgen.cache.place import Place
 from nixgen.check.model import ClosurePath, SystemRecord
 from nixgen.check.progress import Counter
-from nixgen.errors import Finding, Problem
+from nixgen.errors import NixgenError, Problem
 from nixgen.log.checkpoint import Checkpoint, root_text
 from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
@@ -34,6 +34,7 @@ MENDS: Mapping[str, str] = {
     "unsigned": "sign it with the cache's key: nixgen cache push",
     "conflict": "find out which build differs: nixgen check --rebuild",
     "recorded": "find out which build differs: nixgen check",
+    "unread": "run the command again; if it stays so, ask who keeps the cache",
 }
 
 
@@ -130,21 +131,6 @@ def entries(log: Log) -> dict[str, list[Entry]]:
     return dict(found)
 
 
-def compare(
-    seen: Mapping[str, Held],
-    logged: Mapping[str, Sequence[Entry]],
-    recorded: Mapping[str, ClosurePath],
-    keys: Sequence[PublicKey],
-) -> tuple[Anomaly, ...]:
-    """All that is wrong with the paths that were seen, sorted."""
-    found = [
-        anomaly
-        for item in seen.values()
-        for anomaly in anomalies(item, logged.get(item.name, ()), recorded.get(item.name), keys)
-    ]
-    return tuple(sorted(found))
-
-
 def verify(
     place: Place,
     trust: Trust,
@@ -173,19 +159,19 @@ def verify(
     else:
         wanted, more = _wanted(cache, place, expected | set(logged), recorded)
         notes += more
-    with console.step(f"reading what {place.url} says of {len(wanted)} paths"):
-        seen = cache.look(wanted)
+    seen = cache.look(wanted)
+    count, show = itertools.count(1), Counter("compared")
     if bytes_too:
-        sizes = {name: entries[0].nar_size for name, entries in logged.items()}
-        seen = contents.nars(cache, seen, sizes, Counter("hashed"))
-    return Report(
-        url=place.url,
-        checkpoint=log.checkpoint(),
-        paths=len(seen),
-        nars=sum(item.nar is not None for item in seen.values()),
-        anomalies=compare(seen, logged, recorded, trust.keys),
-        notes=tuple(notes),
-    )
+        sizes = {name: path.nar_size for name, path in recorded.items()}
+        sizes |= {name: entries[0].nar_size for name, entries in logged.items()}
+        seen = contents.nars(cache, seen, sizes, lambda item: show(next(count), len(wanted), item.name))
+    paths = nars = 0
+    wrong: list[Anomaly] = []
+    with console.step(f"comparing {len(wanted)} paths of {place.url}"):
+        for item in seen:  # a few at a time: what a cache says may be long
+            paths, nars = paths + 1, nars + (item.nar is not None)
+            wrong += anomalies(item, logged.get(item.name, ()), recorded.get(item.name), trust.keys)
+    return Report(place.url, log.checkpoint(), paths, nars, tuple(sorted(wrong)), notes=tuple(notes))
 
 
 def _pushed(systems: Mapping[str, SystemRecord], logged: Mapping[str, object]) -> tuple[set[str], list[str]]:
@@ -212,6 +198,6 @@ def _wanted(
     return sorted(known | strangers), []
 
 
-def refusal(report: Report) -> Finding:
+def refusal(report: Report) -> NixgenError:
     """The error that tells what is wrong."""
-    return Finding(report.problems())
+    return report.log or failure(report.problems(), report.anomalies, report.paths)

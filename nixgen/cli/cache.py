@@ -165,9 +165,10 @@ def verify(
     elif report.ok:
         console.result(report.text())
     if not report.ok:
+        error = refusal(report)
         if json:
-            raise typer.Exit(1)
-        raise refusal(report)
+            raise typer.Exit(error.exit_code)
+        raise error
 
 
 @app.command(

@@ -22,12 +22,14 @@ from nixgen.errors import MachineError, UserError
 from nixgen.log import merkle
 from nixgen.log.checkpoint import Checkpoint, root_text
 from nixgen.log.entry import E, Entry, EntryError
+from nixgen.log.findings import damaged
 from nixgen.log.log import Log
-from nixgen.log.note import Note, NoteError, Signer, Verifier
+from nixgen.log.note import LONGEST, Note, NoteError, Signer, Verifier
 from nixgen.log.seen import Seen
-from nixgen.log.tiles import CHECKPOINT, Tiles, filled, grown
+from nixgen.log.tiles import BUNDLE, CHECKPOINT, WIDTH, Tiles, filled, grown
 
 _TRIES = 50
+_PENDING = BUNDLE + (64 << 10)  # bytes of an announcement: its lines, and the signed text above them
 _PAUSE = 0.2  # seconds, at most, before it is tried again
 _TEXT = re.compile(r"nixgen append to ([^\n]+)\n([0-9]+)\n([0-9]+)\n([A-Za-z0-9+/=]{44})\n")
 
@@ -57,7 +59,10 @@ class Announcement:
             return None
         if matched is None or matched[1] != verifier.name or not lines.endswith(b"\n"):
             return None
-        return cls(int(matched[2]), int(matched[3]), matched[4], tuple(lines[:-1].split(b"\n")))
+        old, size = int(matched[2]), int(matched[3])
+        if lines.count(b"\n") != size - old:
+            return None
+        return cls(old, size, matched[4], tuple(lines[:-1].split(b"\n")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +89,57 @@ def append(log: Log, entries: Sequence[E], signer: Signer, seen: Seen[E]) -> App
         raise UserError.of("", f"the key of {signer.name} is not the log's, which is {log.verifier}", "use the log's")
     for entry in entries:
         _possible(entry)
+    done: list[E] = []
+    told: tuple[E, ...] = ()
     with log.storage.exclusive():
-        for _ in range(_TRIES):
+        tries = _TRIES
+        while tries:
             log.renew()
             name = f"pending/{log.size}"
-            found = log.storage.read(name)
+            found = log.storage.read(name, _PENDING + 1)
+            if found is not None and len(found) > _PENDING:
+                raise damaged(f"{log.storage.where}: {name}", "is longer than any append")
             theirs = Announcement.parse(found, log.verifier) if found is not None else None
             if theirs is not None and _finish(log, theirs, signer):
+                tries -= 1
                 continue
             seen.update(log)
             added, conflicts = seen.select(entries)
+            conflicts = told + tuple(entry for entry in conflicts if entry not in told)
             if not added:
-                return Appended(_begun(log, signer), (), conflicts)
-            ours = _announcement(log, added)
+                return Appended(_begun(log, signer), tuple(done), conflicts)
+            some = added[: _at_once(log, added)]
+            ours = _announcement(log, some)
             data = ours.data(signer)
             taken = log.storage.create(name, data) if found is None else log.storage.replace(name, data, found)
             if taken and _finish(log, ours, signer):
+                done += some
+                if len(some) < len(added):
+                    told = conflicts
+                    continue
                 log.renew()
-                return Appended(_begun(log, signer), added, conflicts)
+                return Appended(_begun(log, signer), tuple(done), conflicts)
+            tries -= 1
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 -- no secret
     what = f"gave up after {_TRIES} conflicting appends"
     raise MachineError.of(log.storage.where, what, "run the command again")
+
+
+def _at_once(log: Log, added: Sequence[Entry]) -> int:
+    """How many of the entries one append takes: what it writes must be short enough to be read again."""
+    rest = log.size % WIDTH
+    bundle = sum(len(line) + 1 for line in log.lines(log.size - rest)) if rest else 0
+    total = 0
+    for count, entry in enumerate(added):
+        length = len(entry.line()) + 1
+        bundle = length + (bundle if (rest + count) % WIDTH else 0)
+        total += length
+        if bundle > BUNDLE or total > BUNDLE:
+            if count == 0:
+                what = f"cannot be logged: the {WIDTH} entries that lie together have more than {BUNDLE >> 20} MiB"
+                raise UserError.of(entry.name, what, "log it later, when others have been logged")
+            return count
+    return len(added)
 
 
 def _announcement(log: Log, added: Sequence[Entry]) -> Announcement:
@@ -125,7 +160,7 @@ def _finish(log: Log, what: Announcement, signer: Signer) -> bool:
     name = f"pending/{what.old}"
     before = log.checkpoint()
     old = before.note.encode() if before else None
-    if log.storage.read(CHECKPOINT) != old:
+    if log.storage.read(CHECKPOINT, LONGEST + 1) != old:
         log.storage.remove(name)  # only an announcement for the present size counts, and nobody acts on this one
         return False
     for path, data in files.items():

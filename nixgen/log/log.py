@@ -126,10 +126,10 @@ class Log:
 
 def read_checkpoint(storage: Storage, verifier: Verifier) -> Checkpoint | None:
     """The checkpoint that a store shows, its signature checked; None when there is none. Raises LogFinding."""
-    data = storage.read(CHECKPOINT)
+    data = storage.read(CHECKPOINT, LONGEST + 1)
     if data is None:
         return None
     try:
-        return Checkpoint.opened(data[: LONGEST + 1], verifier)
+        return Checkpoint.opened(data, verifier)
     except NoteError as error:
         raise unsigned(f"{storage.where}: {CHECKPOINT}", str(error)) from None

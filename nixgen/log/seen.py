@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Generic, Self
 
@@ -22,7 +23,7 @@ from nixgen.log.note import NoteError
 from nixgen.machine import folders
 
 _DIGEST = 16  # bytes that tell a key or a content from all others
-_BATCH = 100_000
+_BATCH = 200_000  # rows
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS said (key BLOB, content BLOB, PRIMARY KEY (key, content)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (size INTEGER NOT NULL, note TEXT NOT NULL);
@@ -65,10 +66,12 @@ class Seen(Generic[E]):
             with database:
                 if start == 0:
                     database.execute("DELETE FROM said")
-                for batch in _batches(read(log, self._kind, start)):
+                said = (
+                    (key, _digest(entry.content())) for entry in read(log, self._kind, start) for key in _keys(entry)
+                )
+                while rows := list(islice(said, _BATCH)):
                     # In the database's own order, or each row is written to a page of its own.
-                    rows = sorted((key, _digest(entry.content())) for entry in batch for key in _keys(entry))
-                    database.executemany("INSERT OR IGNORE INTO said VALUES (?, ?)", rows)
+                    database.executemany("INSERT OR IGNORE INTO said VALUES (?, ?)", sorted(rows))
                 database.execute("DELETE FROM seen")
                 checkpoint = log.checkpoint()
                 database.execute("INSERT INTO seen VALUES (?, ?)", (log.size, checkpoint.note if checkpoint else ""))
@@ -145,13 +148,3 @@ def _keys(entry: Entry) -> list[bytes]:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:_DIGEST]
-
-
-def _batches(entries: Iterable[E]) -> Iterator[list[E]]:
-    batch: list[E] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    yield batch

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from nixgen.log import merkle
 from nixgen.log.checkpoint import root_text
 from nixgen.log.findings import damaged
-from nixgen.log.stores.model import Storage
+from nixgen.log.stores.model import LONGEST, Storage
 
 WIDTH = 256
 HEIGHT = 8
 CHECKPOINT = "checkpoint"
+BUNDLE = LONGEST
+"""Bytes of the lines of one bundle, at most."""
 _LINES = "lines"
 _KEPT = 1024  # tiles in memory: 8 MiB
 _DIGITS = 1000
@@ -69,10 +71,13 @@ class Tiles:
     def lines(self, number: int) -> list[bytes]:
         """The lines of a bundle. Raises LogFinding when it is missing or is not the log's."""
         width = self._width(0, number)
-        found = self._file(_LINES, number, width).split(b"\n")
-        if found.pop() or len(found) < width:
-            raise damaged(self._named(_LINES, number), f"has not {width} whole lines")
-        del found[width:]
+        data = self._file(_LINES, number, width)
+        found = data.split(b"\n", width)
+        if len(found) <= width:
+            long = len(data) >= BUNDLE
+            what = f"is longer than {BUNDLE >> 20} MiB" if long else f"has not {width} whole lines"
+            raise damaged(self._named(_LINES, number), what)
+        del found[width:]  # where it is the full bundle, there are more
         if self._root is not None and b"".join(map(merkle.leaf_hash, found)) != self.tile(0, number):
             raise damaged(self._named(_LINES, number), "holds other entries than those of the checkpoint")
         return found
@@ -114,11 +119,12 @@ class Tiles:
 
     def _file(self, level: int | str, number: int, width: int) -> bytes:
         names = [tile_name(level, number, width)]
+        limit = BUNDLE if level == _LINES else WIDTH * merkle.LENGTH
         if width != WIDTH:
             names.append(tile_name(level, number))  # a partial tile may go when it has become full
         for name in names:
             found = self._ahead.get(name)
-            found = self.storage.read(name) if found is None else found
+            found = self.storage.read(name, limit) if found is None else found
             if found is not None:
                 return found
         raise damaged(f"{self.storage.where}: {names[0]}", "is missing")

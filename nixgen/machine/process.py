@@ -10,13 +10,16 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from nixgen.console import console
 from nixgen.errors import MachineError
+
+_Word = TypeVar("_Word")
 
 TAIL = 20
 """How many of the last lines of stderr a failure shows."""
@@ -161,6 +164,13 @@ def _read_on(process: subprocess.Popen[bytes], until: float) -> None:
             for key, _ in pipes.select(_OFTEN):
                 if not os.read(key.fd, 1 << 16):
                     pipes.unregister(key.fileobj)
+
+
+def batches(words: Iterable[_Word], size: int = 400) -> Iterator[list[_Word]]:
+    """The words in order, as many at a time as fit on a command line: 400 paths are some 40 KiB."""
+    rest = iter(words)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def failure(result: Result) -> MachineError:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +30,6 @@ Progress = Callable[[State], object]
 
 INSTALL = "install Nix (https://nixos.org/download), or add its programs to PATH"
 _BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
-_AT_ONCE = 400  # paths on one command line
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
 _CHUNK = 1 << 20
 _SHAPED = (2, 33)  # from here on `path-info` wants to be told which shape
@@ -194,7 +192,7 @@ class Nix:
     def _valid(self, paths: Iterable[str]) -> list[str]:
         """Those that the store has."""
         valid: list[str] = []
-        for some in _batches(paths):
+        for some in process.batches(sorted(set(paths))):
             gone = set(self.run("nix-store", "--check-validity", "--print-invalid", *some).out.split())
             valid += [path for path in some if path not in gone]
         return valid
@@ -211,7 +209,7 @@ class Nix:
         """The same of several, by full path."""
         words = ("derivation", "show") if self.version() >= _SHOW else ("show-derivation",)
         found: dict[str, Derivation] = {}
-        for some in _batches(drvs):
+        for some in process.batches(sorted(set(drvs))):
             found |= derivations(self.run("nix", *words, *some).out)
         return found
 
@@ -249,7 +247,7 @@ class Nix:
         shape = ("--json-format", "2") if self.version() >= _SHAPED else ()
         quiet = ("--option", "substitute", "false")  # what other stores have is not the question
         found: dict[str, PathInfo] = {}
-        for some in _batches(paths):
+        for some in process.batches(sorted(set(paths))):
             found |= path_infos(self.run("nix", "path-info", "--json", *shape, *quiet, *words, *some).out)
         return dict(sorted(found.items()))
 
@@ -283,13 +281,6 @@ def _told(log: Log, line: str, progress: Progress | None) -> None:
         progress(log.state())
     if log.failed != before and sum(map(failures.offline, log.failures())) >= _UNREACHED:
         raise _NoNetworkError
-
-
-def _batches(paths: Iterable[str]) -> Iterator[list[str]]:
-    """The paths, sorted and each once, as many at a time as fit on a command line."""
-    rest = iter(sorted(set(paths)))
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some
 
 
 def _program(name: str) -> str:

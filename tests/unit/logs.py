@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nixgen.cache.entry import Entry
 from nixgen.log import append as appending
@@ -13,6 +13,7 @@ from nixgen.log.append import Appended
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
 from nixgen.log.seen import Seen
+from nixgen.log.stores.model import LONGEST
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 SIGNER = Signer("example.com/log", bytes(32))
@@ -37,10 +38,16 @@ class Memory:
         self.reads: list[str] = []
         self.where = "memory:log"
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = LONGEST) -> bytes | None:
         self.before("read", name)
         self.reads.append(name)
-        return self.files.get(name)
+        found = self.files.get(name)
+        return None if found is None else found[:limit]
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
+        found = self.files.get(name)
+        yield None if found is None else iter([found])
 
     def write(self, name: str, data: bytes) -> None:
         self.before("write", name)

@@ -43,7 +43,7 @@ INSTEAD = f"NAR hash {H2}, not {H1}"
 REFUSES = f"has a NAR that is not what its narinfo says, so Nix refuses it: {INSTEAD}"
 ANEW = "is not what was logged, and was signed anew with team-1, so Nix takes it:"
 UNFIT = "has a narinfo that is not what was logged, and its signature by team-1 does not fit:"
-NOBODY = "is signed by stranger-1 only, whom nobody trusts here"
+NOBODY = "is signed only by the untrusted key stranger-1"
 
 
 def of(seen: Held, *logged: Entry, recorded: ClosurePath | None = None) -> list[tuple[str, str]]:

@@ -35,6 +35,8 @@ INFO = NarInfo(
     compression="zstd",
     deriver="hngz9zbd2mwc1i3isdq3aj1wr5gi3fl9-b.drv",
     signatures=("k-1:Z678MkNIAdPwWWpEYIa9iQpgRapnoUyMWio9rCp0XnITKZlW0EDHPPwj1kV87v2uCpoKD0XnhOxOISRurWjvDg==",),
+    file_hash="sha256-CHpVwNRPercMo676Mt6PV3ZbK5duTEj6r9a8/cV5q5k=",
+    file_size=159,
 )
 
 

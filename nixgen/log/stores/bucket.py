@@ -7,14 +7,14 @@ conditional writes).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
-from nixgen.log.stores.model import unknown
+from nixgen.log.stores.model import CHUNK, LONGEST, unknown
 
 _T = TypeVar("_T")
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
@@ -53,10 +53,17 @@ class Bucket:
         """The address."""
         return self._where
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = LONGEST) -> bytes | None:
         """See :class:`Storage`, as for the rest."""
         found: bytes | None = self._guarded(lambda: bytes(self._system.cat_file(self._path(name))), missing=None)
-        return found
+        return found if found is None else found[:limit]
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
+        """A request for each piece."""
+        file = self._guarded(lambda: self._system.open(self._path(name), "rb", block_size=CHUNK), missing=None)
+        with file or contextlib.nullcontext():
+            yield iter(lambda: file.read(CHUNK), b"") if file else None
 
     def names(self) -> list[str]:
         """What lies directly below the prefix; for :mod:`nixgen.cache.contents`."""
@@ -90,7 +97,7 @@ class Bucket:
             tag = self._guarded(lambda: str(self._system.info(path)["ETag"]), missing=None)
             if tag is None:
                 return False
-        if self.read(name) != old:
+        if self.read(name, len(old) + 1) != old:
             return False
         condition = {"IfMatch": tag} if tag else {}
 

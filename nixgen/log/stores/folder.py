@@ -13,11 +13,11 @@ from pathlib import Path
 
 from nixgen.console import console
 from nixgen.errors import MachineError
+from nixgen.log.stores.model import CHUNK, LONGEST, first
 from nixgen.machine import files
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_LONGEST = 1 << 30  # bytes of a file
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -32,19 +32,30 @@ class Folder:
         """The folder."""
         return str(self._folder)
 
-    def read(self, name: str) -> bytes | None:
-        """See :class:`Storage`, as for the rest. A pipe or a device is no file: it might be read for ever."""
+    def read(self, name: str, limit: int = LONGEST) -> bytes | None:
+        """See :class:`Storage`, as for the rest."""
+        with self.stream(name) as pieces:
+            return first(pieces, limit)
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
+        """A pipe or a device is no file: it might be read for ever."""
         try:
             opened = os.open(self._folder / name, _FLAGS)
-            if not stat.S_ISREG(os.fstat(opened).st_mode):
-                os.close(opened)
-                return None
-            with os.fdopen(opened, "rb") as file:
-                return file.read(_LONGEST)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+            yield None
+            return
         except OSError as error:
             raise self._failed(name, "read", error) from None
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            yield None
+            return
+        with os.fdopen(opened, "rb", buffering=0) as file:
+            try:
+                yield iter(lambda: file.read(CHUNK), b"")
+            except OSError as error:
+                raise self._failed(name, "read", error) from None
 
     def write(self, name: str, data: bytes) -> None:
         """Written whole, or not at all."""
@@ -67,7 +78,7 @@ class Folder:
     def replace(self, name: str, data: bytes, old: bytes) -> bool:
         """Compared and written under a lock."""
         with self._locked("swap"):
-            if self.read(name) != old:
+            if self.read(name, len(old) + 1) != old:
                 return False
             self.write(name, data)
         return True

@@ -7,9 +7,14 @@ Every store keeps the same promises, which :mod:`nixgen.log.append` is built on:
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Protocol
 
 from nixgen.errors import UserError
+
+LONGEST = 16 << 20
+"""Bytes of the longest file of a log. No more is ever held in memory of one, whoever wrote it."""
+CHUNK = 1 << 16
 
 
 class Storage(Protocol):
@@ -23,8 +28,12 @@ class Storage(Protocol):
         """The address, without credentials."""
         ...
 
-    def read(self, name: str) -> bytes | None:
-        """A file's bytes; None when there is no such file."""
+    def read(self, name: str, limit: int = LONGEST) -> bytes | None:
+        """A file's first bytes, ``limit`` of them at most; None when there is no such file."""
+        ...
+
+    def stream(self, name: str) -> contextlib.AbstractContextManager[Iterator[bytes] | None]:
+        """All of a file, however long, in small pieces; None when there is no such file."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -46,6 +55,16 @@ class Storage(Protocol):
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
         """Keeps other writers out where the store can do that; others go without."""
         ...
+
+
+def first(pieces: Iterator[bytes] | None, limit: int) -> bytes | None:
+    """The first bytes of what :meth:`Storage.stream` gives."""
+    if pieces is None:
+        return None
+    found = bytearray()
+    while len(found) < limit and (piece := next(pieces, b"")):
+        found += piece
+    return bytes(found[:limit])
 
 
 def unknown(url: str, why: str) -> UserError:

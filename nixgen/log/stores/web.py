@@ -6,16 +6,16 @@ Conditions (If-Match, If-None-Match: RFC 9110, 13.1) let one of several through,
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
 from nixgen.errors import MachineError
-from nixgen.machine.download import Client, refuse_credentials
+from nixgen.log.stores.model import CHUNK, LONGEST, first
+from nixgen.machine.download import Answer, Client, refuse_credentials
 
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
-_LONGEST = 64 << 20  # bytes of a file of a log
 
 
 class Web:
@@ -31,9 +31,15 @@ class Web:
         """The address."""
         return self._url
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = LONGEST) -> bytes | None:
         """See :class:`Storage`, as for the rest."""
-        return self._get(name)[0]
+        return self._tagged(name, limit)[0]
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
+        """One GET."""
+        with self._asked(name) as answer:
+            yield self._pieces(answer)
 
     def write(self, name: str, data: bytes) -> None:
         """One PUT."""
@@ -41,11 +47,11 @@ class Web:
 
     def create(self, name: str, data: bytes) -> bool:
         """Only where there is none (If-None-Match)."""
-        return self.read(name) is None and self._put(name, data, {"If-None-Match": "*"})
+        return self.read(name, 1) is None and self._put(name, data, {"If-None-Match": "*"})
 
     def replace(self, name: str, data: bytes, old: bytes) -> bool:
         """Only where it has not changed since it was compared (If-Match)."""
-        found, tag = self._get(name)
+        found, tag = self._tagged(name, len(old) + 1)
         strong = tag and not tag.startswith("W/")  # a weak one matches nothing here (RFC 9110, 13.1.1)
         return found == old and self._put(name, data, {"If-Match": tag} if tag and strong else {})
 
@@ -58,14 +64,23 @@ class Web:
         """Nothing is locked."""
         return contextlib.nullcontext()
 
-    def _get(self, name: str) -> tuple[bytes | None, str | None]:
-        with self._client.open(self._at(name), {"Cache-Control": "no-cache"}, accepted=_ABSENT) as answer:
-            if answer.status in _ABSENT:
-                return None, None
-            data = answer.whole(_LONGEST)
-            if answer.length not in (None, len(data)):
-                raise MachineError.of(self._at(name), "the answer is cut off", "run the command again")
-            return data, answer.headers.get("ETag")
+    def _tagged(self, name: str, limit: int) -> tuple[bytes | None, str | None]:
+        with self._asked(name) as answer:
+            return first(self._pieces(answer), limit), answer.headers.get("ETag")
+
+    def _asked(self, name: str) -> contextlib.AbstractContextManager[Answer]:
+        return self._client.open(self._at(name), {"Cache-Control": "no-cache"}, accepted=_ABSENT)
+
+    def _pieces(self, answer: Answer) -> Iterator[bytes] | None:
+        return None if answer.status in _ABSENT else self._whole(answer)
+
+    def _whole(self, answer: Answer) -> Iterator[bytes]:
+        size = 0
+        while piece := answer.read(CHUNK):
+            size += len(piece)
+            yield piece
+        if answer.length not in {None, size}:
+            raise MachineError.of(answer.url, "the answer is cut off", "run the command again")
 
     def _put(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
         told = {"Content-Type": "application/octet-stream", **headers}
