@@ -87,7 +87,7 @@ let
 
   shell = import ./shell.nix { base = support; } {
     inherit name root environment launcher source;
-    inherit (together) variables;
+    variables = support.variables // together.variables;
     trees = ownTrees;
     count = builtins.length installed + builtins.length ownTrees;
   };
@@ -102,7 +102,7 @@ let
   } // (if smoke == [ ] then { } else {
     smoke = import ./smoke.nix { base = support; } {
       inherit name environment source;
-      inherit (together) variables;
+      variables = support.variables // together.variables;
       trees = ownTrees;
       commands = smoke;
     };

@@ -32,7 +32,7 @@ let
         plan = builtins.toJSON {
           settings = {
             inherit name command;
-            inherit (mine) variables;
+            variables = base.variables // mine.variables;
             environment = "${environment}";
             tools = base.tools;
             source = "${source}";

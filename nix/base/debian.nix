@@ -73,6 +73,7 @@ in
   launcher = if extras == [ ] then "${core}/usr" else null;
   libraries = map folder (extras ++ [ core ]);
   systemLibraries = [ (folder core) ];
+  variables = { };
   loader = "${core}/usr/lib/${triplet}/${loader}";
   # The one that also finds what the project adds.
   interpreter = "${folder (builtins.head (extras ++ [ core ]))}/${loader}";

@@ -36,6 +36,7 @@ let
       (throw "this nixpkgs has no ${name}, which ${key} under [tool.nixgen] in pyproject.toml names")
       pkgs;
   folder = drv: "${lib.getLib drv}/lib";
+  unique = builtins.foldl' (found: item: if builtins.elem item found then found else found ++ [ item ]) [ ];
   wanted = map (package "libraries") pins.libraries;
   system-libraries = lib.optionals linux
     ([ pkgs.stdenv.cc.cc pkgs.zlib pkgs.expat ] ++ pkgs.pythonManylinuxPackages.manylinux1);
@@ -46,8 +47,13 @@ in
   python = "${python}";
   # macOS wheels find what they need by themselves: nothing is patched there.
   launcher = if linux then null else "${python}";
-  libraries = map folder (wanted ++ system-libraries);
-  systemLibraries = map folder system-libraries;
+  libraries = unique (map folder (wanted ++ system-libraries));
+  systemLibraries = unique (map folder system-libraries);
+  # The C library takes locales from one file, which this variable names. nixpkgs' own programs read it, no others do.
+  variables = builtins.foldl'
+    (found: drv: found // { LOCALE_ARCHIVE = "${drv}/lib/locale/locale-archive"; })
+    { }
+    (builtins.filter (drv: linux && (builtins.parseDrvName drv.name).name == "glibc-locales") wanted);
   # Loaded first, so that a library with a search path of its own still finds them.
   preload = lib.optionals linux [ "libstdc++.so.6" "libgcc_s.so.1" "libz.so.1" ];
   loader = if linux then pkgs.stdenv.cc.bintools.dynamicLinker else "";

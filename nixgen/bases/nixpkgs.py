@@ -104,9 +104,9 @@ def resolve_base(settings: Settings, python: str) -> NixpkgsBase:
             )
         name, rev, nar_hash, modified, glibc = pin.name, pin.rev, pin.nar_hash, pin.last_modified, pin.glibc
     else:
-        rev, nar_hash = setting["rev"], setting["narHash"]
+        rev, nar_hash = str(setting["rev"]), str(setting["narHash"])
         known = next((pin for pin in PINS.values() if pin.rev == rev), None)
-        name, modified, glibc = rev[:12], 0, UNKNOWN_GLIBC
+        name, modified, glibc = rev[:12], int(setting.get("lastModified", 0)), UNKNOWN_GLIBC
         if known is not None:
             name, modified, glibc = known.name, known.last_modified, known.glibc
     return NixpkgsBase(
@@ -124,7 +124,8 @@ def resolve_base(settings: Settings, python: str) -> NixpkgsBase:
 def flake_node(base: NixpkgsBase) -> dict[str, Any]:
     """The node of flake.lock (version 7) that pins this base, as ``nix flake lock`` would write it.
 
-    A last_modified of 0 means unknown, and is left out: Nix compares it when it is there.
+    A last_modified of 0 means unknown, and is left out: Nix compares it when it is there. Without it Nix 2.8 downloads
+    what is in the store already.
     """
     pin = PINS.get(base.name)
     branch = {"ref": pin.branch} if pin is not None and pin.rev == base.rev else {"rev": base.rev}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nixgen.project.project import Project
 
 COMMAND = "nixgen init"
-_REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)")
+_REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
 _PYPROJECT = "pyproject.toml"
 _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 
@@ -40,8 +40,8 @@ _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 class Options:
     """What the command line asked for; None and empty mean not asked.
 
-    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision. ``ci`` is "github",
-    "gitlab" or "none".
+    ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
+    its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none".
     """
 
     base: str | None = None
@@ -107,9 +107,10 @@ def asked(project: Project, options: Options) -> dict[str, edit.Value]:
     if options.nixpkgs:
         revision = _REVISION.fullmatch(options.nixpkgs)
         if revision:
-            values["nixpkgs"] = {"rev": revision[1], "narHash": revision[2]}
+            modified = {"lastModified": int(revision[3])} if revision[3] else {}
+            values["nixpkgs"] = {"rev": revision[1], "narHash": revision[2], **modified}
         elif "@" in options.nixpkgs:
-            mend = "write 40 hexadecimal digits, @, and the NAR hash of that revision: 0123…@sha256-…="
+            mend = "write 40 hexadecimal digits, @, and the NAR hash of that revision: 0123…@sha256-…=[@LASTMODIFIED]"
             raise UserError.of("--nixpkgs", f'"{options.nixpkgs}" is not a revision with its hash', mend)
         else:
             values["nixpkgs"] = options.nixpkgs

@@ -115,7 +115,8 @@ def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) ->
         if settings.python_full not in {None, base.python_full}:
             return False
         if isinstance(wanted, Mapping):
-            return (wanted["rev"], wanted["narHash"]) == (base.rev, base.nar_hash)
+            modified = wanted.get("lastModified", base.last_modified)
+            return (wanted["rev"], wanted["narHash"], modified) == (base.rev, base.nar_hash, base.last_modified)
         from nixgen.bases.nixpkgs import DEFAULT
 
         return (wanted or DEFAULT) == base.name

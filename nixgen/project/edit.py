@@ -9,7 +9,7 @@ from typing import Any
 from nixgen.errors import UserError
 from nixgen.project.project import BOM
 
-Value = str | list[str] | dict[str, str]
+Value = str | list[str] | dict[str, str | int]
 
 
 def with_settings(text: str, values: Mapping[str, Value]) -> str:

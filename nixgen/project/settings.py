@@ -35,7 +35,8 @@ class Settings:
 
     ``python`` is a version like "3.11", None if unset, and ``python_full`` the whole one ("3.11.9") where it is set;
     ``systems`` Nix systems, sorted, None for the base's default;
-    ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev`` and ``narHash``;
+    ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev``, ``narHash``
+    and ``lastModified``, which may lack;
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
     two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
@@ -47,7 +48,7 @@ class Settings:
     python_full: str | None = None
     systems: tuple[str, ...] | None = None
     suite: str | None = None
-    nixpkgs: str | Mapping[str, str] | None = None
+    nixpkgs: str | Mapping[str, str | int] | None = None
     groups: tuple[str, ...] | None = None
     extras: tuple[str, ...] = ()
     all_extras: bool = False
@@ -183,22 +184,31 @@ def _systems(value: object) -> tuple[str, ...]:
     return tuple(sorted(set(map(str, found))))
 
 
-def _nixpkgs(value: object) -> str | Mapping[str, str]:
+def _nixpkgs(value: object) -> str | Mapping[str, str | int]:
     if type(value) is str:
         return value
     _typed(value, dict, '"nixos-26.05", or {rev = "…", narHash = "sha256-…"}')
     table = cast("dict[str, object]", value)
     shapes = {"rev": (_REV, "40 hexadecimal digits"), "narHash": (_SRI, 'a hash like "sha256-…="')}
+    keys = {**shapes, "lastModified": None}
     for key in table:
-        if key not in shapes:
-            raise _WrongError("is not a key of a revision", _nearest(key, shapes), f".{key}")
+        if key not in keys:
+            raise _WrongError("is not a key of a revision", _nearest(key, keys), f".{key}")
     for key, (pattern, what) in shapes.items():
         if key not in table:
             raise _WrongError(f"lacks {key}", 'write {rev = "…", narHash = "sha256-…"}')
         _typed(table[key], str, f'"…" ({what})', f".{key}")
         if not pattern.fullmatch(str(table[key])):
             raise _WrongError(f'"{table[key]}" is not {what}', "copy it from nix flake metadata --json", f".{key}")
-    return {key: str(table[key]) for key in shapes}
+    found: dict[str, str | int] = {key: str(table[key]) for key in shapes}
+    if "lastModified" in table:
+        modified = table["lastModified"]
+        if type(modified) is not int or not 0 < modified < 1 << 40:
+            raise _WrongError(
+                "is not a time in Unix seconds", "copy it from nix flake metadata --json", ".lastModified"
+            )
+        found["lastModified"] = modified
+    return found
 
 
 def _commands(value: object) -> tuple[str, ...]:

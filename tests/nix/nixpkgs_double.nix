@@ -36,9 +36,12 @@ rec {
   python313Packages.numpy = package "python3.13-numpy" [ "out" ];
 }
   // (if linux then {
+  glibcLocales = package "glibc-locales-2.42-67" [ "out" ];
   zlib = package "zlib-1.3.1" [ "out" ];
   expat = package "expat-2.7.3" [ "out" ];
   libdeflate = package "libdeflate-1.25" [ "out" ];
-  pythonManylinuxPackages.manylinux1 = [ (package "glib-2.86" [ "bin" "out" ]) (package "libGL-1.7" [ "out" ]) ];
+  # The real list has zlib, expat and gcc, too.
+  pythonManylinuxPackages.manylinux1 =
+    [ (package "glib-2.86" [ "bin" "out" ]) (package "libGL-1.7" [ "out" ]) (package "zlib-1.3.1" [ "out" ]) ];
   nixfmt = package "nixfmt-1.1.0" [ "out" ];
 } else { nixfmt-rfc-style = package "nixfmt-1.0.0" [ "out" ]; })

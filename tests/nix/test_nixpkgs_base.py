@@ -7,6 +7,7 @@ nixpkgs-like set.
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 import shutil
@@ -102,6 +103,26 @@ def test_the_launcher_is_patched_with_the_bases_libraries(evaluate: Evaluate, sy
     assert rpath == ":".join(libraries)
     assert [path for path in libraries if not path.startswith("/nix/store/") or not path.endswith("/lib")] == []
     assert preload == "libstdc++.so.6 libgcc_s.so.1 libz.so.1"
+
+
+@pytest.mark.parametrize("system", LINUX)
+def test_each_library_is_searched_once(evaluate: Evaluate, system: str) -> None:
+    """Case 68: the manylinux list has zlib, expat and gcc itself."""
+    for libraries in ("", '"zlib"'):
+        found = evaluate("project.base.libraries", system, libraries=libraries)
+        assert len(found) == len(set(found))
+    assert len(set(found := evaluate("project.base.systemLibraries", system))) == len(found)
+
+
+@ours
+@pytest.mark.parametrize("system", LINUX)
+def test_declared_locales_are_found(evaluate: Evaluate, system: str) -> None:
+    """Cases 4 and 68: nixpkgs' C library goes by LOCALE_ARCHIVE; without one it has C.UTF-8."""
+    wanted = "[ (project.base.variables.LOCALE_ARCHIVE or null) project.shell.stdenv.variables ]"
+    assert evaluate(wanted, system) == [None, "{}"]
+    archive, variables = evaluate(wanted, system, libraries='"glibcLocales"')
+    assert archive.endswith("-glibc-locales-2.42-67/lib/locale/locale-archive")
+    assert json.loads(variables) == {"LOCALE_ARCHIVE": archive}
 
 
 @pytest.mark.parametrize("system", LINUX)

@@ -64,6 +64,12 @@ def test_a_revision_of_ones_own() -> None:
     assert node["original"] == {"owner": "NixOS", "repo": "nixpkgs", "rev": REV, "type": "github"}
 
 
+def test_a_revision_with_its_time_is_one_that_nix_finds_in_the_store() -> None:
+    """Case 68: without it Nix 2.8 downloads again what it has."""
+    base = nixpkgs.resolve_base(Settings(nixpkgs={"rev": REV, "narHash": HASH, "lastModified": 1700000000}), "3.13")
+    assert nixpkgs.flake_node(base)["locked"]["lastModified"] == 1700000000
+
+
 def test_a_known_revision_is_recognised() -> None:
     pin = nixpkgs.PINS["nixos-26.05"]
     base = nixpkgs.resolve_base(Settings(nixpkgs={"rev": pin.rev, "narHash": pin.nar_hash}), "3.13")

@@ -74,6 +74,8 @@ def test_every_key_is_read() -> None:
 def test_a_revision_of_nixpkgs_is_a_rev_and_a_hash() -> None:
     revision = {"rev": "a" * 40, "narHash": "sha256-" + "A" * 43 + "="}
     assert Settings.parse({"nixpkgs": revision}).nixpkgs == revision
+    timed = {**revision, "lastModified": 1700000000}
+    assert Settings.parse({"nixpkgs": timed}).nixpkgs == timed
 
 
 def test_the_systems_default_to_those_of_the_base() -> None:
@@ -111,6 +113,10 @@ def test_the_systems_default_to_those_of_the_base() -> None:
         (
             f'nixpkgs = {{rev = "{"a" * 40}"}}',
             f'{WHERE}.nixpkgs: lacks narHash\n    write {{rev = "…", narHash = "sha256-…"}}',
+        ),
+        (
+            f'nixpkgs = {{rev = "{"a" * 40}", narHash = "sha256-{"A" * 43}=", lastModified = 0}}',
+            f"{WHERE}.nixpkgs.lastModified: is not a time in Unix seconds\n    copy it from nix flake metadata --json",
         ),
         ('macos = "14"', f'{WHERE}.macos: "14" is not a macOS version of two numbers\n    write it like "14.0"'),
         ('smoke = ["true", " "]', f"{WHERE}.smoke[1]: is not a command\n    write it like 'python -c \"import demo\"'"),
