@@ -8,5 +8,5 @@ else
     project = name;
     inherit environment source;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
-    PYTHONPATH = import ./venv.nix;
+    PYTHONPATH = import ./ownvenv.nix;
   }

@@ -17,29 +17,7 @@
 }:
 let
   pins = base;
-  # Of nixgen.lock the content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
-  # Of pyproject.toml the settings count.
-  digest = file:
-    let path = root + "/${file}";
-    in
-    if file == "nixgen.lock" then
-      builtins.hashString "sha256"
-        (builtins.toJSON (removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" ]))
-    else if file == "pyproject.toml" then
-      if !builtins.pathExists path then locks.${file}
-      else builtins.hashString "sha256" (builtins.toJSON (settings (builtins.readFile path)))
-    else builtins.hashFile "sha256" path;
-  # [tool.nixgen], cut out before it is parsed: elsewhere there may be TOML that this Nix does not know, such as dates.
-  settings = text:
-    let
-      lines = builtins.replaceStrings [ "\r\n" ] [ "\n" ] "\n${text}";
-      parts = builtins.filter builtins.isString (builtins.split "\n[ \t]*\\[" lines);
-      ours = builtins.filter
-        (part: builtins.elem (builtins.substring 0 12 part) [ "tool.nixgen]" "tool.nixgen." ])
-        parts;
-    in
-    (builtins.fromTOML (builtins.concatStringsSep "" (map (part: "[${part}\n") ours))).tool.nixgen or { };
-  stale = builtins.filter (file: digest file != locks.${file}) (builtins.attrNames locks);
+  stale = import ./stale.nix { inherit root locks; };
   # What was generated from another lock is refused, not built.
   current = value:
     if stale == [ ] then value

@@ -27,7 +27,7 @@ let
       import ./python.nix base ./builders/service.py {
         inherit name environment guard;
         serve = ./builders/serve.py;
-        private = ./builders/venv/private.py;
+        private = ./builders/own/private.py;
         passAsFile = [ "plan" ];
         plan = builtins.toJSON {
           settings = {

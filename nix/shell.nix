@@ -35,7 +35,7 @@ derivation ({
     title = "${name}: Python ${base.version}, ${toString count} packages";
     variables = builtins.toJSON variables;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
-    venv = import ./venv.nix;
+    venv = import ./ownvenv.nix;
     python = "${launcher}/bin/python${base.version}";
   };
   shellHook = "nixgen_enter";

@@ -10,7 +10,7 @@ derivation {
   args = [ "-c" "export HOME=$TMPDIR; exec ${environment}/bin/python ${./builders/smoke.py}" ];
   roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
   packaged = if trees == [ ] then "" else "1";
-  venv = import ./venv.nix;
+  venv = import ./ownvenv.nix;
   tools = builtins.concatStringsSep ":" base.tools;
   variables = builtins.toJSON variables;
   passAsFile = [ "commands" ];

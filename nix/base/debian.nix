@@ -84,6 +84,6 @@ in
   formatter = null;
   # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
   # a relative path, but finds it when it is in the store already.
-  keep = builtins.path { name = "source"; path = ../.; };
+  keep = builtins.path { name = "source"; path = ../.; filter = path: _: import ../listed.nix (toString path); };
   built = { inherit busybox core; } // (if extras == [ ] then { } else { inherit extra; });
 }

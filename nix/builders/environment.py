@@ -166,7 +166,7 @@ def write(path, content, mode=0o644):
 
 
 def install_trees(trees):
-    """Makes directory sources known. Their code is brought by a venv over this one (venv/ownvenv.py)."""
+    """Makes directory sources known. Their code is brought by a venv over this one (own/ownvenv.py)."""
     for tree in trees:
         name = tree["name"].replace("-", "_").replace(".", "_")
         folder = f"{SITE}/{name}-{tree['version']}.dist-info"

@@ -14,7 +14,7 @@ from nixgen.generate import render, vendored
 from nixgen.generate.model import Plan
 from nixgen.machine import files
 
-_NOT_LIBRARY = (vendored.MANIFEST, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
+_NOT_LIBRARY = (vendored.LISTING, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
 
 
 def inputs(plan: Plan, root: Path, system: str) -> Inputs:

@@ -6,11 +6,15 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
 
+from nixgen import resources
 from nixgen.errors import UserError
 
-_HEADER = re.compile(r"\n[ \t]*\[")
-_CONTROLS = re.compile(r"\\[bfu]")
+_LINE = re.compile(r"\n[ \t]*(?:#[^\n]*)?")
+_TOOL = re.compile(r"\[\[?tool\.([A-Za-z0-9_-]+)[\].]")
 _BESIDE = "cache"  # what `nixgen cache` notes in nixgen.lock; nothing is made from it
 
 
@@ -24,23 +28,54 @@ def of_lock(text: bytes) -> str:
     return of_bytes(canonical(text))
 
 
-def of_settings(data: bytes) -> str | None:
-    """The digest of ``[tool.nixgen]`` of a pyproject.toml: of its content, so that comments and order do not change it.
+def of_library(contents: Mapping[str, bytes]) -> str:
+    """The digest of the folder nix/nixgen, from its files by their path in it; tarballs aside, which are pinned."""
+    lines = [
+        f"{of_bytes(data)} {path}\n" for path, data in sorted(contents.items()) if not path.startswith("bootstrap/")
+    ]
+    return of_bytes("".join(lines).encode())
 
-    Nix cuts the table's text out before it parses it, since an old Nix knows no dates, which may stand elsewhere. None
-    where that would not find the same: the table is written in another form ([tool] with nixgen in it), or holds what
-    the two write differently.
+
+def of_pyproject(data: bytes) -> str:
+    """The digest of what counts in a pyproject.toml: all but the tables of tools that say nothing about packages.
+
+    It is one of text, less empty lines and comments, since no version of Nix reads all of TOML. Where the text does not
+    tell the tables apart (one is named in a string, say), it is the whole file's, with "whole:" in front.
     """
     try:
         text = data.decode().replace("\r\n", "\n")
-        table = tomllib.loads(text.removeprefix("\ufeff")).get("tool", {}).get("nixgen", {})
-        parts = [part for part in _HEADER.split(f"\n{text}") if part.startswith(("tool.nixgen]", "tool.nixgen."))]
-        found = tomllib.loads("".join(f"[{part}\n" for part in parts)).get("tool", {}).get("nixgen", {})
-        content = _json(table)
-    except (ValueError, TypeError, AttributeError):
-        return None
-    same = found == table and not any(isinstance(value, float) for value in table.values())
-    return of_bytes(content.encode()) if same and not _CONTROLS.search(content) else None
+        pieces = [piece for piece in _LINE.split(f"\n{text}") if piece]
+        counting = "".join(f"{line}\n" for line in _counting(pieces))
+        lines = "\n".join(_counting(text.split("\n")))
+        if _read(lines) == _read(text):
+            return of_bytes(counting.encode())
+    except ValueError:
+        pass
+    return f"whole:{of_bytes(data)}"
+
+
+def _counting(lines: Iterable[str]) -> Iterator[str]:
+    kept = True
+    for line in lines:
+        if line.lstrip(" \t").startswith("["):
+            tool = _TOOL.match(line.lstrip(" \t"))
+            kept = tool is None or tool[1] not in _other_tools()
+        if kept:
+            yield line
+
+
+def _read(text: str) -> dict[str, Any]:
+    """TOML without the tables of other tools. Raises ValueError."""
+    found = tomllib.loads(text.removeprefix("\ufeff"))
+    tool = found.get("tool")
+    if isinstance(tool, dict):
+        found["tool"] = {name: table for name, table in tool.items() if name not in _other_tools()}
+    return {name: value for name, value in found.items() if name != "tool" or value}
+
+
+@cache
+def _other_tools() -> frozenset[str]:
+    return frozenset(json.loads((resources.folder("nix") / "othertools.json").read_bytes()))
 
 
 def _json(value: object) -> str:

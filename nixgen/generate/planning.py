@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,8 @@ from nixgen.bases.model import DebianBase, NixpkgsBase
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, render, vendored
-from nixgen.generate.digest import of_bytes, of_lock, of_settings
-from nixgen.generate.model import Plan
+from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject
+from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.resolve.model import Resolution
@@ -27,6 +28,7 @@ DEFAULT = "default.nix"
 LOCK = "nixgen.lock"
 MANIFEST = "models.toml"
 PYPROJECT = "pyproject.toml"
+PYTHON_VERSION = ".python-version"
 _MEND = "nixgen generate"
 _LOCK_MEND = "nixgen lock"
 
@@ -137,14 +139,15 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)
+    trees = source_trees(project, resolutions)
     exact = project.settings.python_full is not None or any(one.patch for one in resolutions)
     return Plan(
         name=project.name,
         base=base,
         systems=tuple(one.target.system for one in resolutions),
         resolutions=resolutions,
-        trees=source_trees(project, resolutions),
-        digests=digests(project.root, pins, manifest, pyproject),
+        trees=trees,
+        digests=digests(project.root, pins, manifest, pyproject, trees),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
@@ -154,17 +157,26 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     )
 
 
-def digests(root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None = None) -> dict[str, str]:
+def digests(
+    root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None = None, trees: Sequence[SourceTree] = ()
+) -> dict[str, str]:
     """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
 
-    models.toml is among them when it asks for something; comments in an empty one may change.
+    models.toml is among them when it asks for something; comments in an empty one may change. Of ``trees``, the local
+    packages, those inside of the project count, since a flake sees no others.
     """
     found = {"uv.lock": of_bytes(files.read(root, "uv.lock") or b""), LOCK: of_lock(pins.text)}
     if manifest.specs or manifest.services:
         found[MANIFEST] = of_bytes(files.read(root, MANIFEST) or b"")
-    text = files.read(root, PYPROJECT) if pyproject is None else pyproject
-    settings = of_settings(text) if text is not None else None
-    return found | ({PYPROJECT: settings} if settings else {})
+    for name in (PYTHON_VERSION, "uv.toml"):
+        data = files.read(root, name)
+        found[name] = "" if data is None else of_bytes(data.replace(b"\r\n", b"\n"))
+    for folder in {".", *(tree.path for tree in trees)}:
+        path = posixpath.normpath(f"{folder}/{PYPROJECT}")
+        text = pyproject if pyproject is not None and folder == "." else files.read(root, path)
+        if text is not None and not path.startswith("../"):
+            found[path] = of_pyproject(text)
+    return found
 
 
 def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
@@ -188,9 +200,13 @@ def rendered(made: Plan, pins: Pins, flake: flakelock.Flake | None) -> dict[str,
 
     ``flake`` is the project's flake as it is, None where there is none; its input ``nixpkgs`` is kept at the pins.
     """
-    wanted = vendored.contents(made.base.kind, render.base_nix(made), pins.tarballs)
+    library = vendored.contents(made.base.kind, render.base_nix(made), pins.tarballs)
+    wanted = dict(library)
     if flake is not None:
         wanted[flakelock.NAME] = flakelock.in_step(flake, made.base, wanted)
+    prefix = f"{vendored.FOLDER}/"
+    digest = of_library({path.removeprefix(prefix): library[path] for path in library if path != vendored.LISTING})
+    made = replace(made, digests={**made.digests, vendored.FOLDER: digest})
     wanted[DEFAULT] = render.default_nix(made).encode()
     return wanted
 

@@ -129,6 +129,7 @@ def make_library(folder: Path, pins: Path) -> Path:
     for name, content in resources.library().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    (folder / "files").write_text("".join(f"{name}\n" for name in resources.library()))
     (folder / "base.nix").write_bytes((pins / "nix/nixgen/base.nix").read_bytes())
     (folder / "bootstrap").mkdir()
     for path in (pins / "nix/nixgen/bootstrap").iterdir():

@@ -63,7 +63,7 @@ def venv_in(growing: Lab, root: Path, place: Path) -> Path:
         "import sys; sys.path[0], target, links, root, name, *roots = sys.argv[1:]; import ownvenv; "
         "ownvenv.make(target, links, root, roots, name)"
     )
-    growing.python(Path(links), code, f"{ROOT}/nix/builders/venv", str(place), links, str(root), "demo", *roots)
+    growing.python(Path(links), code, f"{ROOT}/nix/builders/own", str(place), links, str(root), "demo", *roots)
     return place
 
 

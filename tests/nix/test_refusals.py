@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.nix import SYSTEM, Nix, Output
+from support.project import Project
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -77,6 +80,53 @@ def test_neither_form_nor_cache_of_nixgen_lock_make_it_stale(nix: Nix, project: 
     change(lock)
     said = refused(nix, f"(import {project} {{}}).environment.drvPath")
     assert "nixgen.lock changed after default.nix was generated. Run: nixgen generate" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"'),
+        ("pyproject.toml", "[tool.nixgen]", "[project.scripts]\ndemo = 'demo:main'\n[tool.nixgen]"),
+        ("pyproject.toml", "dependencies = []", 'dependencies = ["six"]'),
+        ("nix/nixgen/shell.nix", "\n", "\n\n"),
+        ("nix/nixgen/builders/hook.sh", "local folder", "local  folder"),
+        (".python-version", "", "3.12\n"),
+    ],
+)
+def test_what_is_changed_by_hand_is_refused(nix: Nix, project: Path, path: str, old: str, new: str) -> None:
+    """Cases 15, 47 and 55: until `nixgen generate`, which then has it as it is."""
+    file = project / path
+    text = file.read_text() if file.exists() else ""
+    assert old in text
+    file.write_text(text.replace(old, new, 1) if old else new)
+    name = "nix/nixgen" if path.startswith("nix/") else path
+    said = refused(nix, f"(import {project} {{}}).shell.drvPath")
+    assert f"{name} changed after default.nix was generated. Run: nixgen generate" in said
+    if "six" not in new:
+        Project(project).lock()
+        Project(project).must("generate")
+        nix.evaluate(f"(import {project} {{}}).shell.drvPath")
+
+
+@pytest.mark.parametrize("left", ["builders/__pycache__/setup.pyc", ".DS_Store", ".ruff_cache/x", "shell.nix~"])
+def test_what_tools_leave_in_the_library_changes_nothing(nix: Nix, project: Path, left: str) -> None:
+    """Case 47: neither for `generate`, nor for the flake's input."""
+    before = nix.evaluate(f"with import {project} {{}}; [ shell.drvPath base.keep ]")
+    (project / "nix/nixgen" / left).parent.mkdir(exist_ok=True)
+    (project / "nix/nixgen" / left).write_text("x")
+    assert nix.evaluate(f"with import {project} {{}}; [ shell.drvPath base.keep ]") == before
+    assert "Everything is up to date" in Project(project).must("generate").stderr
+    Project(project).must("generate", "--check")
+
+
+def test_the_users_own_formatter_leaves_the_library_alone(project: Path) -> None:
+    """Case 47."""
+    (project / "main.py").write_text("x = 'a'\n")
+    before = Project(project).files()
+    for argv in (["format", "."], ["check", "--fix", "--unsafe-fixes", "--select", "ALL", "."]):
+        subprocess.run([sys.executable, "-m", "ruff", *argv], cwd=project, check=False, capture_output=True)
+    after = {path: data for path, data in Project(project).files().items() if ".ruff_cache" not in path}
+    assert {path for path in after if after[path] != before.get(path)} == {"main.py"}
 
 
 def test_an_unknown_system(nix: Nix, project: Path) -> None:

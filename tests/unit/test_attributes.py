@@ -15,7 +15,9 @@ from nixgen.project.project import find_project
 LINES = (
     "/default.nix -text\n/flake.lock -text\n/models.toml -text\n/nix/nixgen/** -text\n"
     "/nixgen.hashes.json -text\n/nixgen.lock -text\n/uv.lock -text\n"
+    "/default.nix linguist-generated\n/nix/nixgen/** linguist-generated\n"
 )
+GENERATED = "".join(line for line in LINES.splitlines(keepends=True) if "-text" not in line)  # case 47
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -95,7 +97,8 @@ def test_without_the_lines_all_would_be_stale(project: Path, run: Run, tmp_path:
         (LINES.replace(" ", "\t"), None),
         ("*.png binary", "*.png binary\n" + LINES),
         ("* text=auto\r\n", ("* text=auto\n" + LINES).replace("\n", "\r\n")),
-        (LINES.replace("/uv.lock -text\n", ""), LINES),
+        (LINES.replace("/uv.lock -text\n", ""), LINES.replace("/uv.lock -text\n", "") + "/uv.lock -text\n"),
+        (LINES.replace(GENERATED, ""), LINES),
     ],
 )
 def test_lines_of_gitattributes(tmp_path: Path, old: str, new: str | None) -> None:
@@ -109,6 +112,6 @@ def test_what_git_leaves_alone_already_needs_no_line(tmp_path: Path, line: str) 
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitattributes").write_text(f"{line}\n")
     (tmp_path / "sub").mkdir()
-    assert gitattributes.with_lines(tmp_path / "sub", work_tree=True) is None
+    assert gitattributes.with_lines(tmp_path / "sub", work_tree=True) == GENERATED.encode()
     (tmp_path / ".gitattributes").write_text("* text=auto\n")
     assert gitattributes.with_lines(tmp_path / "sub", work_tree=True) == LINES.encode()

@@ -76,7 +76,7 @@ def test_an_artifact_is_its_files_and_their_places() -> None:
 
 def test_the_library_is_what_nixgen_wrote_but_for_the_base(tmp_path: Path) -> None:
     found = library_hash(library(tmp_path))
-    library(tmp_path, **{"base.nix": "{ }", "bootstrap/busybox.tar.xz": "x", "MANIFEST": "# Written by nixgen\n"})
+    library(tmp_path, **{"base.nix": "{ }", "bootstrap/busybox.tar.xz": "x", "files": "# Written by nixgen\n"})
     (tmp_path / "nix/nixgen/builders/__pycache__").mkdir()
     (tmp_path / "nix/nixgen/builders/__pycache__/a.pyc").write_text("x")
     assert library_hash(tmp_path) == found

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +45,17 @@ def made_from(folder: Path, manifest: str, lock: bytes = b"{}") -> dict[str, str
 def test_models_toml_counts_when_it_asks_for_something(tmp_path: Path) -> None:
     found = made_from(tmp_path, SERVICE)
     contents = {"uv.lock": b"version = 1\n", "nixgen.lock": b"{}", "models.toml": SERVICE.encode()}
-    assert found == {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    beside = {".python-version": "", "uv.toml": ""}
+    assert found == beside | {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def test_an_empty_models_toml_does_not_count(tmp_path: Path) -> None:
-    assert sorted(made_from(tmp_path, "version = 1\n# [models.m]\n")) == ["nixgen.lock", "uv.lock"]
+    assert sorted(made_from(tmp_path, "version = 1\n# [models.m]\n")) == [
+        ".python-version",
+        "nixgen.lock",
+        "uv.lock",
+        "uv.toml",
+    ]
 
 
 def test_of_nixgen_lock_the_content_counts_without_the_cache(tmp_path: Path) -> None:
@@ -87,80 +91,129 @@ def test_nix_gives_the_same_digest(nix: Nix, tmp_path: Path, locks: list[tuple[d
 
 
 PYPROJECTS = {
-    "plain": '[project]\nname = "a"\n\n[tool.nixgen]\nbase = "debian" # why\nsystems = [\n    "x86_64-linux",\n]\n\n[tool.x]\na = 1\n',
+    "plain": '[project]\nname = "a"\n\n[tool.nixgen]\nbase = "debian" # why\nsystems = [\n    "x86_64-linux",\n]\n\n[tool.ruff]\na = 1\n',
     "first": '[tool.nixgen]\nbase = "debian"',
     "none": '[project]\nname = "a"\n',
     "empty": "",
     "windows": '[project]\r\nname = "a"\r\n[tool.nixgen]\r\nbase = "debian"\r\n[tool.uv]\r\n',
     "lines of windows": "[tool.nixgen]\r\nsmoke = ['''\r\na\r\nb''']\r\n",
-    "parts": '[tool.nixgen]\nbase = "nixpkgs"\n[tool.x]\n[tool.nixgen.nixpkgs] # pin\nrev = "1"\n narHash = "2"\n',
-    "inline": '[tool.nixgen]\nnixpkgs = {rev = "1", narHash = "2"}\nextras = ["a", "é"]\nall-extras = true\n',
-    "indented": '  [tool.nixgen]\n  tools = [ "jq" ]\n\t[tool.x]\n',
+    "parts": '[tool.nixgen]\nbase = "nixpkgs"\n[tool.mypy]\n[[tool.mypy.overrides]]\n[tool.nixgen.nixpkgs] # pin\nrev = "1"\n narHash = "2"\n',
+    "indented": '  [tool.nixgen]\n  tools = [ "jq" ]\n\t[tool.black]\n',
     "dates": '[tool.uv]\nexclude-newer = 2024-01-01T00:00:00Z\nx = 07:32:00\n[tool.nixgen]\nbase = "debian"\n[z]\nd = 2024-01-01\n',
-    "mixed": '[tool.nixgen]\nsmoke = ["python -c \'x\'", "a\\tb \\"c\\" \\\\d"]\n[dependency-groups]\ndev = ["a", {include-group = "b"}]\n',
-    "like it": "[tool.nixgenx]\na = 1\n[[tool.nixgen-more]]\n[tool.nixgen]\ntools = []\n",
-    "mark": '\ufeff[project]\n[tool.nixgen]\nbase = "debian"\n',
-}
-ELSEWHERE = {
-    "dotted": 'tool.nixgen.base = "debian"\n',
+    "mixed": '[tool.nixgen]\nsmoke = ["python -c \'x\'", "a\\tb \\"c\\" \\\\d é"]\n[dependency-groups]\ndev = ["a", {include-group = "b"}]\n',
+    "dotted": 'tool.nixgen.base = "debian"\ntool.ruff.line-length = 1\n',
     "in tool": '[tool]\nnixgen = {base = "debian"}\n',
-    "blanks": '[ tool . nixgen ]\nbase = "debian"\n',
+    "blanks": '[ tool . nixgen ]\nbase = "debian"\n[ tool . ruff ]\n',
     "quoted": '[tool."nixgen"]\nbase = "debian"\n',
-    "in a string": '[tool.nixgen]\nbase = "debian"\n[x]\na = """\n[tool.nixgen]\n"""\n',
-    "a date": "[tool.nixgen]\nbase = 2024-01-01\n",
-    "a fraction": "[tool.nixgen]\nbase = 1.5\n",
-    "a backspace": '[tool.nixgen]\nbase = "\\b"\n',
-    "marked": '\ufeff[tool.nixgen]\nbase = "debian"\n',
+    "rows": '[tool.ruff]\nx = [\n  ["a"],\n  ["b"]\n]\n[tool.nixgen]\nx = [\n  [1],\n]\n',
+    "mark": '\ufeff[project]\n[tool.nixgen]\nbase = "debian"\n',
+    "text": '[tool.nixgen]\nsmoke = ["""\n  a\n  # b\n"""]\n',
+    "a header in a text": '[tool.nixgen]\nsmoke = ["""\n[tool.ruff]\n"""]\nbase = "debian"\n',
 }
 
 
-def settings_in_nix(nix: Nix, *paths: Path) -> list[str]:
-    """What the library says of these files."""
-    library = " ".join((ROOT / "nix/project.nix").read_text().split())
-    (function,) = re.findall(r" settings = (text: .*? or \{ \});", library)
-    listed = " ".join(f"(builtins.readFile {path})" for path in paths)
-    expression = f'map (text: builtins.hashString "sha256" (builtins.toJSON ((SETTINGS) text))) [ {listed} ]'
-    # What a line break and a tab within the function's strings mean was lost to nobody: there they are escapes.
-    found = nix.evaluate(expression.replace("SETTINGS", function))
+def stale(nix: Nix, *roots: Path) -> list[list[str]]:
+    """What the library says is stale in these folders, by their locks.json."""
+    listed = " ".join(
+        f'(stale {{ root = /. + "{root}"; locks = builtins.fromJSON (builtins.readFile (/. + "{root}/locks.json")); }})'
+        for root in roots
+    )
+    found = nix.evaluate(f"let stale = import {ROOT}/nix/stale.nix; in [ {listed} ]")
     assert isinstance(found, list)
     return found
 
 
-def test_nix_finds_the_same_settings(nix: Nix, tmp_path: Path) -> None:
-    for number, text in enumerate(PYPROJECTS.values()):
-        (tmp_path / f"{number}.toml").write_bytes(text.encode())
-    found = settings_in_nix(nix, *(tmp_path / f"{number}.toml" for number in range(len(PYPROJECTS))))
-    assert dict(zip(PYPROJECTS, found, strict=True)) == {
-        name: digest.of_settings(text.encode()) for name, text in PYPROJECTS.items()
-    }
+def project(folder: Path, text: str) -> Path:
+    """A folder with a pyproject.toml, and the digests of now in locks.json."""
+    folder.mkdir()
+    (folder / "nixgen.lock").write_text("{}")
+    (folder / "pyproject.toml").write_bytes(text.encode())
+    (folder / "locks.json").write_text(json.dumps(made_from(folder, "version = 1\n")))
+    return folder
 
 
-@pytest.mark.parametrize("name", PYPROJECTS)
-def test_of_pyproject_the_settings_count_and_nothing_else(name: str) -> None:
-    text = PYPROJECTS[name]
-    table = tomllib.loads(text.removeprefix("\ufeff")).get("tool", {}).get("nixgen", {})
-    content = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    assert digest.of_settings(text.encode()) == hashlib.sha256(content).hexdigest()
+def test_nix_finds_the_same_digests(nix: Nix, tmp_path: Path) -> None:
+    """Cases 15 and 55: whatever TOML it is, and each change of what counts is seen."""
+    folders = [project(tmp_path / str(number), text) for number, text in enumerate(PYPROJECTS.values())]
+    assert dict(zip(PYPROJECTS, stale(nix, *folders), strict=True)) == {name: [] for name in PYPROJECTS}
+    for folder in folders:
+        text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+        (folder / "pyproject.toml").write_text(text + "\n[project.scripts]\nx = 'a:b'\n", encoding="utf-8")
+    assert {name: ["pyproject.toml"] for name in PYPROJECTS} == dict(zip(PYPROJECTS, stale(nix, *folders), strict=True))
 
 
-@pytest.mark.parametrize("name", ELSEWHERE)
-def test_settings_that_nix_would_not_find_are_not_compared(name: str) -> None:
-    assert digest.of_settings(ELSEWHERE[name].encode()) is None
+BASIC = """
+# of the project
+[project]
+name = "a"
+version = "1"
+dependencies = ["six"]
+
+[tool.ruff]
+line-length = 100
+[[tool.mypy.overrides]]
+module = "x"
+[tool.uv]
+default-groups = ["dev"]
+[tool.setuptools]
+packages = ["a"]
+"""
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"[project\n", b'[tool.nixgen]\nbase = "a'])
-def test_what_is_not_toml_is_not_compared(data: bytes) -> None:
-    assert digest.of_settings(data) is None
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"six"', '"six", "idna"'),
+        ('version = "1"', 'version = "2"'),
+        ("\n[tool.ruff]", "[project.scripts]\na = 'a:main'\n[tool.ruff]"),
+        ('["dev"]', '["dev", "docs"]'),
+        ('packages = ["a"]', 'packages = ["a", "b"]'),
+        ("[tool.ruff]", "[tool.nixgen]\ntools = ['jq']\n[tool.ruff]"),
+        ("\n# of", "tool.nixgen.tools = ['jq']\n# of"),
+        ("[tool.uv]", "[build-system]\nrequires = ['hatchling']\n[tool.uv]"),
+    ],
+)
+def test_what_counts_in_pyproject(old: str, new: str) -> None:
+    assert old in BASIC
+    assert digest.of_pyproject(BASIC.replace(old, new).encode()) != digest.of_pyproject(BASIC.encode())
 
 
-def test_the_settings_are_among_the_digests(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text(PYPROJECTS["plain"])
-    found = made_from(tmp_path, "version = 1\n")
-    assert found["pyproject.toml"] == digest.of_settings(PYPROJECTS["plain"].encode())
-    (tmp_path / "pyproject.toml").write_text(ELSEWHERE["dotted"])
-    assert sorted(made_from(tmp_path, "version = 1\n")) == ["nixgen.lock", "uv.lock"]
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("100", "120"),
+        ("# of", "\n# more of"),
+        ('"x"', '"y"'),
+        ("[tool.ruff]", "[tool.ruff]\n[tool.pytest.ini_options]\na = 1"),
+        ("\n", "\r\n"),
+    ],
+)
+def test_what_does_not_count_in_pyproject(old: str, new: str) -> None:
+    assert old in BASIC
+    assert digest.of_pyproject(BASIC.replace(old, new).encode()) == digest.of_pyproject(BASIC.encode())
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff", b"[project\n", b'[tool.nixgen]\nbase = "a', PYPROJECTS["a header in a text"].encode()]
+)
+def test_where_the_text_does_not_tell_the_whole_file_counts(data: bytes) -> None:
+    assert digest.of_pyproject(data) == f"whole:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_files_beside_it_that_come_and_change_are_named(nix: Nix, tmp_path: Path) -> None:
+    """Case 55: `uv python pin`; and a file that a flake does not see is not missed."""
+    folder = project(tmp_path / "a", BASIC)
+    (folder / ".python-version").write_text("3.14\n")
+    (folder / "uv.toml").write_text("")
+    assert stale(nix, folder) == [[".python-version", "uv.toml"]]
+    (folder / "locks.json").write_text(json.dumps(made_from(folder, "version = 1\n")))
+    assert stale(nix, folder) == [[]]
+    for name in (".python-version", "uv.toml", "pyproject.toml"):
+        (folder / name).unlink()
+    assert stale(nix, folder) == [[]]
 
 
 def test_the_expression_is_that_of_the_library() -> None:
-    library = (Path(__file__).resolve().parents[2] / "nix/project.nix").read_text()
-    assert IN_NIX in " ".join(library.split())
+    library = (ROOT / "nix/stale.nix").read_text()
+    said = WITHOUT_CACHE.replace("builtins.", "")
+    assert f"sha256 (toJSON ({said}))" in " ".join(library.split())

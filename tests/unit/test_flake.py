@@ -14,7 +14,7 @@ from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen.bases.model import Base
 from nixgen.generate import flakelock, planning
-from nixgen.generate.digest import of_bytes, of_lock, of_settings
+from nixgen.generate.digest import of_bytes, of_lock, of_pyproject
 from nixgen.generate.model import Plan
 from nixgen.init import scaffold
 from nixgen.lock.model import Lock
@@ -110,7 +110,7 @@ def test_a_changed_lock_is_refused_with_the_command_that_mends_it(nix: Nix, proj
     assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in result.stderr
 
 
-def test_a_changed_setting_is_refused_and_what_else_is_in_pyproject_does_not_count(nix: Nix, project: Path) -> None:
+def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count(nix: Nix, project: Path) -> None:
     def evaluate(text: str | None) -> str:
         (project / "pyproject.toml").unlink(missing_ok=True)
         if text is not None:
@@ -120,13 +120,11 @@ def test_a_changed_setting_is_refused_and_what_else_is_in_pyproject_does_not_cou
         return done.stdout.strip() if done.ok else done.stderr
 
     settings = '[tool.nixgen]\nbase = "debian"\ntools = ["jq"]\n'
-    digest = of_settings(settings.encode())
-    assert digest
+    digest = of_pyproject(settings.encode())
     write(project, DEBIAN_PLAN, PINNED, {"pyproject.toml": digest})
     for same in (
         settings,
-        f'[project]\nname = "another"\n{settings}[tool.uv]\nexclude-newer = 2024-01-01\n',
-        '[tool.nixgen] # one\ntools = [\n  "jq", # two\n]\nbase = "debian"\n',
+        f"[tool.ruff]\na = 1\n# more\n\n{settings}[tool.mypy]\nsince = 2024-01-01\n",
         None,
     ):
         assert evaluate(same) == '"demo-environment"'

@@ -84,11 +84,11 @@ def check(project: Project) -> None:
 def test_what_is_written(project: Project, run: Run) -> None:
     changed, said = run(project)
     assert said == ["wrote default.nix", f"nix/nixgen/: {len(changed) - 1} written"]
-    assert changed[0] == "nix/nixgen/MANIFEST"
+    assert changed[0] == "nix/nixgen/files"
     assert changed[-1] == "default.nix"
     on_disk = vendored.present(project.root)
-    manifest = (project.root / "nix/nixgen/MANIFEST").read_text().splitlines()
-    assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/MANIFEST"}
+    manifest = (project.root / "nix/nixgen/files").read_text().splitlines()
+    assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/files"}
     assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
 
 
@@ -105,12 +105,12 @@ def test_check_names_each_file(project: Project, run: Run) -> None:
     (project.root / "default.nix").write_text("# Written by nixgen, then by me")
     (project.root / "nix/nixgen/wheel.nix").unlink()
     (project.root / "nix/nixgen/lib.nix").chmod(0o755)
-    with (project.root / "nix/nixgen/MANIFEST").open("a") as manifest:
+    with (project.root / "nix/nixgen/files").open("a") as manifest:
         manifest.write("gone.nix\n")
     (project.root / "nix/nixgen/gone.nix").write_text("of an older version")
     assert problems(Finding, check, project) == [
         "default.nix: is stale: nixgen would write something else",
-        "nix/nixgen/MANIFEST: is stale: nixgen would write something else",
+        "nix/nixgen/files: is stale: nixgen would write something else",
         "nix/nixgen/gone.nix: is extra: nixgen would not write it",
         "nix/nixgen/lib.nix: is stale: it is marked as a program",
         "nix/nixgen/wheel.nix: is missing\n    write them again: nixgen generate",
@@ -118,7 +118,7 @@ def test_check_names_each_file(project: Project, run: Run) -> None:
     changed, said = run(project)
     assert sorted(changed) == [
         "default.nix",
-        "nix/nixgen/MANIFEST",
+        "nix/nixgen/files",
         "nix/nixgen/gone.nix",
         "nix/nixgen/lib.nix",
         "nix/nixgen/wheel.nix",
@@ -165,6 +165,40 @@ def test_caches_and_leftovers_are_not_extra(project: Project, run: Run) -> None:
     (project.root / "nix/nixgen/builders/__pycache__/a.pyc").touch()
     (project.root / "nix/nixgen/.base.nix.new.1.nixgen-tmp").touch()
     check(project)
+
+
+def test_the_list_of_an_older_nixgen_is_brought_along(project: Project, run: Run) -> None:
+    """Case 17: it had the name MANIFEST."""
+    run(project)
+    folder = project.root / "nix/nixgen"
+    (folder / "MANIFEST").write_text((folder / "files").read_text() + "gone.nix\n")
+    (folder / "gone.nix").write_text("of an older version")
+    (folder / "files").unlink()
+    changed, _ = run(project)
+    assert sorted(changed) == ["nix/nixgen/MANIFEST", "nix/nixgen/files", "nix/nixgen/gone.nix"]
+    check(project)
+
+
+IGNORED = """__pycache__/ *.py[cod] *$py.class *.so .Python build/ develop-eggs/ dist/ downloads/ eggs/ .eggs/ lib/
+lib64/ parts/ sdist/ var/ wheels/
+share/python-wheels/ *.egg-info/ .installed.cfg *.egg MANIFEST *.manifest *.spec pip-log.txt
+htmlcov/ .tox/ .nox/ .coverage .coverage.* .cache nosetests.xml coverage.xml *.cover *.py,cover .hypothesis/
+.pytest_cache/ cover/ *.mo *.pot *.log local_settings.py db.sqlite3 instance/ .webassets-cache .scrapy docs/_build/
+.pybuilder/ target/ .ipynb_checkpoints profile_default/ ipython_config.py .pdm.toml __pypackages__/ celerybeat-schedule
+*.sage.py .env .venv env/ venv/ ENV/ env.bak/ venv.bak/ .spyderproject .ropeproject /site .mypy_cache/ .dmypy.json
+.pyre/ .pytype/ cython_debug/ .idea/ .vscode/ .ruff_cache/ .pypirc"""
+
+
+def test_the_usual_gitignore_leaves_out_nothing_that_is_written(project: Project, run: Run) -> None:
+    """Case 17."""
+    changed, _ = run(project)
+    (project.root / ".gitignore").write_text("\n".join(IGNORED.split()))
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    asked = subprocess.run(
+        ["git", "check-ignore", "--no-index", *changed], cwd=project.root, check=False, capture_output=True
+    )
+    assert asked.stdout == b""
+    assert asked.returncode == 1
 
 
 def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
@@ -271,7 +305,7 @@ def test_flake_lock_follows_the_folder(project: Project, run: Run) -> None:
 
     (project.root / "nixgen.lock").write_text(dump_lock(Lock(replace(PINNED, tools=("git", "ffmpeg", "jq")))))
     changed, _ = run(replace(project, settings=replace(project.settings, tools=("git", "ffmpeg", "jq"))))
-    assert changed == ("nix/nixgen/base.nix", "flake.lock")
+    assert changed == ("nix/nixgen/base.nix", "flake.lock", "default.nix")
     newer = json.loads((project.root / "flake.lock").read_bytes())["nodes"]["nixpkgs"]
     assert newer["locked"]["narHash"] == hash_path(project.root / "nix/nixgen") != node["locked"]["narHash"]
 

@@ -1,0 +1,50 @@
+# The names of what default.nix was generated from and has changed since. `locks` has a digest for each.
+{ root, locks }:
+let
+  inherit (builtins) elem filter foldl' fromJSON hashFile hashString head isString match pathExists readFile;
+  inherit (builtins) replaceStrings split substring toJSON;
+  sha256 = hashString "sha256";
+  library = "nix/nixgen";
+
+  digest = file:
+    let path = root + "/${file}";
+    in
+    if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
+    else if file == "nixgen.lock" then
+      # The content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
+      sha256 (toJSON (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
+    else if elem (baseNameOf file) [ "pyproject.toml" ".python-version" "uv.toml" ] then
+      # What git does not know a flake does not see.
+      if !pathExists path then locks.${file}
+      else if substring 0 6 locks.${file} == "whole:" then "whole:${hashFile "sha256" path}"
+      else if baseNameOf file == "pyproject.toml" then sha256 (partsThatCount (readFile path))
+      else sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path))
+    else hashFile "sha256" path;
+
+  # This folder: what is listed in it, but for the tarballs, which are pinned.
+  listed = filter
+    (line: isString line && line != "" && match "#.*|bootstrap/.*" line == null)
+    (split "\n" (readFile ./files));
+  ofLibrary = name:
+    let path = ./. + "/${name}";
+    in "${if pathExists path then hashFile "sha256" path else "none"} ${name}\n";
+
+  # pyproject.toml without the tables of tools that say nothing about packages, and without lines that are empty or a
+  # comment. As text: there may be TOML that this Nix cannot read, such as dates, and that error cannot be caught.
+  partsThatCount = text:
+    let
+      lines = split "\n[ \t]*(#[^\n]*)?" "\n${replaceStrings [ "\r\n" ] [ "\n" ] text}";
+      add = found: line:
+        let
+          kept = if substring 0 1 line == "[" then !isOther line else found.kept;
+          text = if kept then "${found.text}${line}\n" else found.text;
+        in
+        builtins.seq text { inherit kept text; };
+    in
+    (foldl' add { kept = true; text = ""; } (filter (line: isString line && line != "") lines)).text;
+  otherTools = fromJSON (readFile ./othertools.json);
+  isOther = line:
+    let tool = match "[[][[]?tool[.]([A-Za-z0-9_-]+)[].].*" (substring 0 100 line);
+    in tool != null && elem (head tool) otherTools;
+in
+filter (file: digest file != locks.${file}) (builtins.attrNames locks)
