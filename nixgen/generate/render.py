@@ -96,11 +96,6 @@ def shell_nix() -> str:
     return _render("shell.nix.j2")
 
 
-def models_toml() -> str:
-    """models.toml, written once by ``nixgen init``: a skeleton whose examples are comments."""
-    return _render("models.toml.j2")
-
-
 def wheel_rows(plan: Plan) -> list[dict[str, object]]:
     """One row for each distinct wheel of all targets, sorted by name, version and file.
 

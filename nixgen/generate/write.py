@@ -94,9 +94,8 @@ def write(
     found = changes(root, wanted)
     blocking = backup.in_place_of_folders(root, wanted)
     in_the_way = sorted({*found.foreign, *foreign, *blocking})
-    if in_the_way and not force:
-        mend = f"move it elsewhere, or give it up: {command} --force"
-        raise UserError(Problem(path, "is in the way, and nixgen did not write it", mend) for path in in_the_way)
+    if not force:
+        refuse(in_the_way, command)
     for path in in_the_way:
         fate = "replaced" if path in wanted else "removed"
         console.warn(f"{path} was not written by nixgen: it is {fate} (--force).")
@@ -105,6 +104,13 @@ def write(
         changed = files.write_all(root, wanted, sorted(remove))
     _report(changed, wanted)
     return changed
+
+
+def refuse(in_the_way: Sequence[str], command: str) -> None:
+    """Raises UserError when there are files in the way that nixgen did not write."""
+    mend = f"move it elsewhere, or give it up: {command} --force"
+    if in_the_way:
+        raise UserError(Problem(path, "is in the way, and nixgen did not write it", mend) for path in in_the_way)
 
 
 def _report(changed: tuple[str, ...], wanted: Mapping[str, bytes]) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nixgen import resources
 from nixgen.bases.model import Base
-from nixgen.generate import flakelock, render
+from nixgen.generate import flakelock, render, vendored, write
 from nixgen.init import cijob
-from nixgen.machine import files, git
+from nixgen.machine import backup, files, git
 
 FLAKE = "flake.nix"
 SHELL = "shell.nix"
-MODELS = "models.toml"
 IGNORE = ".gitignore"
 _IGNORED = ("result", "result-*", ".venv")
 
@@ -38,8 +38,21 @@ def scaffold(root: Path, name: str, base: Base, previous: Base | None, wanted: M
     rewritten = _flake(made, root, name, base, previous)
     _flake_lock(made, root, base, previous, wanted, rewritten=rewritten)
     _once(made, root, SHELL, render.shell_nix().encode(), known=previous is not None)
-    _once(made, root, MODELS, render.models_toml().encode(), known=True)
     return made
+
+
+def in_the_way(root: Path) -> list[str]:
+    """What somebody else wrote where nixgen writes, in a project that it does not know yet: found before any work.
+
+    Raises UserError for links that lead out of the project.
+    """
+    library = [f"{vendored.FOLDER}/{name}" for name in resources.library()]
+    files.refuse_links_out(root, [FLAKE, SHELL, flakelock.NAME, *library])
+    there = {path: files.read(root, path) for path in (FLAKE, SHELL)}
+    found = {path for path, old in there.items() if old is not None and not files.written_by_nixgen(old)}
+    if FLAKE in found and (root / flakelock.NAME).exists():
+        found.add(flakelock.NAME)
+    return sorted({*found, *write.changes(root, {}).foreign, *backup.in_place_of_folders(root, library)})
 
 
 def gitignore(root: Path, *, work_tree: bool) -> bytes | None:
@@ -89,6 +102,9 @@ def _new_ci_job(made: Scaffold, kind: cijob.Kind, job: cijob.Job, old: bytes | N
     elif job.folder and not asked:
         where = "the project is not the root of its repository, where GitHub looks for it"
         made.notes.append(f"No CI job was written: {where}. To have one that you move there: {again}")
+    elif not job.requirement and not asked:
+        where = "this nixgen comes from a folder that other machines do not see"
+        made.notes.append(f"No CI job was written: {where}. To have one in which you name it: {again}")
     else:
         made.files[path] = cijob.render(kind, job).encode()
         if old is not None:

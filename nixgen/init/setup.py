@@ -78,6 +78,8 @@ def init(start: Path, options: Options) -> None:
             uv.lock(project.root)
         project = replace(find_project(project.root), settings=project.settings)
         previous = _previous(project)
+        if previous is None and not options.force:
+            write.refuse(scaffold.in_the_way(project.root), COMMAND)
         if not named and previous is None:
             values["python"] = choice.best_python(project, replace(project.settings, python=None))
             project = with_values(project, values)
@@ -104,6 +106,13 @@ def asked(project: Project, options: Options) -> dict[str, edit.Value]:
     values: dict[str, edit.Value] = {"base": options.base or project.settings.base}
     if options.systems:
         values["systems"] = sorted(set(options.systems))
+    elif options.base and project.settings.systems:
+        offered = Settings.parse({"base": options.base}).default_systems()
+        kept = [system for system in project.settings.systems if system in offered]
+        if kept and len(kept) < len(project.settings.systems):
+            left = ", ".join(sorted(set(project.settings.systems) - set(kept)))
+            console.info(f"Left out: {left}, which the {options.base} base does not serve")
+            values["systems"] = kept
     if options.nixpkgs:
         revision = _REVISION.fullmatch(options.nixpkgs)
         if revision:
@@ -243,7 +252,7 @@ def _ci_job(project: Project, plan: Plan) -> cijob.Job:
 def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
     """A flake in a git work tree sees only the files that git knows."""
     gitindex.tell(
-        project.root, {_PYPROJECT, scaffold.SHELL, scaffold.MODELS, scaffold.IGNORE, gitattributes.NAME, *changed}
+        project.root, {_PYPROJECT, scaffold.SHELL, planning.MANIFEST, scaffold.IGNORE, gitattributes.NAME, *changed}
     )
     unknown = git.unknown_files(project.root, "*.py")
     if unknown:

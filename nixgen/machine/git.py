@@ -20,13 +20,22 @@ class Visibility:
 
 
 def in_work_tree(root: Path) -> bool:
-    """Whether ``root`` is in a git work tree. Raises MachineError when it is in one and there is no git."""
+    """Whether ``root`` is in a git work tree.
+
+    Raises MachineError when it is in one and there is no git, or git refuses to read it because it is another user's
+    (git-config(1), safe.directory).
+    """
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return False
     if shutil.which("git") is None:
         mend = "install git, or make the flake's files known to git elsewhere"
         raise MachineError.of("", "there is no program git, and the project is in a git work tree", mend)
-    return run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False).out.strip() == "true"
+    found = run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False)
+    if "safe.directory" in found.err:
+        what = f"git does not read the repository of {root}, because it belongs to another user; nor will Nix"
+        mend = next((line.strip() for line in found.err.splitlines() if "--add safe.directory" in line), "")
+        raise MachineError.of("", what, mend or f"git config --global --add safe.directory {root}")
+    return found.out.strip() == "true"
 
 
 def top(root: Path) -> Path | None:

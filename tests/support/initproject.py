@@ -52,7 +52,6 @@ EVERY_FILE = {
     "default.nix",
     "flake.lock",
     "flake.nix",
-    "models.toml",
     "nixgen.lock",
     "pyproject.toml",
     "shell.nix",

@@ -21,7 +21,6 @@ WRITTEN = {
     "default.nix",
     "flake.lock",
     "flake.nix",
-    "models.toml",
     "nixgen.lock",
     "shell.nix",
     "uv.lock",
@@ -69,7 +68,7 @@ class Project:
         project = cls(folder / name)
         shutil.copytree(ROOT / "examples" / name, project.folder, ignore=ignored)
         project.git()
-        project.must("init", "--base", "debian", "--python", "3.13")
+        project.must("init", "--base", "debian", "--python", "3.13", "--ci", "github")
         return project
 
     def append(self, text: str) -> None:

@@ -80,3 +80,15 @@ def test_a_git_that_refuses_is_quoted(project: Path) -> None:
     (project.parents[1] / ".git/index.lock").touch()
     with pytest.raises(MachineError, match=r"index\.lock"):
         make_visible(project, FILES)
+
+
+def test_a_repository_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 16: git reads none of it, and Nix then fails with a page of git's usage."""
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to try this without another user
+    with pytest.raises(MachineError) as caught:
+        in_work_tree(tmp_path)
+    assert "it belongs to another user; nor will Nix" in str(caught.value)
+    assert f"git config --global --add safe.directory {tmp_path}" in str(caught.value)

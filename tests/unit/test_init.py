@@ -41,6 +41,12 @@ def states(root: Path) -> dict[Path, tuple[int, int, int]]:
     return {path: (state.st_ino, state.st_mode, state.st_mtime_ns) for path, state in found.items()}
 
 
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nixgen came from an index: a CI job is written."""
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==0.1.0")
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return made(tmp_path / "work/demo")
@@ -85,7 +91,6 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
         "wrote flake.nix",
         "wrote flake.lock",
         "wrote shell.nix",
-        "wrote models.toml",
         "wrote .github/workflows/reproducibility.yml",
         "wrote .gitignore",
         "wrote .gitattributes",
@@ -257,3 +262,20 @@ def test_an_environment_of_nothing_is_told(project: Path, run: Run) -> None:
         "warning: demo installs nothing, so the environment is empty; add what it needs: uv add NAME "
         "(in a workspace, the root must depend on its members: uv add MEMBER)"
     ) in run(project)
+
+
+@pytest.mark.usefixtures("debian")
+def test_another_base_takes_the_systems_that_it_serves(project: Path, run: Run) -> None:
+    """Case 54: the systems that init itself wrote do not stand in the way of another base."""
+    run(project, systems=("x86_64-linux", "aarch64-darwin"))
+    said = run(project, base="debian")
+    assert "Left out: aarch64-darwin, which the debian base does not serve" in said
+    assert 'systems = ["x86_64-linux"]' in (project / "pyproject.toml").read_text()
+
+
+def test_what_is_in_the_way_is_told_before_anything_is_fetched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 67: apt takes its time."""
+    monkeypatch.setattr(pinning, "pins", lambda *_: pytest.fail("pinned first"))
+    (project / "flake.nix").write_text("{ }\n")
+    (project / "shell.nix").write_text("{ }\n")
+    assert [problem.partition(":")[0] for problem in problems(project)] == ["flake.nix", "shell.nix"]
