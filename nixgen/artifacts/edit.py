@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from nixgen.artifacts.fields import FILE, nearest, quoted
 from nixgen.artifacts.manifest import VERSION, parse_manifest
 from nixgen.artifacts.model import Kind
 from nixgen.errors import UserError
+from nixgen.formats import toml
 
 Value = str | Sequence[str]
 
@@ -102,15 +102,15 @@ def _endings(new: str, old: str) -> str:
 
 def _decoded(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.TomlError as error:
         raise UserError.of(FILE, f"is not TOML that can be read: {error}", "mend that line") from None
 
 
 def _loads(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        return toml.loads(text)
+    except toml.TomlError:
         return None
 
 

@@ -18,6 +18,7 @@ from nixgen.machine import addresses
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a number", bool: "true or false", float: "a fraction"}
 _SHOWN = 60
+_LARGEST = 1 << 63  # Nix's integers have 64 bits, one of them for the sign
 _PLAIN_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
@@ -104,6 +105,9 @@ class Table:
         value = self._get(key, int)
         if value is not None and value < 0:
             self.problem(key, f"is {value}, below zero")
+        elif value is not None and value >= _LARGEST:
+            self.problem(key, "is more than any size or time")
+            return 0
         return int(value or 0)
 
     def flag(self, key: str) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from nixgen import resources
 from nixgen.errors import UserError
+from nixgen.formats import toml
 
 _LINE = re.compile(r"\n[ \t]*(?:#[^\n]*)?")
 _TOOL = re.compile(r"\[\[?tool\.([A-Za-z0-9_-]+)[\].]")
@@ -66,7 +66,7 @@ def _counting(lines: Iterable[str]) -> Iterator[str]:
 
 def _read(text: str) -> dict[str, Any]:
     """TOML without the tables of other tools. Raises ValueError."""
-    found = tomllib.loads(text.removeprefix("\ufeff"))
+    found = toml.loads(text.removeprefix("\ufeff"))
     tool = found.get("tool")
     if isinstance(tool, dict):
         found["tool"] = {name: table for name, table in tool.items() if name not in _other_tools()}

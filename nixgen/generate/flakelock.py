@@ -68,7 +68,10 @@ def in_step(flake: Flake, base: Base, wanted: Mapping[str, bytes]) -> bytes:
     if node == pinned:
         return flake.lock
     lock["nodes"][name] = pinned
-    return _dumped(lock)
+    try:
+        return _dumped(lock)
+    except RecursionError:  # json reads deeper than it writes
+        raise _no_lock() from None
 
 
 def _nixpkgs_node(base: NixpkgsBase, node: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +98,11 @@ def _parsed(data: bytes) -> tuple[dict[str, Any], str]:
             return lock, name
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise UserError.of(NAME, "is not a lock file of Nix flakes", "restore it, or remove it and run: nixgen init")
+    raise _no_lock()
+
+
+def _no_lock() -> UserError:
+    return UserError.of(NAME, "is not a lock file of Nix flakes", "restore it, or remove it and run: nixgen init")
 
 
 def _debian_node(wanted: Mapping[str, bytes]) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 from nixgen.errors import UserError
+from nixgen.formats import toml
 from nixgen.project.project import BOM
 
 Value = str | list[str] | dict[str, str | int]
@@ -20,7 +20,7 @@ def with_settings(text: str, values: Mapping[str, Value]) -> str:
     """
     if text.startswith(BOM):
         return BOM + with_settings(text.removeprefix(BOM), values)
-    old = tomllib.loads(text)
+    old = toml.loads(text)
     present = old.get("tool", {}).get("nixgen", {})
     missing = {key: value for key, value in values.items() if present.get(key) != value}
     if not missing:
@@ -75,8 +75,8 @@ def _item(value: Value) -> object:
 def _is_extended(old: dict[str, object], new: str, missing: Mapping[str, Value]) -> bool:
     """Whether ``new`` says what ``old`` said and the new settings, and nothing else."""
     try:
-        found = tomllib.loads(new)
-    except tomllib.TOMLDecodeError:
+        found = toml.loads(new)
+    except toml.TomlError:
         return False
     tool = dict(_table(old.get("tool")))
     tool["nixgen"] = {**_table(tool.get("nixgen")), **missing}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
+import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nixgen.errors import MachineError, Problem, UserError
+from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
 from nixgen.machine.files import contents
@@ -33,7 +35,7 @@ class Project:
     """A uv project or workspace: the folder that holds uv.lock.
 
     ``name`` is the project's normalized name, the folder's for a workspace without one; ``pyproject`` is the parsed
-    pyproject.toml; ``requires_python`` a version specifier (PEP 440).
+    pyproject.toml; ``requires_python`` a version specifier (PEP 440); ``locked`` uv.lock as read, text and value.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Project:
     settings: Settings
     requires_python: str | None
     has_lock: bool
+    locked: tuple[str, uvlock.UvLock] | None = field(default=None, repr=False)
 
     def path(self, relative: str) -> Path:
         """A file of the project."""
@@ -65,11 +68,11 @@ class Project:
 
     def lock_text(self) -> str:
         """uv.lock as text. Raises UserError when it is missing."""
-        return read_text(self.path("uv.lock"), "uv.lock")
+        return self.locked[0] if self.locked else read_text(self.path("uv.lock"), "uv.lock")
 
     def uv_lock(self) -> uvlock.UvLock:
         """What nixgen reads of uv.lock by itself; see :mod:`nixgen.project.uvlock`."""
-        return uvlock.read(self.lock_text())
+        return self.locked[1] if self.locked else uvlock.read(self.lock_text())
 
 
 def find_project(start: Path, *, lock: bool = True) -> Project:
@@ -96,20 +99,34 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     links = _links_out(root)
     problems += links
     if lock and not links:
+        if project.has_lock:
+            text = project.lock_text()
+            project = replace(project, locked=(text, uvlock.read(text)))
         problems += _lock_problems(project)
+    problems += _strange_files(project)
     if problems:
         raise UserError(problems)
     return project
 
 
 def _lock_problems(project: Project) -> list[Problem]:
-    """What speaks against uv.lock. Raises UserError for a version that is not known."""
+    """What speaks against uv.lock."""
     if not project.has_lock:
         return [Problem("uv.lock", "is missing", "make it: uv lock")]
-    text = project.lock_text()
-    uvlock.read(text)
-    found = dict.fromkeys(addresses.found(text))
+    found = dict.fromkeys(addresses.found(project.lock_text()))
     return [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+
+
+def _strange_files(project: Project) -> list[Problem]:
+    """What uv would read, and never end: a device or a pipe in the place of a file."""
+    members = strings(lookup(project.pyproject, "tool", "uv", "workspace", "members"))
+    found = (glob.glob(pattern, root_dir=project.root) for pattern in members)  # noqa: PTH207 -- Path.glob raises
+    folders = {project.path(path) for paths in found for path in paths}
+    if project.locked:
+        folders |= {project.path(uvlock.folder(package)) for package in project.locked[1].local}
+    files = [project.path("uv.toml"), *(folder / name for folder in folders for name in ("pyproject.toml", "uv.toml"))]
+    strange = sorted(path for path in files if path.exists() and not path.is_file())
+    return [Problem(os.path.relpath(path, project.root), "is not a regular file", "remove it") for path in strange]
 
 
 def _links_out(root: Path) -> list[Problem]:
@@ -216,6 +233,6 @@ def read_text(path: Path, name: str) -> str:
 def read_toml(path: Path, name: str) -> dict[str, Any]:
     """A TOML file. Raises as :func:`read_text` does, and UserError with the line of what is not TOML."""
     try:
-        return tomllib.loads(read_text(path, name))
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(read_text(path, name))
+    except toml.TomlError as error:
         raise UserError.of(name, f"is not TOML that can be read: {error}", "mend that line") from None

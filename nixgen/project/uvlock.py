@@ -7,12 +7,12 @@ megabytes costs milliseconds.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nixgen.errors import UserError
+from nixgen.formats import toml
 from nixgen.formats.foreign import table, tables
 
 VERSION = 1
@@ -45,7 +45,7 @@ def read(text: str) -> UvLock:
             f"it knows {VERSION}",
             "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock",
         )
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)] if starts else []
     blocks = (text[start:end] for start, end in zip(starts, ends, strict=True))
     local = "".join(block for block in blocks if _LOCAL.search(block))
     return UvLock(head, tuple(tables(_toml(local).get("package"))))
@@ -53,8 +53,8 @@ def read(text: str) -> UvLock:
 
 def _toml(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.TomlError as error:
         raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", "write it again: uv lock") from None
 
 

@@ -9,13 +9,14 @@ best tag the higher build number is taken, as uv does.
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+import tomli
 
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
@@ -77,7 +78,7 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
         checking = current.Check(project, nowhere) if check else None
         try:
             exported = uv.start_export(project, folder, nowhere).wait()
-            pylock = tomllib.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+            pylock = tomli.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
             _place_files(pylock, project.root, folder)
             if checking is not None:
                 verdict = checking.wait()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from nixgen.artifacts.model import ArtifactSpec
 from nixgen.errors import UserError
+from nixgen.formats import toml
 from nixgen.resolve.wheels import file_name, normalized
 
 
@@ -18,12 +18,12 @@ def wheel_of(spec: ArtifactSpec, root: Path) -> tuple[str, str, int | None]:
     """
     name = normalized(spec.source.removeprefix("archive:"))
     try:
-        lock = tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))
+        lock = toml.loads((root / "uv.lock").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError.of(
             spec.where, "takes a file out of a wheel in uv.lock, and there is no uv.lock", "uv lock"
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except toml.TomlError as error:
         raise UserError.of("uv.lock", f"is not TOML: {error}", "make it anew: uv lock") from None
     packages = [package for package in lock.get("package", ()) if package.get("name") == name]
     if not packages:
