@@ -10,6 +10,7 @@ import ./python.nix base ./builders/environment.py {
     python = base.version;
     # Of no use where it is the loader that programs of wheels have already.
     interpreter = if base.interpreter == base.loader then "" else base.interpreter;
+    inherit (base) assigned modules;
     wheels = map (wheel: { inherit (wheel) name; path = wheel.drv; }) wheels;
   };
 }

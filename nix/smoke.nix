@@ -11,6 +11,8 @@ derivation {
   roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
   packaged = if trees == [ ] then "" else "1";
   venv = import ./ownvenv.nix;
+  # Last: what the project's scripts and its tools take as there (sed, basename), where nothing better is.
+  inherit (base) applets;
   tools = builtins.concatStringsSep ":" base.tools;
   variables = builtins.toJSON variables;
   passAsFile = [ "commands" ];

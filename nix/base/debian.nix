@@ -28,7 +28,11 @@ let
     inherit system busybox python;
     builder = "${busybox}/bin/busybox";
     args = [ "sh" ../builders/unpack.sh ];
-    relocate = ../builders/relocate.py;
+    relocate = builtins.path {
+      name = "nixgen-relocate";
+      path = ../builders;
+      filter = file: _: builtins.elem (baseNameOf file) [ "hostpaths.py" "relocate.py" ];
+    };
     managed = ../builders/externally-managed;
     lib = import ../builders.nix [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];
     PYTHONHASHSEED = "0";
@@ -81,6 +85,10 @@ in
     if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";
   tools = map (tree: "${tree}/usr/bin") extras;
+  applets = "${core}/usr/libexec/applets";
+  assigned = map (tree: "${tree}/nixgen-variables") (extras ++ [ core ]);
+  # Parts of the standard library that Debian packages apart: tkinter, gdbm, ensurepip.
+  modules = map (tree: "${tree}/usr/lib/python${python}") extras;
   formatter = null;
   # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
   # a relative path, but finds it when it is in the store already.

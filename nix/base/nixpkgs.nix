@@ -62,6 +62,9 @@ in
   libdeflate = if linux then "${lib.getLib pkgs.libdeflate}/lib/libdeflate.so" else "";
   bash = "${pkgs.bash}/bin/bash";
   tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;
+  applets = "";
+  assigned = [ ];
+  modules = [ ];
   formatter = pkgs.nixfmt or pkgs.nixfmt-rfc-style or null;
   keep = "";
   # Nothing of it is built here but by nixpkgs' own recipes.

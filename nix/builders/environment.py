@@ -2,7 +2,8 @@
 
 Input: the environment variable ``planPath``, a file with JSON:
 {"python": "3.11", "launcher": prefix of the patched interpreter, "interpreter": the loader that it starts with, "name": …,
- "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints"}]}; and ``out``.
+ "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints"}],
+ "assigned": [files with JSON: variable → value], "modules": [folders], both the base's}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
 objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
@@ -182,6 +183,23 @@ def install_trees(trees):
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
 
 
+def use_base(assigned, modules):
+    """Lets the base's libraries find their files by variables, and Python those of its own modules that lie apart.
+
+    A variable that the user set counts, unless it is another environment's.
+    """
+    found = {}
+    for path in reversed(assigned):
+        with open(path, encoding="utf-8") as file:
+            found |= json.load(file)["values"]
+    lines = [folder for part in modules for folder in (part, f"{part}/lib-dynload") if os.path.isdir(folder)]
+    if found:
+        ours = "os.environ.get(n, '/nix/store/').startswith('/nix/store/')"
+        lines.append(f"import os; os.environ.update({{n: v for n, v in {found!r}.items() if {ours}}})")
+    if lines:
+        write(f"{OUT}/{SITE}/_nixgen_base.pth", "".join(line + "\n" for line in lines).encode())
+
+
 def main():
     prefer = PLAN["prefer"]
     rank = {name: index for index, name in enumerate(prefer)}
@@ -191,6 +209,7 @@ def main():
         os.makedirs(f"{OUT}/{folder}", exist_ok=True)
     farm.merge("", wheels)
     install_trees(PLAN["trees"])
+    use_base(PLAN["assigned"], PLAN["modules"])
     scripts = [(wheel.rank, wheel.name, name, target) for wheel in wheels for name, target in wheel.scripts.items()]
     for tree in PLAN["trees"]:
         scripts += [(-1, tree["name"], name, target) for name, target in entrypoints.scripts(tree["entryPoints"])]

@@ -5,6 +5,8 @@ empty); lib (the folder of bytecode.py, elf.py, relink.py, workers.py); preload 
 Python says to whoever would install into it).
 """
 
+import glob
+import json
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ sys.path.insert(0, os.environ["lib"])
 
 import bytecode  # noqa: E402
 import elf  # noqa: E402
+import hostpaths  # noqa: E402
 import libraries  # noqa: E402
 import redirect  # noqa: E402
 import relink  # noqa: E402
@@ -32,6 +35,21 @@ HELP, BANNER = rb"Usage: %s \[OPTION\][^\0]*", rb"GNU C Library [^\0]*"
 HOST_PATHS = re.compile(rb"(?<![!-~])/(etc/ld\.so\.preload|(?:usr/)?lib(?:64)?/(?:[a-z0-9_]+-linux-gnu/)?)\0")
 # What Debian's C library would load from the host: iconv's modules, which are libraries, locales and translations.
 MODULES = re.compile(rb"(?<![!-~])/(usr/(?:lib/[a-z0-9_]+-linux-gnu/gconv(?:/gconv-modules\.cache)?|lib/locale|share/locale(?:/[!-~]*)?))\0")
+# What maintainer scripts would have done, and programs need: where the program is, and what it is given.
+AFTERWARDS = (
+    ("/usr/bin/dot", ("-c",)),
+    ("/usr/lib/*-linux-gnu/gdk-pixbuf-2.0/gdk-pixbuf-query-loaders", ("--update-cache",)),
+    ("/usr/lib/*-linux-gnu/glib-2.0/glib-compile-schemas", ("/usr/share/glib-2.0/schemas",)),
+    ("/usr/lib/*-linux-gnu/glib-2.0/gio-querymodules", ("/usr/lib/*-linux-gnu/gio/modules",)),
+)
+VENV_HINT = """Make the environment with uv instead:
+
+    uv venv
+
+Or add "python{}-venv" to libraries, under [tool.nixgen] in pyproject.toml.
+"""
+# No script is larger; dictionaries and the like are, and name no files.
+LARGEST_TEXT = 4 << 20
 
 
 def regular_files():
@@ -141,11 +159,11 @@ def blind(path, places, least):
     replace(path, content)
 
 
-def replace(path, content):
+def replace(path, content, executable=0o111):
     """Writes a file anew: the old one may be the program or library that is running."""
     with open(path + ".new", "wb") as file:
         file.write(content)
-    os.chmod(path + ".new", os.stat(path).st_mode | 0o111)
+    os.chmod(path + ".new", os.stat(path).st_mode | executable)
     os.rename(path + ".new", path)
 
 
@@ -159,8 +177,11 @@ def within_trees(folders):
 
 
 def programs_and_libraries(paths):
-    """Gives every program its loader and search path, and every library with a search path of its own one that holds."""
-    search = search_path()
+    """Gives programs and libraries their loader and search path, and this tree's files instead of the host's.
+
+    A library's search path is changed only where it had one. Returns what only a variable can change: path → names.
+    """
+    search, trees, lacking = search_path(), hostpaths.Trees(OUT, CORE), {}
     interpreter, _ = c_library()
     for path in paths:
         with open(path, "rb") as file:
@@ -168,19 +189,98 @@ def programs_and_libraries(paths):
                 continue
             file.seek(0)
             content = file.read()
-        facts = elf.read(content)
-        if facts is None or path == interpreter or not (facts.program or facts.has_runpath):
+        facts, name = elf.read(content), os.path.basename(path)
+        if facts is None or not facts.dynamic or path == interpreter or name == "libc.so.6":
             continue
         try:
             wanted = relink.File(content)
-            wanted.interpreter = os.fsencode(interpreter)
-            own = [] if facts.program else [os.path.dirname(path)]
-            wanted.rpath = list(dict.fromkeys([*own, *within_trees(wanted.rpath), *search]))
-            if os.path.basename(path) == PYTHON:
+            if facts.program or facts.has_runpath:
+                own = [] if facts.program else [os.path.dirname(path)]
+                wanted.rpath = list(dict.fromkeys([*own, *within_trees(wanted.rpath), *search]))
+            if facts.program:
+                wanted.interpreter = os.fsencode(interpreter)
+            if name == PYTHON:
+                # It knows by itself where it is; and a copy of it is changed again, so that it has no more than that.
                 wanted.needed = [*os.environ["preload"].split(), *wanted.needed]
-            replace(path, wanted.write())
+                replace(path, wanted.write())
+                continue
+            new, lacking[path] = hostpaths.lead(wanted, trees)
+            if new is not None or facts.program or facts.has_runpath:
+                replace(path, new or wanted.write())
         except relink.Unwritable as problem:
             raise SystemExit(f"{path.removeprefix(OUT)} cannot be made to run from the store: {problem}") from None
+    for path, places in sorted(lacking.items()):
+        for place in places:
+            names = " and ".join(sorted(hostpaths.variables([place])))
+            print(f"{path.removeprefix(OUT)}: {place} is compiled in" + (f": {names} says where it is" if names else " for good: it finds nothing there"))
+    return {path: found for path, places in lacking.items() if (found := hostpaths.variables(places))}
+
+
+def set_variables(lacking):
+    """Programs whose files only a variable can name are started with it; and the environment's Python gets a list."""
+    trees, known, needed = hostpaths.Trees(OUT, CORE), f"{CORE}/nixgen-variables", {}
+    if CORE != OUT:
+        with open(known, encoding="utf-8") as file:
+            lacking = {**{path: set(names) for path, names in json.load(file)["lacking"].items()}, **lacking}
+    values = {name: trees.value(name) for wanted in lacking.values() for name in sorted(wanted)}
+
+    def names(path):
+        """The variables that a program or library wants, with those of the libraries that it needs."""
+        if path not in needed:
+            needed[path] = lacking.get(path, set())
+            with open(path, "rb") as file:
+                sonames = relink.File(file.read()).needed
+            found = (os.path.realpath(f"{folder}/{soname}") for tree in (OUT, CORE) for folder in library_folders(tree) for soname in sonames)
+            needed[path] = needed[path].union(*(names(other) for other in found if os.path.isfile(other)))
+        return {name for name in needed[path] if values[name]}
+
+    for folder in (f"{OUT}/usr/bin", f"{OUT}/usr/sbin") if CORE != OUT else ():
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.is_file(follow_symlinks=False) and is_program(entry.path) and (wanted := names(entry.path)):
+                real = f"{folder}/.{entry.name}-unwrapped"
+                os.rename(entry.path, real)
+                with open(entry.path, "w", encoding="utf-8") as file:
+                    # -p: without BASH_ENV. What the user set counts, unless it is another environment's.
+                    file.write(f"#!{CORE}/usr/bin/bash -p\n")
+                    for name in sorted(wanted):
+                        file.write(f"case ${{{name}:-/nix/store/}} in /nix/store/*) export {name}='{values[name]}' ;; esac\n")
+                    file.write(f'exec -a "$0" {real} "$@"\n')
+                os.chmod(entry.path, 0o755)
+    shared = {name for path, wanted in lacking.items() if ".so" in os.path.basename(path) for name in wanted}
+    shared = {name: values[name] for name in sorted(shared - hostpaths.INTERPRETERS) if values[name]}
+    with open(f"{OUT}/nixgen-variables", "w", encoding="utf-8") as file:
+        json.dump({"values": shared, "lacking": {path: sorted(wanted) for path, wanted in sorted(lacking.items())}}, file)
+
+
+def set_up():
+    """Runs what a package of this tree, or of the base's for its files, has to be set up with."""
+    for program, arguments in AFTERWARDS:
+        programs = [path for tree in dict.fromkeys((OUT, CORE)) for path in sorted(glob.glob(tree + program))]
+        given = [path for argument in arguments for path in ([argument] if argument[:1] == "-" else sorted(glob.glob(OUT + argument)))]
+        if programs and given and (programs[0].startswith(OUT) or given[0].startswith(OUT)):
+            subprocess.run([programs[0], *given], check=True)
+
+
+def is_program(path):
+    """Whether a file is an ELF program."""
+    with open(path, "rb") as file:
+        facts = elf.read(file.read()) if elf.is_native(file.read(4)) and not file.seek(0) else None
+    return facts is not None and facts.program
+
+
+def texts(paths):
+    """In scripts and other texts, too, the paths of files that are in the trees become theirs."""
+    trees = hostpaths.Trees(OUT, CORE)
+    for path in paths:
+        if os.path.getsize(path) > LARGEST_TEXT:
+            continue
+        with open(path, "rb") as file:
+            content = file.read()
+        if b"\0" in content or not hostpaths.PATH.search(content):
+            continue
+        first, newline, rest = content.partition(b"\n") if content[:2] == b"#!" else (b"", b"", content)
+        if (new := trees.replaced(rest, there=True)) != rest:
+            replace(path, first + newline + new, 0)
 
 
 def shebangs(paths):
@@ -192,6 +292,9 @@ def shebangs(paths):
                 continue
             first, rest = (head + file.readline()).rstrip(b"\n"), file.read()
         words = first[2:].strip().split(None, 1)
+        if words and os.path.basename(words[0]) == b"env":
+            # What env would look for on the user's PATH is known, where it is in the tree.
+            words = [b"/usr/bin/" + words[1].split()[0], *words[1].split(None, 1)[1:]] if words[1:] and words[1][:1] != b"-" else []
         if not words:
             continue
         for tree in (OUT, CORE):
@@ -218,6 +321,16 @@ def find_library():
         file.write(libraries.FIND_LIBRARY)
 
 
+def venv_hint():
+    """What venv says where ensurepip is missing: Debian's advice is apt, which does not reach this tree."""
+    path = f"{OUT}/usr/lib/{PYTHON}/venv/__init__.py"
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    text = re.sub(r"(?<=available\.  )On Debian/Ubuntu systems.*?(?=\nFailing command)", VENV_HINT, text, flags=re.DOTALL)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def mark_as_managed():
     """Debian's Python says that it is managed (PEP 668), by apt; here it is by Nix."""
     marker = f"{OUT}/usr/lib/{PYTHON}/EXTERNALLY-MANAGED"
@@ -240,11 +353,18 @@ def main():
     paths = list(regular_files())
     own_c_library()
     if CORE == OUT:
+        # Scripts ask for it, and the host's is another one on each machine, and in the sandbox none.
+        if not os.path.lexists(f"{OUT}/usr/bin/sh"):
+            os.symlink("bash", f"{OUT}/usr/bin/sh")
         mark_as_managed()
         find_library()
-    programs_and_libraries(paths)
+        venv_hint()
+    set_variables(programs_and_libraries(paths))
     libraries.write(f"{OUT}/usr/lib", search_path(), elf.MACHINES[os.uname().machine])
+    paths = list(regular_files())
     shebangs(paths)
+    texts(paths)
+    set_up()
     time_zones(paths)
     locales()
     # Links, too (sitecustomize.py is one): what has no byte code here, a Python run by root would write into the store.

@@ -1,5 +1,5 @@
 # Unpacks .deb files into one merged tree and hands it to relocate.py. Runs under the bootstrap's busybox.
-# Input, as environment variables: busybox (a folder with bin/busybox), debs (paths), relocate (relocate.py),
+# Input, as environment variables: busybox (a folder with bin/busybox), debs (paths), relocate (a folder with relocate.py),
 # core (the base's tree; empty while the base itself is built), and what relocate.py reads.
 set -eu
 bin=$PWD/bin
@@ -13,6 +13,8 @@ for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$out/$folder"; done
 for deb in $debs; do
   dpkg-deb -x "$deb" "$out"
 done
+# For scripts among the tools, where no machine has these: Debian's packages take sed, basename and the like as there.
+[ -n "${core:-}" ] || { mkdir -p "$out/usr/libexec/applets" && "$busybox/bin/busybox" --install -s "$out/usr/libexec/applets"; }
 cd "$out"
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base \
   usr/share/menu usr/share/applications usr/share/pixmaps usr/lib/python3/dist-packages/*.dist-info \
@@ -23,4 +25,4 @@ tree=${core:-$out}
 libs=$(find "$tree/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*')
 loader=$(echo "$libs"/ld-linux*.so.*)
 export PYTHONHOME="$tree/usr" PYTHONDONTWRITEBYTECODE=1
-exec "$loader" --library-path "$libs" "$tree/usr/bin/python$python" -S -s "$relocate"
+exec "$loader" --library-path "$libs" "$tree/usr/bin/python$python" -S -s "$relocate/relocate.py"

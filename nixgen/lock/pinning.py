@@ -169,7 +169,7 @@ def _base(
         raise UserError.of(
             lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen lock"
         )
-    return _resolve_debian(project, python, systems, options)
+    return _resolve_debian(project, python, systems, options, old.base if old is not None else None)
 
 
 def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
@@ -185,16 +185,22 @@ def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
 
 
 def _resolve_debian(
-    project: Project, python: str, systems: Sequence[str], options: Options
+    project: Project, python: str, systems: Sequence[str], options: Options, old: Base | None
 ) -> tuple[DebianBase, dict[str, bytes]]:
     from nixgen.bases.debian import apt, sources, suites
 
     files.refuse_read_only(project.root)
+    kept = old if isinstance(old, DebianBase) and not options.upgrade_base else None
+    pinned = {entry.system: entry.sha256 for entry in (kept.bootstrap if kept else ())}
     tarballs: dict[str, bytes] = {}
 
     def pack(system: str, package: apt.Package) -> Bootstrap:
         name = busybox.file_name(system)
-        data = busybox.tarball(package.url, package.sha256)
+        there = files.read(project.root, f"{busybox.FOLDER}/{name}")
+        if there is not None and busybox.sha256(there) == pinned.get(system):
+            data = there
+        else:
+            data = busybox.tarball(package.url, package.sha256)
         tarballs[f"{busybox.FOLDER}/{name}"] = data
         return Bootstrap(system, name, busybox.sha256(data))
 
@@ -205,8 +211,8 @@ def _resolve_debian(
             f"no security archive of Debian {suite.name} is known, so the pins lack its security updates; "
             "name it with a second --mirror"
         )
-    with console.step(f"Asking apt for the packages of Debian {suite.name} ({mirror.archive})"):
-        base = suites.resolve_base(project.settings, python, systems, mirror, bootstrap=pack)
+    with console.step(f"Asking apt for the packages of Debian {suite.name}"):
+        base = suites.resolve_base(project.settings, python, systems, mirror, bootstrap=pack, kept=kept)
     return base, tarballs
 
 

@@ -19,14 +19,14 @@ FOLDER = ROOT / "nix" / "builders" / "wheel"
 def _load(name: str) -> ModuleType:
     writes, filters = sys.dont_write_bytecode, warnings.filters[:]
     sys.dont_write_bytecode = True
-    sys.path.insert(0, str(FOLDER))
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.remove(str(FOLDER))
+        del sys.path[:2]
         sys.dont_write_bytecode = writes
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-NAMES = ("archive", "bytecode", "elf", "entrypoints", "libraries", "needs", "redirect", "relink", "workers")
-archive, bytecode, elf, entrypoints, libraries, needs, redirect, relink, workers = map(_load, NAMES)
+archive, bytecode, elf, entrypoints, hostpaths = map(_load, ("archive", "bytecode", "elf", "entrypoints", "hostpaths"))
+libraries, needs, redirect, relink, workers = map(_load, ("libraries", "needs", "redirect", "relink", "workers"))

@@ -22,6 +22,7 @@ TESTED = {
     "builders/formatter.py": ["test_formatter"],
     "builders/hook.sh": ["test_shell"],
     "builders/imports.py": ["test_imports_check", "test_editable"],
+    "builders/hostpaths.py": ["test_suites"],
     "builders/launcher.py": ["test_shell", "test_nixpkgs_base"],
     "builders/relocate.py": ["test_real_wheels", "test_determinism"],
     "builders/setup.py": ["test_shell"],

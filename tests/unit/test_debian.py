@@ -53,7 +53,9 @@ def resolve(settings: Settings, mirror: Mirror, cache: Path, systems: tuple[str,
         data = busybox.tarball(package.url, package.sha256)
         return Bootstrap(system, busybox.file_name(system), busybox.sha256(data))
 
-    return suites.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack, cache=cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        return suites.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack)
 
 
 @needs_apt
@@ -112,7 +114,10 @@ def test_packages_that_exclude_each_other(mirror: Mirror, tmp_path: Path) -> Non
 
 
 @needs_apt
-def test_a_mirror_that_lacks_a_part_of_the_core(mirror: Mirror, archive: Archive, tmp_path: Path) -> None:
+def test_a_mirror_that_lacks_a_part_of_the_core(
+    mirror: Mirror, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     archive.add("sid", "libc6", "2.43-7")
     archive.publish("sid")
     with pytest.raises(MachineError, match="apt cannot put the base together from Debian sid"):
@@ -122,7 +127,6 @@ def test_a_mirror_that_lacks_a_part_of_the_core(mirror: Mirror, archive: Archive
             ["x86_64-linux"],
             mirror,
             bootstrap=lambda system, package: pytest.fail(f"{system} {package}"),
-            cache=tmp_path,
         )
 
 

@@ -128,6 +128,56 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     assert [path.name for path in (project / "nix/nixgen/bootstrap").iterdir()] == ["busybox-x86_64-linux.tar.xz"]
 
 
+def versions(made: Lock, system: str = "x86_64-linux") -> dict[str, str]:
+    assert isinstance(made.base, DebianBase)
+    return {deb.name: f"{deb.version} {deb.part}" for deb in made.base.debs if deb.system == system}
+
+
+@needs_apt
+def test_a_library_more_leaves_all_other_pins_as_they_are(archive: Archive, project: Path) -> None:
+    """Case 40: the mirror has moved on, and lacks by now what is pinned."""
+    settings = 'base = "debian"\npython = "3.11"\n'
+    before = versions(run(project))
+    publish(archive, bash="5.2-2")
+    archive.add("bookworm", "jq", "1.6-1", Depends="libonig5, bash (>= 5.2-1)")
+    archive.add("bookworm", "libonig5", "6.9-1", Depends="libc6")
+    archive.add("bookworm", "needy", "1", Depends="bash (>= 5.2-2)")
+    archive.publish("bookworm")
+    make(project, settings + 'tools = ["jq"]\n')
+    with_jq = before | {"jq": "1.6-1 extra", "libonig5": "6.9-1 extra"}
+    assert versions(run(project)) == with_jq
+    publish(archive, bash="5.2-3")
+    make(project, settings + 'tools = ["git"]\n')
+    assert versions(run(project)) == before | {"git": "2.39-1 extra"}
+    archive.add("bookworm", "needy", "1", Depends="bash (>= 5.2-3)")
+    archive.publish("bookworm")
+    make(project, settings + 'tools = ["git", "needy"]\n')
+    wanted = before | {"git": "2.39-1 extra", "needy": "1 extra", "bash": "5.2-3 core"}
+    assert versions(run(project)) == wanted
+    assert versions(run(project, upgrade=True)) == wanted
+
+
+@needs_apt
+def test_the_index_is_fetched_once_for_all_projects(archive: Archive, project: Path, tmp_path: Path) -> None:
+    """Case 57: what the signed InRelease names is in the user's cache, and only asked for where it changed."""
+    made = run(project)
+    for index in archive.folder.rglob("Packages"):
+        index.unlink()
+    assert run(make(tmp_path / "other", 'base = "debian"\npython = "3.11"\n')) == made
+
+
+@needs_apt
+def test_a_system_more_leaves_the_pins_of_the_others(archive: Archive, tmp_path: Path) -> None:
+    settings = 'base = "debian"\npython = "3.11"\n'
+    project = make(tmp_path / "project", settings + 'systems = ["x86_64-linux"]\n')
+    before = versions(run(project))
+    publish(archive, bash="5.2-2")
+    make(project, settings)
+    made = run(project)
+    assert versions(made) == before
+    assert versions(made, "aarch64-linux")["bash"] == "5.2-2 core"
+
+
 @needs_apt
 def test_a_lock_that_lacks_what_the_core_has_by_now_is_pinned_anew(archive: Archive, project: Path) -> None:
     made = run(project)

@@ -28,10 +28,13 @@ _DAMAGE = (struct.error, ArithmeticError, LookupError, ValueError)
 
 
 class File:
-    """A file to be written anew: change ``interpreter``, ``rpath`` (folders) and ``needed`` (sonames), then write()."""
+    """A file to be written anew: change ``interpreter``, ``rpath`` (folders) and ``needed`` (sonames), then write().
+
+    ``extra`` are bytes to load with it: after write(), ``extra_address`` says where. Such a file is not replaced later.
+    """
 
     def __init__(self, data):
-        self.data = bytearray(data)
+        self.data, self.extra, self.extra_address = bytearray(data), b"", None
         try:
             self.read(data)
         except _DAMAGE:
@@ -124,17 +127,19 @@ class File:
                 strings.extend(wanted)
             return strings.find(wanted)
 
-        content, moved = b"", {}
+        self.extra_address = segment[_ADDRESS]
+        content, moved = self.extra + bytes(-len(self.extra) % 16), {}
+        behind = [segment[_OFFSET] + len(content), *[segment[_ADDRESS] + len(content)] * 2]
         if self.dynamic:
             tags = [(_NEEDED, added(soname)) for soname in self.needed]
             tags += [(tag, value) for tag, value in self.tags if tag not in (_NEEDED, _RPATH, _RUNPATH)]
             tags += [(_RPATH, added(":".join(self.rpath)))] if self.rpath else []
-            place = segment[_ADDRESS] + _TAG.size * (len(tags) + 1)
+            size = _TAG.size * (len(tags) + 1)
+            place = behind[1] + size
             values = {_STRTAB: place, _STRSZ: len(strings)}
-            content = b"".join(_TAG.pack(tag, values.get(tag, value)) for tag, value in [*tags, (_NULL, 0)])
-            moved = {self.dynamic[_ADDRESS]: (segment[_ADDRESS], len(content)), self.strtab: (place, len(strings))}
-            self.dynamic[_OFFSET : _MEMORY + 1] = [segment[_OFFSET], *[segment[_ADDRESS]] * 2, *[len(content)] * 2]
-            content += strings
+            content += b"".join(_TAG.pack(tag, values.get(tag, value)) for tag, value in [*tags, (_NULL, 0)]) + strings
+            moved = {self.dynamic[_ADDRESS]: (behind[1], size), self.strtab: (place, len(strings))}
+            self.dynamic[_OFFSET : _MEMORY + 1] = [*behind, size, size]
         if self.interp:
             address, path = segment[_ADDRESS] + len(content), self.interpreter + b"\0"
             moved[self.interp[_ADDRESS]] = (address, len(path))

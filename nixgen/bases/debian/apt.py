@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from nixgen.bases.debian.sources import Source
+from nixgen.console import console
 from nixgen.errors import MachineError
 from nixgen.machine import process
 
@@ -67,7 +68,10 @@ class Apt:
         self._status.write_bytes(b"")
         (self._cache / "etc/nixgen.sources").write_text("\n".join(map(str, sources)), encoding="utf-8")
         (self._cache / "apt.conf").write_text(self._configuration(), encoding="utf-8")
-        done = self._run("apt-get", "update", "-q")
+        known = any((self._cache / "state/lists").glob("*_Packages"))
+        index = f"the package index of {sources[0].suite} for {self._architecture} ({sources[0].uri})"
+        with console.step(f"{'Asking whether' if known else 'Fetching'} {index}{' has changed' if known else ''}"):
+            done = self._run("apt-get", "update", "-q")
         failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
         if done.code or failed:
             raise MachineError.of(
@@ -88,15 +92,29 @@ class Apt:
         known = self._run("apt-cache", "pkgnames").out.split()
         return tuple(get_close_matches(name, known, n=3, cutoff=0.75))
 
-    def plan(self, roots: Iterable[str], without: Iterable[str] = ()) -> tuple[Package, ...]:
+    def plan(
+        self, roots: Iterable[str], without: Iterable[str] = (), pinned: Mapping[str, str] | None = None
+    ) -> tuple[Package, ...]:
         """What ``apt-get install`` of the roots needs on an empty machine, sorted by name; no Recommends.
 
-        ``without`` are packages to take as installed already: neither they nor what only they need is planned.
-        Raises RefusedError when apt finds no solution.
+        ``without`` are packages to take as installed already: neither they nor what only they need is planned. So are
+        ``pinned`` (name → version), unless something needs another version of one. Raises RefusedError when apt finds
+        no solution.
         """
-        names = sorted(set(roots))
+        pinned = pinned or {}
+        names = sorted(set(roots) - pinned.keys())
+        if not names:
+            return ()
         self._status.write_bytes(b"")
-        stubs = self.show(set(without) - set(names))
+        stubs = self.show({*without, *pinned} - set(names))
+        for name, version in pinned.items():
+            # What the mirror does not have any more is there all the same.
+            stubs[name] = {
+                "Package": name,
+                "Architecture": self._architecture,
+                **stubs.get(name, {}),
+                "Version": version,
+            }
         self._status.write_text("\n".join(_stub(stubs[name]) for name in sorted(stubs)), encoding="utf-8")
         done = self._run("apt-get", "install", "--yes", "--print-uris", *names)
         if done.code:

@@ -7,10 +7,9 @@ The core is the same for every project of a suite, so that wheels built on it ar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.bases.debian import apt
@@ -139,20 +138,22 @@ def resolve_base(
     mirror: Mirror,
     *,
     bootstrap: Callable[[str, apt.Package], Bootstrap],
-    cache: Path | None = None,
+    kept: DebianBase | None = None,
 ) -> DebianBase:
     """Pin the base for all systems, from the signed indexes of ``mirror``.
 
-    ``bootstrap`` is given each system with its busybox-static and says how that is pinned. Raises UserError for
+    ``bootstrap`` is given each system with its busybox-static and says how that is pinned. What ``kept`` pins stays as
+    it is, but for what is asked for no more, and for what something new needs in another version. Raises UserError for
     names in the settings that Debian does not know, for all systems at once, and MachineError.
     """
+    old = kept if kept is not None and (kept.suite, kept.python) == (suite_of(settings, python).name, python) else None
     suite = suite_of(settings, python)
     sources = mirror.sources(suite.name, stable=suite.stable)
 
     def one(system: str) -> _Pinned | NixgenError:
         try:
-            with apt.open_apt(sources, system, cache) as tool:
-                return _pin(tool, settings, suite, python, system)
+            with apt.open_apt(sources, system) as tool:
+                return _pin(tool, settings, suite, python, system, old)
         except NixgenError as error:
             return error
 
@@ -200,7 +201,7 @@ class _Pinned:
     debs: tuple[Deb, ...]
 
 
-def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: str) -> _Pinned:
+def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: str, kept: DebianBase | None) -> _Pinned:
     named = {"libraries": tuple(settings.libraries), "tools": tuple(settings.tools)}
     _check_names(tool, named, suite)
     roots = core_roots(suite, python)
@@ -222,11 +223,36 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
             f"apt cannot install these packages together from Debian {suite.name}\n{error}",
             "take one of them out",
         ) from None
-    known = {package.name for package in core}
-    extra = tuple(package for package in everything if package.name not in known)
-    (libc,) = (package for package in core if package.name == "libc6")
-    debs = [_deb(package, system, "core") for package in core] + [_deb(package, system, "extra") for package in extra]
-    return _Pinned(major_minor(libc.version), busybox, tuple(debs))
+    debs = _with_kept(tool, [*roots, *added], set(LEFT_OUT) - set(added), everything, kept, system)
+    known = {package.name for package in core} | {deb.name for deb in (kept.debs if kept else ()) if deb.part == "core"}
+    debs = [replace(deb, part="core" if deb.name in known else "extra") for deb in debs]
+    (libc,) = (deb for deb in debs if deb.name == "libc6")
+    return _Pinned(major_minor(libc.version), busybox, tuple(sorted(debs, key=lambda deb: (deb.part, deb.name))))
+
+
+def _with_kept(
+    tool: apt.Apt,
+    roots: Sequence[str],
+    without: Iterable[str],
+    everything: Sequence[apt.Package],
+    kept: DebianBase | None,
+    system: str,
+) -> list[Deb]:
+    """The pins: those that are kept, and from the mirror what these lack; without any, all from the mirror."""
+    old = {deb.name: deb for deb in (kept.debs if kept else ()) if deb.system == system}
+    if kept is None or not old:
+        return [_deb(package, system, "extra") for package in everything]
+    wanted = {package.name for package in everything}
+    asked = {*kept.libraries, *kept.tools}
+    if not asked <= set(roots):
+        # A package of the mirror's may need less than its older version did: only what left the settings goes.
+        old = {name: deb for name, deb in old.items() if name in wanted or deb.part == "core"}
+    try:
+        new = tool.plan(roots, without, {name: deb.version for name, deb in old.items()})
+    except apt.RefusedError:
+        # With the old versions it cannot be solved: then all are the mirror's.
+        return [_deb(package, system, "extra") for package in everything]
+    return list((old | {package.name: _deb(package, system, "extra") for package in new}).values())
 
 
 def major_minor(version: str) -> str:

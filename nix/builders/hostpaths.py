@@ -1,0 +1,262 @@
+"""Leads the paths that Debian compiled into its programs and libraries into this tree, so that none uses the host's files.
+
+/usr/lib/git-core, /usr/share/misc/magic: what such a path names is missing on one machine and of another version on the
+next. The text with the tree's path is longer, so it goes into a segment of its own (relink.py), and whatever takes the
+old text's address takes the new one's: instructions (on x86_64 ``lea``, on aarch64 ``adrp`` with ``add``; Intel's
+manual, volume 2; Arm's A64 instruction set) and relocations. In the old text, which nothing should read any more, the
+path becomes one that no machine has (/NIX/lib/git-core): what still uses it fails everywhere alike, is said in the log,
+and gets a variable instead where one is known.
+"""
+
+import fnmatch
+import glob
+import os
+import re
+import struct
+
+import relink
+
+# Not /lib: programs that find out themselves where they are put such a text behind their own prefix.
+PATH = re.compile(rb"(?<![A-Za-z0-9_.@+~/-])/(?:usr|etc|lib/[a-z0-9_]+-linux-gnu)/[A-Za-z0-9_.+@/-]+")
+_BEFORE, _BEHIND = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z"), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
+_LONGEST = 4096
+# git puts its prefix before these, unless they are whole.
+_RELATIVE = re.compile(rb"(?<=\0)share/(?:git-core/templates|locale)(?=\0)")
+# What is the machine's: its settings and secrets, its terminals, its programs that no package here brings.
+_MACHINES = re.compile(
+    r"/(?:usr/)?(?:s?bin|lib\w*|share|include|games|src)?|/usr/local(?:/\w+)?"
+    r"|/(?:usr/)?lib\w*/(?:[a-z0-9_]+-linux-gnu\w*|gcc(?:/.*)?|ld[^/]*|ssl(?:/.*)?|os-release|sendmail|locale(?:/.*)?|debug(?:/.*)?)"
+    r"|/(?:usr/)?lib\w*/[a-z0-9_]+-linux-gnu\w*/(?:ld[^/]*|gconv(?:/.*)?)"
+    r"|/usr/share/(?:man|info|doc|ca-certificates|cargo)(?:/.*)?|/(?:usr/share|lib|usr/lib|etc)/terminfo(?:/.*)?"
+    r"|/usr/bin/(?:(?:ba|da)?sh|env)|/usr/.*\.(?:c|cc|cpp|go|h|hpp|rs)"
+    r"|/etc(?:/(?:ssl|ssh|X11|skel|pam\.d|security|profile|bash\.bashrc|inputrc|gss|krb5\.conf|alternatives)(?:[./].*)?)?"
+)
+# A folder of the machine's own or a package's: all below these is a package's, whether or not it is in the tree.
+_PACKAGES = ("/usr/lib/", "/usr/share/", "/usr/libexec/", "/usr/local/lib/", "/usr/local/share/")
+# How to tell a program what its text cannot: Debian's places, in the order of the variable's list.
+VARIABLES = {
+    "GDAL_DATA": ("/usr/share/gdal",),
+    "GIO_MODULE_DIR": ("/usr/lib/*-linux-gnu/gio/mo*",),
+    "GVBINDIR": ("/usr/lib/*-linux-gnu/graphviz",),
+    "GIT_EXEC_PATH": ("/usr/lib/git-core",),
+    "MAGIC": ("/usr/share/misc/magic", "/usr/share/misc/magic.mgc"),
+    "PERL5LIB": (
+        "/etc/perl",
+        "/usr/lib/*-linux-gnu/perl5/5.*",
+        "/usr/share/perl5",
+        "/usr/lib/*-linux-gnu/perl-base",
+        "/usr/lib/*-linux-gnu/perl/5.*",
+        "/usr/share/perl/5.*",
+    ),
+    "PROJ_DATA": ("/usr/share/proj",),
+    "PROJ_LIB": ("/usr/share/proj",),
+    "RUBYLIB": (
+        "/usr/lib/ruby/vendor_ruby/[0-9]*",
+        "/usr/lib/*-linux-gnu/ruby/vendor_ruby/[0-9]*",
+        "/usr/lib/ruby/vendor_ruby",
+        "/usr/lib/ruby/[0-9]*",
+        "/usr/lib/*-linux-gnu/ruby/[0-9]*",
+    ),
+    "TCL_LIBRARY": ("/usr/share/tcltk/tcl8.*",),
+    "TESSDATA_PREFIX": ("/usr/share/tesseract-ocr/*/tessd*",),
+    "TK_LIBRARY": ("/usr/share/tcltk/tk8.*",),
+}
+# Of an interpreter's own: a Python process has no use for them, and the machine's interpreters would take them, too.
+INTERPRETERS = {"PERL5LIB", "RUBYLIB"}
+
+_EXECUTABLE, _WRITABLE = 1, 2
+_X86_64 = 62
+_LEA = re.compile(rb"(?=[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
+_ADR, _ADRP, _ADR_MASK, _ADD, _ADD_MASK, _MOVE, _MOVE_MASK = 0x10000000, 0x90000000, 0x9F000000, 0x91000000, 0xFFC00000, 0x52800000, 0x7FE00000
+_RELA, _RELASZ, _RELR = 7, 8, 36
+_MOVED = {62: 8, 183: 1027}
+_NEAR = 16
+# How far from an instruction that takes a text's address one looks for the text's length.
+_WINDOW = 28
+
+
+class Trees:
+    """The trees in which a package's path may be: this one first."""
+
+    def __init__(self, out, core):
+        self.out, self.trees = out, dict.fromkeys((out, core))
+
+    def leads(self, path):
+        """Where a path of the host leads to, None where it is the machine's own."""
+        bare = path.rstrip("/.")
+        if _MACHINES.fullmatch(bare) or _MACHINES.fullmatch(os.path.normpath(bare)):
+            return None
+        tree = next((tree for tree in self.trees if os.path.lexists(tree + bare)), None)
+        if tree is None:
+            return self.out + path if path.startswith(_PACKAGES) else None
+        return tree + path
+
+    def replaced(self, text, *, there=False):
+        """A text with all its paths led into the trees; ``there``: only those of files that are there."""
+
+        def lead(hit):
+            place = self.leads(os.fsdecode(hit[0]))
+            return hit[0] if place is None or (there and not os.path.lexists(place.rstrip("/."))) else os.fsencode(place)
+
+        return PATH.sub(lead, text)
+
+    def value(self, name):
+        """What a variable is set to, empty where no tree has such a path with something in it."""
+        found = [path for pattern in VARIABLES[name] for tree in self.trees for path in sorted(glob.glob(tree + pattern))]
+        return ":".join(path for path in found if not os.path.isdir(path) or os.listdir(path))
+
+
+def lead(file, trees):
+    """A relink.File's bytes with its paths led into the trees (None where it has none), and the paths that cannot be."""
+    data = bytes(file.data)
+    texts = dict(searched(file, trees))
+    relative = {hit.start(): hit[0] for hit in _RELATIVE.finditer(data)}
+    names = _names(file)
+    if not texts and not relative and not PATH.search(data, names.start, names.stop):
+        return None, []
+    new = {(start, 0): os.fsencode(f"{trees.out}/usr/") + text for start, text in relative.items()}
+    for start, text in texts.items():
+        new |= {(start, at): trees.replaced(text[at:]) for at in {0, *(hit.start() for hit in PATH.finditer(text))}}
+    extra, starts = bytearray(), {}
+    for (start, at), text in new.items():
+        address = _address(file, start + at)
+        if address is not None:
+            starts[address] = (len(extra), len(texts.get(start) or relative[start]) - at, start)
+            extra += text + b"\0"
+    file.extra = bytes(extra)
+    content = bytearray(file.write())
+    references = _References(content, file, {address: (file.extra_address + offset, length) for address, (offset, length, _) in starts.items()})
+    taken, held = ({starts[address][2] for address in found} for found in (references.found, references.held))
+    left = set()
+    for start, text in [*texts.items(), (names.start, data[names.start : names.stop])]:
+        for hit in PATH.finditer(text):
+            if trees.leads(os.fsdecode(hit[0])):
+                place, first = start + hit.start() + 1, hit[0].split(b"/")[1]
+                content[place : place + len(first)] = b"NIX".ljust(len(first), b"X")
+                if start in texts and (start in held or start not in taken):
+                    left.add(os.fsdecode(hit[0]))
+    return bytes(content), sorted(left)
+
+
+def _names(file):
+    """Where the names of the dynamic section are: relink.py copied them, and nothing reads these any more."""
+    start = 0 if file.strtab is None else file.place(file.strtab)
+    return range(start, start + len(file.strings))
+
+
+def searched(file, trees):
+    """The texts that have a path to be led elsewhere: (place, text). Not those of the dynamic section."""
+    data, names = bytes(file.data), _names(file)
+    for hit in PATH.finditer(data):
+        behind = _BEHIND.match(data, hit.end(), hit.end() + _LONGEST)
+        if behind and hit.start() not in names and trees.leads(os.fsdecode(hit[0])):
+            start = hit.start() - len(_BEFORE.search(data[max(0, hit.start() - _LONGEST) : hit.start()])[0])
+            yield start, data[start : behind.end()]
+
+
+def _address(file, place):
+    """The address of what stands at a place in the file, None where it is not loaded."""
+    return next((address + place - start for _, _, start, address, _, size, _, _ in file.loads if start <= place < start + size), None)
+
+
+class _References:
+    """What takes the address of a text: in ``found`` those that now take the new one's, in ``held`` what cannot.
+
+    An instruction beside which the text's length stands would copy so many bytes, and not more: it is left alone.
+    """
+
+    def __init__(self, content, file, wanted):
+        self.content, self.wanted, self.found, self.held = content, wanted, set(), set()
+        machine, = struct.unpack_from("<H", content, 18)
+        kind, = struct.unpack_from("<H", content, 16)
+        code = self.x86_64 if machine == _X86_64 else self.aarch64
+        for _, flags, start, address, _, size, _, _ in file.loads:
+            if flags & _EXECUTABLE:
+                code(start, address, size)
+                if kind == 2:
+                    self.absolute(start, size)
+            elif flags & _WRITABLE and address != file.extra_address and (kind == 2 or any(tag == _RELR for tag, _ in file.tags)):
+                self.words(start, size)
+        values = dict(file.tags)
+        if _RELA in values:
+            self.relocations(file.place(values[_RELA]), values[_RELASZ], _MOVED[machine])
+
+    def x86_64(self, start, address, size):
+        code = bytes(self.content[start : start + size])
+        for hit in _LEA.finditer(code):
+            at = hit.start()
+            distance, = struct.unpack_from("<i", code, at + 3) if at + 7 <= size else (0,)
+            target = address + at + 7 + distance
+            if target not in self.wanted:
+                continue
+            new, length = self.wanted[target]
+            around = code[max(0, at - _WINDOW) : at] + b"\0" * 7 + code[at + 7 : at + 7 + _WINDOW]
+            sizes = b"|".join(re.escape(struct.pack("<I", number)) for number in (length, length + 1))
+            ends = re.escape(bytes([length])) if length < 128 else b"(?!)"
+            if re.search(rb"(?s:[\xb8-\xbf\xc7](?:.{0,2})(?:" + sizes + rb"))|\x8d[\x40-\x7f]" + ends, around):
+                self.held.add(target)
+            else:
+                struct.pack_into("<i", self.content, start + at + 3, new - (address + at + 7))
+                self.found.add(target)
+
+    def aarch64(self, start, address, size):
+        words = struct.unpack_from(f"<{size // 4}I", self.content, start)
+        pages = {target >> 12 for target in self.wanted}
+        for index in [index for index, word in enumerate(words) if word & _ADR_MASK == _ADRP]:
+            word, here = words[index], address + 4 * index
+            page = (here >> 12) + _number(word)
+            register = word & 31
+            for behind in range(index + 1, min(index + _NEAR, len(words))) if page in pages else ():
+                other = words[behind]
+                target = (page << 12) + (other >> 10 & 0xFFF)
+                if other & _ADD_MASK == _ADD and other >> 5 & 31 == register and target in self.wanted:
+                    new, length = self.wanted[target]
+                    around = words[max(0, index - 6) : behind + 7]
+                    sized = any(word & _MOVE_MASK == _MOVE and (word >> 5 & 0xFFFF) in (length, length + 1) for word in around)
+                    if sized or other & 31 != register:
+                        self.held.add(target)
+                    else:
+                        struct.pack_into("<I", self.content, start + 4 * index, _ADRP | _bits((new >> 12) - (here >> 12)) | register)
+                        struct.pack_into("<I", self.content, start + 4 * behind, other & ~(0xFFF << 10) | (new & 0xFFF) << 10)
+                        self.found.add(target)
+                if other & 31 == register and (other & _ADR_MASK in (_ADR, _ADRP) or other & _ADD_MASK == _ADD):
+                    break
+
+    def absolute(self, start, size):
+        """In a program with a fixed address, an instruction may hold it as a number of 32 bits."""
+        code = bytes(self.content[start : start + size])
+        for target, (new, _) in self.wanted.items():
+            for hit in re.finditer(rb"(?<=[\xb8-\xbf\x68])" + re.escape(struct.pack("<I", target)), code):
+                struct.pack_into("<I", self.content, start + hit.start(), new)
+                self.found.add(target)
+
+    def words(self, start, size):
+        """Data that holds addresses, without a relocation for each."""
+        data = bytes(self.content[start : start + size])
+        for target, (new, _) in self.wanted.items():
+            for hit in re.finditer(re.escape(struct.pack("<Q", target)), data):
+                if hit.start() % 8 == 0:
+                    struct.pack_into("<Q", self.content, start + hit.start(), new)
+                    self.found.add(target)
+
+    def relocations(self, start, size, relative):
+        for index, (_, kind, addend) in enumerate(struct.iter_unpack("<QQq", self.content[start : start + size // 24 * 24])):
+            if kind == relative and addend in self.wanted:
+                struct.pack_into("<q", self.content, start + 24 * index + 16, self.wanted[addend][0])
+                self.found.add(addend)
+
+
+def _number(word):
+    """The number in an ``adr`` or ``adrp``: 21 bits with a sign."""
+    number = (word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3
+    return number - (number >> 20 << 21)
+
+
+def _bits(number):
+    """The same number as bits of the instruction."""
+    return (number & 3) << 29 | (number >> 2 & 0x7FFFF) << 5
+
+
+def variables(left):
+    """The variables that lead the paths that are left."""
+    return {name for name, patterns in VARIABLES.items() for path in left if any(fnmatch.fnmatch(path.rstrip("/."), pattern) for pattern in patterns)}
