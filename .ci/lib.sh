@@ -119,10 +119,30 @@ prepare_nix() {
         is_debian || fail "Nix is not installed" "how to install it: https://nixos.org/download"
         apt_install nix-bin busybox-static
     fi
-    if [ ! -d /nix ] && [ "$(id -u)" != 0 ]; then
+    [ "$(id -u)" != 0 ] || return 0
+    [ ! -S /nix/var/nix/daemon-socket/socket ] || return 0
+    # Without /nix/var/nix a current Nix takes a store in the user's folder, whose programs run only in its own chroot.
+    if [ ! -d /nix/var/nix ]; then
         say "making /nix, owned by $(id -un)"
-        as_root install -d -m 755 -o "$(id -u)" -g "$(id -g)" /nix
+        as_root install -d -m 755 -o "$(id -u)" -g "$(id -g)" /nix /nix/var /nix/var/nix
+    elif [ ! -w /nix/var/nix ]; then
+        fail "/nix is not $(id -un)'s, and no Nix daemon runs" \
+            "start the daemon: sudo systemctl start nix-daemon" \
+            "or have a store of your own: sudo chown -R $(id -un) /nix"
     fi
+}
+
+# Whether Nix can be used as it is set up, found out before anything takes time.
+check_nix() {
+    said=$(nix-instantiate --eval --expr 1 2>&1 </dev/null) && return 0
+    case $said in
+    *daemon-socket*ermission*)
+        fail "Nix's daemon does not let $(id -un) in" "sudo adduser $(id -un) nix-users" "then log in again"
+        ;;
+    *daemon-socket*) fail "Nix's daemon does not answer" "start it: sudo systemctl start nix-daemon" ;;
+    esac
+    printf '%s\n' "$said" >&2
+    fail "Nix does not work on this machine" "its own words are above; how to install it: https://nixos.org/download"
 }
 
 # The value of one of Nix's settings.

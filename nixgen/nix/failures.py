@@ -36,6 +36,7 @@ _OLDER = re.compile(
     r"|called (?:with unexpected|without required) argument"
 )
 _MACHINE = re.compile(
+    r"specified in 'build-users-group'|"
     r"unable to download|cannot connect to|[Cc]onnection refused|cannot open connection|failed to start SSH|"
     r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|"
     r"is not supported|experimental Nix feature|does not exist and cannot be created|while connecting to"
@@ -188,6 +189,10 @@ _NETWORK = "try again when there is a network"
 def _machine_mend(text: str) -> str:
     if _FULL.search(text):
         return "free some room, e.g.: nix-collect-garbage"
+    if "daemon-socket" in text and "ermission denied" in text:
+        return "sudo adduser $USER nix-users, then log in again"
+    if "build-users-group" in text:
+        return "put the line `build-users-group =` into /etc/nix/nix.conf: root then builds without other users"
     if "daemon-socket" in text:
         return "start Nix's daemon, e.g.: systemctl start nix-daemon"
     return _NETWORK if "unable to download" in text or _NO_NETWORK.search(text) else ""

@@ -39,6 +39,11 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
         ("warning: error: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6); retrying in 2 ms\nerror: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n", MachineError,
          "Nix: cannot evaluate the project: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n    try again when there is a network"),
         ("error: writing to file: No space left on device\n", MachineError, "Nix: cannot evaluate the project: writing to file: No space left on device\n    free some room, e.g.: nix-collect-garbage"),
+        # Case 50: Debian's Nix, as it comes from apt.
+        ("error: the group 'nixbld' specified in 'build-users-group' does not exist\n", MachineError,
+         "Nix: cannot evaluate the project: the group 'nixbld' specified in 'build-users-group' does not exist\n    put the line `build-users-group =` into /etc/nix/nix.conf: root then builds without other users"),
+        ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n", MachineError,
+         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n    sudo adduser $USER nix-users, then log in again"),
         ("error: creating directory '/nix/store': Permission denied\n", MachineError, "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied"),
         ("Killed\n", UserError, "default.nix: cannot be evaluated: Killed"),
     ],
