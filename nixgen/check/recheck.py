@@ -106,7 +106,7 @@ def _messages(log: str) -> Iterator[Mapping[str, Any]]:
         if line.startswith(_PREFIX):
             try:
                 message = json.loads(line.removeprefix(_PREFIX))
-            except ValueError:  # the last line of a call that was killed
+            except (ValueError, RecursionError):  # the last line of a call that was killed
                 continue
             if isinstance(message, dict):
                 yield message

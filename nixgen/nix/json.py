@@ -164,7 +164,7 @@ def _output_hash(output: Mapping[str, Any]) -> str | None:
 def _entries(text: str, command: str, inside: str, key: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unknown(command, str(error)) from None
     if isinstance(document, Mapping) and isinstance(document.get(inside), Mapping) and "version" in document:
         document = document[inside]

@@ -1,0 +1,444 @@
+"""The parsers of what others write, each with valid examples: files of a project, of a cache, of wheels, of datasets.
+
+A parser is loaded when it is asked for, so that each process has one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mutating
+
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Parser:
+    """A function that reads bytes, examples of what it reads, and what else than a NixgenError it refuses with."""
+
+    read: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+    text: bool = True
+    refusals: tuple[type[Exception], ...] = ()
+    words: tuple[bytes, ...] = ()
+
+    def inputs(self) -> st.SearchStrategy[bytes]:
+        """The examples, changed."""
+        return mutating.mutated(self.seeds, text=self.text, words=self.words)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:
+    """The reader of a file of this name, as one of bytes."""
+    path = Path(tempfile.mkdtemp(), name)
+
+    def written(data: bytes) -> object:
+        path.write_bytes(data)
+        return read(path)
+
+    return written
+
+
+def _project(changed: str) -> Callable[[bytes], object]:
+    """A project whose file of this name is another one; what every command reads of it first."""
+    from projects import make
+
+    from nixgen.project.project import find_project
+
+    root = make(Path(tempfile.mkdtemp()))
+
+    def read(data: bytes) -> object:
+        (root / changed).write_bytes(data)
+        project = find_project(root)
+        return project.settings, project.uv_lock()
+
+    return read
+
+
+def pyproject() -> Parser:
+    from projects import PYPROJECT
+
+    tool = (
+        '[tool.nixgen]\nbase = "debian"\npython = "3.11"\nsystems = ["x86_64-linux"]\ngroups = ["dev"]\n'
+        'tools = ["git"]\n'
+        'libraries = ["libpq5"]\nprefer = ["a", "b"]\n[tool.nixgen.env]\nA = "b"\n[tool.uv]\npackage = false\n'
+        '[[tool.uv.index]]\nname = "own"\nurl = "https://index.example.org/simple"\n'
+        '[tool.uv.sources]\nsix = { path = "a" }\n'
+    )
+    seeds = (PYPROJECT.encode(), (PYPROJECT + tool).encode(), (PYPROJECT + '[project.scripts]\nx = "a:b"\n').encode())
+    return Parser(_project("pyproject.toml"), seeds)
+
+
+def uv_lock() -> Parser:
+    from projects import SIX, package, uv_lock, wheel
+
+    numpy = package("numpy", "2.4.6", wheel("numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl", size=1))
+    return Parser(_project("uv.lock"), (uv_lock(SIX, numpy).encode(), uv_lock().encode()))
+
+
+def nixgen_lock() -> Parser:
+    from test_artifacts_pins import ALL, BASE
+
+    from nixgen.lock.lockfile import dump_lock, read_lock
+    from nixgen.lock.model import Lock
+
+    seeds = (dump_lock(Lock(BASE, (), ())).encode(), dump_lock(Lock(BASE, (), ALL)).encode())
+    return Parser(_file(read_lock, "nixgen.lock"), seeds)
+
+
+def models_toml() -> Parser:
+    from test_artifacts_cli import TOML
+
+    from nixgen.artifacts.manifest import read_manifest
+
+    service = '\n[services.api]\ncommand = ["python", "serve.py"]\nmodels = ["minilm"]\n'
+    return Parser(
+        _file(lambda path: read_manifest(path.parent), "models.toml"), (TOML.encode(), (TOML + service).encode())
+    )
+
+
+def flake_lock() -> Parser:
+    from test_artifacts_pins import BASE
+
+    from nixgen.generate import flakelock
+
+    def read(data: bytes) -> object:
+        return flakelock.other_revision(data, BASE), flakelock.in_step(data, {"nix/nixgen/default.nix": b"{ }"})
+
+    locked = {"narHash": BASE.nar_hash, "lastModified": 1, "owner": "o", "repo": "r", "rev": BASE.rev, "type": "github"}
+    path = {"lastModified": 1, "narHash": BASE.nar_hash, "path": "./nix/nixgen", "type": "path"}
+    seeds = tuple(
+        json.dumps(
+            {
+                "nodes": {
+                    "nixpkgs": {"locked": one, "original": {"type": "path", "path": "./nix/nixgen"}},
+                    "root": {"inputs": {"nixpkgs": "nixpkgs"}},
+                },
+                "root": "root",
+                "version": 7,
+            },
+            indent=2,
+        ).encode()
+        for one in (locked, path)
+    )
+    return Parser(read, seeds)
+
+
+def record() -> Parser:
+    from records import X86, system_record
+
+    from nixgen.check.model import Record
+    from nixgen.check.record import dump_record, read_record
+
+    text = dump_record(Record("demo", {X86: system_record()}))
+    return Parser(_file(read_record, "nixgen.hashes.json"), (text.encode(),))
+
+
+def guard_manifest() -> Parser:
+    from test_artifacts_pins import ALL, BASE
+
+    from nixgen import guard
+    from nixgen.guard import manifest
+    from nixgen.lock.lockfile import dump_lock
+    from nixgen.lock.model import Lock
+
+    digest = "0" * 64
+    trees = [{"name": "models.m", "path": "/x", "files": [{"path": "a/b", "size": 1, "sha256": digest}], "prefix": "p"}]
+    seeds = (dump_lock(Lock(BASE, (), ALL)).encode(), json.dumps({"version": 1, "trees": trees}).encode())
+    read = _file(lambda path: manifest.read(str(path), env={"NIXGEN_MODELS": "/m", "NIXGEN_DATA": "/d"}), "lock")
+    return Parser(read, seeds, refusals=(guard.BadInput,))
+
+
+# A cache and its log
+
+
+def narinfo() -> Parser:
+    from test_cache_narinfo import FILE, TEXT
+
+    from nixgen.cache import narinfo
+
+    return Parser(lambda data: narinfo.parse(_text(data), FILE), (TEXT.encode(),), words=(b"Sig: demo:AAAA\n",))
+
+
+def public_key() -> Parser:
+    from nixgen.cache.narinfo import PublicKey
+
+    seeds = (b"demo-1:fm1Y9jMlKQtRR3bbcCLrCFSVzbUIjlLPu2OGZ3kVUTE=",)
+    return Parser(lambda data: PublicKey.parse(_text(data)), seeds)
+
+
+def entry() -> Parser:
+    from logs import entry
+
+    from nixgen.cache.entry import Entry
+    from nixgen.log.entry import EntryError
+
+    seeds = (entry(1).line(), entry(2, drv=False).line())
+    return Parser(Entry.parse, seeds, refusals=(EntryError,))
+
+
+def checkpoint() -> Parser:
+    from logs import VERIFIER, filled
+
+    from nixgen.log.checkpoint import Checkpoint
+    from nixgen.log.note import NoteError
+
+    def read(data: bytes) -> object:
+        Checkpoint.unverified(data)
+        return Checkpoint.opened(data, VERIFIER)
+
+    return Parser(read, (filled(3).files["checkpoint"],), refusals=(NoteError,))
+
+
+def note_keys() -> Parser:
+    from logs import SIGNER, VERIFIER
+
+    from nixgen.log.note import NoteError, Signer, Verifier
+
+    def read(data: bytes) -> object:
+        try:
+            return Verifier.parse(_text(data))
+        except NoteError:
+            return Signer.parse(_text(data))
+
+    return Parser(read, (str(VERIFIER).encode(), SIGNER.secret().encode()), refusals=(NoteError,))
+
+
+def log_files() -> Parser:
+    """Every file of a log in turn is another one: its tiles, its bundles of entries, announcements."""
+    from logs import Memory, filled, opened
+
+    from nixgen.cache.entry import Entry
+    from nixgen.log.entry import read as entries
+
+    files = filled(300).files
+    names = sorted(files)
+
+    def read(data: bytes) -> object:
+        name = names[data[0] % len(names)] if data else names[0]
+        return list(entries(opened(Memory({**files, name: data[1:]})), Entry))
+
+    return Parser(read, tuple(bytes([place]) + files[name] for place, name in enumerate(names)), text=False)
+
+
+def place() -> Parser:
+    from nixgen.cache import place
+
+    seeds = (
+        b"s3://bucket/a?endpoint=e.example.org&region=x",
+        b"https://cache.example.org/a",
+        b"/var/cache",
+        b"ssh-ng://u@h",
+    )
+    return Parser(lambda data: place.parse(_text(data)), seeds, words=(b"://", b"[::1", b"~nosuch/", b"?a=b&", b"%zz"))
+
+
+# What Nix, uv, apt and servers print
+
+
+def nix_path_info() -> Parser:
+    from test_nixjson import MIDDLE, NEW, OLD
+
+    from nixgen.nix.json import path_infos
+
+    return Parser(lambda data: path_infos(_text(data)), tuple(json.dumps(one).encode() for one in (OLD, MIDDLE, NEW)))
+
+
+def nix_log() -> Parser:
+    from nixgen.check import recheck
+    from nixgen.nix.log import Log
+
+    drv = "/nix/store/aqb5vyxvj1mi7njmnfm29caklav518km-ok.drv"
+
+    def read(data: bytes) -> object:
+        log = Log()
+        for line in _text(data).splitlines(keepends=True):
+            log.feed(line)
+        return log.state(ended=True), log.failures(), recheck.read(_text(data), drv)
+
+    logs = sorted((ROOT / "tests/unit/nixlogs").glob("*.log"))
+    return Parser(read, tuple(path.read_bytes()[:20000] for path in logs))
+
+
+def apt_plan() -> Parser:
+    from nixgen.bases.debian import apt
+
+    line = "'http://deb.example.org/pool/main/b/bash/bash_5.2_amd64.deb' bash_1%3a5.2_amd64.deb 1500 SHA256:" + "0" * 64
+    return Parser(lambda data: list(apt.parse_plan(_text(data))), (f"Reading…\n{line}\n".encode(),))
+
+
+def apt_sources() -> Parser:
+    from nixgen.bases.debian import sources
+
+    def read(data: bytes) -> object:
+        return list(sources.parse_one_line(_text(data))), list(sources.parse_deb822(_text(data)))
+
+    one = b"deb [signed-by=/usr/share/keyrings/a.gpg arch=amd64] http://deb.example.org/debian bookworm main # x\n"
+    many = b"Types: deb\nURIs: http://deb.example.org/debian\nSuites: bookworm\n bookworm-updates\nComponents: main\n"
+    return Parser(read, (one, many + b"Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n\n" + many))
+
+
+def deb() -> Parser:
+    from support.debian import deb
+
+    from nixgen.bases.debian import busybox
+
+    seeds = tuple(deb({"bin/busybox": b"program" * 50}, packed=packed) for packed in ("xz", "gz"))
+    return Parser(lambda data: busybox.busybox(data, "https://deb.example.org/a.deb"), seeds, text=False)
+
+
+def hub_config() -> Parser:
+    from nixgen.artifacts.sources import hfcard
+
+    seed = {"auto_map": {"AutoModel": "org/repo--modeling.Model"}, "model_type": "x", "list": [{"a": ["org/b--c.D"]}]}
+    return Parser(hfcard.code_repos, (json.dumps(seed).encode(),))
+
+
+def wheel_name() -> Parser:
+    from nixgen.resolve import wheels
+
+    seeds = (b"numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl", b"a-1-2b-py2.py3-none-any.whl")
+    return Parser(lambda data: wheels.parse(_text(data)), seeds, words=(b".", b"-", b".a" * 500))
+
+
+def addresses() -> Parser:
+    from nixgen.artifacts import sourcetext
+    from nixgen.machine import addresses
+
+    def read(data: bytes) -> object:
+        text = _text(data)
+        return list(addresses.found(text)), sourcetext.source_fault(text, pinned=False), sourcetext.address_fault(text)
+
+    seeds = (
+        b"https://user:secret@host.example.org:8080/a?token=x&b=1#c", b"hf:org/name", b"github:o/r", b"s3://b/k",
+        b"oci:registry.example.org/a/b:tag", b"archive:https://h.example.org/a.tar.gz", b"ssh://git@h/a", b"file:a/b",
+    )  # fmt: skip
+    return Parser(read, seeds, words=(b"@", b"://", b"?token=", b"[::1]", b"a." * 8000, b" @" * 8000))
+
+
+# Files of wheels and archives
+
+
+def _wheel() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("a/__init__.py", "X = 1\n" * 40)
+        wheel.writestr("a-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: a\nVersion: 1\n")
+        wheel.writestr("a-1.dist-info/RECORD", "a/__init__.py,,\n")
+        wheel.writestr("a-1.data/scripts/run", "#!python\n", zipfile.ZIP_STORED)
+    return buffer.getvalue()
+
+
+def wheel_archive() -> Parser:
+    from builders import archive
+
+    def read(path: Path) -> object:
+        found = archive.Archive(str(path), "")
+        return [len(found.read(name)) for name in found.members]
+
+    return Parser(_file(read, "a.whl"), (_wheel(),), text=False, refusals=(archive.Damaged,))
+
+
+def wheel_elf() -> Parser:
+    from builders import elf, relink
+
+    def read(data: bytes) -> object:
+        found = elf.read(data)
+        return None if found is None else relink.File(data).write()
+
+    program = Path("/bin/true").read_bytes()
+    return Parser(read, (program, program[:4096]), text=False, refusals=(relink.Unwritable,))
+
+
+def archive_member() -> Parser:
+    """An archive that a model or dataset is a member of."""
+    import tarfile
+
+    from nixgen.artifacts.sources import archive
+
+    def read(path: Path) -> object:
+        with archive.opened(path, "models.m") as members:
+            return [len(members.open(name).read(1 << 20)) for name in members.names]
+
+    seeds = [_wheel()]
+    for packed in ("", "gz", "xz"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=f"w:{packed}") as tar:
+            for name in ("a/model.onnx", "b"):
+                member = tarfile.TarInfo(name)
+                member.size = 600
+                tar.addfile(member, io.BytesIO(bytes(600)))
+        seeds.append(buffer.getvalue())
+    return Parser(_file(read, "archive"), tuple(seeds), text=False)
+
+
+def explained() -> Parser:
+    """The causes of a difference: what was expected against what was found, of every kind of file."""
+    import py_compile
+
+    from nixgen.check.explain import causes
+
+    folder = Path(tempfile.mkdtemp())
+    (folder / "m.py").write_text("X = 1\n")
+    pyc = Path(py_compile.compile(str(folder / "m.py"), str(folder / "m.pyc"), doraise=True) or "").read_bytes()
+    seeds = (_wheel(), pyc, Path("/bin/true").read_bytes()[:16384], b'{"a": 1}\n', b"built in /build/x at 2024-01-01\n")
+
+    def read(data: bytes) -> object:
+        return [causes.causes(seed, data) for seed in seeds], [causes.causes(data, seed) for seed in seeds]
+
+    return Parser(read, seeds, text=False)
+
+
+# Datasets
+
+
+def _dataset(form: str) -> Callable[[Path], object]:
+    from nixgen.data.reading import batches, scan
+
+    def read(path: Path) -> Any:
+        found = scan(form, path.name, path, "data.d")
+        return sum(len(block) for block in batches(form, path.name, path, "data.d", found.schema))
+
+    return read
+
+
+def csv() -> Parser:
+    seeds = (b"id,name,when\n1,ann,2024-01-01\n2,,2024-02-30\n", b'a,b\n"x\ny",1e5\n"""",-0\n', b"a\n")
+    return Parser(_file(_dataset("csv"), "a.csv"), seeds, words=(b"," * 3000, b"a,b\n" * 100))
+
+
+def json_lines() -> Parser:
+    seeds = (b'{"a": 1, "b": [1, {"c": null}]}\n{"a": 2.5, "b": []}\n', b'{"x": "y"}\n')
+    keys = b"{" + b", ".join(b'"k%d": 1' % n for n in range(3000)) + b"}\n"
+    return Parser(_file(_dataset("jsonl"), "a.jsonl"), seeds, words=(keys, b'{"a": {"a": ' * 300))
+
+
+def parquet() -> Parser:
+    from datafiles import parquet
+
+    seeds = (parquet({"id": [1, 2, 3], "name": ["a", None, "c"], "list": [[1], [], None]}),)
+    return Parser(_file(_dataset("parquet"), "a.parquet"), seeds, text=False)
+
+
+PARSERS: dict[str, Callable[[], Parser]] = {
+    function.__name__: function
+    for function in (
+        pyproject, uv_lock, nixgen_lock, models_toml, flake_lock, record, guard_manifest,
+        narinfo, public_key, entry, checkpoint, note_keys, log_files, place,
+        nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
+        wheel_archive, wheel_elf, archive_member, explained, csv, json_lines, parquet,
+    )
+}  # fmt: skip
