@@ -113,28 +113,17 @@ def models_toml() -> Parser:
 def flake_lock() -> Parser:
     from test_artifacts_pins import BASE
 
-    from nixgen.generate import flakelock
+    from nixgen.bases.model import DebianBase
+    from nixgen.generate.flakelock import DEBIAN_URL, Flake, fresh, in_step
+
+    debian = DebianBase("bookworm", "3.11", "2.36", (), (), (), ())
+    wanted = {"nix/nixgen/default.nix": b"{ }"}
 
     def read(data: bytes) -> object:
-        return flakelock.other_revision(data, BASE), flakelock.in_step(data, {"nix/nixgen/default.nix": b"{ }"})
+        text = f'{{ inputs.nixpkgs.url = "{DEBIAN_URL}"; }}'.encode()
+        return [in_step(Flake(data, text), base, wanted) for base in (BASE, debian)]
 
-    locked = {"narHash": BASE.nar_hash, "lastModified": 1, "owner": "o", "repo": "r", "rev": BASE.rev, "type": "github"}
-    path = {"lastModified": 1, "narHash": BASE.nar_hash, "path": "./nix/nixgen", "type": "path"}
-    seeds = tuple(
-        json.dumps(
-            {
-                "nodes": {
-                    "nixpkgs": {"locked": one, "original": {"type": "path", "path": "./nix/nixgen"}},
-                    "root": {"inputs": {"nixpkgs": "nixpkgs"}},
-                },
-                "root": "root",
-                "version": 7,
-            },
-            indent=2,
-        ).encode()
-        for one in (locked, path)
-    )
-    return Parser(read, seeds)
+    return Parser(read, (fresh(BASE, wanted), fresh(debian, wanted)))
 
 
 def record() -> Parser:

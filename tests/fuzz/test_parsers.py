@@ -11,19 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from budget import SHARE
 from parsers import PARSERS
 from support.nix import ROOT
 
 EXAMPLES = 120
-SECONDS = float(os.environ.get("FUZZ_SECONDS") or 0) * (os.cpu_count() or 1) / len(PARSERS)
 FOLDERS = ("", "tests", "tests/unit", "tests/nix", "tests/fuzz")
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900 + 3 * SECONDS)]
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900 + 3 * SHARE)]
 
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_made_up_input_is_read_or_refused(name: str, tmp_path: Path) -> None:
-    words = [sys.executable, ROOT / "tests/fuzz/child.py", name, str(EXAMPLES), str(SECONDS), "1", tmp_path / "input"]
+    words = [sys.executable, ROOT / "tests/fuzz/child.py", name, str(EXAMPLES), str(SHARE), "1", tmp_path / "input"]
     # One arena: each takes 64 MiB of addresses, which is what is limited.
     environment = {
         **os.environ, "PYTHONPATH": ":".join(str(ROOT / folder) for folder in FOLDERS), "MALLOC_ARENA_MAX": "1",

@@ -15,9 +15,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from budget import SHARE
 from support.wheels import make_wheel
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900 + 3 * SHARE)]
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 300_000_000
 COUNT = 400
@@ -43,9 +44,8 @@ def test_damaged_wheels_are_refused_with_a_sentence(tmp_path: Path) -> None:
     make_wheel(tmp_path, "pkg", "1.0", files, entry_points=points, executable=["pkg/tool"]).rename(
         tmp_path / "good.whl"
     )
-    seconds = os.environ.get("FUZZ_SECONDS", "")
-    seed = random.randrange(1 << 32) if seconds else 0
-    done = limited(ROOT / "tests/fuzz/wheelbuilder.py", tmp_path, str(seed), str(COUNT), seconds or "0")
+    seed = random.randrange(1 << 32) if SHARE else 0
+    done = limited(ROOT / "tests/fuzz/wheelbuilder.py", tmp_path, str(seed), str(COUNT), str(SHARE))
     assert done.returncode == 0, done.stderr
 
 
