@@ -5,6 +5,7 @@ Usage: wheelbuilder.py FOLDER SEED COUNT SECONDS; with SECONDS it goes on for as
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import random
@@ -50,10 +51,7 @@ def main(folder: Path, seed: int, count: int, seconds: float) -> None:
     os.environ |= {"src": str(folder / "bad.whl"), "out": str(folder / "out"), "file": "bad.whl", "python": "3.13"}
     os.environ |= {"loader": "/loader", "rpath": "/rpath", "libdeflate": "", "NIX_BUILD_CORES": "1"}
     sys.path.insert(0, str(BUILDERS))
-    import install
-    import relink
-    from archive import Damaged
-
+    install, relink, archive = map(importlib.import_module, ("install", "relink", "archive"))
     good = (folder / "good.whl").read_bytes()
     until = time.monotonic() + seconds
     refused = 0
@@ -66,7 +64,7 @@ def main(folder: Path, seed: int, count: int, seconds: float) -> None:
             wheel = install.Wheel(str(folder / "bad.whl"))
             install.entry_points(wheel)
             install.install(wheel, list(wheel.archive.members))
-        except (Damaged, relink.Unwritable):
+        except (archive.Damaged, relink.Unwritable):
             refused += 1
         except BaseException:
             print(f"seed {number}", file=sys.stderr)
@@ -74,4 +72,4 @@ def main(folder: Path, seed: int, count: int, seconds: float) -> None:
     print(f"{number - seed} tried, {refused} refused")
 
 
-main(Path(sys.argv[1]), *map(int, sys.argv[2:4]), float(sys.argv[4]))
+main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

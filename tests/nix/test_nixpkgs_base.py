@@ -256,7 +256,7 @@ def launched(folder: Path, loader: Path, search: Path) -> tuple[Path, str]:
         "loader": str(loader),
         "managed": str(ROOT / "nix/builders/externally-managed"),
     }
-    command = [sys.executable, ROOT / "nix/builders/launcher.py"]
+    command = [sys.executable, str(ROOT / "nix/builders/launcher.py")]
     made = subprocess.run(command, env={**os.environ, **given}, check=True, capture_output=True, text=True)
     return out / "bin" / NAME, made.stdout
 
@@ -282,7 +282,7 @@ def test_a_library_with_a_search_path_of_its_own_finds_the_bases(tmp_path: Path)
     (tmp_path / "loader").write_bytes(redirected)
     (tmp_path / "libraries").mkdir()
     mapped = {line.split(maxsplit=5)[-1].strip() for line in Path("/proc/self/maps").read_text().splitlines()}
-    found = next((path for path in mapped if "/liblzma.so." in path and lzma), None)
+    found = next((path for path in mapped if f"/lib{lzma.__name__}.so." in path), None)
     if found is None:
         pytest.skip("this Python has liblzma within it")
     wanted = tmp_path / "libraries" / elf.read(Path(found).read_bytes()).soname
