@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from support.sources import DATA, WHERE, Files, archive, context, file_server, p
 
 from nixgen.artifacts.model import PinnedArchive, PinnedFile
 from nixgen.artifacts.sources import Context, fetch, resolve
+from nixgen.artifacts.sources import archive as archives
 from nixgen.artifacts.sources.local import changed
 from nixgen.artifacts.store import Folder
 from nixgen.errors import UserError
@@ -146,6 +150,34 @@ class TestPaths:
 MEMBERS = {"pkg/data/model.onnx": DATA, "pkg/data/sub/labels.txt": b"a\nb\n", "pkg/__init__.py": b""}
 
 
+def bombs(kind: str) -> bytes:
+    """A small archive that would take much to read."""
+    out = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(out, "w") as zipped:
+            for number in range(150):
+                entry = zipfile.ZipInfo(f"{number}")
+                entry.extra = b"\x99\x99\xf0\xff" + b"\0" * 65520
+                zipped.writestr(entry, b"")
+    elif kind == "bzip2":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_BZIP2) as zipped:
+            zipped.writestr("a.bin", b"\0" * 1000)
+    elif kind == "xz":
+        # What compresses takes ten times the dictionary: it is only said, in the header's byte, and its CRC mended.
+        made = bytearray(
+            lzma.compress(b"x" * 600, lzma.FORMAT_XZ, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 4096}])
+        )
+        made[16] = 36  # 1 GiB: the one property of LZMA2 in the header of the first block
+        made[20:24] = zlib.crc32(made[12:20]).to_bytes(4, "little")
+        return bytes(made)
+    else:
+        with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as tarred:
+            for number in range(1 if kind == "pax" else 250):
+                name = f"{number}/{'x' * (9 << 20 if kind == 'pax' else 12_000)}"
+                tarred.addfile(tarfile.TarInfo(name))
+    return out.getvalue()
+
+
 class TestArchives:
     @pytest.mark.parametrize("kind", ["zip", "whl", "tar", "tar.gz", "tar.xz", "tar.bz2"])
     def test_a_member(self, web: Files, tmp_path: Path, kind: str) -> None:
@@ -237,6 +269,25 @@ class TestArchives:
         web.files["/pkg.zip"] = content
         said = refusal(tmp_path, f"{web.address}/pkg.zip", member="pkg/data/model.onnx")
         assert "archive" in said
+
+    @pytest.mark.parametrize("kind", ["zip", "tar", "pax", "xz", "bzip2"])
+    def test_what_an_archive_says_of_sizes(self, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Case 31: long lists, long names, large dictionaries; 48 MB at most for each."""
+        monkeypatch.setattr(archives, "_LARGEST_LIST", 10 << 20)
+        path = tmp_path / f"pkg.{kind}"
+        path.write_bytes(bombs(kind))
+        tracemalloc.start()
+        said = refusal(tmp_path, path.name, member="a.bin")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 48 << 20
+        assert {
+            "zip": "its list of members is too long",
+            "tar": "it has more than 2",
+            "pax": "its list of members is too long",
+            "xz": "Memory usage limit exceeded",
+            "bzip2": "a.bin is packed with bzip2, not with deflate",
+        }[kind] in said
 
     def test_a_zip_whose_content_lies(self, web: Files, tmp_path: Path) -> None:
         whole = bytearray(archive("zip", {"a.bin": b"a" * 1000}))

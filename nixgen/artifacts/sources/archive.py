@@ -7,7 +7,10 @@ of it, and checks each by its own hash.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
 import lzma
 import stat
 import tarfile
@@ -19,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile, scheme_of
 from nixgen.artifacts.sources.context import Context
@@ -42,6 +45,10 @@ _BROKEN = (
     RuntimeError,
 )
 _SHOWN = 3
+_LONGEST_READ = 8 << 20  # bytes of a zip's list of members, or of a tar's header, that are read at once
+_LARGEST_LIST = 100 << 20  # bytes of memory
+_MEMBER = 700  # of it, that a member of a tar takes besides its name
+_DICTIONARY = 100 << 20  # bytes of memory that unpacking may take; xz -9 takes 65 MiB
 
 
 def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
@@ -85,17 +92,47 @@ class Members:
 def opened(path: Path, where: str) -> Iterator[Members]:
     """An archive, whatever its kind. Raises UserError for what is none, or is broken."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as zipped:
-                yield _zip(zipped)
-        else:
-            with tarfile.open(path) as tarred:
-                yield _tar(tarred)
+        with path.open("rb") as file:
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(_Limited(file)) as zipped:
+                    yield _zip(zipped)
+            else:
+                with tarfile.open(fileobj=_Limited(_unpacked(file)), mode="r:") as tarred:
+                    yield _tar(tarred)
     except _BROKEN as error:
         if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
             raise MachineError.of(str(path), f"cannot be read: {error.strerror}") from None
         what = f"its archive is broken, or is neither a zip (or wheel) nor a tar that this Python reads: {error}"
         raise UserError.of(where, what, "check the source") from None
+
+
+class _Limited(io.BufferedIOBase):
+    """A file of which nobody reads much at once, whatever an archive says of its own sizes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable  # type: ignore[method-assign]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._file.read(_LONGEST_READ + 1 if size is None or size < 0 else min(size, _LONGEST_READ + 1))
+        if len(data) > _LONGEST_READ:
+            raise tarfile.TarError("its list of members is too long")
+        return data
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """What a packed file holds, by the magic number at its start."""
+    file.seek(0)
+    start = file.read(1 << 16)
+    file.seek(0)
+    if start.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+    if start.startswith(b"BZh"):
+        return bz2.BZ2File(file)
+    if start.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")):
+        lzma.LZMADecompressor(memlimit=_DICTIONARY).decompress(start, 1)
+        return lzma.LZMAFile(file)
+    return file
 
 
 def _zip(archive: zipfile.ZipFile) -> Members:
@@ -108,6 +145,9 @@ def _zip(archive: zipfile.ZipFile) -> Members:
             odd[entry.filename] = "is a link or something else, not a file"
         elif entry.flag_bits & 1:
             odd[entry.filename] = "is encrypted"
+        elif entry.compress_type == zipfile.ZIP_BZIP2:
+            # A few bytes of it may be gigabytes, which Python unpacks at once.
+            odd[entry.filename] = "is packed with bzip2, not with deflate"
         else:
             names.append(entry.filename)
     return Members(names, odd, archive.open)
@@ -116,8 +156,14 @@ def _zip(archive: zipfile.ZipFile) -> Members:
 def _tar(archive: tarfile.TarFile) -> Members:
     entries: dict[str, tarfile.TarInfo] = {}
     names, odd = [], {}
-    for entry in archive:
+    left = _LARGEST_LIST
+    while entry := archive.next():
+        archive.members = []  # type: ignore[attr-defined] # else each is kept twice
+        entry.pax_headers = {}
         name = entry.name.removeprefix("./")
+        left -= _MEMBER + 4 * len(name)
+        if left < 0:
+            raise tarfile.TarError(f"it has more than {len(entries):,} members")
         if entry.isreg():
             names.append(name)
             entries[name] = entry
