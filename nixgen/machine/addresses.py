@@ -63,9 +63,12 @@ def found(text: str, *, queries: bool = True) -> Iterator[str]:
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port (RFC 6454): what a credential belongs to."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    """Scheme, host and port (RFC 6454): what a credential belongs to. What is no address is alike to nothing else."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return url, None, None
 
 
 def loopback(host: str) -> bool:

@@ -318,8 +318,8 @@ class Client:
             return RangeError.of(shown, "the server has less than was read before", "run the command again")
         mend = "check the address, and the network or proxy"
         if status in (401, 403):
-            mend = f"give the user name and password for {urlsplit(url).hostname} in {netrc_path()}"
-            if not confidential(url):
+            mend = f"give the user name and password for {urlsplit(answer.url).hostname} in {netrc_path()}"
+            if not confidential(answer.url):
                 mend = "use its https address: a login is never sent over http"
         elif method not in _SAFE and status in (405, 501):
             mend = "the server takes no uploads: push to the folder or bucket behind it"
@@ -476,7 +476,7 @@ def _pause(headers: Headers | None, attempt: int) -> float:
     from urllib3.exceptions import InvalidHeader
 
     given = headers.get("Retry-After", "") if headers else ""
-    with contextlib.suppress(InvalidHeader):
+    with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
         if given and len(given) < 40:  # noqa: PLR2004 -- a date has 29 letters
             return Retry().parse_retry_after(given)
     if headers and (reset := _RESET.search(headers.get("RateLimit", ""))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ class Client(download.Client):
             yield page
             links = _NEXT.finditer(answer.headers.get("Link", ""))
             target = next((link[1] for link in links if _REL.search(link[2])), None)
-            following = urljoin(following, target) if target else None
+            with contextlib.suppress(ValueError):  # one that is no address is refused above
+                target = urljoin(following, target) if target else None
+            following = target
 
 
 def parsed(data: bytes) -> Any:  # noqa: ANN401 -- whatever JSON it is

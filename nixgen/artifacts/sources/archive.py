@@ -13,6 +13,7 @@ import hashlib
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -41,8 +42,12 @@ _BROKEN = (
     lzma.LZMAError,
     EOFError,
     OSError,
-    NotImplementedError,
     RuntimeError,
+    # Of what made-up headers hold: letters that are none, numbers too large, names without a letter.
+    ValueError,
+    ArithmeticError,
+    IndexError,
+    struct.error,
 )
 _SHOWN = 3
 _LONGEST_READ = 8 << 20  # bytes of a zip's list of members, or of a tar's header, that are read at once
