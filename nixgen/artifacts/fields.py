@@ -14,6 +14,7 @@ from nixgen.artifacts.model import LAYOUTS, ArtifactSpec, Layout, Scheme, scheme
 from nixgen.artifacts.paths import path_problem
 from nixgen.artifacts.sourcetext import address_fault, is_repo, single_file
 from nixgen.errors import Problem
+from nixgen.machine.addresses import confidential
 
 FILE = "models.toml"
 _TYPES = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a table"}
@@ -220,6 +221,9 @@ def readable(spec: ArtifactSpec) -> bool:
 def misfits(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]]:
     """Keys that say nothing, or too little, beside this kind of source: key, what, mend."""
     here = f"and the source is {scheme}:"
+    if spec.endpoint and scheme == "hf" and not confidential(spec.endpoint):
+        what = "is asked without encryption: anybody on the way could change what is pinned"
+        yield "endpoint", what, "write its https address"
     if spec.endpoint and scheme not in {"s3", "hf"}:
         yield "endpoint", f"is for s3: and hf: sources, {here}", "remove it"
     if scheme == "archive" and spec.member is None:

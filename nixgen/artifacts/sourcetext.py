@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
@@ -68,7 +67,7 @@ def address_fault(url: str) -> Fault | None:
 
 
 def _http(source: str, *, pinned: bool) -> Fault | None:
-    if not pinned and not _loopback(urlsplit(source).hostname or ""):
+    if not pinned and not addresses.loopback(urlsplit(source).hostname or ""):
         what = "is fetched without encryption: anybody on the way could change it before it is pinned"
         return what, "write https:, or give its sha256"
     return _https(source)
@@ -79,13 +78,6 @@ def _https(source: str) -> Fault | None:
     if fault is None and not urlsplit(source).path.rpartition("/")[2]:
         return "names no file", "write the whole address, like https://models.example.org/vad.onnx"
     return fault
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _hf(rest: str) -> Fault | None:

@@ -15,6 +15,7 @@ import netrc
 import os
 import re
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,7 +27,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from nixgen import __version__
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.machine.addresses import loopback, origin
+from nixgen.machine.addresses import confidential, origin
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -411,21 +412,20 @@ def open_url(url: str) -> Iterator[Readable]:
         client.close()
 
 
-def digest(stream: Readable, sink: Callable[[bytes], object] = len) -> tuple[str, int]:
-    """The SHA-256 (hexadecimal) and the size of what is left in a stream; each chunk goes to ``sink`` too."""
+def digest(stream: Readable, sink: Callable[[bytes], object] = len, limit: int = sys.maxsize) -> tuple[str, int]:
+    """The SHA-256 (hexadecimal) and the size of what is left in a stream; each chunk goes to ``sink`` too.
+
+    Raises MachineError for more bytes than ``limit``.
+    """
     state = hashlib.sha256()
     size = 0
     while chunk := stream.read(CHUNK):
-        state.update(chunk)
         size += len(chunk)
+        if size > limit:
+            raise MachineError.of("", f"the file is larger than {limit >> 20} MiB", "check where it comes from")
+        state.update(chunk)
         sink(chunk)
     return state.hexdigest(), size
-
-
-def confidential(url: str) -> bool:
-    """Whether nobody on the way can read what is sent to an address: https, or this machine itself."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and loopback(parts.hostname or ""))
 
 
 def refuse_credentials(url: str) -> None:

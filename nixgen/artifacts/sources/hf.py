@@ -25,7 +25,8 @@ from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.store import Folder, store_name
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.machine.download import Headers, confidential
+from nixgen.machine.addresses import confidential
+from nixgen.machine.download import Headers
 
 _TYPES: Mapping[str, RepoType] = {"models": "model", "datasets": "dataset", "spaces": "space"}
 _LARGEST_CONFIG = 1 << 20  # bytes

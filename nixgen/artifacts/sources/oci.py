@@ -23,8 +23,8 @@ from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.store import store_name
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.machine.addresses import loopback, origin
-from nixgen.machine.download import Headers, confidential
+from nixgen.machine.addresses import confidential, loopback, origin
+from nixgen.machine.download import Headers
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"

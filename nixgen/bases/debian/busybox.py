@@ -36,7 +36,7 @@ def tarball(url: str, sha256: str) -> bytes:
     """
     buffer = io.BytesIO()
     with download.open_url(url) as stream:
-        found, _ = download.digest(stream, buffer.write)
+        found, _ = download.digest(stream, buffer.write, _LIMIT)
     if found != sha256:
         raise MachineError.of(
             download.without_query(url),
