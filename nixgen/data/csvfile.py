@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from csv import Error, reader
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ Arrow reads some thirty blocks ahead, so small ones keep memory flat.
 """
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
+_UTF8 = "convert the file to UTF-8: iconv"
 _EMPTY = "is empty: a CSV file begins with a line of column names"
 _INT64_DIGITS = 18  # so many characters always fit
-_COLUMNS = 100_000  # Arrow takes 9 KB for each, however short they are
+_COLUMNS = 100_000
+_AT_ONCE = 5000  # columns
 _DIGITS = 1000  # of a whole number
 _FEW = 64  # so few values are matched faster by Python
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -40,25 +43,27 @@ _PATTERNS = {  # narrowest first; leading zeros and plus signs make codes and te
 
 def scan(path: str, file: Path, where: str, format_name: str, blocks: Sequence[int] = BLOCKS) -> Scan:
     """Counts the rows behind the header, and finds each column's type."""
-    guesses: dict[str, _Guess] = {}
+    names, blocks = _names(path, file, where, format_name, blocks)
+    guesses = {name: _Guess() for name in names}
     rows = 0
-    for batch in _read(path, file, where, format_name, blocks):
-        if not guesses:
-            guesses = {name: _Guess() for name in batch.schema.names}
-        rows += batch.num_rows
-        for guess, array in zip(guesses.values(), batch.columns, strict=True):
-            guess.see(array)
+    for group in _groups(names):
+        rows = 0
+        for batch in _read(path, file, where, format_name, blocks, group):
+            rows += batch.num_rows
+            for name, array in zip(group, batch.columns, strict=True):
+                guesses[name].see(array)
     return Scan(rows, tuple(Column(name, guess.type, guess.nullable) for name, guess in guesses.items()))
 
 
 def batches(
     path: str, file: Path, where: str, format_name: str, schema: Schema, blocks: Sequence[int] = BLOCKS
 ) -> Iterator[Mapping[str, Any]]:
-    """Blocks of rows, as the types that ``schema`` says."""
+    """Blocks of rows, as the types that ``schema`` says; of some columns at a time, where there are thousands."""
     types = {column.name: column.type for column in schema}
-    for batch in _read(path, file, where, format_name, blocks):
-        named = zip(batch.schema.names, batch.columns, strict=True)
-        yield {name: _typed(array, types[name]) for name, array in named}
+    names, blocks = _names(path, file, where, format_name, blocks)
+    for group in _groups(names):
+        for batch in _read(path, file, where, format_name, blocks, group):
+            yield {name: _typed(array, types[name]) for name, array in zip(group, batch.columns, strict=True)}
 
 
 def widen(old: DataType, new: DataType) -> DataType:
@@ -145,32 +150,41 @@ class _TooLongError(Exception):
     """A row does not fit in a block."""
 
 
-def _read(path: str, file: Path, where: str, format_name: str, blocks: Sequence[int]) -> Iterator[Any]:
-    """The rows as record batches of strings; an empty field without quotes is null. The first has no rows."""
+def _groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The columns that are read at once: Arrow takes 9 KB of memory for each, however short its values are."""
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
+
+
+def _read(
+    path: str, file: Path, where: str, format_name: str, blocks: Sequence[int], names: Sequence[str]
+) -> Iterator[Any]:
+    """These columns of the rows as record batches of strings; an empty field without quotes is null."""
     done = 0
     for block in blocks:
-        begun, passed = bool(done), 0
+        passed = 0
         try:
-            for batch in _read_once(path, file, where, format_name, block):
+            for batch in _read_once(path, file, where, format_name, block, names):
                 passed += batch.num_rows
-                if passed > done or not begun:
-                    begun = True
-                    fresh = batch.slice(batch.num_rows - max(passed - done, 0))
-                    done = max(done, passed)
-                    yield fresh
+                if passed > done:
+                    yield batch.slice(batch.num_rows - (passed - done))
+                    done = passed
         except _TooLongError:
             continue
         return
+    raise _too_long(where, blocks)
+
+
+def _too_long(where: str, blocks: Sequence[int]) -> UserError:
     what = f"has a row of more than {blocks[-1] >> 20} MiB, or a quotation mark that is never closed"
-    raise UserError.of(where, what, "close the quotes, or use another format: parquet, jsonl")
+    return UserError.of(where, what, "close the quotes, or use another format: parquet, jsonl")
 
 
-def _read_once(path: str, file: Path, where: str, format_name: str, block: int) -> Iterator[Any]:
+def _read_once(path: str, file: Path, where: str, format_name: str, block: int, names: Sequence[str]) -> Iterator[Any]:
     pa, csv = arrow(), arrow("csv")
     parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
-    names = _header(path, file, where, format_name, block)
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
+        include_columns=names,
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
@@ -179,9 +193,8 @@ def _read_once(path: str, file: Path, where: str, format_name: str, block: int) 
     last = None
     with open_text(path, file) as opened, _Quotes(opened) as counted, io.BufferedReader(counted, block) as source:
         try:
-            with csv.open_csv(source, read_options=options, parse_options=parse, convert_options=convert) as reader:
-                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-                for batch in reader:
+            with csv.open_csv(source, read_options=options, parse_options=parse, convert_options=convert) as opened_csv:
+                for batch in opened_csv:
                     last = batch if batch.num_rows else last
                     yield batch
         except pa.ArrowInvalid as error:
@@ -193,33 +206,54 @@ def _read_once(path: str, file: Path, where: str, format_name: str, block: int) 
             raise UserError.of(where, "ends within quotes: a quotation mark is opened and never closed", mend)
 
 
+def _names(
+    path: str, file: Path, where: str, format_name: str, blocks: Sequence[int]
+) -> tuple[list[str], Sequence[int]]:
+    """The names of the columns, each there once; and the blocks that they fit in."""
+    for number, block in enumerate(blocks):
+        try:
+            names = _header(path, file, where, format_name, block)
+        except _TooLongError:
+            continue
+        check_names(names)
+        return names, blocks[number:]
+    raise _too_long(where, blocks)
+
+
 def _header(path: str, file: Path, where: str, format_name: str, block: int) -> list[str]:
     pa, csv = arrow(), arrow("csv")
     with open_text(path, file) as opened:
         start = opened.read(block)
     if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise UserError.of(where, "is UTF-16 text; nixgen reads UTF-8", f"iconv -f UTF-16 -t UTF-8 {path}")
-    if not start.removeprefix(b"\xef\xbb\xbf"):
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if not start:
         raise UserError.of(where, _EMPTY, "leave it out: exclude")
-    line = start.partition(b"\n")[0]
-    if line.count(_DELIMITERS[format_name].encode()) >= _COLUMNS:
-        raise UserError.of(where, f"has more than {_COLUMNS} columns", "use another format: parquet, jsonl")
-    if len(line) == block and b"\r" not in line:
+    line, delimiter = start.partition(b"\n")[0], _DELIMITERS[format_name]
+    if len(line) >= block - 5 and b"\r" not in line:
         raise _TooLongError
+    if line.count(delimiter.encode()) >= _COLUMNS:
+        raise UserError.of(where, f"has more than {_COLUMNS} columns", "use another format: parquet, jsonl")
+    if line.count(delimiter.encode()) >= _AT_ONCE:
+        try:
+            return next(reader([line.decode()], delimiter=delimiter, strict=True))
+        except Error as error:
+            raise UserError.of(f"{where}: row 1", f"is no row of names: {error}") from None
+        except UnicodeDecodeError:
+            raise UserError.of(f"{where}: row 1", "is not UTF-8", _UTF8) from None
     options = csv.ReadOptions(use_threads=False, block_size=block)
     parse = csv.ParseOptions(delimiter=_DELIMITERS[format_name], newlines_in_values=True)
     try:
         with (
             open_text(path, file) as opened,
             io.BufferedReader(_Quotes(opened), block) as source,
-            csv.open_csv(source, read_options=options, parse_options=parse) as reader,
+            csv.open_csv(source, read_options=options, parse_options=parse) as opened_csv,
         ):
-            names: list[str] = reader.schema.names
+            names: list[str] = opened_csv.schema.names
     except UnicodeDecodeError:
-        raise UserError.of(f"{where}: row 1", "is not UTF-8", "convert the file to UTF-8: iconv") from None
+        raise UserError.of(f"{where}: row 1", "is not UTF-8", _UTF8) from None
     except pa.ArrowInvalid as error:
         raise _problem(where, str(error)) from None
-    check_names(names)
     return names
 
 
@@ -229,7 +263,7 @@ def _problem(where: str, words: str) -> UserError:
     place = f"{where}: row {found[1]}" if found else where
     words = " ".join((found[2] if found else words).split())
     if "invalid UTF8" in words:
-        return UserError.of(place, "is not UTF-8", "convert the file to UTF-8: iconv")
+        return UserError.of(place, "is not UTF-8", _UTF8)
     if "straddling" in words:
         raise _TooLongError
     if "Empty CSV file" in words:

@@ -14,6 +14,7 @@ from datafiles import described, parquet, write
 from hypothesis import given
 from hypothesis import strategies as st
 from support.datasets import CSV, refused
+from support.snapshots import taken
 
 from nixgen.data import csvfile, jsonfile
 from nixgen.data.arrow import arrow
@@ -259,6 +260,19 @@ def test_a_header_that_is_longer_than_a_block(tmp_path: Path) -> None:
     names = [f"c{number:0100}" for number in range(3000)]
     found = schema_of(tmp_path, "a.csv", ",".join(names) + "\n" + ",".join("1" * 3000) + "\n", "csv")
     assert [column.name for column in found] == names
+
+
+def test_thousands_of_columns_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 31: a header of 60 KB took half a GB."""
+    names = ["é", "a b", 'q"q', "x\ty", *(f"c{number}" for number in range(40))]
+    quoted = ['"q""q"' if name == 'q"q' else name for name in names]
+    rows = [[str(column * row) if row != 3 else "" for column in range(len(names))] for row in range(50)]
+    text = "\ufeff" + ",".join(quoted) + "\r\n" + "".join(",".join(row) + "\r\n" for row in rows)
+    whole = taken(tmp_path / "whole", {"a.csv": text})
+    monkeypatch.setattr(csvfile, "_AT_ONCE", 7)
+    parts = taken(tmp_path / "whole", {"a.csv": text})
+    assert [column.name for column in parts.schema or ()] == names
+    assert parts == whole
 
 
 def test_a_type_of_parquet_that_is_nested_too_deeply() -> None:
