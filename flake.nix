@@ -93,13 +93,13 @@
                 model-signing
                 moto
                 mypy
+                obstore
                 packaging
                 pyarrow
                 pyopenssl
                 pytest
                 pytest-xdist
                 pyyaml
-                s3fs
                 tomlkit
                 typer
                 uv

@@ -81,7 +81,7 @@ def endpoint() -> Iterator[str]:
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The address of a bucket, as Nix has it."""
     boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("s3fs")
+    pytest.importorskip("obstore")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
@@ -99,7 +99,7 @@ Make = Callable[[], Storage]
 CAREFUL = ["folder", "file", "s3", "http"]
 
 
-@pytest.fixture(params=[*CAREFUL, "http without conditions"])
+@pytest.fixture(params=CAREFUL)
 def make(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Iterator[Make]:
     """Opens the same store anew each time."""
     with ExitStack() as stack:
@@ -110,7 +110,6 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Iter
         elif request.param == "s3":
             url = request.getfixturevalue("bucket")
         else:
-            server.tags = request.param == "http"
             url = stack.enter_context(listen(server.answer)) + "/caches/log/"
         yield lambda: open_storage(url)
 
@@ -147,7 +146,6 @@ def test_promises(make: Make) -> None:
         assert store.read("checkpoint") == b"two"
 
 
-@pytest.mark.parametrize("make", CAREFUL, indirect=True)
 def test_one_of_many_creates(make: Make) -> None:
     stores = [make() for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
@@ -156,7 +154,6 @@ def test_one_of_many_creates(make: Make) -> None:
     assert stores[0].read("pending/0") == b"%d" % made.index(True)
 
 
-@pytest.mark.parametrize("make", CAREFUL, indirect=True)
 def test_one_of_many_replaces(make: Make) -> None:
     stores = [make() for _ in range(6)]
     stores[0].write("checkpoint", b"old")
@@ -171,7 +168,7 @@ def test_a_log_in_it(make: Make) -> None:
     append(Log.open(make(), VERIFIER, first), entries(3, 300), SIGNER)
     log = Log.open(make(), VERIFIER, first)
     assert list(read(log)) == entries(0, 300)
-    assert make().read("tile/0/000.p/3") is None or "http" in log.storage.where
+    assert make().read("tile/0/000.p/3") is None
     assert make().read("pending/3") is None
 
 
@@ -271,55 +268,98 @@ def test_web_servers_that_refuse(server: Server, monkeypatch: pytest.MonkeyPatch
     assert "user name or password" in failure(lambda: open_storage("https://me:word@example.com/log"), UserError)
 
 
-def test_a_weak_tag_is_no_condition(server: Server) -> None:
-    class Weak(Server):
-        def answer(self, asked: Asked, body: bytes) -> Reply:
-            reply = super().answer(asked, body)
-            if "ETag" in reply.headers:
-                reply.headers["ETag"] = f"W/{reply.headers['ETag']}"
-            return reply
+class Careless(Server):
+    """Looks at neither, one, or both of the conditions; its tags may be weak."""
 
-    del server
-    weak = Weak()
-    with listen(weak.answer) as url:
-        store = open_storage(url)
-        store.write("checkpoint", b"one")
-        assert store.replace("checkpoint", b"two", b"one")
+    def __init__(self, *looks_at: str, weak: bool = False) -> None:
+        super().__init__()
+        self.looks_at = looks_at
+        self.weak = weak
+
+    def answer(self, asked: Asked, body: bytes) -> Reply:
+        for name in {"If-Match", "If-None-Match"} - set(self.looks_at):
+            if name in asked.headers:
+                del asked.headers[name]  # type: ignore[attr-defined]
+        reply = super().answer(asked, body)
+        if self.weak and "ETag" in reply.headers:
+            reply.headers["ETag"] = f"W/{reply.headers['ETag']}"
+        return reply
 
 
-def test_s3_that_cannot_be_used(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+CARELESS = [
+    Careless,
+    lambda: Careless("If-Match"),
+    lambda: Careless("If-None-Match"),
+    lambda: Careless("If-Match", "If-None-Match", weak=True),
+]
+
+
+@pytest.mark.parametrize("make_server", CARELESS)
+def test_a_server_that_ignores_conditions_gets_no_log(make_server: Callable[[], Server]) -> None:  # case 43
+    """Two pushes at once could fork it: that is found out before the first append."""
+    careless = make_server()
+    with listen(careless.answer) as url:
+        log = Log.open(open_storage(f"{url}/log"), VERIFIER)
+        assert failure(lambda: append(log, entries(0, 3)), UserError) == (
+            f"{url}/log: ignores If-None-Match or If-Match, so two pushes at once could fork the log: "
+            "nothing was appended\n    keep the log elsewhere: --log file:///folder, or --log s3://bucket/log"
+        )
+        assert set(careless.files) == {"/log/conditions"}
+
+
+def test_a_careful_server_is_asked_once(server: Server) -> None:
+    with listen(server.answer) as url:
+        log = Log.open(open_storage(f"{url}/log"), VERIFIER)
+        append(log, entries(0, 3))
+        append(log, entries(3, 6))
+        append(Log.open(open_storage(f"{url}/log"), VERIFIER), entries(6, 9))
+    asked = [one.method for one in server.asked if one.path == "/log/conditions"]
+    assert asked == ["GET", "PUT", "PUT", "PUT", "GET", "GET", "PUT", "PUT", "GET"]
+
+
+def test_s3_that_cannot_be_used(bucket: str) -> None:
     absent = open_storage(bucket.replace(BUCKET, "no-such-bucket"))
     assert absent.read("checkpoint") is None
     assert "s3://no-such-bucket/caches/log: " in failure(lambda: absent.write("checkpoint", b""))
     nowhere = open_storage("s3://bucket/log?endpoint=127.0.0.1:9&scheme=http")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "check the network, the endpoint and the credentials" in failure(lambda: nowhere.read("checkpoint"))
 
 
-def test_s3_without_conditional_writes(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from nixgen.log.stores.bucket import Bucket
+@pytest.mark.parametrize("kept", [(), ("create",), ("update",)])
+def test_a_bucket_that_ignores_conditions_gets_no_log(
+    bucket: str, kept: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:  # case 43
+    import obstore
 
-    store = open_storage(bucket)
-    assert isinstance(store, Bucket)
-    system: Any = store._system
+    put = obstore.put
 
-    class Old:
-        def __getattr__(self, name: str) -> object:
-            return getattr(system, name)
+    def old(store: Any, path: str, data: bytes, *, mode: Any, **more: Any) -> object:
+        kind = mode if isinstance(mode, str) else "update"
+        return put(store, path, data, mode=mode if kind in {"overwrite", *kept} else "overwrite", **more)
 
-        def pipe_file(self, path: str, data: bytes, mode: str = "", **_: object) -> None:
-            del mode
-            system.pipe_file(path, data)
+    monkeypatch.setattr(obstore, "put", old)
+    log = Log.open(open_storage(bucket), VERIFIER)
+    assert "ignores If-None-Match or If-Match" in failure(lambda: append(log, entries(0, 3)), UserError)
+    assert open_storage(bucket).read("checkpoint") is None
 
-    store._system = Old()
-    assert store.create("pending/0", b"one")
-    assert store.create("pending/1", b"one")
-    told = f"warning: s3://{BUCKET}/caches/log knows no conditional writes: let only one machine push at a time\n"
-    assert capsys.readouterr().err == told
+
+def test_the_keys_of_a_profile(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
+        monkeypatch.delenv(f"AWS_{name}")
+    (tmp_path / "home/.aws").mkdir(parents=True)
+    (tmp_path / "home/.aws/config").write_text("[profile team]\nregion = us-east-1\n[profile sso]\nsso_session = x\n")
+    keys = "aws_access_key_id = me\naws_secret_access_key = secret\n"
+    (tmp_path / "home/.aws/credentials").write_text(f"[default]\n{keys}[team]\n{keys}")
+    open_storage(bucket).write("checkpoint", b"one")
+    assert open_storage(f"{bucket}&profile=team").read("checkpoint") == b"one"
+    monkeypatch.setenv("AWS_PROFILE", "sso")
+    said = failure(lambda: open_storage(bucket), UserError)
+    assert "the profile sso of ~/.aws has no key in it" in said
+    assert "aws configure export-credentials --profile sso" in said
+    assert "no key in it" in failure(lambda: open_storage(f"{bucket}&profile=none"), UserError)
 
 
 def test_addresses_that_nothing_reads() -> None:
-    pytest.importorskip("fsspec")
     assert failure(lambda: open_storage("ssh-ng://host/log"), UserError).endswith(
         "    use file://, s3:// or https://, or name a folder for the log with --log"
     )
@@ -328,7 +368,7 @@ def test_addresses_that_nothing_reads() -> None:
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
     wanted = re.escape("s3://bucket/log: s3: needs a library that is not here\n    install it beside nixgen: uv tool")
     with pytest.raises(UserError, match=wanted):
         open_storage("s3://bucket/log")

@@ -15,6 +15,9 @@ from nixgen.errors import UserError
 LONGEST = 16 << 20
 """Bytes of the longest file of a log. No more is ever held in memory of one, whoever wrote it."""
 CHUNK = 1 << 16
+PROBE = "conditions"
+"""The file that says whether a store looks at conditions: it is written on none but false ones, once it is there."""
+PROBED = b"nixgen tries whether writes on a condition are refused\n"
 
 
 class Storage(Protocol):
@@ -53,7 +56,10 @@ class Storage(Protocol):
         ...
 
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other writers out where the store can do that; others go without."""
+        """Keeps other writers out where the store can do that; else it must look at conditions.
+
+        Raises UserError where it does neither: two who append at once could fork the log.
+        """
         ...
 
 
@@ -65,6 +71,12 @@ def first(pieces: Iterator[bytes] | None, limit: int) -> bytes | None:
     while len(found) < limit and (piece := next(pieces, b"")):
         found += piece
     return bytes(found[:limit])
+
+
+def unconditional(where: str) -> UserError:
+    """The error for a store that neither locks nor looks at conditions."""
+    what = "ignores If-None-Match or If-Match, so two pushes at once could fork the log: nothing was appended"
+    return UserError.of(where, what, "keep the log elsewhere: --log file:///folder, or --log s3://bucket/log")
 
 
 def unknown(url: str, why: str) -> UserError:

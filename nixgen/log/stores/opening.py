@@ -12,8 +12,8 @@ from nixgen.log.stores.model import Storage
 def open_storage(url: str) -> Storage:
     """The store at an address: ``file:///…`` or a folder, ``https://…``, ``s3://bucket/prefix?endpoint=…&region=…``.
 
-    What stands behind the question mark is what Nix has there for its stores; other families of addresses are
-    fsspec's. Raises UserError for what no library here reads.
+    What stands behind the question mark is what Nix has there for its stores; ``gs`` and ``az`` are buckets, too.
+    Raises UserError for what nothing here reads.
     """
     scheme = urlsplit(url).scheme
     if scheme in ("", "file"):

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
 from nixgen.errors import MachineError
-from nixgen.log.stores.model import CHUNK, LONGEST, first
+from nixgen.log.stores.model import CHUNK, LONGEST, PROBE, PROBED, first, unconditional
 from nixgen.machine.download import Answer, Client, refuse_credentials
 
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -25,6 +25,7 @@ class Web:
         refuse_credentials(url)
         self._url = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
         self._client = Client(self._url)
+        self._probed = False
 
     @property
     def where(self) -> str:
@@ -52,21 +53,31 @@ class Web:
     def replace(self, name: str, data: bytes, old: bytes) -> bool:
         """Only where it has not changed since it was compared (If-Match)."""
         found, tag = self._tagged(name, len(old) + 1)
-        strong = tag and not tag.startswith("W/")  # a weak one matches nothing here (RFC 9110, 13.1.1)
-        return found == old and self._put(name, data, {"If-Match": tag} if tag and strong else {})
+        if found is not None and tag is None:
+            raise unconditional(self._url)
+        return found == old and tag is not None and self._put(name, data, {"If-Match": tag})
 
     def remove(self, name: str) -> None:
         """What cannot be removed stays."""
         with contextlib.suppress(MachineError), self._client.open(self._at(name), method="DELETE", accepted=_REFUSED):
             pass
 
-    def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing is locked."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nothing is locked, so the server must look at conditions. Raises UserError where it does not."""
+        if not self._probed:
+            self.create(PROBE, PROBED)
+            twice = self._put(PROBE, PROBED, {"If-None-Match": "*"})
+            if twice or self._put(PROBE, PROBED, {"If-Match": '"nixgen"'}) or not self._tagged(PROBE, 1)[1]:
+                raise unconditional(self._url)
+            self._probed = True
+        yield
 
     def _tagged(self, name: str, limit: int) -> tuple[bytes | None, str | None]:
         with self._asked(name) as answer:
-            return first(self._pieces(answer), limit), answer.headers.get("ETag")
+            tag = answer.headers.get("ETag")
+            # A weak one matches nothing here (RFC 9110, 13.1.1).
+            return first(self._pieces(answer), limit), tag if tag and not tag.startswith("W/") else None
 
     def _asked(self, name: str) -> contextlib.AbstractContextManager[Answer]:
         return self._client.open(self._at(name), {"Cache-Control": "no-cache"}, accepted=_ABSENT)
