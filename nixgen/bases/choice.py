@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nixgen.console import console
@@ -21,6 +22,21 @@ def known_pythons(settings: Settings) -> tuple[str, ...]:
     from nixgen.bases.debian import suites
 
     return suites.pythons(settings) if settings.base == "debian" else nixpkgs.pythons(settings)
+
+
+def elsewhere(settings: Settings, available: Sequence[str]) -> dict[str, str]:
+    """Python versions that another setting gives, and which: another suite, or the other base."""
+    from nixgen.bases import nixpkgs
+    from nixgen.bases.debian import suites
+
+    free = replace(settings, suite=None, nixpkgs=None)
+    if settings.base == "nixpkgs":
+        found = dict.fromkeys(suites.pythons(free), 'set base = "debian"')
+    else:
+        found = dict.fromkeys(nixpkgs.pythons(free), 'set base = "nixpkgs"')
+        for suite in reversed(suites.SUITES.values()):
+            found |= dict.fromkeys(suite.pythons, f'set suite = "{suite.name}"')
+    return {python: setting for python, setting in found.items() if python not in available}
 
 
 def default_glibc(settings: Settings, python: str) -> str:
@@ -42,7 +58,10 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
     from nixgen.resolve import targets
 
     file = project.python_version_file()
-    chosen = targets.choose_python(settings, project.requires_python, file, known_pythons(settings), asked)
+    available = known_pythons(settings)
+    chosen = targets.choose_python(
+        settings, project.requires_python, file, available, asked, elsewhere(settings, available)
+    )
     full = targets.full_version(settings, chosen)
     if asked is not None:
         wanted = targets.whole_version(asked)

@@ -6,7 +6,7 @@ Tags are those that an interpreter of the target would report; their order ranks
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import Base, DebianBase, NixpkgsBase
@@ -137,14 +137,16 @@ def choose_python(
     python_version_file: str | None,
     available: Sequence[str],
     option: str | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> str:
     """The Python of a project: ``--python``, ``[tool.nixgen]``, ``.python-version``, else the best that fits.
 
     ``python_version_file`` is the text of .python-version; ``available`` what the base has, as "3.13", the best choice
-    first: the newest one of a stable release. Raises UserError
+    first: the newest one of a stable release; ``elsewhere`` says for others which setting has them. Raises UserError
     when the one that is named is not a version, is not in the base or is not allowed by ``requires_python``, or when
     none fits; it lists what there is.
     """
+    elsewhere = elsewhere or {}
     has = ", ".join(available)
     allowed = [python for python in available if allows(requires_python, python)]
     for where, text in (
@@ -156,6 +158,8 @@ def choose_python(
             continue
         python = minor_version(text)
         fits = f"use one of {', '.join(allowed)}" if allowed else _none_fits(requires_python, has)
+        if python is not None and python in elsewhere and allows(requires_python, python):
+            fits = f"{elsewhere[python]}, which has it" + (f", or {fits}" if allowed else "")
         if python is None:
             raise UserError.of(where, f'"{text}" is not a version of CPython that nixgen understands', fits)
         if python not in available:
@@ -166,7 +170,12 @@ def choose_python(
     if not allowed:
         where = "pyproject.toml: project.requires-python"
         what = f'"{requires_python}" allows none of the Pythons that the {settings.base} base has: {has}'
-        raise UserError([Problem(where, what, _other_base(settings))])
+        others = [
+            f"{setting}, which has {python}" for python, setting in elsewhere.items() if allows(requires_python, python)
+        ]
+        raise UserError(
+            [Problem(where, what, f"{others[0]}, or change requires-python" if others else _other_base(settings))]
+        )
     return allowed[0]
 
 

@@ -53,6 +53,30 @@ def test_what_is_named_first_counts(tmp_path: Path) -> None:
     assert pick(Settings(base="debian", python="3.13"), ">=3.11", tmp_path, "3.14") == "3.14"
 
 
+@pytest.mark.parametrize(
+    ("settings", "requires", "asked", "mend"),
+    [
+        (
+            Settings(base="debian", suite="trixie"),
+            None,
+            "3.11",
+            'set suite = "bookworm", which has it, or use one of 3.13',
+        ),
+        (DEBIAN, None, "3.12", 'set base = "nixpkgs", which has it, or use one of 3.13, 3.11, 3.14'),
+        (DEBIAN, "==3.12.*", None, 'set base = "nixpkgs", which has 3.12, or change requires-python'),
+        (DEBIAN, "==3.12.*", "3.12", 'set base = "nixpkgs", which has it'),
+        (DEBIAN, None, "3.2", "use one of 3.13, 3.11, 3.14"),
+        (DEBIAN, "<3.9", None, 'change requires-python, or try base = "nixpkgs"'),
+    ],
+)
+def test_case_65_a_python_that_another_setting_has(
+    settings: Settings, requires: str | None, asked: str | None, mend: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        pick(settings, requires, tmp_path, asked)
+    assert caught.value.problems[0].mend == mend
+
+
 def test_case_14_a_patch_release_that_the_base_has_not_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nixgen.bases.debian import apt
 from nixgen.bases.model import Bootstrap, Deb, DebianBase
+from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ LEFT_OUT = (
     "libglx-mesa0",
 )
 """Packages that the core takes as there: neither they nor what only they depend on is pinned (unless named)."""
+
+
+_SHOWN = 5
 
 
 def suite_of(settings: Settings, python: str) -> Suite:
@@ -161,6 +165,12 @@ def resolve_base(
         results = list(pool.map(one, systems))
     _raise_any(dict(zip(systems, results, strict=True)))
     pinned = [result for result in results if isinstance(result, _Pinned)]
+    if superseded := sorted({name for result in pinned for name in result.old}):
+        few = ", ".join(superseded[:_SHOWN]) + (" …" if len(superseded) > _SHOWN else "")
+        console.info(
+            f"Of {len(superseded)} pinned {'package' if len(superseded) == 1 else 'packages'} Debian {suite.name} has "
+            f"newer versions by now, and mirrors drop the old ones. To take the newer: nixgen lock --upgrade ({few})"
+        )
     return DebianBase(
         suite=suite.name,
         python=python,
@@ -196,6 +206,7 @@ def _only_for(systems: Sequence[str], what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pinned:
+    old: frozenset[str]  # names of pins that are kept, and of which the mirror has another version
     glibc: str
     busybox: apt.Package
     debs: tuple[Deb, ...]
@@ -227,7 +238,9 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     known = {package.name for package in core} | {deb.name for deb in (kept.debs if kept else ()) if deb.part == "core"}
     debs = [replace(deb, part="core" if deb.name in known else "extra") for deb in debs]
     (libc,) = (deb for deb in debs if deb.name == "libc6")
-    return _Pinned(major_minor(libc.version), busybox, tuple(sorted(debs, key=lambda deb: (deb.part, deb.name))))
+    there = {package.name: package.version for package in everything}
+    old = frozenset(deb.name for deb in debs if there.get(deb.name, deb.version) != deb.version)
+    return _Pinned(old, major_minor(libc.version), busybox, tuple(sorted(debs, key=lambda deb: (deb.part, deb.name))))
 
 
 def _with_kept(
