@@ -20,8 +20,13 @@ let
     };
   };
 
+  # What stands behind "#" is not asked for; Nix shows it with the address when it cannot fetch that.
   debs = part: map
-    (deb: fetch { inherit (deb) url sha256; name = "${deb.name}.deb"; })
+    (deb: fetch {
+      url = "${deb.url}#if-it-left-the-mirror,run:nixgen%20lock%20--upgrade";
+      inherit (deb) sha256;
+      name = "${deb.name}.deb";
+    })
     (builtins.filter (deb: deb.system == system && deb.part == part) pins.debs);
 
   unpack = args: derivation ({

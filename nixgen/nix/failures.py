@@ -140,7 +140,7 @@ def _replaced(hashes: tuple[str, str], name: str, drv: Derivation | None, owners
     """A file is another than the one that is pinned."""
     pinned, found = map(_hex, hashes)
     owner = owners.get(pinned)
-    url = f" at {drv.env['url']}" if drv is not None and drv.env.get("url") else ""
+    url = f" at {drv.env['url'].partition('#')[0]}" if drv is not None and drv.env.get("url") else ""
     lock = owner.lock if owner is not None else "its lock"
     what = f"{name}{url} is not the file that {lock} pins: its SHA-256 is {found}, pinned is {pinned}"
     mend = "find out who replaced it and why"
@@ -156,6 +156,7 @@ def _not_fetched(
     found = next((match for line in reversed(failure.log) if (match := _DOWNLOAD.search(line))), None)
     where = owner.what if owner is not None else name
     url = found[1] if found else (drv.env.get("url", "") if drv is not None else "")
+    url = url.partition("#")[0]  # behind it, the Nix library says how to go on
     file = f"{name} at {url}" if url else name
     if found is None:
         if any(_NO_NETWORK.search(line) for line in failure.log):

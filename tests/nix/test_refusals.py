@@ -173,3 +173,11 @@ def test_a_file_with_other_bytes_is_not_taken(lab: Lab) -> None:
     said = lab.with_arguments(wheels=[entry]).failure("environment")
     assert "hash mismatch" in said
     assert wheel.name in said
+
+
+def test_a_package_that_left_the_mirror_says_what_to_run(each_lab: Lab) -> None:
+    """A stable suite's point release drops old versions: Nix shows the address, and behind it how to go on."""
+    gone = f"{each_lab.index.url(each_lab.wheels)}/gone_1.0_amd64.deb"
+    deb = f'deb // {{ url = "{gone}"; sha256 = "{"1" * 64}"; }}'
+    said = each_lab.failure("environment", base=f"pins // {{ debs = map (deb: {deb}) pins.debs; }}")
+    assert f"unable to download '{gone}#if-it-left-the-mirror,run:nixgen%20lock%20--upgrade': HTTP error 404" in said
