@@ -15,15 +15,18 @@ from nixgen.cli import app
 from nixgen.console import console
 
 
-def nixgen(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``nixgen WORDS``: its exit code and what it printed."""
-    out, err = io.StringIO(), io.StringIO()
+def nixgen(
+    *words: str, cwd: Path | None = None, together: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """``nixgen WORDS``: its exit code and what it printed; ``together`` puts stderr into stdout, in order."""
+    out = io.StringIO()
+    err = out if together else io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _settings(cwd, environment):
         try:
             app(args=list(words), prog_name="nixgen")
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(words, code, out.getvalue(), "" if together else err.getvalue())
 
 
 @contextlib.contextmanager

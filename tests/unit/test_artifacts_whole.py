@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import program
 from support.hub import Big, Hub, Repo, serve
-from support.waiting import without_progress
 
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
@@ -30,7 +27,6 @@ class Project:
     def __init__(self, root: Path, hub: Hub, home: Path) -> None:
         self.root, self.hub = root, hub
         self.environment = {
-            **os.environ,
             "HOME": str(home),
             "XDG_CACHE_HOME": str(home / "cache"),
             "HF_ENDPOINT": hub.endpoint,
@@ -39,16 +35,8 @@ class Project:
 
     def nixgen(self, *arguments: str) -> tuple[int, str]:
         """The exit code, and what was printed to both streams."""
-        done = subprocess.run(
-            [sys.executable, "-m", "nixgen", *arguments],
-            cwd=self.root,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return done.returncode, without_progress(done.stdout)
+        done = program.nixgen(*arguments, cwd=self.root, together=True, **self.environment)
+        return done.returncode, done.stdout
 
     @property
     def lock(self) -> Lock:

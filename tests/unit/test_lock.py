@@ -36,16 +36,21 @@ needs_apt = pytest.mark.skipif(
 Serve = Callable[..., Index]
 
 
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    """A Debian archive that is the machine's own."""
-    (tmp_path / "archive").mkdir()
-    with serve_archive(tmp_path / "archive") as made:
-        publish(made)
-        mirror = aptsources.Mirror(made.address, updates=False, keyrings=(str(made.keyring),))
-        monkeypatch.setattr(aptsources, "machine_mirror", lambda **_: mirror)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """A Debian archive."""
+    with serve_archive(tmp_path_factory.mktemp("archive")) as made:
         yield made
+
+
+@pytest.fixture
+def archive(served: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """The same, as it was, as the machine's own."""
+    publish(served)
+    mirror = aptsources.Mirror(served.address, updates=False, keyrings=(str(served.keyring),))
+    monkeypatch.setattr(aptsources, "machine_mirror", lambda **_: mirror)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return served
 
 
 def publish(archive: Archive, bash: str = "5.2-1") -> None:
