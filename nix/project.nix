@@ -53,15 +53,14 @@ let
 
   pinned = import ./artifacts.nix { base = support; inherit fetch root name; } { inherit artifacts files; };
   together = pinned.collect pinned.known;
-  served = import ./services.nix
-    {
-      base = support;
-      inherit source;
-      environment = own;
-      packaged = ownTrees != [ ];
-      artifacts = pinned;
-    }
-    services;
+  serve = import ./services.nix {
+    base = support;
+    inherit source;
+    environment = own;
+    packaged = ownTrees != [ ];
+    artifacts = pinned;
+  };
+  served = serve services;
 
   shell = import ./shell.nix { base = support; } {
     inherit name root environment launcher source;
@@ -121,7 +120,13 @@ in
   cache = current together.cache;
   services = current served;
   # The same as a flake's apps.
-  apps = current (builtins.mapAttrs (name: drv: { type = "app"; program = "${drv}/bin/${name}"; }) served);
+  apps = current (import ./apps.nix { base = support; } {
+    inherit name;
+    environment = own;
+    trees = ownTrees;
+    services = served;
+    serve = if pinned.known == [ ] then _: { } else serve;
+  });
   formatter =
     if support.formatter != null then support.formatter
     else import ./formatter.nix { base = support; } { inherit environment; };

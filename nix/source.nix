@@ -1,21 +1,35 @@
 # The project's own code, as it is when it is asked for, in the store: what needs no work tree beside it. Of packages
-# only what is importable is copied, so that nothing is built again when something else changes.
+# only what is importable is copied, so that nothing is built again when something else changes. Without a package, it
+# is what git knows, or what is not hidden, but for what nixgen writes (the record of a build cannot be a part of it).
 { root, name }:
 trees:
 let
-  relative = path: builtins.substring (builtins.stringLength (toString root) + 1) (-1) (toString path);
-  hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+  inherit (builtins) any concatMap elem fetchGit match pathExists storeDir stringLength substring;
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   below = tree: top: map (module: if top == "." then module else "${top}/${module}") tree.modules;
-  tops = builtins.concatMap (tree: builtins.concatMap (below tree) tree.roots) trees;
+  tops = concatMap (tree: concatMap (below tree) tree.roots) trees;
   ofTree = place: top: place == top || place == "${top}.py" || hasPrefix "${top}/" place || hasPrefix "${place}/" top;
-  # Without a package of its own, a project's code is its Python files, wherever they lie.
+
+  # A flake is evaluated from a copy of what git knows; else git is asked.
+  copied = hasPrefix "${storeDir}/" (toString root);
+  repository = folder:
+    if pathExists (folder + "/.git") then folder
+    else if toString folder == "/" then null
+    else repository (dirOf folder);
+  top = repository root;
+  inside = substring (stringLength (toString top)) (-1) (toString root);
+  place = if trees != [ ] || copied || top == null then root else fetchGit { url = toString top; } + inside;
+  hidden = trees == [ ] && !copied && top == null;
+
+  ours = [ "default.nix" "flake.lock" "nix/nixgen" "nixgen.hashes.json" "nixgen.lock" ];
+  left = "[.](git|venv.*|direnv|tox|nox|cache|.*_cache|DS_Store|ipynb_checkpoints)|__pycache__|result|result-.*";
   wanted = path: type:
-    let place = relative path;
+    let
+      relative = substring (stringLength (toString place) + 1) (-1) (toString path);
+      last = baseNameOf relative;
     in
-    builtins.match "(.*/)?([.].*|__pycache__|result|result-.*)" place == null
-    && (
-      if trees == [ ] then place != "nix" && (type == "directory" || builtins.match ".*[.]py" place != null)
-      else builtins.any (ofTree place) tops
-    );
+    match left last == null
+    && !(hasPrefix "." last && (hidden || trees != [ ]))
+    && (if trees == [ ] then !elem relative ours else any (ofTree relative) tops);
 in
-builtins.path { name = "${name}-source"; path = root; filter = wanted; }
+builtins.path { name = "${name}-source"; path = place; filter = wanted; }

@@ -120,8 +120,9 @@ def test_a_service_verifies_then_becomes_the_command(each_lab: Lab, rows: Rows, 
 
 def test_a_service_is_an_app_of_the_flake(lab: Lab, rows: Rows) -> None:
     lab = rows.service("api", "python").on(lab)
-    apps = lab.nix.evaluate(f"({lab.expression()}).apps")
-    assert apps == {"api": {"type": "app", "program": f"{lab.build('services.api')}/bin/api"}}
+    service, apps = lab.nix.evaluate(f"with ({lab.expression()}); [ services.api.outPath apps ]")
+    app = {"type": "app", "program": f"{service}/bin/api"}
+    assert apps == {"api": app, "default": app}
 
 
 def test_a_service_sees_only_its_own_models(lab: Lab, rows: Rows, tmp_path: Path) -> None:
@@ -136,25 +137,34 @@ def test_a_service_sees_only_its_own_models(lab: Lab, rows: Rows, tmp_path: Path
     assert str(service) in found["NIXGEN_LOCK"]
 
 
-def test_the_projects_own_modules_come_with_the_service(lab: Lab, rows: Rows, tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["plain", "git"])
+def test_the_projects_own_files_come_with_the_service(
+    each_lab: Lab, rows: Rows, tmp_path: Path, *, known: bool
+) -> None:
+    """Case 12: without a build system it is what git knows, and without git what is not hidden."""
     root = tmp_path / "project"
-    (root / "helpers").mkdir(parents=True)
-    (root / "app.py").write_text("import helpers.words, sys; print(helpers.words.WORD, sys.argv[1:])\n")
+    (root / "templates").mkdir(parents=True)
     word = os.urandom(4).hex()
-    (root / "helpers/words.py").write_text(f"WORD = '{word}'\n")
-    (root / ".secret.py").write_text("")
-    (root / "large.bin").write_bytes(WEIGHTS)
-    lab = rows.service("api", "python", "-m", "app", "x").on(lab)
+    (root / "app.py").write_text(
+        "import sys; print(open(__file__[:-6] + 'templates/index.html').read(), sys.argv[1:])\n"
+    )
+    (root / "templates/index.html").write_text(word)
+    for name in (".secret", ".venv-1", "nixgen.hashes.json"):
+        (root / name).write_text("")
+    if known:
+        (root / ".gitignore").write_text(".secret\nignored.bin\n")
+        (root / ".streamlit").write_text("")
+        (root / "ignored.bin").write_text("")
+        each_lab.nix.inside("git", "init", "-q", cwd=root)
+        each_lab.nix.inside("git", "add", "-A", cwd=root)
+    lab = rows.service("api", "python", "-m", "app", "x").on(each_lab)
     service = lab.build("services.api", root=root)
-    (root / "helpers/words.py").write_text("WORD = 'changed'\n")
+    (root / "templates/index.html").write_text("changed")
     done = lab.nix.inside(f"{service}/bin/api", cwd=root, XDG_RUNTIME_DIR=str(tmp_path), NIXGEN_STAMP="no")
     assert done.stdout == f"{word} ['x']\n"
     settings = json.loads((lab.nix.real(service) / "share/api/settings.json").read_text())
-    assert sorted(path.name for path in lab.nix.real(settings["source"]).rglob("*")) == [
-        "app.py",
-        "helpers",
-        "words.py",
-    ]
+    expected = ["app.py", "templates/index.html"]
+    assert tree_of(lab.nix.real(settings["source"])) == ([".gitignore", ".streamlit"] if known else []) + expected
 
 
 def test_a_package_of_the_project_comes_with_the_service_and_nothing_else_does(

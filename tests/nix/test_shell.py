@@ -275,14 +275,15 @@ def test_a_venv_for_editors_is_made_and_refreshed(project: Project, enter: Enter
 
 def test_a_running_shell_keeps_its_environment(project: Project, nix: Nix) -> None:
     """What another shell makes after a change of the project is its own."""
-    ask = "python -c 'import alpha, sys; print(sys.prefix, alpha.__file__)'"
-    change = (
-        "sed -i s/description/descriptions/ nix/nixgen/builders/hook.sh; sed -i '$a# more' nix/nixgen/builders/hook.sh"
-    )
-    script = f'{ask}; {change}; nix-shell --run "{ask}"; {ask}'
-    before, other, after = nix.shell(project.folder, script).stdout.splitlines()
-    assert before == after != other
+    before = nix.develop(project.folder, "python", "-c", RUN).stdout
+    project.replace('demo = "demo:main"', 'another = "demo:main"')
+    project.must("generate")
+    assert nix.develop(project.folder, "another").ok
+    first = before.split()[0]
+    assert nix.inside(f"{first}/bin/python", "-c", RUN).stdout == before
+    assert nix.inside(f"{first}/bin/demo").ok
     assert len(list(project.folder.glob(".venv-*"))) == 2
+    assert (project.folder / ".venv/bin/another").exists()
 
 
 def test_a_copy_of_a_project_has_its_own_code(project: Project, nix: Nix, tmp_path: Path) -> None:
@@ -396,6 +397,25 @@ def test_the_outputs_of_the_flake(project: Project, nix: Nix) -> None:
     modules = nix.real(nix.build_flake(f"{project.folder}#checks.{SYSTEM}.imports")).read_text()
     assert modules.split() == ["alpha", "demo"]
     assert nix.build_flake(f"{project.folder}#formatter.{SYSTEM}").name.endswith("-nixgen-format")
+
+
+def test_scripts_are_apps_of_the_flake(project: Project, nix: Nix) -> None:
+    """Case 56."""
+
+    def run(*argv: str) -> Output:
+        return nix.inside(nix.bin / "nix", "run", *argv, cwd=project.folder, check=False)
+
+    assert run().stdout.startswith("demo /nix/store/")
+    assert run(".#demo").stdout == run().stdout
+    project.replace('demo = "demo:main"', 'demo = "demo:main"\nother = "demo:main"')
+    project.must("generate")
+    assert run(".#other").stdout.startswith("demo /nix/store/")
+    several = run()
+    assert several.returncode == 2
+    assert several.stderr.endswith("demo has several programs:\n  nix run .#demo\n  nix run .#other\n")
+    project.replace('[project.scripts]\ndemo = "demo:main"\nother = "demo:main"\n', "")
+    project.must("generate")
+    assert "demo has no service in models.toml and no [project.scripts] in pyproject.toml" in run().stderr
 
 
 def test_each_way_is_the_same_shell(project: Project, both_nix: tuple[Nix, Nix]) -> None:

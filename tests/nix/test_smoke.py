@@ -80,7 +80,7 @@ def test_without_a_package_the_python_files_are_the_code(lab: Lab, tmp_path: Pat
     (tmp_path / "main.py").write_text("import scripts.part\n")
     (tmp_path / "scripts/part.py").write_text("print('part')\n")
     (tmp_path / "data.csv").write_text("a\n")
-    lab = lab.with_arguments(smoke=["python main.py", "cd /; python -c 'import main'", "test ! -e data.csv"])
+    lab = lab.with_arguments(smoke=["python main.py", "cd /; python -c 'import main'", "test -e data.csv"])
     assert lab.nix.real(lab.build("smoke", root=tmp_path)).is_file()
 
 

@@ -96,7 +96,7 @@ def test_the_input_of_the_debian_flake_is_found_without_a_network(nix: Nix, proj
     lock = (project / flakelock.NAME).read_bytes()
     bash = "nixpkgs.legacyPackages.x86_64-linux.bashInteractive.drvPath"
     text = (project / "flake.nix").read_text()
-    text = text.replace("{ self, ... }", "{ self, nixpkgs, ... }").replace("packages =", f"bash = {bash}; packages =")
+    text = text.replace("outputs.nix inputs", f"outputs.nix inputs // {{ bash = inputs.{bash}; }}")
     (project / "flake.nix").write_text(text)
     assert nix.run("nix", "eval", "--raw", ".#bash", cwd=project).stdout.endswith(".drv")
     assert (project / flakelock.NAME).read_bytes() == lock

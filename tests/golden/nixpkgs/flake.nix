@@ -4,32 +4,6 @@
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 
-  outputs =
-    { self, nixpkgs, ... }:
-    let
-      systems = (import ./nix/nixgen/base.nix).systems;
-      forEach =
-        f:
-        builtins.listToAttrs (
-          map (system: {
-            name = system;
-            value = f (import ./. { inherit system nixpkgs; });
-          }) systems
-        );
-    in
-    {
-      packages = forEach (
-        project:
-        project.services
-        // {
-          default = project.environment;
-          models = project.models-all;
-          data = project.data-all;
-        }
-      );
-      apps = forEach (project: project.apps);
-      devShells = forEach (project: { default = project.shell; });
-      checks = forEach (project: project.checks);
-      formatter = forEach (project: project.formatter);
-    };
+  # To add to them: inputs: let ours = import …; in ours // { … }
+  outputs = inputs: import ./nix/nixgen/outputs.nix inputs;
 }

@@ -1,0 +1,37 @@
+# What `nix run` starts: services, and the console scripts of own packages. Where there are models or data,
+# a script is a service: it compares them first. By itself, `nix run` is the only one; else it says what there is.
+{ base }:
+{ name, environment, trees, services, serve }:
+let
+  # The names of the scripts in an entry_points.txt.
+  scripts = text: (builtins.foldl'
+    (found: line:
+      let script = builtins.match "([^=]*[^= ]) *=.*" line;
+      in
+      if builtins.substring 0 1 line == "[" then
+        found // { inside = builtins.elem line [ "[console_scripts]" "[gui_scripts]" ]; }
+      else if found.inside && script != null then found // { names = found.names ++ script; }
+      else found)
+    { inside = false; names = [ ]; }
+    (builtins.filter builtins.isString (builtins.split "\n" text))).names;
+  names = builtins.filter (script: !services ? ${script}) (builtins.concatMap (tree: scripts tree.entryPoints) trees);
+
+  app = program: { type = "app"; program = "${program}"; };
+  served = serve (map (script: { name = script; command = [ script ]; }) names);
+  programs = builtins.mapAttrs (script: drv: "${drv}/bin/${script}") (services // served)
+    // (if served != { } then { } else builtins.listToAttrs (map
+      (script: { name = script; value = "${environment}/bin/${script}"; })
+      names));
+  all = builtins.attrNames programs;
+
+  choices = builtins.concatStringsSep "\n"
+    (if all == [ ] then [ "${name} has no service in models.toml and no [project.scripts] in pyproject.toml" ]
+    else [ "${name} has several programs:" ] ++ map (program: "  nix run .#${program}") all);
+  choose = import ./python.nix base ./builders/say.py {
+    name = "${name}-run";
+    inherit (base) bash;
+    message = choices;
+  };
+  default = if builtins.length all == 1 then programs.${builtins.head all} else "${choose}/bin/${name}-run";
+in
+builtins.mapAttrs (_: app) ({ inherit default; } // programs)
