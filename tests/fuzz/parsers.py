@@ -395,11 +395,20 @@ def explained() -> Parser:
 
 
 def _dataset(form: str) -> Callable[[Path], object]:
-    from nixgen.data.reading import batches, scan
+    """Its manifest and statistics, and what ``nixgen data diff`` shows of it and of the dataset before it."""
+    from nixgen.data import render, snapshot
+    from nixgen.data.arrow import arrow
+    from nixgen.data.diff import diff
+
+    arrow("csv")  # what it takes by itself is not the input's
+    arrow("compute")
+    last: list[snapshot.Snapshot] = []
 
     def read(path: Path) -> Any:
-        found = scan(form, path.name, path, "data.d")
-        return sum(len(block) for block in batches(form, path.name, path, "data.d", found.schema))
+        last.append(snapshot.read(*snapshot.of_path(path, "d", form)))
+        found = diff(last[-2:][0], last[-1])
+        del last[:-1]
+        return render.as_text(found), render.as_markdown(found), render.as_json(found)
 
     return read
 
@@ -422,12 +431,20 @@ def parquet() -> Parser:
     return Parser(_file(_dataset("parquet"), "a.parquet"), seeds, text=False)
 
 
+def arrow_ipc() -> Parser:
+    from datafiles import arrow_file
+
+    columns = {"id": [1, 2, 3], "name": ["a", None, "c"], "list": [[1], [], None]}
+    seeds = (arrow_file(columns), arrow_file(columns, stream=True))
+    return Parser(_file(_dataset("arrow"), "a.arrow"), seeds, text=False)
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
     function.__name__: function
     for function in (
         pyproject, uv_lock, nixgen_lock, models_toml, flake_lock, record, guard_manifest,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
-        wheel_archive, wheel_elf, archive_member, explained, csv, json_lines, parquet,
+        wheel_archive, wheel_elf, archive_member, explained, csv, json_lines, parquet, arrow_ipc,
     )
 }  # fmt: skip
