@@ -108,8 +108,10 @@ class Answer:
         """Ends it: its connection is kept for more where little is left to read, else closed."""
         from urllib3.exceptions import HTTPError
 
+        if self._response.closed:  # it was read to its end
+            return
         with contextlib.suppress(HTTPError, OSError):
-            if (self._response.length_remaining or 0) <= _LITTLE:
+            if 0 < (self._response.length_remaining or 0) <= _LITTLE:
                 self._response.read(_LITTLE, decode_content=False)
             self._response.close()
 
@@ -134,49 +136,22 @@ class _FailureError(Exception):
         super().__init__(self.sentence)
 
 
-class _Pools:
-    """The connections of one client, and what it knows of the environment: proxies, certificates, logins."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a server is asked: with the whole address (by a proxy) or the path in it, and with which login."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._managers: dict[tuple[str, str | None], PoolManager] = {}
-        self._proxies: Mapping[str, str] | None = None
-        self._netrc: netrc.netrc | bool | None = False
+    ask: Callable[..., BaseHTTPResponse]
+    whole: bool
+    login: str | None
 
-    def manager(self, url: str) -> tuple[PoolManager, bool]:
-        """What keeps the connections to an address, and whether they go through a proxy."""
-        parts = urlsplit(url)
-        with self._lock:
-            key = parts.scheme, self._proxy(parts.scheme, parts.netloc.rpartition("@")[2])
-            if key not in self._managers:
-                self._managers[key] = _manager(*key)
-            return self._managers[key], key[1] is not None
 
-    def login(self, host: str) -> tuple[str, str] | None:
-        """What netrc has for a host by its name; its entry for every other host is for none."""
-        with self._lock:
-            if self._netrc is False:
-                self._netrc = _read_netrc(netrc_path())
-        if not isinstance(self._netrc, netrc.netrc):
-            return None
-        found = self._netrc.hosts.get(host)
-        return (found[0], found[2] or "") if found else None
+@dataclass(slots=True)
+class _Ways:
+    """The connections of one client, by scheme and host, and the pools that keep them, by scheme and proxy."""
 
-    def close(self) -> None:
-        with self._lock:
-            for manager in self._managers.values():
-                manager.clear()
-
-    def _proxy(self, scheme: str, host: str) -> str | None:
-        """The proxy that the environment names (curl's variables, and the system's on macOS)."""
-        from urllib.request import getproxies, proxy_bypass
-
-        if self._proxies is None:
-            self._proxies = getproxies()
-        found = self._proxies.get(scheme) or self._proxies.get("all")
-        if not found or proxy_bypass(host):
-            return None
-        return found if "://" in found else f"http://{found}"
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    known: dict[tuple[str, str], _Way] = field(default_factory=dict)
+    managers: dict[tuple[str, str | None], PoolManager] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +165,7 @@ class Client:
     home: str = ""
     token: str | None = field(default=None, repr=False)
     refused: Refused | None = None
-    _pools: _Pools = field(init=False, repr=False, compare=False, default_factory=_Pools)
+    _ways: _Ways = field(init=False, repr=False, compare=False, default_factory=_Ways)
 
     @contextlib.contextmanager
     def open(
@@ -215,7 +190,10 @@ class Client:
 
     def close(self) -> None:
         """Closes connections that are kept for more; it may be used again."""
-        self._pools.close()
+        with self._ways.lock:
+            for manager in self._ways.managers.values():
+                manager.clear()
+            self._ways.known.clear()
 
     def _patiently(self, url: str, headers: Headers, method: str, body: bytes | None, fine: Collection[int]) -> Answer:
         attempt = 0
@@ -243,9 +221,6 @@ class Client:
         trail: list[Headers] = []
         here = url
         while True:
-            refuse_credentials(here)
-            if urlsplit(here).scheme not in ("http", "https"):
-                raise UserError.of(without_query(here), "is not an http or https address", "change the source")
             response = self._ask(here, headers, method, body)
             answer = Answer(response.status, response.headers, here, tuple(trail), response)
             target = response.headers.get("Location")
@@ -274,15 +249,17 @@ class Client:
     def _ask(self, url: str, headers: Headers, method: str, body: bytes | None) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
 
-        manager, proxied = self._pools.manager(url)
+        way = self._way(url)
         # The host's own bytes: a transparent compression would change the hash.
         sent = {"User-Agent": f"nixgen/{__version__}", "Accept-Encoding": "identity", **headers}
-        if found := self._authorization(url, proxied=proxied):
-            sent["Authorization"] = found
+        if way.login:
+            sent["Authorization"] = way.login
+        parts = urlsplit(url)
+        target = url if way.whole else (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            return manager.urlopen(
+            return way.ask(
                 method,
-                url,
+                target,
                 body=body,
                 headers=sent,
                 redirect=False,
@@ -295,7 +272,26 @@ class Client:
         except (HTTPError, OSError, ValueError) as error:
             raise _FailureError(url, "read" if method in _SAFE else "reached", error) from None
 
-    def _authorization(self, url: str, *, proxied: bool) -> str | None:
+    def _way(self, url: str) -> _Way:
+        """How the server of an address is asked, found out once. Raises UserError for what is no such address."""
+        with contextlib.suppress(ValueError, KeyError):
+            parts = urlsplit(url)
+            return self._ways.known[parts.scheme, parts.netloc]
+        refuse_credentials(url)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise UserError.of(without_query(url), "is not an http or https address", "change the source")
+        key = parts.scheme, _proxy(parts.scheme, parts.netloc)
+        with self._ways.lock:
+            manager = self._ways.managers.get(key) or self._ways.managers.setdefault(key, _manager(*key))
+            login = self._login(url, proxied=key[1] is not None)
+            if key[1]:
+                way = _Way(manager.urlopen, True, login)
+            else:
+                way = _Way(manager.connection_from_url(f"{parts.scheme}://{parts.netloc}").urlopen, False, login)
+            return self._ways.known.setdefault((parts.scheme, parts.netloc), way)
+
+    def _login(self, url: str, *, proxied: bool) -> str | None:
         """What a request to an address may carry as its login."""
         if not confidential(url) or (proxied and urlsplit(url).scheme == "http"):
             return None
@@ -303,8 +299,9 @@ class Client:
             return None
         if self.token:
             return f"Bearer {self.token}"
-        login = self._pools.login(urlsplit(url).hostname or "")
-        return f"Basic {base64.b64encode(':'.join(login).encode()).decode('ascii')}" if login else None
+        # By its name: netrc's entry for every other host is for none.
+        found = _read_netrc(netrc_path()).get(urlsplit(url).hostname or "")
+        return f"Basic {base64.b64encode(f'{found[0]}:{found[2]}'.encode()).decode('ascii')}" if found else None
 
     def _sentence(self, url: str, method: str, answer: Answer, wait: float) -> NixgenError:
         found = self.refused(answer.status, answer.headers) if self.refused else None
@@ -326,6 +323,17 @@ class Client:
             mend = "the server takes no uploads: push to the folder or bucket behind it"
         to = "" if method in _SAFE else f" to {method}"
         return MachineError.of(shown, f"the server answered {status} {answer.reason}".rstrip() + to, mend)
+
+
+def _proxy(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names (curl's variables, and the system's on macOS)."""
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    found = proxies.get(scheme) or proxies.get("all")
+    if not found or proxy_bypass(host):
+        return None
+    return found if "://" in found else f"http://{found}"
 
 
 def _manager(scheme: str, proxy: str | None) -> PoolManager:
@@ -376,11 +384,11 @@ def netrc_path() -> Path:
     return Path(named) if named else Path.home() / ".netrc"
 
 
-def _read_netrc(path: Path) -> netrc.netrc | None:
+def _read_netrc(path: Path) -> Mapping[str, tuple[str, str, str]]:
     try:
-        return netrc.netrc(str(path))
+        return netrc.netrc(str(path)).hosts
     except FileNotFoundError:
-        return None
+        return {}
     except (netrc.NetrcParseError, OSError, ValueError) as error:
         raise UserError.of(str(path), f"cannot be read: {error}", "mend it, or set NETRC to another file") from None
 
