@@ -19,6 +19,7 @@ BEGIN, END = "<!-- written by make bench: begin -->", "<!-- written by make benc
 MEASUREMENTS = {
     "help": command.help_text,
     "generate": command.generate,
+    "show": command.show,
     "evaluation": evaluation.evaluation,
     "build": building.build,
     "rebuild": building.rebuild,

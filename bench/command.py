@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from bench.locks import write_large_project
-from bench.measure import Row, timed, within
+from bench.measure import Row, ratio, timed, within
 from bench.project import CACHE, NIXGEN, nixgen, notebook
+from nixgen.resolve import uv
 
 
 def help_text() -> list[Row]:
     """``nixgen --help``."""
-    (series,) = timed([[NIXGEN, "--help"]], 21, warm=3)
-    return [within("`nixgen --help`", series, 0.15)]
+    ours, python = timed([[NIXGEN, "--help"], [sys.executable, "-I", "-c", "pass"]], 21, warm=3)
+    return [
+        within("`nixgen --help`", ours, 0.15),
+        ratio("the same against Python's own start", ours, python, 8, "`python -I -c pass`"),
+    ]
+
+
+def show() -> list[Row]:
+    """``nixgen show`` of 390 packages with 5,000 wheels, against ``uv export``: one system, and all of a base."""
+    large = CACHE / "large"
+    wheels = write_large_project(large)
+    python = ["--python", "3.13", "--json", "--project", str(large)]
+    export = [uv.binary(), "export", "--frozen", "--format", "pylock.toml", "--quiet", "--project", str(large)]
+    one, whole, theirs = timed(
+        [[NIXGEN, "show", "--system", "x86_64-linux", *python], [NIXGEN, "show", *python], export], 15, warm=2
+    )
+    return [
+        ratio(f"`nixgen show`, 390 packages, {wheels:,} wheels, 1 target", one, theirs, 4, "`uv export`"),
+        ratio("the same, 4 targets", whole, theirs, 4, "`uv export`"),
+    ]
 
 
 def generate() -> list[Row]:

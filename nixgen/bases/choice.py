@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def known_pythons(settings: Settings) -> tuple[str, ...]:
     """The Python versions that the base can give, the best choice first: the newest one of a stable release."""
-    from nixgen.bases import nixpkgs
-    from nixgen.bases.debian import suites
+    if settings.base == "debian":
+        from nixgen.bases.debian import suites
 
-    return suites.pythons(settings) if settings.base == "debian" else nixpkgs.pythons(settings)
+        return suites.pythons(settings)
+    from nixgen.bases import nixpkgs
+
+    return nixpkgs.pythons(settings)
 
 
 def elsewhere(settings: Settings, available: Sequence[str]) -> dict[str, str]:
@@ -41,11 +44,12 @@ def elsewhere(settings: Settings, available: Sequence[str]) -> dict[str, str]:
 
 def default_glibc(settings: Settings, python: str) -> str:
     """The version of glibc to resolve for while there is no nixgen.lock. Raises UserError."""
-    from nixgen.bases import nixpkgs
-    from nixgen.bases.debian import suites
-
     if settings.base == "debian":
+        from nixgen.bases.debian import suites
+
         return suites.default_glibc(settings, python)
+    from nixgen.bases import nixpkgs
+
     return nixpkgs.default_glibc(settings)
 
 

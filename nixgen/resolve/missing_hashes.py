@@ -30,7 +30,7 @@ UNKNOWN = "0" * 64
 
 # A file's entry as uv writes it: one line, in a `wheels` list or as `sdist`, its place first and then its hash.
 _FILE = re.compile(
-    r'^(?:    |sdist = )\{ (?:url|path|filename) = ("(?:[^"\\\n]|\\.)*")(?![^\n]* hash = )', re.MULTILINE
+    r'^(?:    |sdist = )\{ (?:url|path|filename) = ("(?:[^"\\\n]++|\\.)*+")(?!, hash = |[^\n]* hash = )', re.MULTILINE
 )
 
 

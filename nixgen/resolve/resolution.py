@@ -13,16 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-
-import tomli
+from urllib.parse import unquote, urlsplit
 
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.project.project import Project
-from nixgen.resolve import current, markers, missing_hashes, uv, wheels
+from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
 from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
@@ -78,8 +75,8 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
         checking = current.Check(project, nowhere) if check else None
         try:
             exported = uv.start_export(project, folder, nowhere).wait()
-            pylock = tomli.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
-            _place_files(pylock, project.root, folder)
+            lock = pylock.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
+            _place_files(lock, project.root, folder)
             if checking is not None:
                 verdict = checking.wait()
         finally:
@@ -93,40 +90,40 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
         raise uv.explained(exported)
     if verdict.unknown:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
-    return _with_versions(project, pylock)
+    return _with_versions(project, lock)
 
 
-def _with_versions(project: Project, pylock: dict[str, Any]) -> dict[str, Any]:
+def _with_versions(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
     """Gives directory sources the version that uv.lock has (a static one) and pylock.toml may not say (PEP 751)."""
-    folders = [entry for entry in pylock.get("packages", ()) if "directory" in entry]
+    folders = [entry for entry in lock.get("packages", ()) if "directory" in entry]
     if folders:
         versions = {package["name"]: package.get("version") for package in project.uv_lock().local}
         for entry in folders:
             if versions.get(entry["name"]) is not None:
                 entry["version"] = versions[entry["name"]]
-    return pylock
+    return lock
 
 
-def _place_files(pylock: Mapping[str, Any], root: Path, folder: Path) -> None:
+def _place_files(lock: Mapping[str, Any], root: Path, folder: Path) -> None:
     """Gives files on this machine a path relative to the project, where they have one; uv ran in ``folder``."""
-    for entry in pylock.get("packages", ()):
+    for entry in lock.get("packages", ()):
         for file in (*entry.get("wheels", ()), entry.get("sdist"), entry.get("archive")):
             if file and str(file.get("url")).startswith("file:"):
-                file["path"] = url2pathname(urlsplit(file.pop("url")).path)
+                file["path"] = unquote(urlsplit(file.pop("url")).path)
             if file and "path" in file:
                 file["path"] = missing_hashes.relative(Path(file["path"]), root, folder)
 
 
 def select(
-    project: Project, pylock: Mapping[str, Any], targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
+    project: Project, lock: Mapping[str, Any], targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
 ) -> tuple[Resolution, ...]:
     """An exported lock applied to each target. Raises UserError when requires-python allows one of them not."""
-    version = pylock.get("lock-version")
+    version = lock.get("lock-version")
     if version != "1.0":
         raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")
-    requires = pylock.get("requires-python") or project.requires_python
+    requires = lock.get("requires-python") or project.requires_python
     _require_python(requires, targets)
-    environments = strings(pylock.get("environments"))
+    environments = strings(lock.get("environments"))
     found = []
     for target in targets:
         choice = wheels.Choice(target, glibc, project.settings.macos)
@@ -134,7 +131,7 @@ def select(
         if environments and not any(decides.holds(marker) for marker in environments):
             found.append(Resolution(target, (), (_unsupported(environments),)))
             continue
-        resolution = _for_target(project, pylock.get("packages", ()), choice, decides, hashes)
+        resolution = _for_target(project, lock.get("packages", ()), choice, decides, hashes)
         found.append(replace(resolution, patch=resolution.patch or _separates(requires, target.python)))
     return tuple(found)
 

@@ -101,13 +101,12 @@ def environment(target: Target, python_full: str | None = None) -> Environment:
     }
 
 
-def tags(target: Target, glibc: str, macos: str) -> list[Tag]:
-    """The wheel tags of a target, best first, with the base's ``glibc`` ("2.36") or ``macos`` ("14.0") as the floor."""
+def tags(python: str, names: Sequence[str]) -> list[Tag]:
+    """The wheel tags of a Python ("3.11") on ``names``, the platforms, best first (see :func:`platforms`)."""
     from packaging.tags import compatible_tags, cpython_tags
 
-    version = tuple(map(int, target.python.split(".")))
+    version = tuple(map(int, python.split(".")))
     interpreter = "cp" + "".join(map(str, version))
-    names = list(platforms(target.system, glibc, macos))
     return [
         *cpython_tags(version, [interpreter], names),
         *compatible_tags(version, interpreter, names),

@@ -6,7 +6,6 @@ target's list, and of several with the same one that with the highest build numb
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,10 +18,13 @@ from nixgen.resolve.targets import platforms, tags
 
 _ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.zst", ".tar")
-_FAR = 10**9
+_FAR = 10**12
 _SHOWN = 6
 
-Named = tuple[tuple[str, ...], tuple[int, str]]
+_GROUP = 10**6  # more than any target has platforms
+
+Named = tuple[tuple[tuple[str, str], ...], tuple[int, str]]
+"""The tags of a wheel, each as its Python with ABI ("cp311-cp311") and its platform, and its build number."""
 
 
 class Choice:
@@ -30,7 +32,8 @@ class Choice:
 
     def __init__(self, target: Target, glibc: str, macos: str) -> None:
         self.target, self.glibc, self.macos = target, glibc, macos
-        self._ranks = _ranks(target, glibc, macos)
+        self._groups = _groups(target.python)
+        self._platforms = _platforms(target.system, glibc, macos)
 
     def best(self, offered: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """The wheel that uv would install, None if none fits."""
@@ -40,7 +43,7 @@ class Choice:
             if parsed is None:
                 continue  # uv skips what is not a wheel's name, too
             names, build = parsed
-            rank = min(map(self._rank, names))
+            rank = min([self.rank(group, platform) for group, platform in names])
             if rank < best_rank[0] or (rank == best_rank[0] < _FAR and build > best_rank[1]):
                 best, best_rank = wheel, (rank, build)
         return best
@@ -55,12 +58,12 @@ class Choice:
         if too_old is not None:
             return too_old
         built = f"; its source distribution, {sdist}, is something that nixgen cannot build yet" if sdist else ""
-        here = set(platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS)) | {"any"}
-        pythons = sorted({name.split("-")[0] for name in names if name.split("-")[2] in here}, key=_by_number)
+        here = {*_platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS), "any"}
+        pythons = sorted({group.split("-")[0] for group, platform in names if platform in here}, key=_by_number)
         if pythons:
             what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}{built}"
             return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
-        systems = sorted({name.split("-")[2] for name in names})
+        systems = sorted({platform for _, platform in names})
         known = _listed(systems) or "nothing that is known"
         what = f"has no wheel that fits this system: its wheels are for {known}{built}"
         mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
@@ -72,8 +75,8 @@ class Choice:
         later = [
             (needed, file_name(wheel))
             for wheel in offered
-            for name in (parse(file_name(wheel)) or ((), 0))[0]
-            if relaxed.fits(name) and (needed := _needs(name)) is not None
+            for group, platform in (parse(file_name(wheel)) or ((), 0))[0]
+            if relaxed.rank(group, platform) < _FAR and (needed := _needs(platform)) is not None
         ]
         if not later:
             return None
@@ -84,12 +87,12 @@ class Choice:
         what = f"has no wheel that fits: {file} needs glibc {major}.{minor}, and the base has {self.glibc}"
         return Problem(package, what, "choose an older version, or a base with a newer glibc")
 
-    def fits(self, name: str) -> bool:
-        """Whether a tag is one of the target's."""
-        return name in self._ranks
-
-    def _rank(self, name: str) -> int:
-        return self._ranks.get(name, _FAR)
+    def rank(self, group: str, platform: str) -> int:
+        """The place of a tag among those of the target, the best being the lowest; a high number for any other tag."""
+        if platform == "any":
+            return self._groups.get(f"{group}-any", _FAR)
+        first, second = self._groups.get(group), self._platforms.get(platform)
+        return _FAR if first is None or second is None else first + second
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -102,16 +105,26 @@ def _by_number(tag: str) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=32)
-def _ranks(target: Target, glibc: str, macos: str) -> dict[str, int]:
-    ranks: dict[str, int] = {}
-    for rank, tag in enumerate(tags(target, glibc, macos)):
-        ranks.setdefault(str(tag), rank)
-    return ranks
+def _groups(python: str) -> dict[str, int]:
+    """Where the tags of each Python with ABI begin: those of all platforms stand together, as PEP 425 orders them."""
+    found: dict[str, int] = {}
+    for place, tag in enumerate(tags(python, [""])):
+        group = f"{tag.interpreter}-{tag.abi}"
+        found.setdefault(f"{group}-any" if tag.platform == "any" else group, place * _GROUP)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _platforms(system: str, glibc: str, macos: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place, name in enumerate(platforms(system, glibc, macos)):
+        found.setdefault(name, place)
+    return found
 
 
 @lru_cache(maxsize=65536)
 def parse(name: str) -> Named | None:
-    """A wheel's tags, each as "cp311-cp311-linux_x86_64", and its build number; None if it is not a wheel's name."""
+    """A wheel's tags and build number; None if it is not a wheel's name."""
     if not name.endswith(".whl"):
         return None
     parts = name[: -len(".whl")].lower().split("-")
@@ -123,8 +136,9 @@ def parse(name: str) -> Named | None:
         if found is None:
             return None
         build = (int(found[1]), found[2])
-    pythons, abis, platforms = (part.split(".") for part in parts[-3:])
-    return tuple("-".join(tag) for tag in itertools.product(pythons, abis, platforms)), build
+    pythons, abis, systems = (part.split(".") for part in parts[-3:])
+    groups = [f"{python}-{abi}" for python in pythons for abi in abis]
+    return tuple((group, system) for group in groups for system in systems), build
 
 
 def file_name(file: Mapping[str, Any]) -> str:
@@ -132,18 +146,22 @@ def file_name(file: Mapping[str, Any]) -> str:
 
     Where that is not a file's name, what the entry's ``name`` says, which uv writes with the package's name normalized.
     """
-    address = str(file.get("url") or file.get("path") or "")
-    last = re.split(r"[/\\]", address.partition("#")[0].partition("?")[0])[-1]
-    name = unquote(last) if "url" in file else last
+    url = file.get("url")
+    name = _last_part(str(url)) if url is not None else re.split(r"[/\\]", str(file.get("path") or ""))[-1]
     return name if name.endswith(_ARCHIVES) else str(file.get("name") or name)
 
 
-def _needs(name: str) -> tuple[int, int] | None:
-    """The glibc or macOS version that a tag asks for."""
+@lru_cache(maxsize=65536)
+def _last_part(url: str) -> str:
+    return unquote(re.split(r"[/\\]", url.partition("#")[0].partition("?")[0])[-1])
+
+
+def _needs(platform: str) -> tuple[int, int] | None:
+    """The glibc or macOS version that a platform asks for."""
     for legacy, minor in (("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5)):
-        if f"-{legacy}_" in name:
+        if platform.startswith(f"{legacy}_"):
             return (2, minor)
-    found = re.search(r"-(?:manylinux|macosx)_(\d+)_(\d+)_", name)
+    found = re.match(r"(?:manylinux|macosx)_(\d+)_(\d+)_", platform)
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,9 +17,12 @@ from support.resolving import LINUX, resolved
 
 from nixgen.project.project import find_project
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve import uv, wheels
+from nixgen.resolve import pylock, uv, wheels
 from nixgen.resolve.model import Target
-from nixgen.resolve.targets import environment, tags
+from nixgen.resolve.targets import environment, platforms, tags
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,10 @@ from nixgen.resolve.targets import environment, tags
 )
 def test_the_file_is_named_as_its_publisher_did(entry: dict[str, str], name: str) -> None:
     assert wheels.file_name(entry) == name
+
+
+def target_tags(target: Target, glibc: str) -> list[Tag]:
+    return tags(target.python, list(platforms(target.system, glibc, "14.0")))
 
 
 def best(*files: str, target: Target = LINUX) -> str | None:
@@ -101,7 +108,7 @@ def test_packaging_would_choose_the_same(files: list[str], system: str) -> None:
             ],
         }
     )
-    ((_, chosen),) = lock.select(environment=environment(target), tags=tags(target, "2.36", "14.0"))
+    ((_, chosen),) = lock.select(environment=environment(target), tags=target_tags(target, "2.36"))
     expected = None if chosen.filename.endswith(".tar.gz") else chosen.filename  # type: ignore[union-attr]
     assert best(*files, target=target) == expected
 
@@ -114,7 +121,7 @@ def test_a_name_is_parsed_as_packaging_parses_it(stem: str) -> None:
         return
     parsed = wheels.parse(f"{stem}.whl")
     assert parsed is not None
-    assert set(parsed[0]) == {str(tag) for tag in expected}
+    assert {f"{group}-{platform}" for group, platform in parsed[0]} == {str(tag) for tag in expected}
     assert parsed[1] == (build or (0, ""))
 
 
@@ -148,7 +155,7 @@ def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str
         data = exported(root)
         missing = {problem.where for problem in found.problems}
         entries = [entry for entry in data["packages"] if "directory" not in entry]
-        where = {"environment": environment(target), "tags": tags(target, glibc, project.settings.macos)}
+        where = {"environment": environment(target), "tags": target_tags(target, glibc)}
         data["packages"] = [entry for entry in entries if entry["name"] not in missing]
         expected = {entry.name: file.url for entry, file in Pylock.from_dict(data).select(**where)}
         wheels_found = {p.name: p.url for p in found.packages if p.kind != "directory" and p.name not in missing}
@@ -160,3 +167,42 @@ def test_the_examples_resolve_as_packaging_resolves_them(system: str, glibc: str
             except PylockSelectError:
                 continue
             assert not any(isinstance(file, PackageWheel) for file in files)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_ranks_are_in_the_order_of_the_tags(system: str) -> None:
+    choice = wheels.Choice(Target(system, "3.11"), "2.36", "14.0")
+    found = target_tags(Target(system, "3.11"), "2.36")
+    names = [(f"{tag.interpreter}-{tag.abi}", tag.platform) for tag in found]
+    ranks = [choice.rank(*name) for name in dict.fromkeys(names)]
+    assert ranks == sorted(set(ranks))
+    assert choice.rank("cp39-cp39", "any") == choice.rank("cp311-cp311", "win32") > ranks[-1]
+
+
+HASHES = f'hashes = {{ sha256 = "{HASH}" }}'
+ODD = (
+    f'    {{ url = "{FILES}/a-1-py3-none-any.whl", {HASHES} }},',
+    f'    {{ url = "{FILES}/a.whl", upload-time = 2025-07-29T05:50:25.123Z, size = 7, {HASHES} }},',
+    f'    {{ url = "{FILES}/%2B.whl", size = 7, {HASHES} }},',
+    f'    {{ name = "b.whl", url = "{FILES}/B.whl", {HASHES} }},',
+    f'    {{ url = "{FILES}/\\u0041.whl", {HASHES} }},',
+    f'    {{ url = "{FILES}/a.whl", hashes = {{}} }},',
+    f'    {{ url = "{FILES}/a.whl", size = 7, hashes = {{ sha256 = "AB", md5 = "x" }} }},',
+    f'    {{ path = "a.whl", {HASHES} }},',
+)
+
+
+@given(st.lists(st.lists(st.sampled_from(ODD), max_size=4), max_size=4))
+def test_a_pylock_is_read_as_a_toml_reader_reads_it(packages: list[list[str]]) -> None:
+    listed = ("".join(line + "\n" for line in lines) for lines in packages)
+    blocks = (f'[[packages]]\nname = "a"\nwheels = [\n{lines}]\n' for lines in listed)
+    text = 'lock-version = "1.0"\n' + "".join(blocks)
+    expected = tomllib.loads(text)
+    for entry in expected.get("packages", ()):
+        for file in entry["wheels"]:
+            file.pop("upload-time", None)
+    found = pylock.loads(text)
+    for entry in found.get("packages", ()):
+        for file in entry["wheels"]:
+            file.pop("upload-time", None)
+    assert found == expected

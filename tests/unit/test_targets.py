@@ -96,8 +96,8 @@ def test_linux_tags_are_what_packaging_gives_on_such_a_machine(machine: str, mon
 
 
 def test_tags_are_in_the_order_of_packaging_itself() -> None:
-    found = tags(LINUX, "2.36", "14.0")
     names = list(platforms("x86_64-linux", "2.36", "14.0"))
+    found = tags("3.11", names)
     expected = [
         *packaging_tags.cpython_tags((3, 11), ["cp311"], names),
         *packaging_tags.compatible_tags((3, 11), "cp311", names),
