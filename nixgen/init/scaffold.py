@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nixgen import resources
 from nixgen.bases.model import Base
+from nixgen.errors import MachineError
 from nixgen.generate import flakelock, render, vendored, write
 from nixgen.init import cijob
 from nixgen.machine import backup, files, git
@@ -15,7 +19,8 @@ from nixgen.machine import backup, files, git
 FLAKE = "flake.nix"
 SHELL = "shell.nix"
 IGNORE = ".gitignore"
-_IGNORED = ("result", "result-*", ".venv")
+VENV = ".venv"
+_IGNORED = ("result", "result-*", VENV)
 
 
 @dataclass(slots=True)
@@ -58,15 +63,35 @@ def in_the_way(root: Path) -> list[str]:
 def gitignore(root: Path, *, work_tree: bool) -> bytes | None:
     """.gitignore with the lines for what Nix and uv leave behind, None when they are there or git ignores it all."""
     old = files.read(root, IGNORE) or b""
-    present = {line.strip().strip("/") for line in old.decode(errors="replace").splitlines()}
+    # All three may be links, which a pattern with a slash at its end is not about.
+    present = {line.strip().lstrip("/") for line in old.decode(errors="replace").splitlines()}
     missing = [line for line in _IGNORED if line not in present]
     if missing and work_tree:
         ignored = git.ignored_paths(root, ["result", "result-1", ".venv"])
-        missing = [line for line in missing if line.replace("*", "1") not in ignored]
+        folders = {VENV} if (root / VENV).is_dir() and not (root / VENV).is_symlink() else set()
+        missing = [line for line in missing if line.replace("*", "1") not in ignored or line in folders]
     if not missing:
         return None
     separator = b"\n" if old and not old.endswith(b"\n") else b""
     return old + separator + "".join(f"{line}\n" for line in missing).encode()
+
+
+def put_venv_aside(root: Path) -> str | None:
+    """Moves a .venv that uv or venv made, so that the shell has its own there; its new name, None where there is none.
+
+    Not the one that nixgen itself runs from.
+    """
+    venv = root / VENV
+    if venv.is_symlink() or not (venv / "pyvenv.cfg").is_file() or Path(sys.prefix).is_relative_to(venv.resolve()):
+        return None
+    name = next(name for number in itertools.count(1) if not os.path.lexists(root / (name := f"{VENV}.old{number}")))
+    try:
+        venv.rename(root / name)
+        if not (root / name / IGNORE).exists():
+            (root / name / IGNORE).write_text("*\n")
+    except OSError as error:
+        raise MachineError.of(str(venv), f"cannot be moved: {error.strerror}", f"mv {VENV} {name}") from None
+    return name
 
 
 def ci_job(made: Scaffold, root: Path, asked: str | None, job: cijob.Job, *, first: bool) -> None:

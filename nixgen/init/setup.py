@@ -88,6 +88,8 @@ def init(start: Path, options: Options) -> None:
             project = with_values(project, values)
         pins = _pins(project, previous)
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
+        if moved := scaffold.put_venv_aside(project.root):
+            console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
     if work_tree:
         _make_visible(project, changed)
     choice.warn_of_python_version(project, pins.lock.base.python)

@@ -140,7 +140,7 @@ def test_models_that_are_there_already_stay(project: Path, run: Run) -> None:
     [
         ("", "result\nresult-*\n.venv\n"),
         ("*.log", "*.log\nresult\nresult-*\n.venv\n"),
-        ("/.venv/\nresult\n", "/.venv/\nresult\nresult-*\n"),
+        ("/.venv/\nresult\n", "/.venv/\nresult\nresult-*\n.venv\n"),
         (".venv\n/result\nresult-*\n", None),
     ],
 )
@@ -148,6 +148,26 @@ def test_lines_of_gitignore(tmp_path: Path, old: str, new: str | None) -> None:
     (tmp_path / ".gitignore").write_text(old)
     found = scaffold.gitignore(tmp_path, work_tree=False)
     assert found == (None if new is None else new.encode())
+
+
+def test_an_older_venv_is_moved_aside(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 48: every uv project has one. Not what is no venv, nor the one that nixgen runs from."""
+    git_command(project, "init", "-q")
+    (project / ".gitignore").write_text("result\nresult-*\n.venv/\n")
+    for moved in (".venv.old1", ".venv.old2"):
+        (project / ".venv").mkdir()
+        (project / ".venv/pyvenv.cfg").write_text("home = /usr/bin\n")
+        assert f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own." in run(project)
+        assert (project / moved / "pyvenv.cfg").read_text() == "home = /usr/bin\n"
+    (project / ".venv").symlink_to(".venv.old1")
+    assert ".venv" not in git_command(project, "status", "--porcelain", "--untracked-files=all", ".venv*")
+    assert not [line for line in run(project) if "Moved" in line]
+    (project / ".venv").unlink()
+    (project / ".venv").mkdir()
+    assert not [line for line in run(project) if "Moved" in line]
+    (project / ".venv/pyvenv.cfg").touch()
+    monkeypatch.setattr("sys.prefix", str(project / ".venv"))
+    assert not [line for line in run(project) if "Moved" in line]
 
 
 def test_what_git_ignores_above_is_not_ignored_again(project: Path) -> None:
