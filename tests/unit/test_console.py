@@ -46,6 +46,18 @@ def test_errors_are_seen_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
     assert told.out == f"{SEEN}\nerror: forged\nwarning: forged\n"
 
 
+def test_no_line_is_an_order_to_a_runner(capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 38: GitHub's runner obeys lines that begin with ::, behind blanks, too."""
+    text = "a\n::error::forged\n  ##[warning]forged"
+    console.error(UserError.of("x", text))
+    console.info(f"::stop-commands::x\n{text}")
+    told = capsys.readouterr().err
+    assert told == (
+        "error: x: a\n    > ::error::forged\n  > ##[warning]forged\n"
+        "> ::stop-commands::x\na\n> ::error::forged\n  > ##[warning]forged\n"
+    )
+
+
 def test_a_line_of_a_terminal_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
