@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine.addresses import confidential, loopback, origin
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -33,10 +35,14 @@ Failed = Callable[[type[NixgenError], str, str], NixgenError]
 """Makes an error of its class, what is wrong, and what mends it."""
 
 
-def open_store(url: str, settings: Mapping[str, str], *, where: str = "", extra: str = "remote") -> ObjectStore:
+def open_store(
+    url: str, settings: Mapping[str, str], *, where: str = "", extra: str = "remote", own: bool = True
+) -> ObjectStore:
     """The store at an address like ``s3://bucket/prefix``; paths are relative to the prefix.
 
     ``settings`` are those of Nix's S3 stores (Nix manual, "S3 Binary Cache Store"): endpoint, scheme, region, profile.
+    ``own`` says that the user named the endpoint: what only a project names is asked without a signature, unless it is
+    AWS, this machine, or what the user's own variables name, too.
     Raises UserError, at ``where`` (else the address), where the library is missing, or the address or profile is none.
     """
     scheme, where = url.partition(":")[0], where or url
@@ -47,6 +53,8 @@ def open_store(url: str, settings: Mapping[str, str], *, where: str = "", extra:
         mend = f"install it beside nixgen: uv tool install 'nixgen[{extra}]'"
         raise UserError.of(where, f"{scheme}: needs a library that is not here", mend) from None
     config = _s3(where, settings) if scheme == "s3" else {}
+    if not own and not signed(settings.get("endpoint")):
+        config = {"endpoint": config["endpoint"], "skip_signature": True}
     client: Any = {
         "allow_http": str(config.get("endpoint", "")).startswith("http://"),
         "timeout": timedelta(days=1),  # of a whole answer, which may be large
@@ -58,6 +66,14 @@ def open_store(url: str, settings: Mapping[str, str], *, where: str = "", extra:
         return opened(url, config=config, client_options=client, retry_config=retry)
     except (BaseError, ValueError) as error:
         raise UserError.of(where, f"{url} cannot be opened: {_sentence(error)}", "check the address") from None
+
+
+def signed(endpoint: str | None) -> bool:
+    """Whether an endpoint of a project gets requests with the user's signature (and session token)."""
+    host = urlsplit(endpoint or "").hostname or ""
+    own = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
+    aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn")) and confidential(str(endpoint))
+    return not endpoint or loopback(host) or aws or origin(endpoint) in [origin(one) for one in own if one]
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.loopback import Asked, Reply, listen
 
 from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources import Context, fetch, resolve
 from nixgen.artifacts.store import Folder
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine import objects
 
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("obstore")
@@ -131,3 +133,50 @@ def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert refusal("", tmp_path, "s3://ml-data/a.csv") == (
         f"{WHERE}: s3: needs a library that is not here\n    install it beside nixgen: uv tool install 'nixgen[remote]'"
     )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "own", "expected"),
+    [
+        (None, None, True),
+        ("http://127.0.0.1:9000", None, True),
+        ("https://s3.eu-west-1.amazonaws.com", None, True),
+        ("http://s3.eu-west-1.amazonaws.com", None, False),
+        ("https://amazonaws.com.example.org", None, False),
+        ("https://s3.example.org", None, False),
+        ("https://s3.example.org", "https://other.example.org", False),
+        ("https://s3.example.org", "http://s3.example.org", False),
+        ("https://s3.example.org/", "https://s3.example.org:443", True),
+    ],
+)
+def test_whose_endpoint_gets_a_signature(
+    endpoint: str | None,
+    own: str | None,
+    expected: bool,  # noqa: FBT001 -- a row of the table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Case 26: with it goes a session's token."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    if own:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", own)
+    assert objects.signed(endpoint) is expected
+
+
+def test_a_project_s_endpoint_is_asked_without_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 26: neither a signature nor a session's token."""
+    asked: list[Asked] = []
+
+    def answer(one: Asked, _: bytes) -> Reply:
+        asked.append(one)
+        return Reply(403)
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.setenv(f"AWS_{name}", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with listen(answer) as url:
+        monkeypatch.setattr(objects, "signed", lambda _: False)  # loopback would be trusted
+        said = refusal(url, tmp_path, "s3://bucket/key", MachineError)
+    assert f"set AWS_ENDPOINT_URL_S3={url} yourself, as your credentials do not follow models.toml" in said
+    assert [name for one in asked for name in one.headers if name.startswith(("Authorization", "X-Amz"))] == []
+    assert asked

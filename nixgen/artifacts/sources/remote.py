@@ -32,11 +32,11 @@ def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Contex
     """Lists the files, reads each once, and pins what it read; with a holder that is where they end."""
     del previous  # names and sizes alone do not say that a file is the same
     store, base = _opened(spec.source, spec.endpoint, spec.where)
-    with _guarded(spec.source, spec.where):
+    with _guarded(spec.source, spec.where, spec.endpoint):
         listed = _listing(store, base, folder=spec.source.endswith("/"))
     picked = chosen(list(listed), spec.include, spec.exclude, spec.where, spec.source)
     rows = [(path, listed[path][0], listed[path][1], None) for path in picked]
-    found = _read(store, rows, context, spec.source, spec.key, spec.where)
+    found = _read(store, rows, context, spec, spec.where)
     return pinned(spec, [PinnedFile(path, item.size, item.sha256) for path, item in zip(picked, found, strict=True)])
 
 
@@ -46,7 +46,7 @@ def fetch(artifact: PinnedArtifact, context: Context, missing: Iterable[PinnedFi
     store, base = _opened(artifact.source, artifact.endpoint, artifact.key)
     folder = artifact.source.endswith("/")
     rows = [(file.path, f"{base}/{file.path}".strip("/") if folder else base, file.size, file.sha256) for file in files]
-    found = _read(store, rows, context, artifact.source, artifact.key, artifact.key)
+    found = _read(store, rows, context, artifact, artifact.key)
     return {file.path: item.path for file, item in zip(files, found, strict=True) if item.path is not None}
 
 
@@ -54,7 +54,9 @@ def _opened(source: str, endpoint: str | None, where: str) -> tuple[ObjectStore,
     """The bucket of an address, and the key in it."""
     scheme, _, rest = source.partition(":")
     bucket, _, key = rest.removeprefix("//").partition("/")
-    store = objects.open_store(f"{scheme}://{bucket}", {"endpoint": endpoint} if endpoint else {}, where=where)
+    store = objects.open_store(
+        f"{scheme}://{bucket}", {"endpoint": endpoint} if endpoint else {}, where=where, own=False
+    )
     return store, key.strip("/")
 
 
@@ -87,17 +89,17 @@ def _read(
     store: ObjectStore,
     rows: Sequence[tuple[str, str, int, str | None]],
     context: Context,
-    source: str,
-    key: str,
+    whose: ArtifactSpec | PinnedArtifact,
     where: str,
 ) -> list[Found]:
     """Reads files given as (path, place, size, SHA-256 if known); they end in the holder."""
+    source = whose.source
     scratch = context.holder.scratch() if context.holder else None
-    with Progress(key, len(rows), sum(size for _, _, size, _ in rows)) as progress:
+    with Progress(whose.key, len(rows), sum(size for _, _, size, _ in rows)) as progress:
 
         def one(row: tuple[str, str, int, str | None]) -> Found:
             path, place, size, sha256 = row
-            with _guarded(f"{source}: {path}", where):
+            with _guarded(f"{source}: {path}", where, whose.endpoint):
                 found = _stream(store, place, scratch, progress.bytes)
             if found.size != size or sha256 not in (None, found.sha256):
                 if found.path:
@@ -139,10 +141,12 @@ def _stream(store: ObjectStore, place: str, scratch: Path | None, progress: Call
 
 
 @contextmanager
-def _guarded(source: str, where: str) -> Iterator[None]:
+def _guarded(source: str, where: str, endpoint: str | None = None) -> Iterator[None]:
     """Turns the store's errors into sentences."""
 
     def failed(kind: type[NixgenError], what: str, mend: str) -> NixgenError:
+        if what.startswith("may not") and not objects.signed(endpoint):
+            mend = f"set AWS_ENDPOINT_URL_S3={endpoint} yourself, as your credentials do not follow models.toml"
         if kind is UserError:
             return UserError.of(where, f"there is no {source}", mend)
         return kind.of(where, f"{source} {what}", mend)
