@@ -21,6 +21,7 @@ from nixgen.log.note import Signer
 from nixgen.log.seen import Seen
 from nixgen.log.stores.folder import Folder
 from nixgen.log.tiles import CHECKPOINT, Tiles, grown
+from nixgen.nix import base32
 
 SIZE = 1_000_000
 SIGNER = Signer("bench.example.com/log", bytes(32))
@@ -29,7 +30,6 @@ ROUNDS = 15
 PROOFS = 200
 APPEND = 0.001  # seconds an entry
 PROOF = 0.010  # seconds
-_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 _CHUNK = 1 << 16
 
 
@@ -120,7 +120,7 @@ def _entries(start: int, end: int) -> Iterator[Entry]:
 
 
 def _name(what: str) -> str:
-    return "".join(_ALPHABET[byte & 31] for byte in hashlib.sha256(what.encode()).digest())
+    return "".join(base32.ALPHABET[byte & 31] for byte in hashlib.sha256(what.encode()).digest())
 
 
 def _timed(do: object) -> float:

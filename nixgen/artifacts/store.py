@@ -21,12 +21,12 @@ from typing import Protocol
 
 from nixgen.artifacts.model import PinnedArchive
 from nixgen.errors import MachineError
-from nixgen.machine import process
+from nixgen.machine import folders, process
+from nixgen.nix import base32
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9+._?=-]+")
 _LONGEST = 200  # Nix takes 211 characters, and appends to a name at times
 _ABANDONED = 14 * 24 * 3600  # seconds
-_BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +159,12 @@ def archive_name(archive: PinnedArchive) -> str:
 
 def cache_folder() -> Path:
     """Where downloads lie until they are whole: $XDG_CACHE_HOME/nixgen/downloads, else below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nixgen" / "downloads"
+    return folders.cache("downloads")
 
 
 def _path_hash(directory: str, name: str, sha256: str) -> str:
     inner = hashlib.sha256(f"fixed:out:sha256:{sha256}:".encode()).hexdigest()
-    digest = hashlib.sha256(f"output:out:sha256:{inner}:{directory}:{name}".encode()).digest()
-    folded = bytearray(20)
-    for index, byte in enumerate(digest):
-        folded[index % 20] ^= byte
-    number = int.from_bytes(folded, "little")
-    return "".join(_BASE32[(number >> shift) & 31] for shift in range(155, -1, -5))
+    return base32.path_hash(f"output:out:sha256:{inner}:{directory}:{name}")
 
 
 @contextlib.contextmanager

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nixgen.errors import Finding, MachineError, UserError
+from nixgen.nix import base32
 
 STORE = "/nix/store"
 NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+\-._?=]{1,211}")
 """The last part of a store path: its hash in Nix's base 32, a hyphen, a name."""
 
-_BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 _HASH = re.compile(r"sha256:([0-9a-df-np-sv-z]{52}|[0-9a-f]{64}|[A-Za-z0-9+/]{43}=)|sha256-[A-Za-z0-9+/]{43}=")
 # Nix goes by the letter: it takes the value from two characters behind the colon, wherever a line ends before that. A
 # line of another form is one thing to it and another to a reader, who would then check a signature of something else.
@@ -64,7 +64,7 @@ class NarInfo:
     def fingerprint(self) -> str:
         """The text that is signed: ``1;PATH;sha256:…;SIZE;REFERENCES``, with whole paths and the hash in base 32."""
         references = ",".join(f"{self.store}/{name}" for name in self.references)
-        return f"1;{self.path};sha256:{nix32(sri_digest(self.nar_hash))};{self.nar_size};{references}"
+        return f"1;{self.path};sha256:{base32.encode(sri_digest(self.nar_hash))};{self.nar_size};{references}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -181,7 +181,7 @@ def _hash(values: Mapping[str, str], key: str, file: str) -> str:
     if text.startswith("sha256-") or digits.endswith("="):
         return f"sha256-{digits}"
     try:
-        raw = bytes.fromhex(digits) if len(digits) == 2 * _DIGEST else unnix32(digits)
+        raw = bytes.fromhex(digits) if len(digits) == 2 * _DIGEST else base32.decode(digits)
     except ValueError:
         raise Finding.of(file, f"its {key} is no SHA-256: {text[:80]!r}") from None
     return "sha256-" + base64.b64encode(raw).decode("ascii")
@@ -205,24 +205,6 @@ def sri_digest(sri: str) -> bytes:
 def sri(state: hashlib._Hash) -> str:
     """A SHA-256 that was computed, as SRI text."""
     return "sha256-" + base64.b64encode(state.digest()).decode("ascii")
-
-
-def nix32(raw: bytes) -> str:
-    """Bytes in Nix's base 32: its own alphabet, five bits a digit, the last byte first."""
-    number = int.from_bytes(raw, "little")
-    digits = (len(raw) * 8 + 4) // 5
-    return "".join(_BASE32[number >> 5 * place & 31] for place in reversed(range(digits)))
-
-
-def unnix32(text: str) -> bytes:
-    """What :func:`nix32` has written. Raises ValueError for other digits, and for more bits than bytes hold."""
-    number = 0
-    for digit in text:
-        number = number << 5 | _BASE32.index(digit)
-    try:
-        return number.to_bytes(len(text) * 5 // 8, "little")
-    except OverflowError:
-        raise ValueError(f"no number of whole bytes: {text!r}") from None
 
 
 def _named(text: str, length: int, where: str, what: str) -> tuple[str, bytes]:

@@ -22,6 +22,7 @@ from nixgen import errors
 from nixgen.check import recheck
 from nixgen.check.model import Recipe
 from nixgen.console import console
+from nixgen.machine import folders
 
 if TYPE_CHECKING:
     from nixgen.nix.tools import Nix
@@ -33,8 +34,7 @@ _DYING = 10.0  # seconds that the last process of a build that was ended may hol
 
 def folder() -> Path:
     """Where logs of rebuilds lie while they run: $XDG_CACHE_HOME/nixgen/rebuild, else below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nixgen" / "rebuild"
+    return folders.cache("rebuild")
 
 
 @contextlib.contextmanager

@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from nixgen.machine import folders
+
 
 def place() -> Path:
     """Where they lie: $XDG_CACHE_HOME/nixgen/roots, else below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nixgen" / "roots"
+    return folders.cache("roots")
 
 
 @contextlib.contextmanager

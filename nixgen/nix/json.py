@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from nixgen.errors import MachineError
+from nixgen.nix import base32
 
 STORE = "/nix/store"
-_NIX32 = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,7 @@ def _digest(text: str) -> bytes:
     if len(text) == 64:  # noqa: PLR2004 -- hexadecimal digits of 32 bytes
         return bytes.fromhex(text)
     if len(text) == 52:  # noqa: PLR2004 -- base 32 digits of 32 bytes
-        number = 0
-        for letter in text:
-            number = number << 5 | _NIX32.index(letter)
-        return number.to_bytes(33, "little")[:32]
+        return base32.decode(text)
     return base64.b64decode(text, validate=True)
 
 

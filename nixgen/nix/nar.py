@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
+from nixgen.nix import base32
 
 _BUFFER = 1 << 17  # bytes that are hashed at once
-_NIX32 = "0123456789abcdfghijklmnpqrsvwxyz"
 
 Write = Callable[[bytes], object]
 
@@ -182,9 +182,4 @@ def source_path(sri: str) -> str:
     Source of the rule: the Nix manual, "Store Path Specification" (type ``source`` without references).
     """
     digest = base64.b64decode(sri.removeprefix("sha256-"))
-    whole = hashlib.sha256(f"source:sha256:{digest.hex()}:/nix/store:source".encode()).digest()
-    folded = bytearray(20)
-    for place, byte in enumerate(whole):
-        folded[place % 20] ^= byte
-    number = int.from_bytes(folded, "little")
-    return f"/nix/store/{''.join(_NIX32[number >> 5 * place & 31] for place in reversed(range(32)))}-source"
+    return f"/nix/store/{base32.path_hash(f'source:sha256:{digest.hex()}:/nix/store:source')}-source"

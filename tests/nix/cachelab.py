@@ -20,6 +20,7 @@ from nixgen.cache.keys import Keys
 from nixgen.cache.narinfo import NarInfo
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
+from nixgen.nix import base32
 
 # What nixgen writes for a project, as far as the cache's commands look at it.
 PROJECT = """{{ system ? builtins.currentSystem, nixpkgs ? null }}:
@@ -188,7 +189,7 @@ class CacheLab:
         assert nar.suffix == ".nar"
         nar.chmod(0o644)
         nar.write_bytes(data)
-        return f"sha256:{narinfo.nix32(hashlib.sha256(data).digest())}"
+        return f"sha256:{base32.encode(hashlib.sha256(data).digest())}"
 
     def added(self, path: Path) -> str:
         """Adds a file to the store."""

@@ -95,7 +95,7 @@ def test_only_some_outputs_are_pushed(lab: CacheLab) -> None:
     assert "1 paths taken" in other.must("pull", "--only", "library").stdout
     missing = other.run("pull")
     assert missing.returncode == 1
-    assert f"{lab.name('root')}: is in neither the cache nor its log, so nothing was taken" in missing.stderr
+    assert f"{lab.name('root')}: missing: is in neither the cache nor its log; nothing was taken" in missing.stderr
 
 
 def test_what_is_not_built_is_not_pushed(lab: CacheLab) -> None:

@@ -245,8 +245,8 @@ def test_a_bucket(lab: CacheLab, bucket: tuple[str, Any]) -> None:
     # A bucket can be listed: what is extra is found.
     extra = lab.folder / "more"
     extra.write_text("more\n")
-    # Nix remembers in its home what a bucket had, whatever its endpoint.
-    lab.nix.with_env(HOME=str(lab.folder / "home")).run("nix", "copy", "--to", url, lab.added(extra))
+    # Nix remembers in its cache what a bucket had, whatever its endpoint.
+    lab.nix.with_env(XDG_CACHE_HOME=str(lab.folder / "fresh")).run("nix", "copy", "--to", url, lab.added(extra))
     files.Object(f"cache/{lab.name('library')[:32]}.narinfo").delete()
     readable(files)
     assert lab.anomalies() == [("library", "missing"), ("more", "extra")]

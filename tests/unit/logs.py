@@ -14,8 +14,8 @@ from nixgen.log.log import Log
 from nixgen.log.note import Signer
 from nixgen.log.seen import Seen
 from nixgen.log.stores.model import LONGEST
+from nixgen.nix import base32
 
-ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 SIGNER = Signer("example.com/log", bytes(32))
 VERIFIER = SIGNER.verifier
 Done = Appended[Entry]
@@ -81,7 +81,7 @@ def digest(what: object) -> bytes:
 
 
 def store_name(what: object, name: str) -> str:
-    return "".join(ALPHABET[byte % 32] for byte in digest(what)) + f"-{name}"
+    return "".join(base32.ALPHABET[byte % 32] for byte in digest(what)) + f"-{name}"
 
 
 def entry(number: int, *, content: object = "", drv: bool = True) -> Entry:

@@ -11,7 +11,7 @@ import pytest
 from support.debian import Archive, serve_archive
 
 from nixgen.bases.debian import apt
-from nixgen.bases.debian.apt import Package, RefusedError, cache_folder, open_apt, parse_plan
+from nixgen.bases.debian.apt import Package, RefusedError, open_apt, parse_plan
 from nixgen.bases.debian.sources import Source
 from nixgen.errors import MachineError
 
@@ -141,13 +141,6 @@ def test_the_plan_as_apt_prints_it() -> None:
 def test_a_line_without_what_is_needed_is_an_error(line: str) -> None:
     with pytest.raises(MachineError, match="does not understand"):
         list(parse_plan(line))
-
-
-def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder({}) == tmp_path / ".cache/nixgen/apt"
-    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == tmp_path / ".cache/nixgen/apt"
-    assert cache_folder({"XDG_CACHE_HOME": "/var/c"}) == Path("/var/c/nixgen/apt")
 
 
 @needs_apt

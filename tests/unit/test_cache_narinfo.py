@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from dataclasses import replace
 
 import pytest
@@ -141,18 +140,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         pass
     else:
         raise AssertionError(text)
-
-
-@given(st.binary(max_size=64))
-def test_base_32_is_read_back(raw: bytes) -> None:
-    assert narinfo.unnix32(narinfo.nix32(raw)) == raw
-
-
-def test_base_32_is_nixs() -> None:
-    # From the Nix manual's page of nix-hash: `nix-hash --type sha256 --flat --base32` of "abc".
-    assert narinfo.nix32(hashlib.sha256(b"abc").digest()) == "1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s"
-    with pytest.raises(ValueError, match="no number of whole bytes"):
-        narinfo.unnix32("zz")
 
 
 def test_keys_are_read_in_nixs_form() -> None:

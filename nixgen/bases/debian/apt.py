@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from nixgen.bases.debian.sources import Source
 from nixgen.console import console
 from nixgen.errors import MachineError
-from nixgen.machine import process
+from nixgen.machine import folders, process
 
 ARCHITECTURES = {"aarch64-linux": "arm64", "x86_64-linux": "amd64"}
 """Debian's name for a Nix system."""
@@ -165,7 +165,7 @@ def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) 
         )
     architecture = ARCHITECTURES[system]
     digest = hashlib.sha256("\n".join([architecture, *map(str, sources)]).encode()).hexdigest()[:16]
-    folder = (cache or cache_folder()) / f"{sources[0].suite}-{architecture}-{digest}"
+    folder = (cache or folders.cache("apt")) / f"{sources[0].suite}-{architecture}-{digest}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -179,12 +179,6 @@ def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) 
             f"cannot be written: {error.strerror}",
             "make room or set XDG_CACHE_HOME to a folder that can be written",
         ) from error
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of nixgen's own for apt's indexes (XDG Base Directory Specification)."""
-    base = environment.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "nixgen" / "apt"
 
 
 def parse_plan(text: str) -> Iterator[Package]:
