@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from nixgen.data.schema import Schema, check_names, from_arrow
 _MAGIC = b"ARROW1"  # the file form; without it, the stream form
 _FEATHER_1 = b"FEA1"
 _BUFFER = 1 << 20  # bytes that are read of a Parquet column at once
+_BLOCK = 32 << 20  # bytes of a block of rows
+_FEWEST = 16  # rows of one
 
 
 def scan_parquet(file: Path) -> Scan:
@@ -22,10 +24,30 @@ def scan_parquet(file: Path) -> Scan:
 
 
 def parquet_batches(file: Path) -> Iterator[Mapping[str, Any]]:
-    """Blocks of rows."""
+    """Blocks of rows, of as many as take some _BLOCK bytes; columns with few values as dictionaries."""
     with _parquet(file) as opened:
-        for batch in opened.iter_batches(batch_size=ROWS, use_threads=False):
+        metadata = opened.metadata
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        size, small = sum(group.total_byte_size for group in groups), _with_dictionaries(groups)
+    rows = min(ROWS, max(_FEWEST, _BLOCK * metadata.num_rows // max(size, 1)))
+    with _parquet(file, small) as opened:
+        for batch in opened.iter_batches(batch_size=rows, use_threads=False):
             yield _columns(batch)
+
+
+def _with_dictionaries(groups: Sequence[Any]) -> list[str]:
+    """The columns that stay dictionaries in memory: one value of 100 KB, 30,000 times, is 3 GB otherwise.
+
+    Not those whose dictionary may be large: of a column with as many values as rows it has them all.
+    """
+    found: dict[str, bool] = {}
+    for group in groups:
+        for number in range(group.num_columns):
+            column = group.column(number)
+            fits = column.has_dictionary_page and column.total_uncompressed_size <= _BLOCK
+            fits = fits and column.physical_type == "BYTE_ARRAY"
+            found[column.path_in_schema] = found.get(column.path_in_schema, True) and fits
+    return [path for path, fits in found.items() if fits]
 
 
 def scan_arrow(file: Path) -> Scan:
@@ -44,8 +66,9 @@ def arrow_batches(file: Path) -> Iterator[Mapping[str, Any]]:
                 yield _columns(batch.slice(start, ROWS))
 
 
-def _parquet(file: Path) -> Any:  # noqa: ANN401 -- a pyarrow.parquet.ParquetFile
-    return arrow("parquet").ParquetFile(str(file), buffer_size=_BUFFER, pre_buffer=False)
+def _parquet(file: Path, dictionaries: Sequence[str] = ()) -> Any:  # noqa: ANN401 -- a pyarrow.parquet.ParquetFile
+    opened = arrow("parquet").ParquetFile
+    return opened(str(file), buffer_size=_BUFFER, pre_buffer=False, read_dictionary=dictionaries or None)
 
 
 def _mapped(file: Path) -> Any:  # noqa: ANN401 -- a pyarrow.NativeFile

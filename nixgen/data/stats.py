@@ -71,6 +71,9 @@ class Accumulator:
             self._add_whole(there)
             return
         kind = self._kind
+        if kind.hashed and arrow("types").is_dictionary(values.type) and not values.dictionary.null_count:
+            self._add_coded(values.indices.drop_null(), values.dictionary)
+            return
         values = kind.plain(values)
         self._count += len(values) - values.null_count
         if kind.measured == "nothing" or values.null_count == len(values):
@@ -170,6 +173,13 @@ class Accumulator:
             self._total += ((row["high_sum"] << _HALF) + row["low_sum"]) << (max(row["exponent"], 1) - 1)
         bits = _bits(numbers)
         self._count_keys(compute.if_else(compute.less(bits, 0), compute.bit_wise_xor(bits, pa.scalar(_SIGN)), bits))
+
+    def _add_coded(self, codes: Any, dictionary: Any) -> None:  # noqa: ANN401 -- arrays; of strings or bytes the second
+        """Texts that are given by their place in a dictionary: each of its values is looked at once."""
+        self._count += len(codes)
+        if len(codes):
+            self._add_distinct(dictionary.take(arrow("compute").unique(codes)))
+            self._add_keys(self._kind.keys(dictionary).take(codes))
 
     def _add_distinct(self, values: Any) -> None:  # noqa: ANN401 -- an array of strings or bytes without nulls
         if self._distinct is None:

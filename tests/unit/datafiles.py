@@ -34,10 +34,10 @@ def described(folder: Path, files: Mapping[str, str | bytes], form: str | None =
     return describe("sales", "file:sales", form, written, sums(written), **options)
 
 
-def parquet(columns: Mapping[str, Any] | pa.Table) -> bytes:
+def parquet(columns: Mapping[str, Any] | pa.Table, *, whole: bool = False) -> bytes:
     table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=2)
+    pq.write_table(table, sink, row_group_size=None if whole else 2, store_schema=not whole)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 

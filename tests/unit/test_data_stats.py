@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.snapshots import taken
 
+from nixgen.data import snapshot
 from nixgen.data.schema import Column, from_arrow
 from nixgen.data.sketch import BINS, Sketch
 from nixgen.data.stats import PERCENTS, Accumulator, ColumnStatistics
@@ -170,6 +171,22 @@ def test_more_kinds_of_columns() -> None:
         assert found.count + found.nulls == len(values)
 
 
+def test_a_value_that_is_there_often_is_in_memory_once(tmp_path: Path) -> None:
+    """Case 31: a file of 300 bytes took 3 GB."""
+    codes = pa.array([0, None, 1, 0] * 10_000, pa.int32())
+    texts = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 100_000, "é"]))
+    for kind in (pa.string(), pa.binary()):
+        coded, short = texts.cast(pa.dictionary(pa.int32(), kind)), ["x", None, "é", "x"] * 10_000
+        lists = pa.ListArray.from_arrays(pa.array(range(40_001), pa.int32()), texts)
+        (tmp_path / "a.parquet").write_bytes(parquet(pa.table({"s": coded, "l": lists}), whole=True))
+        text, many = snapshot.read(*snapshot.of_path(tmp_path, "x")).columns or ()
+        plain = column(short, kind)
+        assert (text.count, text.nulls, text.distinct) == (plain.count, plain.nulls, plain.distinct)
+        assert (text.minimum, text.maximum) == (1 if kind == pa.string() else 2, 100_000)
+        assert (many.count, many.minimum, many.maximum) == (40_000, 1, 1)
+        assert int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) < 1 << 20
+
+
 def test_infinities_of_both_signs_have_no_mean() -> None:
     found = column([math.inf, -math.inf], pa.float64())
     assert isinstance(found.mean, float)
@@ -227,8 +244,11 @@ def test_hundreds_of_digits(tmp_path: Path, digits: int) -> None:
 
 
 def test_few_values_at_a_time_count_as_many_do() -> None:
-    for values, kind in ([list(range(-300, 300)), pa.int64()], [[str(n % 90) for n in range(600)], pa.string()]):
+    texts = [str(n % 90) if n % 7 else None for n in range(600)]
+    coded = pa.dictionary(pa.int8(), pa.string())
+    for values, kind in ([list(range(-300, 300)), pa.int64()], [texts, pa.string()], [texts, coded]):
         assert column(values, kind, 7) == column(values, kind)
+    assert column(texts, coded, 7) == column(texts, pa.string())
 
 
 def test_nested_json_counts_and_lengths(tmp_path: Path) -> None:
