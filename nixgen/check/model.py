@@ -17,8 +17,14 @@ Verdict = Literal["reproduced", "differs", "inconclusive"]
 StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]
 FileChange = Literal["added", "removed", "kind", "mode", "link", "content"]
 
-LOCKS = ("models.toml", "nixgen.lock", "pyproject.toml", "uv.lock")
-"""The files whose digests default.nix has; the first and the third where they say something."""
+LOCKS = (".python-version", "models.toml", "nixgen.lock", "pyproject.toml", "uv.lock", "uv.toml")
+"""The files whose digests default.nix has, where they say something; and the pyproject.toml of each local package."""
+
+
+def is_lock(name: str) -> bool:
+    """Whether an input is one of these files, by its path in the project."""
+    return name in LOCKS or name.endswith("/pyproject.toml")
+
 
 GRAVITY = (
     BuildFailed.exit_code,

@@ -25,6 +25,7 @@ from nixgen.check.model import (
     Record,
     SystemRecord,
     WheelInput,
+    is_lock,
 )
 from nixgen.console import console
 from nixgen.errors import MachineError, Problem, UserError
@@ -170,13 +171,14 @@ def _closure(table: Table) -> dict[str, ClosurePath]:
 
 
 def _inputs(table: Table) -> Inputs:
-    table.closed(*LOCKS, "library", "project", "base", "wheels", "artifacts")
+    files = [name for name in sorted(set(table.keys())) if is_lock(name)]
+    table.closed(*files, *LOCKS, "library", "project", "base", "wheels", "artifacts")
     base = table.table("base")
     base.closed("kind", "name", "python", "digest", "packages")
     packages = base.table("packages") if "packages" in base else None
     wheels, artifacts = table.table("wheels"), table.table("artifacts")
     return Inputs(
-        files={name: table.text(name, _SHA256) for name in LOCKS if name in table or name in _ALWAYS},
+        files={name: table.text(name, _SHA256) for name in sorted({*files, *_ALWAYS})},
         library=table.text("library", _SRI),
         project=table.text("project", _SHA256),
         base=BaseInput(

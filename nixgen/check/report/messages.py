@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nixgen.check.compare import Change, RecipeChange
-from nixgen.check.model import LOCKS, ClosurePath, Difference, PathVerdict, Recipe, Record, Step
+from nixgen.check.model import ClosurePath, Difference, PathVerdict, Recipe, Record, Step, is_lock
 from nixgen.console import size
 from nixgen.errors import Finding, MachineError, NoRecord, Problem, Stale
 
@@ -68,7 +68,7 @@ def recipe_step(
             told += f"; {' and '.join(cause.where for cause in causes)} changed without an effect on them"
         return Step("recipe", True, told)
     found = [change_problem(cause, "in the record", "here") for cause in causes]
-    if not found or all(cause.where in LOCKS for cause in causes):
+    if not found or all(is_lock(cause.where) for cause in causes):
         found.append(why_unnamed(changes))
     found += [recipe_problem(change, "in the record", "here") for change in changes]
     told = f"inputs changed: {len(changes)} of {count(total, 'derivation')} are not those of {where}"
