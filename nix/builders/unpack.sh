@@ -11,7 +11,12 @@ export PATH="$bin"
 mkdir -p "$out/usr/bin" "$out/usr/sbin" "$out/usr/lib" "$out/usr/lib64"
 for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$out/$folder"; done
 for deb in $debs; do
-  dpkg-deb -x "$deb" "$out"
+  # Ubuntu packs with zstd, which busybox does not know: then the bootstrap has it, with its libraries.
+  if [ -e "$busybox/bin/zstd" ] && ar -t "$deb" | grep -q data.tar.zst; then
+    ar -p "$deb" data.tar.zst | "$busybox"/bin/ld-linux* --library-path "$busybox/bin" "$busybox/bin/zstd" -dcq | tar -x -C "$out"
+  else
+    dpkg-deb -x "$deb" "$out"
+  fi
 done
 # For scripts among the tools, where no machine has these: Debian's packages take sed, basename and the like as there.
 [ -n "${core:-}" ] || { mkdir -p "$out/usr/libexec/applets" && "$busybox/bin/busybox" --install -s "$out/usr/libexec/applets"; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from nixgen.bases.debian.suites import suite_title
 from nixgen.bases.model import Base, Deb, DebianBase, NixpkgsBase
 from nixgen.console import size
 
@@ -18,8 +19,8 @@ def summary(old: Base | None, new: Base) -> Iterator[str]:
     for system in sorted({deb.system for deb in new.debs}):
         debs = [deb for deb in new.debs if deb.system == system]
         yield (
-            f"Pinned Debian {new.suite} for {system}: {len(debs)} packages, {size(sum(deb.size for deb in debs))}, "
-            f"Python {new.python}, glibc {new.glibc}."
+            f"Pinned {suite_title(new.suite)} for {system}: {len(debs)} packages, "
+            f"{size(sum(deb.size for deb in debs))}, Python {new.python}, glibc {new.glibc}."
         )
     if isinstance(old, DebianBase):
         choices = [("Debian", old.suite, new.suite), ("Python", old.python, new.python)]

@@ -35,6 +35,14 @@ def init(
             help="Whose CI job to write; the first run writes GitHub's where nothing is said.",
         ),
     ] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mirror",
+            metavar="URL",
+            help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
     ] = False,
@@ -52,5 +60,5 @@ def init(
     """
     from nixgen.init import setup as implementation
 
-    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci)
+    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()))
     implementation.init(directory or project, asked)

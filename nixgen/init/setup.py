@@ -41,7 +41,8 @@ class Options:
     """What the command line asked for; None and empty mean not asked.
 
     ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
-    its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none".
+    its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none". ``mirrors`` are Debian mirrors to
+    use instead of the machine's own.
     """
 
     base: str | None = None
@@ -50,6 +51,7 @@ class Options:
     nixpkgs: str | None = None
     force: bool = False
     ci: str | None = None
+    mirrors: tuple[str, ...] = ()
 
 
 def init(start: Path, options: Options) -> None:
@@ -86,7 +88,7 @@ def init(start: Path, options: Options) -> None:
         if previous is None and project.settings.systems is None:
             values |= _where_wheels_exist(project)
             project = with_values(project, values)
-        pins = _pins(project, previous)
+        pins = _pins(project, previous, options.mirrors)
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
         if moved := scaffold.put_venv_aside(project.root):
             console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
@@ -181,7 +183,7 @@ def _without_missing_hashes(resolution: Resolution) -> Resolution:
     return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
 
 
-def _pins(project: Project, previous: Lock | None) -> planning.Pins:
+def _pins(project: Project, previous: Lock | None, mirrors: tuple[str, ...]) -> planning.Pins:
     """The pins on disk, where they are for these settings, else new ones: only then is the network used."""
     from nixgen.lock import lockfile, pinning
 
@@ -189,8 +191,10 @@ def _pins(project: Project, previous: Lock | None) -> planning.Pins:
         planning.lock_problems(project.settings, previous) or planning.artifact_problems(project, previous)
     ):
         return planning.read_pins(project)
-    found, tarballs = pinning.pins(project, pinning.Options(), previous)
-    for line in pinning.told(previous, found, pinning.Options()):
+    asked = pinning.Options(mirrors=mirrors)
+    pinning.check_mirrors(project, asked)
+    found, tarballs = pinning.pins(project, asked, previous)
+    for line in pinning.told(previous, found, asked):
         console.info(line)
     return planning.Pins(found, lockfile.dump_lock(found).encode(), tarballs)
 

@@ -59,9 +59,7 @@ def lock(project: Project, options: Options) -> Lock:
     if options.names and not options.upgrade:
         mend = f"nixgen lock --upgrade {' '.join(options.names)}"
         raise UserError.of("nixgen lock", "takes names of models and data only to upgrade them", mend)
-    if options.mirrors and project.settings.base != "debian":
-        what = f"is for the debian base, and this project has the base {project.settings.base}"
-        raise UserError.of("--mirror", what, "leave it out")
+    check_mirrors(project, options)
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
         new, tarballs = pins(project, options, old)
@@ -72,6 +70,13 @@ def lock(project: Project, options: Options) -> Lock:
     _tell(old, new, changed, options)
     choice.warn_of_python_version(project, new.base.python)
     return new
+
+
+def check_mirrors(project: Project, options: Options) -> None:
+    """Raise UserError when mirrors are named for a base that has none."""
+    if options.mirrors and project.settings.base != "debian":
+        what = f"is for the debian base, and this project has the base {project.settings.base}"
+        raise UserError.of("--mirror", what, "leave it out")
 
 
 def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
@@ -194,24 +199,24 @@ def _resolve_debian(
     pinned = {entry.system: entry.sha256 for entry in (kept.bootstrap if kept else ())}
     tarballs: dict[str, bytes] = {}
 
-    def pack(system: str, package: apt.Package) -> Bootstrap:
+    def pack(system: str, package: apt.Package, *unpackers: apt.Package) -> Bootstrap:
         name = busybox.file_name(system)
         there = files.read(project.root, f"{busybox.FOLDER}/{name}")
         if there is not None and busybox.sha256(there) == pinned.get(system):
             data = there
         else:
-            data = busybox.tarball(package.url, package.sha256)
+            data = busybox.tarball(package.url, package.sha256, [(one.url, one.sha256) for one in unpackers])
         tarballs[f"{busybox.FOLDER}/{name}"] = data
         return Bootstrap(system, name, busybox.sha256(data))
 
-    mirror = sources.machine_mirror(override=options.mirrors)
     suite = suites.suite_of(project.settings, python)
+    mirror = sources.machine_mirror(override=options.mirrors, vendor=suite.vendor)
     if suite.stable and mirror.security is None:
         console.warn(
-            f"no security archive of Debian {suite.name} is known, so the pins lack its security updates; "
+            f"no security archive of {suite} is known, so the pins lack its security updates; "
             "name it with a second --mirror"
         )
-    with console.step(f"Asking apt for the packages of Debian {suite.name}"):
+    with console.step(f"Asking apt for the packages of {suite}"):
         base = suites.resolve_base(project.settings, python, systems, mirror, bootstrap=pack, kept=kept)
     return base, tarballs
 

@@ -60,7 +60,11 @@ def make(stores: Path, suite: str) -> Project:
     return Project(folder)
 
 
-@pytest.fixture(params=sorted(suites.SUITES))
+# Ubuntu's is tried over a small archive of the tests' own: no mirror of the real one is at hand.
+DEBIANS = sorted(name for name, suite in suites.SUITES.items() if suite.vendor == "Debian")
+
+
+@pytest.fixture(params=DEBIANS)
 def suite(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import io
 import os
@@ -19,7 +20,7 @@ ARCHITECTURES = ("amd64", "arm64")
 
 
 def deb(files: dict[str, bytes], *, packed: str = "xz") -> bytes:
-    """A .deb (deb(5)) with these files, its data packed with xz or gz."""
+    """A .deb (deb(5)) with these files, its data packed with xz, gz or zst."""
     members = [
         ("debian-binary", b"2.0\n"),
         ("control.tar.xz", _tar({}, "xz")),
@@ -40,6 +41,9 @@ def _tar(files: dict[str, bytes], packed: str) -> bytes:
             member = tarfile.TarInfo(f"./{name}")
             member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))
+    if packed == "zst":
+        plain = gzip.decompress(buffer.getvalue())
+        return subprocess.run(["zstd", "-q"], input=plain, capture_output=True, check=True).stdout
     return buffer.getvalue()
 
 
@@ -67,18 +71,25 @@ class Archive:
             stanza = "".join(f"{key}: {value}\n" for key, value in lines.items())
             self.packages.setdefault(f"{suite} {architecture}", []).append(stanza)
 
-    def publish(self, suite: str) -> None:
-        """Write and sign the suite's index."""
+    def publish(self, suite: str, components: tuple[str, ...] = ("main",)) -> None:
+        """Write and sign the suite's index: all packages are in the first of its components."""
         root = self.folder / "dists" / suite
         entries = []
         for architecture in ARCHITECTURES:
             text = "\n".join(self.packages.get(f"{suite} {architecture}", [])).encode()
-            path = root / "main" / f"binary-{architecture}" / "Packages"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text)
-            entries.append(f" {hashlib.sha256(text).hexdigest()} {len(text)} {path.relative_to(root)}")
+            for component in components:
+                content = text if component == components[0] else b""
+                path = root / component / f"binary-{architecture}" / "Packages"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                entries.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {path.relative_to(root)}")
         release = [f"Suite: {suite}", f"Codename: {suite}", "Date: Sat, 01 Aug 2026 00:00:00 UTC"]
-        release += [f"Architectures: {' '.join(ARCHITECTURES)}", "Components: main", "SHA256:", *entries]
+        release += [
+            f"Architectures: {' '.join(ARCHITECTURES)}",
+            f"Components: {' '.join(components)}",
+            "SHA256:",
+            *entries,
+        ]
         self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data="\n".join(release) + "\n")
         # apt asks for what changed since a time in whole seconds: each index is a minute newer than the one before.
         self.published += 1

@@ -38,6 +38,36 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_machine_of_ubuntus_has_a_mirror_of_ubuntus(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 42."""
+    ubuntu = "deb http://mirror.example.org/ubuntu noble{} main universe\n"
+    text = "".join(ubuntu.format(pocket) for pocket in ("", "-updates", "-security"))
+    (apt / "sources.list").write_text(
+        text.replace("mirror.example.org/ubuntu noble-s", "security.example.org/ubuntu noble-s")
+    )
+    monkeypatch.setattr(sources, "UBUNTU_KEYRINGS", (apt.parent / "debian-archive-keyring.gpg",))
+    mirror = machine_mirror(apt, vendor="Ubuntu")
+    wanted = [
+        "http://mirror.example.org/ubuntu",
+        "http://mirror.example.org/ubuntu",
+        "http://security.example.org/ubuntu",
+    ]
+    found = mirror.sources("noble", stable=True, components=("main", "universe"))
+    assert [(source.uri, source.suite) for source in found] == list(
+        zip(wanted, ["noble", "noble-updates", "noble-security"], strict=True)
+    )
+    named = machine_mirror(apt, (wanted[0], wanted[2]), "Ubuntu")
+    assert (named.archive, named.security) == (wanted[0], wanted[2])
+    with pytest.raises(MachineError) as caught:
+        machine_mirror(apt)
+    assert caught.value.problems[0].mend.startswith(
+        'it knows Ubuntu\'s: set suite = "noble", which has Python 3.12; or name'
+    )
+    monkeypatch.setattr(sources, "UBUNTU_KEYRINGS", ())
+    with pytest.raises(MachineError, match="apt-get install ubuntu-keyring"):
+        machine_mirror(apt, vendor="Ubuntu")
+
+
 def test_deb822_gives_a_source_for_each_address_and_suite() -> None:
     assert list(parse_deb822(DEB822.format(key="/k.gpg"))) == [
         Source("http://mirror.example.org/debian", "bookworm", ("/k.gpg",), ("main", "contrib")),
@@ -102,7 +132,7 @@ def test_other_vendors_sources_are_not_taken(apt: Path) -> None:
 
 
 def test_a_machine_without_a_debian_mirror(apt: Path) -> None:
-    (apt / "sources.list").write_text("deb http://ubuntu.example.com/ubuntu noble main\n")
+    (apt / "sources.list").write_text("deb http://vendor.example.com/tools kinetic main\n")
     with pytest.raises(MachineError) as caught:
         machine_mirror(apt)
     assert str(caught.value) == (

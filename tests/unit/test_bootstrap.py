@@ -58,7 +58,10 @@ GOOD = deb({"bin/busybox": b"program"})
         (b"", "the package cannot be unpacked: it is not a Debian package"),
         (GOOD[:100], "the package cannot be unpacked: its archive is damaged"),
         (GOOD[:-10], "the package cannot be unpacked: its archive is cut short"),
-        (_with(GOOD, b"data.tar.xz ", b"data.tar.zst"), "the package is packed as data.tar.zst, which this Python"),
+        (
+            _with(GOOD, b"data.tar.xz ", b"data.tar.zst"),
+            "the package cannot be unpacked: dpkg-deb cannot unpack data.tar.zst: ",
+        ),
         (
             _with(GOOD, b"data.tar.xz ", b"note.tar.xz "),
             "the package cannot be unpacked: there is no bin/busybox in it",

@@ -136,6 +136,7 @@ def test_suites() -> None:
         "trixie": ("3.13",),
         "forky": ("3.14", "3.13"),
         "sid": ("3.14", "3.13"),
+        "noble": ("3.12",),
     }
     assert suites.suite_of(Settings(base="debian"), "3.13").name == "trixie"
     assert suites.suite_of(Settings(base="debian", suite="forky"), "3.13").name == "forky"
@@ -147,11 +148,19 @@ def test_suites() -> None:
     ("settings", "python", "expected"),
     [
         (
-            Settings(base="debian", suite="buster"),
+            Settings(base="debian", suite="buzz"),
             "3.11",
             (
-                'pyproject.toml: tool.nixgen.suite: "buster" is not a Debian suite that nixgen knows\n'
-                "    use one of bookworm, trixie, forky, sid"
+                'pyproject.toml: tool.nixgen.suite: "buzz" is not a suite of Debian or Ubuntu that nixgen knows\n'
+                "    use one of bookworm, trixie, forky, sid, noble"
+            ),
+        ),
+        (
+            Settings(base="debian", suite="jammy"),
+            "3.11",
+            (
+                "pyproject.toml: tool.nixgen.suite: jammy's Python is 3.10, and nixgen needs 3.11 or newer\n"
+                "    use one of bookworm, trixie, forky, sid, noble"
             ),
         ),
         (

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,35 @@ def test_the_index_is_fetched_once_for_all_projects(archive: Archive, project: P
     for index in archive.folder.rglob("Packages"):
         index.unlink()
     assert run(make(tmp_path / "other", 'base = "debian"\npython = "3.11"\n')) == made
+
+
+@needs_apt
+def test_ubuntus_noble_from_a_mirror_of_its_own(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 42: signed by Ubuntu's key, from two components, and packed with zstd, which the bootstrap then brings."""
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(aptsources, "KEYRINGS", ())
+    monkeypatch.setattr(aptsources, "UBUNTU_KEYRINGS", (archive.keyring,))
+    for name in ("noble", "noble-updates"):
+        archive.add(
+            name, "libc6", "2.39-0ubuntu8", content=deb({"usr/lib/x86_64-linux-gnu/libc.so.6": b"libc"}, packed="zst")
+        )
+    for name in suites.core_roots(suites.SUITES["noble"], "3.12"):
+        archive.add("noble", name, "3.12.3-1", Depends="libc6")
+    archive.add("noble", "busybox-static", content=deb({"usr/bin/busybox": b"program"}, packed="zst"))
+    archive.add("noble", "zstd", content=deb({"usr/bin/zstd": b"zstd"}, packed="zst"), Depends="libc6")
+    for name in ("noble", "noble-updates"):
+        archive.publish(name, components=("main", "universe"))
+    project = make(tmp_path / "project", 'base = "debian"\nsuite = "noble"\nsystems = ["x86_64-linux"]\n')
+    made = pinning.lock(find_project(project), Options(mirrors=(archive.address,)))
+    assert isinstance(made.base, DebianBase)
+    assert (made.base.suite, made.base.python, made.base.glibc) == ("noble", "3.12", "2.39")
+    with tarfile.open(project / "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz") as packed:
+        assert packed.getnames() == ["bin", "bin/busybox", "bin/libc.so.6", "bin/zstd"]
+    with pytest.raises(MachineError, match="this machine's apt knows no Ubuntu mirror"):
+        aptsources.machine_mirror(tmp_path, vendor="Ubuntu")
 
 
 @needs_apt

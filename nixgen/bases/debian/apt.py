@@ -217,5 +217,5 @@ def _tail(text: str) -> str:
 
 def _mend_update(stderr: str) -> str:
     if "NO_PUBKEY" in stderr or "is not signed" in stderr:
-        return "install the newest keys: apt-get install debian-archive-keyring"
+        return "install the newest keys: apt-get install debian-archive-keyring (Ubuntu's: ubuntu-keyring)"
     return "check the network and the mirror; another one: nixgen lock --mirror https://mirror.example.org/debian"

@@ -6,11 +6,16 @@ tarball lives in the user's project, and a teammate needs nothing but Nix. The s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import lzma
+import re
+import shutil
+import subprocess
 import tarfile
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 
 from nixgen.errors import MachineError
 from nixgen.machine import download
@@ -19,6 +24,7 @@ FOLDER = "nix/nixgen/bootstrap"
 """Where the tarballs are in a project."""
 
 _BUSYBOX = ("bin/busybox", "usr/bin/busybox")
+_ZSTD = re.compile(r"zstd|ld-linux-[^/]*\.so\.\d+|lib(?:c|z|zstd|lzma|lz4|gcc_s|m|pthread)\.so\.\d+")
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
 _LIMIT = 64 * 1024 * 1024
@@ -29,47 +35,83 @@ def file_name(system: str) -> str:
     return f"busybox-{system}.tar.xz"
 
 
-def tarball(url: str, sha256: str) -> bytes:
+def tarball(url: str, sha256: str, unpackers: Sequence[tuple[str, str]] = ()) -> bytes:
     """The tarball that is made of the busybox-static package at ``url``, whose SHA-256 the signed index gives.
 
-    Raises MachineError when the package cannot be had, is another one, or has another shape.
+    ``unpackers`` are the packages (address, SHA-256) of zstd and its libraries, where busybox cannot unpack the suite's
+    packages. Raises MachineError when a package cannot be had, is another one, or has another shape.
     """
+    program, files = busybox(_fetched(url, sha256), url), dict[str, bytes]()
+    for address, digest in unpackers:
+        files |= _of_zstd(_fetched(address, digest), address)
+    if unpackers and "zstd" not in files:
+        raise _broken(unpackers[0][0], "there is no zstd in it")
+    return pack(program, files)
+
+
+def _fetched(url: str, sha256: str) -> bytes:
     buffer = io.BytesIO()
     with download.open_url(url) as stream:
-        found, _ = download.digest(stream, buffer.write, _LIMIT)
+        found, _ = download.digest(stream, buffer.write)
     if found != sha256:
         raise MachineError.of(
             download.without_query(url),
             f"the mirror gave other bytes than its signed index says: SHA-256 {found}, not {sha256}",
             "run the command again; if it stays so, use another mirror",
         )
-    return pack(busybox(buffer.getvalue(), url))
+    return buffer.getvalue()
 
 
 def busybox(deb: bytes, where: str) -> bytes:
     """The program inside a .deb (deb(5)). Raises MachineError."""
-    for name, content in _members(deb, where):
-        if not name.startswith("data.tar"):
-            continue
-        if name not in ("data.tar.xz", "data.tar.gz", "data.tar"):
-            raise MachineError.of(
-                download.without_query(where),
-                f"the package is packed as {name}, which this Python cannot unpack",
-                "set tool.nixgen.suite to a suite whose packages are packed with xz",
-            )
-        try:
-            with tarfile.open(fileobj=io.BytesIO(content), mode="r:*") as archive:
-                for member in archive:
-                    if member.isfile() and member.name.removeprefix("./") in _BUSYBOX and member.size <= _LIMIT:
-                        file = archive.extractfile(member)
-                        return file.read() if file else b""
-        except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-            raise _broken(where, str(error)) from None
+    for name, content in _files(deb, where):
+        if name in _BUSYBOX:
+            return content
     raise _broken(where, "there is no bin/busybox in it")
 
 
-def pack(program: bytes) -> bytes:
-    """The tarball: a folder ``bin`` with ``busybox``, the same bytes for the same program."""
+def _of_zstd(deb: bytes, where: str) -> dict[str, bytes]:
+    """What zstd needs to start, by the file's name: itself, the loader and libraries."""
+    found = {name.rpartition("/")[2]: content for name, content in _files(deb, where)}
+    return {name: content for name, content in found.items() if _ZSTD.fullmatch(name)}
+
+
+def _files(deb: bytes, where: str) -> Iterator[tuple[str, bytes]]:
+    """The files in a .deb, links to files beside them included. Raises MachineError."""
+    for name, content in _members(deb, where):
+        if not name.startswith("data.tar"):
+            continue
+        try:
+            with tarfile.open(fileobj=io.BytesIO(_unpacked(deb, name, content, where)), mode="r:*") as archive:
+                for member in archive.getmembers():
+                    if (member.isfile() or (member.issym() and "/" not in member.linkname)) and member.size <= _LIMIT:
+                        with contextlib.suppress(KeyError):  # a link that leads nowhere
+                            file = archive.extractfile(member)
+                            if file is not None:
+                                yield member.name.removeprefix("./"), file.read()
+        except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+            raise _broken(where, str(error)) from None
+
+
+def _unpacked(deb: bytes, name: str, content: bytes, where: str) -> bytes:
+    """The data of a .deb in a form that this Python reads: for zstd dpkg is asked, which is where apt is."""
+    if name in ("data.tar.xz", "data.tar.gz", "data.tar"):
+        return content
+    dpkg = shutil.which("dpkg-deb")
+    if dpkg is None:
+        raise _broken(where, f"it is packed as {name}, and there is no dpkg-deb on this machine")
+    with tempfile.NamedTemporaryFile(suffix=".deb") as file:
+        file.write(deb)
+        file.flush()
+        done = subprocess.run([dpkg, "--fsys-tarfile", file.name], capture_output=True, check=False)
+    if done.returncode:
+        raise _broken(where, f"dpkg-deb cannot unpack {name}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def pack(program: bytes, more: Mapping[str, bytes] | None = None) -> bytes:
+    """The tarball: a folder ``bin`` with ``busybox``, and ``more`` beside it; the same bytes for the same files."""
+    files = {"busybox": program, **(more or {})}
     buffer = io.BytesIO()
     with (
         lzma.open(buffer, "wb", format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, preset=9) as packed,
@@ -78,9 +120,10 @@ def pack(program: bytes) -> bytes:
         folder = tarfile.TarInfo("bin")
         folder.type, folder.mode, folder.mtime = tarfile.DIRTYPE, 0o755, 1
         archive.addfile(folder)
-        file = tarfile.TarInfo("bin/busybox")
-        file.size, file.mode, file.mtime = len(program), 0o755, 1
-        archive.addfile(file, io.BytesIO(program))
+        for name, content in sorted(files.items()):
+            file = tarfile.TarInfo(f"bin/{name}")
+            file.size, file.mode, file.mtime = len(content), 0o755, 1
+            archive.addfile(file, io.BytesIO(content))
     return buffer.getvalue()
 
 

@@ -21,10 +21,15 @@ KEYRINGS = (
 )
 """Where Debian's package debian-archive-keyring puts the keys that sign the archive."""
 
-_SUITE = re.compile(
-    r"^(?:buster|bullseye|bookworm|trixie|forky|sid|(?:old)*stable|testing|unstable)(?:-updates|-security|/updates)?$"
-)
-"""What a source must name to count as Debian's archive, and not another vendor's."""
+UBUNTU_KEYRINGS = (Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),)
+"""Where ubuntu-keyring, which Debian has, too, puts the keys that sign Ubuntu's archive."""
+
+_PACKAGES = {"Debian": "debian-archive-keyring", "Ubuntu": "ubuntu-keyring"}
+_SUITES = {
+    "Debian": r"buster|bullseye|bookworm|trixie|forky|sid|(?:old)*stable|testing|unstable",
+    "Ubuntu": r"focal|jammy|noble|oracular|plucky|questing|resolute",
+}
+"""What a source must name to count as the vendor's archive, and not another's."""
 
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
@@ -55,29 +60,32 @@ class Mirror:
     updates: bool = True
     keyrings: tuple[str, ...] = ()
 
-    def sources(self, suite: str, *, stable: bool) -> tuple[Source, ...]:
+    def sources(self, suite: str, *, stable: bool, components: tuple[str, ...] = ("main",)) -> tuple[Source, ...]:
         """The sources for a suite. Testing and unstable have neither updates nor a security archive of their own."""
-        found = [Source(self.archive, suite, self.keyrings)]
+        found = [(self.archive, suite)]
         if stable and self.updates:
-            found.append(Source(self.archive, f"{suite}-updates", self.keyrings))
+            found.append((self.archive, f"{suite}-updates"))
         if stable and self.security:
-            found.append(Source(self.security, f"{suite}-security", self.keyrings))
-        return tuple(found)
+            found.append((self.security, f"{suite}-security"))
+        return tuple(Source(uri, name, self.keyrings, components) for uri, name in found)
 
 
-def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()) -> Mirror:
-    """The mirror to use: what ``override`` says, else the machine's own.
+def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = (), vendor: str = "Debian") -> Mirror:
+    """The mirror of a vendor's to use: what ``override`` says, else the machine's own.
 
-    Of the overriding addresses the one with "security" in its path is the security archive. Raises UserError for an
-    address with credentials or one that Nix cannot fetch from, and MachineError when no Debian mirror is known or
-    the keys to check it with are missing.
+    Of the overriding addresses the one with "security" in its host or path is the security archive. Raises UserError
+    for an address with credentials or one that Nix cannot fetch from, and MachineError when no mirror of the vendor's
+    is known or the keys to check it with are missing.
     """
     if override:
         for uri in override:
             check_uri(uri, "--mirror")
-        chosen = [Source(uri, "-security" if "security" in urlsplit(uri).path else "") for uri in override]
+        chosen = [
+            Source(uri, "-security" if _names_security(uri, alone=len(override) == 1) else "") for uri in override
+        ]
     else:
-        chosen = sorted(filter(_is_debian, read_sources(folder)), key=_distance)
+        known = [source for source in read_sources(folder) if _is_of(source, vendor)]
+        chosen = sorted(known, key=lambda source: _distance(source, vendor))
         usable = [source for source in chosen if _problem(source.uri) is None]
         if chosen and not usable:
             check_uri(chosen[0].uri, f"{folder}/sources.list")
@@ -85,18 +93,20 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
     archive = next((source for source in chosen if not _is_security(source)), None)
     security = next((source for source in chosen if _is_security(source)), None)
     if archive is None:
+        mend = f'name one: nixgen lock --mirror https://mirror.example.org/{vendor.lower()}, or set base = "nixpkgs"'
+        if vendor == "Debian" and any(_is_of(source, "Ubuntu") for source in read_sources(folder)):
+            mend = f'it knows Ubuntu\'s: set suite = "noble", which has Python 3.12; or {mend}'
         raise MachineError.of(
-            "",
-            "this machine's apt knows no Debian mirror, which the debian base is pinned from",
-            'name one: nixgen lock --mirror https://mirror.example.org/debian, or set base = "nixpkgs"',
+            "", f"this machine's apt knows no {vendor} mirror, which the debian base is pinned from", mend
         )
     keyrings = {key for source in (archive, security) if source for key in source.keyrings if Path(key).is_file()}
-    keyrings.update([str(path) for path in KEYRINGS if path.is_file()][:1])
+    usual = UBUNTU_KEYRINGS if vendor == "Ubuntu" else KEYRINGS
+    keyrings.update([str(path) for path in usual if path.is_file()][:1])
     if not keyrings:
         raise MachineError.of(
             "",
-            "the keys that sign Debian's package index are not on this machine",
-            "install them: apt-get install debian-archive-keyring",
+            f"the keys that sign {vendor}'s package index are not on this machine",
+            f"install them: apt-get install {_PACKAGES[vendor]}",
         )
     return Mirror(
         archive=archive.uri,
@@ -187,16 +197,27 @@ def _key_files(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in words if word.startswith("/"))
 
 
-def _is_debian(source: Source) -> bool:
-    return bool(_SUITE.match(source.suite)) and "main" in source.components
+def _is_of(source: Source, vendor: str) -> bool:
+    """Whether a source is the vendor's archive."""
+    return (
+        re.fullmatch(rf"(?:{_SUITES[vendor]})(?:-updates|-security|/updates)?", source.suite) is not None
+        and "main" in source.components
+    )
 
 
 def _is_security(source: Source) -> bool:
     return source.suite.endswith(("-security", "/updates"))
 
 
-def _distance(source: Source) -> int:
-    """How far a source is from being Debian's own archive: other vendors use Debian's suite names too."""
-    if any("debian-archive" in key for key in source.keyrings):
+def _names_security(uri: str, *, alone: bool) -> bool:
+    """Whether an address that --mirror names is the security archive's; Ubuntu's differs only in its host."""
+    parts = urlsplit(uri)
+    return "security" in parts.path or (not alone and "security" in (parts.hostname or ""))
+
+
+def _distance(source: Source, vendor: str) -> int:
+    """How far a source is from being the vendor's own archive: others use the same suite names."""
+    name = vendor.lower()
+    if any(f"{name}-archive" in key for key in source.keyrings):
         return 0
-    return 1 if urlsplit(source.uri).path.rstrip("/").endswith(("/debian", "/debian-security")) else 2
+    return 1 if urlsplit(source.uri).path.rstrip("/").endswith((f"/{name}", f"/{name}-security")) else 2

@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A Debian suite: its Python versions, newest first, the version of its glibc, and its own names for packages."""
+    """A suite: its Python versions, newest first, its glibc's version, its own names for packages, and whose it is."""
 
     name: str
     pythons: tuple[str, ...]
     glibc: str
     stable: bool
     glib: str
+    vendor: str = "Debian"
+
+    def __str__(self) -> str:
+        """The suite as people call it: "Debian trixie"."""
+        return f"{self.vendor} {self.name}"
 
 
 SUITES = {
@@ -40,9 +45,13 @@ SUITES = {
         Suite("trixie", ("3.13",), "2.41", stable=True, glib="libglib2.0-0t64"),
         Suite("forky", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
         Suite("sid", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
+        Suite("noble", ("3.12",), "2.39", stable=True, glib="libglib2.0-0t64", vendor="Ubuntu"),
     )
 }
 """Looked up with ``apt-cache policy python3.X libc6`` in each suite; forky and sid still move."""
+
+TOO_OLD = {"buster": "3.7", "bullseye": "3.9", "focal": "3.8", "jammy": "3.10"}
+"""Suites whose Python nixgen does not serve."""
 
 COMMON = (
     "bash",  # the shell of the environment, and the builder that `nix develop` needs
@@ -82,6 +91,9 @@ LEFT_OUT = (
 """Packages that the core takes as there: neither they nor what only they depend on is pinned (unless named)."""
 
 
+COMPONENTS = {"Debian": ("main",), "Ubuntu": ("main", "universe")}
+"""The parts of an archive that the base is taken from: all that is free."""
+
 _SHOWN = 5
 
 
@@ -92,23 +104,24 @@ def suite_of(settings: Settings, python: str) -> Suite:
         if suite is None:
             raise UserError.of(
                 "pyproject.toml: tool.nixgen.suite",
-                f'"{settings.suite}" is not a Debian suite that nixgen knows',
+                f"{settings.suite}'s Python is {TOO_OLD[settings.suite]}, and nixgen needs 3.11 or newer"
+                if settings.suite in TOO_OLD
+                else f'"{settings.suite}" is not a suite of Debian or Ubuntu that nixgen knows',
                 "use one of " + ", ".join(SUITES),
             )
         if python not in suite.pythons:
             raise UserError.of(
                 "pyproject.toml: tool.nixgen.suite",
-                f"Debian {suite.name} has no Python {python}, but {' and '.join(suite.pythons)}",
+                f"{suite} has no Python {python}, but {' and '.join(suite.pythons)}",
                 f'set python = "{suite.pythons[0]}", or another suite',
             )
         return suite
-    found = next((suite for suite in SUITES.values() if python in suite.pythons), None)
+    found = next((suite for suite in _debians() if python in suite.pythons), None)
     if found is None:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.python",
             f"no Debian suite has Python {python}",
-            "use one of "
-            + ", ".join(f"{suite.pythons[0]} ({suite.name})" for suite in SUITES.values() if suite.stable),
+            "use one of " + ", ".join(f"{suite.pythons[0]} ({suite.name})" for suite in _debians() if suite.stable),
         )
     return found
 
@@ -119,9 +132,19 @@ def pythons(settings: Settings) -> tuple[str, ...]:
     Newest first, but those of stable suites before those of testing: a mirror drops testing's packages within days,
     and then a pin of them cannot be fetched any more.
     """
-    suites = [suite for suite in SUITES.values() if settings.suite in (suite.name, None)] or list(SUITES.values())
+    suites = [SUITES[settings.suite]] if settings.suite in SUITES else _debians()
     found = {python: suite.stable for suite in reversed(suites) for python in suite.pythons}
     return tuple(sorted(found, key=lambda python: (found[python], *map(int, python.split("."))), reverse=True))
+
+
+def suite_title(name: str) -> str:
+    """A suite as people call it: "Debian trixie", "Ubuntu noble"."""
+    return str(SUITES.get(name, f"Debian {name}"))
+
+
+def _debians() -> list[Suite]:
+    """The suites to choose from where none is named: Ubuntu's need a mirror of Ubuntu's."""
+    return [suite for suite in SUITES.values() if suite.vendor == "Debian"]
 
 
 def default_glibc(settings: Settings, python: str) -> str:
@@ -141,18 +164,19 @@ def resolve_base(
     systems: Sequence[str],
     mirror: Mirror,
     *,
-    bootstrap: Callable[[str, apt.Package], Bootstrap],
+    bootstrap: Callable[..., Bootstrap],
     kept: DebianBase | None = None,
 ) -> DebianBase:
     """Pin the base for all systems, from the signed indexes of ``mirror``.
 
-    ``bootstrap`` is given each system with its busybox-static and says how that is pinned. What ``kept`` pins stays as
+    ``bootstrap`` is given each system with its busybox-static, and behind it what unpacks the suite's packages where
+    busybox cannot, and says how that is pinned. What ``kept`` pins stays as
     it is, but for what is asked for no more, and for what something new needs in another version. Raises UserError for
     names in the settings that Debian does not know, for all systems at once, and MachineError.
     """
     old = kept if kept is not None and (kept.suite, kept.python) == (suite_of(settings, python).name, python) else None
     suite = suite_of(settings, python)
-    sources = mirror.sources(suite.name, stable=suite.stable)
+    sources = mirror.sources(suite.name, stable=suite.stable, components=COMPONENTS[suite.vendor])
 
     def one(system: str) -> _Pinned | NixgenError:
         try:
@@ -168,7 +192,7 @@ def resolve_base(
     if superseded := sorted({name for result in pinned for name in result.old}):
         few = ", ".join(superseded[:_SHOWN]) + (" …" if len(superseded) > _SHOWN else "")
         console.info(
-            f"Of {len(superseded)} pinned {'package' if len(superseded) == 1 else 'packages'} Debian {suite.name} has "
+            f"Of {len(superseded)} pinned {'package' if len(superseded) == 1 else 'packages'} {suite} has "
             f"newer versions by now, and mirrors drop the old ones. To take the newer: nixgen lock --upgrade ({few})"
         )
     return DebianBase(
@@ -177,7 +201,7 @@ def resolve_base(
         glibc=min((result.glibc for result in pinned), key=lambda version: tuple(map(int, version.split(".")))),
         libraries=tuple(settings.libraries),
         tools=tuple(settings.tools),
-        bootstrap=tuple(bootstrap(system, result.busybox) for system, result in zip(systems, pinned, strict=True)),
+        bootstrap=tuple(bootstrap(system, *result.first) for system, result in zip(systems, pinned, strict=True)),
         debs=tuple(deb for result in pinned for deb in result.debs),
     )
 
@@ -208,7 +232,7 @@ def _only_for(systems: Sequence[str], what: str) -> str:
 class _Pinned:
     old: frozenset[str]  # names of pins that are kept, and of which the mirror has another version
     glibc: str
-    busybox: apt.Package
+    first: tuple[apt.Package, ...]  # busybox, and what unpacks zstd where packages are packed so
     debs: tuple[Deb, ...]
 
 
@@ -219,11 +243,12 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     added = sorted({name for names in named.values() for name in names})
     try:
         core = tool.plan(roots, LEFT_OUT)
+        zstd = tool.plan(["zstd"], LEFT_OUT) if suite.vendor == "Ubuntu" else ()
         (busybox,) = (item for item in tool.plan(["busybox-static"], [*LEFT_OUT, "libc6"]) if item.name[:4] == "busy")
     except apt.RefusedError as error:
         raise MachineError.of(
             "",
-            f"apt cannot put the base together from Debian {suite.name}\n{error}",
+            f"apt cannot put the base together from {suite}\n{error}",
             "look at the mirror: it may be in the middle of an update, or lack a part of the suite",
         ) from None
     try:
@@ -231,7 +256,7 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     except apt.RefusedError as error:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.libraries, tools",
-            f"apt cannot install these packages together from Debian {suite.name}\n{error}",
+            f"apt cannot install these packages together from {suite}\n{error}",
             "take one of them out",
         ) from None
     debs = _with_kept(tool, [*roots, *added], set(LEFT_OUT) - set(added), everything, kept, system)
@@ -240,7 +265,9 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
     (libc,) = (deb for deb in debs if deb.name == "libc6")
     there = {package.name: package.version for package in everything}
     old = frozenset(deb.name for deb in debs if there.get(deb.name, deb.version) != deb.version)
-    return _Pinned(old, major_minor(libc.version), busybox, tuple(sorted(debs, key=lambda deb: (deb.part, deb.name))))
+    return _Pinned(
+        old, major_minor(libc.version), (busybox, *zstd), tuple(sorted(debs, key=lambda deb: (deb.part, deb.name)))
+    )
 
 
 def _with_kept(
@@ -298,6 +325,6 @@ def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite)
                 near = tool.nearest(name)
                 mend = f"did you mean {' or '.join(near)}?" if near else "look for it: apt-cache search WORD"
                 where = f"pyproject.toml: tool.nixgen.{key}"
-                problems.append(Problem(where, f'Debian {suite.name} has no package "{name}"', mend))
+                problems.append(Problem(where, f'{suite} has no package "{name}"', mend))
     if problems:
         raise UserError(problems)
