@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nixgen.nix.tools import Nix, PathInfo
 
 _ALL, _ENVIRONMENT = "all", "env"
+_AGAIN = 2.0  # seconds until it is asked again
 _GRACE = 60.0  # seconds that Nix gets to clean up after an interruption
 Progress = Callable[[int, int, str], None]
 
@@ -175,14 +176,16 @@ class _Rebuilding:
         with self.guard:
             self.stopped = True
             running = list(self.running)
-        for child in running:
-            with contextlib.suppress(ProcessLookupError):
-                child.terminate()
         until = time.monotonic() + _GRACE
+        while running and time.monotonic() < until:
+            for child in running:
+                child.terminate()  # again and again: a signal that comes just before Nix waits is lost
+            again = time.monotonic() + _AGAIN
+            for child in running:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(max(0.0, again - time.monotonic()))
+            running = [child for child in running if child.poll() is None]
         for child in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(max(0.0, until - time.monotonic()))
-                continue
             child.kill()
 
     def _run(self, call: leftovers.Call, command: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ TAIL = 20
 """How many of the last lines of stderr a failure shows."""
 
 _PATIENCE = 60.0  # seconds that a program has to end by itself, on a busy machine, too; a second Ctrl-C ends it at once
+_AGAIN = 2.0  # seconds until it is asked again: Nix misses a signal that comes just before it waits for a builder
 _OFTEN = 0.05  # seconds between two looks at whether it has
 
 
@@ -142,9 +143,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Ends a program: asks it to, and kills it when it goes on for long or the user interrupts again."""
     if process.poll() is not None:
         return
-    process.terminate()
+    until = time.monotonic() + _PATIENCE
     try:
-        _read_on(process, time.monotonic() + _PATIENCE)
+        while process.poll() is None and (now := time.monotonic()) < until:
+            process.terminate()
+            _read_on(process, min(until, now + _AGAIN))
     finally:
         if process.poll() is None:
             process.kill()

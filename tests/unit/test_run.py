@@ -67,6 +67,20 @@ def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     assert process.returncode == -signal.SIGKILL
 
 
+def test_a_program_that_missed_the_signal_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_AGAIN", 0.05)
+    code = (
+        "import signal, sys, time; heard = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: heard.append(1) or len(heard) < 3 or sys.exit(7))\n"
+        "print(flush=True); time.sleep(3600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    run.end(process)
+    assert process.returncode == 7
+
+
 def test_a_missing_program_is_told_with_how_to_get_it() -> None:
     with pytest.raises(MachineError) as caught:
         run.follow(["/nowhere/nix"], print, missing="install it")
