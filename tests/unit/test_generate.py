@@ -276,15 +276,18 @@ def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
 
 def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     shared, alone = Problem("torch", "has no wheel", "wait"), Problem("apex", "is from git", "")
+    everywhere = Problem("zulip", "is from git", "")
     found = planning.merged_problems(
         (
-            Resolution(Target("x86_64-darwin", "3.11"), (), (shared,)),
-            Resolution(Target("aarch64-linux", "3.11"), (), (shared, alone)),
+            Resolution(Target("x86_64-darwin", "3.11"), (), (shared, everywhere)),
+            Resolution(Target("aarch64-linux", "3.11"), (), (shared, alone, everywhere)),
+            Resolution(Target("x86_64-linux", "3.11"), (), (everywhere,)),
         )
     )
     assert [str(problem) for problem in found] == [
-        "apex (aarch64-linux): is from git",
+        "zulip: is from git",
         "torch (aarch64-linux, x86_64-darwin): has no wheel\n    wait",
+        "apex (aarch64-linux): is from git",
     ]
 
 
