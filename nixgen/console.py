@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -97,6 +96,8 @@ class Line:
         """Shows another text in the place of the last one; an empty one leaves nothing there."""
         if not self.shown or not (text or self._width):
             return
+        import shutil  # takes as long as all else here
+
         text, columns = visible(text).replace("\n", " "), shutil.get_terminal_size().columns
         text = text if len(text) < columns else text[: columns - 2] + "…"
         _put(sys.stderr, "\r" + text.ljust(self._width) + ("" if text else "\r"), end="")
