@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
 
-from nixgen.bases.debian.sources import Source
+from nixgen.bases.debian.sources import KEYRING_PACKAGES, Source, vendor_of
 from nixgen.console import console
 from nixgen.errors import MachineError
 from nixgen.machine import folders, process
@@ -74,8 +74,9 @@ class Apt:
             done = self._run("apt-get", "update", "-q")
         failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
         if done.code or failed:
+            vendor = vendor_of(sources[0].suite)
             raise MachineError.of(
-                "", "apt could not fetch Debian's package index\n" + _tail(done.err), _mend_update(done.err)
+                "", f"apt could not fetch {vendor}'s package index\n" + _tail(done.err), _mend_update(done.err, vendor)
             )
 
     def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -215,7 +216,8 @@ def _tail(text: str) -> str:
     return "\n".join(f"    {line.rstrip()}" for line in lines[-_TAIL:])
 
 
-def _mend_update(stderr: str) -> str:
+def _mend_update(stderr: str, vendor: str) -> str:
     if "NO_PUBKEY" in stderr or "is not signed" in stderr:
-        return "install the newest keys: apt-get install debian-archive-keyring (Ubuntu's: ubuntu-keyring)"
-    return "check the network and the mirror; another one: nixgen lock --mirror https://mirror.example.org/debian"
+        return f"install the newest keys: apt-get install {KEYRING_PACKAGES[vendor]}"
+    mirror = f"https://mirror.example.org/{vendor.lower()}"
+    return f"check the network and the mirror; another one: nixgen lock --mirror {mirror}"

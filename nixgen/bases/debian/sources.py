@@ -24,7 +24,7 @@ KEYRINGS = (
 UBUNTU_KEYRINGS = (Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),)
 """Where ubuntu-keyring, which Debian has, too, puts the keys that sign Ubuntu's archive."""
 
-_PACKAGES = {"Debian": "debian-archive-keyring", "Ubuntu": "ubuntu-keyring"}
+KEYRING_PACKAGES = {"Debian": "debian-archive-keyring", "Ubuntu": "ubuntu-keyring"}
 _SUITES = {
     "Debian": r"buster|bullseye|bookworm|trixie|forky|sid|(?:old)*stable|testing|unstable",
     "Ubuntu": r"focal|jammy|noble|oracular|plucky|questing|resolute",
@@ -106,7 +106,7 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
         raise MachineError.of(
             "",
             f"the keys that sign {vendor}'s package index are not on this machine",
-            f"install them: apt-get install {_PACKAGES[vendor]}",
+            f"install them: apt-get install {KEYRING_PACKAGES[vendor]}",
         )
     return Mirror(
         archive=archive.uri,
@@ -195,6 +195,11 @@ def parse_deb822(text: str) -> Iterator[Source]:
 def _key_files(words: Iterable[str]) -> tuple[str, ...]:
     """Only the paths: Signed-By may also hold fingerprints or a whole key."""
     return tuple(word for word in words if word.startswith("/"))
+
+
+def vendor_of(suite: str) -> str:
+    """Whose a suite is: "Ubuntu" or "Debian"."""
+    return "Ubuntu" if re.match(_SUITES["Ubuntu"], suite) else "Debian"
 
 
 def _is_of(source: Source, vendor: str) -> bool:
