@@ -38,14 +38,15 @@ def parquet_batches(file: Path) -> Iterator[Mapping[str, Any]]:
 def _with_dictionaries(groups: Sequence[Any]) -> list[str]:
     """The columns that stay dictionaries in memory: one value of 100 KB, 30,000 times, is 3 GB otherwise.
 
-    Not those whose dictionary may be large: of a column with as many values as rows it has them all.
+    Not those whose dictionary may be large: of a column with as many values as rows it has them all. Nor those in lists
+    and structs (``a.list.element``): there Arrow can read dictionaries of one piece only.
     """
     found: dict[str, bool] = {}
     for group in groups:
         for number in range(group.num_columns):
             column = group.column(number)
             fits = column.has_dictionary_page and column.total_uncompressed_size <= _BLOCK
-            fits = fits and column.physical_type == "BYTE_ARRAY"
+            fits = fits and column.physical_type == "BYTE_ARRAY" and "." not in column.path_in_schema
             found[column.path_in_schema] = found.get(column.path_in_schema, True) and fits
     return [path for path, fits in found.items() if fits]
 
