@@ -27,7 +27,7 @@ def inputs(plan: Plan, root: Path, system: str) -> Inputs:
         if package.kind == "wheel"
     }
     return Inputs(
-        files={name: digest for name, digest in sorted(plan.digests.items()) if digest},
+        files={name: digest.removeprefix("whole:") for name, digest in sorted(plan.digests.items()) if digest},
         library=library_hash(root),
         project=_project(plan, system),
         base=base_input(plan.base, system),
