@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from nixgen.artifacts.edit import with_entry, without_entry
 from nixgen.artifacts.model import Kind
 from nixgen.errors import UserError
-from nixgen.generate import render
 
 TEXT = """\
 # ours
@@ -42,11 +41,6 @@ def test_an_entry_is_added_at_the_end_and_nothing_else_changes() -> None:
     new = with_entry(TEXT, "data", "sales.2024", values)
     added = '[data."sales.2024"]\nsource = "s3://bucket/sales/"\nformat = "parquet"\ninclude = ["*.parquet", "a/"]\n'
     assert new == f"{TEXT}\n{added}"
-
-
-def test_the_skeleton_takes_an_entry() -> None:
-    new = with_entry(render.models_toml(), "models", "vad", {"source": "weights/vad.onnx"})
-    assert new == render.models_toml() + '\n[models.vad]\nsource = "weights/vad.onnx"\n'
 
 
 def test_an_empty_file_gets_its_version() -> None:

@@ -14,7 +14,6 @@ from support.manifests import SHA, WHERE, only, parsed, problems
 from nixgen.artifacts.manifest import parse_manifest, read_manifest
 from nixgen.artifacts.model import SCHEMES, ArtifactSpec, Manifest, ServiceSpec
 from nixgen.errors import Problem, UserError
-from nixgen.generate import render
 
 FULL = """
 version = 1
@@ -91,16 +90,6 @@ def test_every_key_is_read() -> None:
             ServiceSpec("worker", ("python", "-m", "worker")),
         ),
     )
-
-
-def test_the_skeleton_that_init_writes_asks_for_nothing() -> None:
-    assert parsed(render.models_toml()) == Manifest()
-
-
-def test_the_skeletons_examples_are_what_the_parser_takes() -> None:
-    lines = [line.removeprefix("# ") for line in render.models_toml().splitlines() if not line.startswith("# W")]
-    text = "\n".join(line for line in lines if line.startswith(("[", "version")) or " = " in line)
-    assert [spec.key for spec in parsed(text).specs] == ["models.minilm", "models.vad", "data.transactions"]
 
 
 def test_without_the_file_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -206,7 +206,8 @@ lines = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20
 parts = st.from_regex(r"[a-z\u00e4 ][a-z0-9\u00e4 ._-]{0,6}[a-z0-9]", fullmatch=True)
 file_paths = st.lists(parts, min_size=1, max_size=3).map("/".join)
 urls = st.from_regex(r"https://[a-z]{1,8}\.example\.org/[a-z0-9/%]{0,12}", fullmatch=True)
-archives = st.builds(PinnedArchive, shas, st.integers(0), st.none() | urls)
+SIZES = st.integers(0, (1 << 63) - 1)
+archives = st.builds(PinnedArchive, shas, SIZES, st.none() | urls)
 
 
 @st.composite
@@ -214,9 +215,9 @@ def artifacts(draw: st.DrawFn) -> PinnedArtifact:
     archive = draw(st.none() | archives)
     chosen = draw(st.lists(file_paths, max_size=4, unique_by=lambda path: path.split("/")[0]))
     files = tuple(
-        PinnedFile(path, draw(st.integers(0)), draw(shas), member=path, archive=archive)
+        PinnedFile(path, draw(SIZES), draw(shas), member=path, archive=archive)
         if archive
-        else PinnedFile(path, draw(st.integers(0)), draw(shas), url=draw(st.none() | urls))
+        else PinnedFile(path, draw(SIZES), draw(shas), url=draw(st.none() | urls))
         for path in sorted(chosen)
     )
     layout = tuple(name for name in LAYOUTS if draw(st.booleans()))

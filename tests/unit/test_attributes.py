@@ -9,7 +9,7 @@ import pytest
 from support.initproject import Run, made, runner, tree
 
 from nixgen.generate import planning, write
-from nixgen.init import gitattributes
+from nixgen.init import gitattributes, installsource
 from nixgen.project.project import find_project
 
 LINES = (
@@ -28,12 +28,14 @@ def git(root: Path, *arguments: str) -> str:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = made(tmp_path / "work/demo")
+    (root / "models.toml").write_text("version = 1\n")
     git(root, "init", "-q")
     return root
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(installsource, "requirement", lambda: "nixgen==0.1.0")
     return runner(capsys)
 
 

@@ -51,9 +51,9 @@ def test_the_format_that_is_shown_is_the_format() -> None:
 
 def test_every_exit_code_is_explained_with_its_rank() -> None:
     rows = dict(re.findall(r"^\| (\d) \| .* \| (.*?) ?\|$", CHECK.read_text(), re.MULTILINE))
-    classes = (errors.Finding, errors.UserError, errors.MachineError, errors.Stale, errors.BuildFailed)
+    classes = (errors.Finding, errors.UserError, errors.MachineError, errors.Stale, errors.BuildFailed, errors.NoRecord)
     assert sorted(rows) == sorted(["0", *(str(one.exit_code) for one in classes)])
-    ranks = ["first", "second", "third", "last"]
+    ranks = ["first", "second", "third", "fourth", "last"]
     assert [rows[str(code)] for code in GRAVITY] == ranks
 
 

@@ -204,7 +204,7 @@ def test_each_version_is_asked_in_its_own_words(fake: Fake, version: str, shape:
 
 def test_many_paths_go_in_several_commands(fake: Fake) -> None:
     fake.say("nix", printing("[]"))
-    paths = [f"{STORE}/{number:032d}-x" for number in range(tools._AT_ONCE + 1)]
+    paths = [f"{STORE}/{number:032d}-x" for number in range(401)]
     assert Nix().infos(paths) == {}
     assert fake.words()[-1] == paths[-1]
     assert fake.log.read_text().count("path-info") == 2

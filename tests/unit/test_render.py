@@ -6,7 +6,6 @@ import json
 import shutil
 import string
 import subprocess
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +58,6 @@ def test_what_init_writes_once_is_as_the_goldens(golden: Golden) -> None:
     golden("debian/flake.nix", render.flake_nix("demo", DEBIAN_PLAN.base, "path:./nix/nixgen"))
     golden("nixpkgs/flake.nix", render.flake_nix("demo", NIXPKGS_PLAN.base, "github:NixOS/nixpkgs/nixos-26.05"))
     golden("debian/shell.nix", render.shell_nix())
-    golden("debian/models.toml", render.models_toml())
 
 
 def test_the_order_of_what_goes_in_does_not_matter() -> None:
@@ -116,13 +114,6 @@ def test_a_template_cannot_splice_a_raw_string() -> None:
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(TypeError, match="a StrictUndefined cannot become Nix"):
         render.environment().from_string("{{ nothing }}").render()
-
-
-def test_the_skeleton_of_models_is_toml_and_so_are_its_examples() -> None:
-    text = render.models_toml()
-    assert tomllib.loads(text) == {"version": 1}
-    examples = "\n".join(line.removeprefix("# ") for line in text.splitlines()[3:])
-    assert set(tomllib.loads(examples)["models"]) == {"minilm", "vad"}
 
 
 @needs_nix
