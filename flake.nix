@@ -49,7 +49,16 @@
           src = source;
           build-system = [ python.hatchling ];
           # With the extra "cache", which is small; the others are for who pins models and data.
-          dependencies = [ python.cryptography python.jinja2 python.packaging python.tomlkit python.typer python.uv ];
+          dependencies = [
+            python.cryptography
+            python.jinja2
+            python.packaging
+            python.tomli
+            python.tomlkit
+            python.typer
+            python.urllib3
+            python.uv
+          ];
           # pyproject.toml asks for the version that nixgen is tested with; 26.0 has all that it uses of it.
           pythonRelaxDeps = [ "packaging" ];
           # `nixgen init` tells git of the files that it wrote.
@@ -98,10 +107,13 @@
                 pyarrow
                 pyopenssl
                 pytest
+                pytest-timeout
                 pytest-xdist
                 pyyaml
+                tomli
                 tomlkit
                 typer
+                urllib3
                 uv
               ]
             ))
