@@ -52,7 +52,7 @@ def init(
 ) -> None:
     """Set a uv project up, so that a teammate with Nix enters it with `nix develop`.
 
-    Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix, models.toml,
+    Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix,
     nix/nixgen/, lines of .gitignore and .gitattributes, and a CI job that builds twice and compares. Run again, it
     changes nothing.
 

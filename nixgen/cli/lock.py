@@ -13,7 +13,7 @@ from nixgen.cli import options
 def lock(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="With --upgrade: only these models and data.", show_default=False),
+        typer.Argument(metavar="NAME...", help="With --upgrade: only these models and data.", show_default=False),
     ] = None,
     project: options.ProjectOption = Path(),
     upgrade: Annotated[

@@ -13,7 +13,7 @@ from nixgen.cli import options
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Models and data, like minilm or data.sales.", show_default="all"),
+        typer.Argument(metavar="NAME...", help="Models and data, like minilm or data.sales.", show_default="all"),
     ] = None,
     path: Annotated[
         Path | None,
