@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logs import ALPHABET, digest, entry, store_name
+from logs import digest, entry, store_name
 
 from nixgen.cache.entry import Entry
 from nixgen.log.entry import EntryError
+from nixgen.nix import base32
 
 NAMES = st.builds(
     lambda letters, name: f"{letters}-{name}",
-    st.text(ALPHABET, min_size=32, max_size=32),
+    st.text(base32.ALPHABET, min_size=32, max_size=32),
     st.from_regex(r"[0-9a-zA-Z+\-._?=]{1,40}", fullmatch=True),
 )
 ENTRIES = st.builds(
