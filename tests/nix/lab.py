@@ -63,7 +63,7 @@ class Lab:
         """A Nix expression that gives what a generated default.nix gives; ``base`` may change ``pins``."""
         number = next(_numbers)
         given = {"system": SYSTEM, "name": "demo", "trees": [], "wheels": [self.entry(wheel) for wheel in wheels]}
-        file = self.folder / f"arguments-{number}.json"
+        file = self.folder / f".arguments-{number}.json"  # hidden: no part of the project
         file.write_text(json.dumps({**given, **self.arguments}))
         return (
             f"let given = builtins.fromJSON (builtins.readFile {file}); pins = import {self.library}/base.nix; in "
