@@ -59,22 +59,22 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
     What is named first counts; it must be one that the base has and that requires-python allows. Raises UserError, also
     for a patch release that the base is known not to have; where only .python-version names that, it is said.
     """
-    from nixgen.resolve import targets
+    from nixgen.bases import python as versions
 
     file = project.python_version_file()
     available = known_pythons(settings)
-    chosen = targets.choose_python(
+    chosen = versions.choose_python(
         settings, project.requires_python, file, available, asked, elsewhere(settings, available)
     )
-    full = targets.full_version(settings, chosen)
+    full = versions.full_version(settings, chosen)
     if asked is not None:
-        wanted = targets.whole_version(asked)
+        wanted = versions.whole_version(asked)
         if wanted not in {None, full} and settings.base == "debian":
             raise UserError.of(
                 "--python", f"the debian base has Python {full}, not {wanted}", f"write --python {chosen}"
             )
     elif settings.python is None:
-        wanted = targets.whole_version(targets.first_line(file))
+        wanted = versions.whole_version(versions.first_line(file))
         if wanted not in {None, full}:
             has = full if settings.base == "debian" else f"its newest {chosen} (to insist: --python {wanted})"
             console.info(f".python-version asks for Python {wanted}; the {settings.base} base has {has}.")
@@ -83,7 +83,7 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
 
 def is_named(project: Project, settings: Settings, asked: str | None) -> bool:
     """Whether somebody said which Python it is to be."""
-    from nixgen.resolve.targets import first_line
+    from nixgen.bases.python import first_line
 
     return bool(asked or settings.python or first_line(project.python_version_file()))
 
@@ -95,7 +95,8 @@ def best_python(
 
     Where none has, the one that lacks wheels on the fewest systems. ``exported`` is the exported lock, if it is known.
     """
-    from nixgen.resolve import resolution, targets
+    from nixgen.bases import python as versions
+    from nixgen.resolve import resolution
 
     first = pick_python(project, settings, asked)
     if is_named(project, settings, asked):
@@ -104,9 +105,9 @@ def best_python(
     lacking: dict[str, set[str]] = {}
     systems: dict[str, int] = {}
     for python in known_pythons(settings):
-        if not targets.allows(project.requires_python, python):
+        if not versions.allows(project.requires_python, python):
             continue
-        wanted = targets.targets(settings, None, python)
+        wanted = versions.targets(settings, None, python)
         try:
             found = resolution.select(project, lock, wanted, default_glibc(settings, python), {})
         except UserError:
@@ -125,7 +126,7 @@ def best_python(
 
 def written_python(settings: Settings, chosen: str, asked: str | None) -> str:
     """What ``init`` writes down for the Python that was chosen: with the patch release where one is named."""
-    from nixgen.resolve.targets import whole_version
+    from nixgen.bases.python import whole_version
 
     wanted = whole_version(asked) or (settings.python_full if asked is None else None)
     return wanted if wanted and wanted.startswith(f"{chosen}.") else chosen
@@ -133,7 +134,7 @@ def written_python(settings: Settings, chosen: str, asked: str | None) -> str:
 
 def warn_of_python_version(project: Project, python: str) -> None:
     """Says that .python-version names another Python than the one that is pinned: nixgen keeps to the latter."""
-    from nixgen.resolve.targets import first_line, minor_version
+    from nixgen.bases.python import first_line, minor_version
 
     wanted = minor_version(first_line(project.python_version_file()) or "")
     if wanted not in {None, python}:

@@ -114,10 +114,10 @@ def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
 def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
+    from nixgen.bases.python import full_version, targets
     from nixgen.generate.trees import source_trees
     from nixgen.resolve import hashes
     from nixgen.resolve.resolution import left_out, resolve, split_served
-    from nixgen.resolve.targets import full_version, targets
 
     base = pins.lock.base
     systems = project.settings.systems

@@ -24,8 +24,8 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     UserError for a system or Python that nixgen or the base does not know.
     """
     from nixgen.bases.choice import best_python, default_glibc
+    from nixgen.bases.python import full_version, targets
     from nixgen.resolve.resolution import export, hint_groups, left_out, select, split_served
-    from nixgen.resolve.targets import full_version, targets
 
     unknown = [system for system in systems if system not in SYSTEMS]
     if unknown:

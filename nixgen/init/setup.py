@@ -160,8 +160,8 @@ def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
 
     Raises UserError with what stands in the way on the others.
     """
+    from nixgen.bases.python import targets
     from nixgen.resolve.resolution import resolve, split_served
-    from nixgen.resolve.targets import targets
 
     settings = project.settings
     assert settings.python is not None  # noqa: S101 -- init chose it before

@@ -140,7 +140,7 @@ def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) ->
 
 def _python(project: Project, old: Lock | None) -> str:
     """What the project names, else the lock's while the base and requires-python still allow it, else the best."""
-    from nixgen.resolve.targets import allows
+    from nixgen.bases.python import allows
 
     settings = project.settings
     if old is not None and settings.python is None and not project.path(".python-version").exists():
@@ -160,10 +160,10 @@ def _base(
         kept = None
     if project.settings.base == "nixpkgs":
         from nixgen.bases import nixpkgs
-        from nixgen.resolve import targets
+        from nixgen.bases import python as versions
 
         found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, python)
-        full = found.python_full or targets.full_version(project.settings, python)
+        full = found.python_full or versions.full_version(project.settings, python)
         settings = project.settings
         return replace(found, libraries=settings.libraries, tools=settings.tools, python_full=full), {}
     if isinstance(kept, DebianBase):
@@ -223,11 +223,12 @@ def _resolve_debian(
 
 def _hashes(project: Project, base: Base, python: str, old: Lock | None, options: Options) -> tuple[FileHash, ...]:
     """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
+    from nixgen.bases import python as versions
     from nixgen.machine import download
-    from nixgen.resolve import hashes, resolution, targets
+    from nixgen.resolve import hashes, resolution
 
-    full = targets.full_version(project.settings, python, base)
-    wanted = targets.targets(project.settings, None, python, full)
+    full = versions.full_version(project.settings, python, base)
+    wanted = versions.targets(project.settings, None, python, full)
     resolutions = resolution.resolve(project, wanted, base.glibc, {})
     needed = hashes.without_hash(resolutions)
     known = {entry.url: entry for entry in (old.hashes if old else ())}

@@ -8,11 +8,11 @@ import pytest
 from projects import NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
+from nixgen.bases.python import targets
 from nixgen.errors import UserError
 from nixgen.generate import planning
 from nixgen.project.project import find_project
 from nixgen.resolve.resolution import left_out, resolve, split_served
-from nixgen.resolve.targets import targets
 
 WINDOWS = wheel("six-1.17.0-cp311-cp311-win_amd64.whl")
 HINT = "; or leave the dependency groups out: groups = [] under [tool.nixgen]"

@@ -10,6 +10,7 @@ import pytest
 from projects import NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
+from nixgen.bases.python import targets
 from nixgen.errors import Problem
 from nixgen.generate import planning, render
 from nixgen.lock import lockfile, pinning
@@ -17,7 +18,6 @@ from nixgen.project.project import find_project
 from nixgen.resolve.markers import Markers
 from nixgen.resolve.model import Target
 from nixgen.resolve.resolution import left_out, resolve, split_served
-from nixgen.resolve.targets import targets
 
 LINUX = Markers(
     Target("x86_64-linux", "3.11", "3.11.2"), "14.0", ["sys_platform == 'linux' and platform_release >= '6'"]

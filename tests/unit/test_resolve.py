@@ -14,6 +14,7 @@ from support.resolving import LINUX, resolved
 from support.wheels import make_wheel
 
 from nixgen.bases import nixpkgs
+from nixgen.bases.python import targets
 from nixgen.errors import Problem
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
@@ -22,7 +23,6 @@ from nixgen.project.settings import SYSTEMS, Settings
 from nixgen.resolve import hashes, uv
 from nixgen.resolve.model import FileHash, Package, Resolution, Target
 from nixgen.resolve.resolution import resolve, select
-from nixgen.resolve.targets import targets
 
 
 def test_what_uv_would_install_for_each_system(tmp_path: Path) -> None:

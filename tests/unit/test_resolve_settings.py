@@ -10,11 +10,11 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
+from nixgen.bases.python import targets
 from nixgen.errors import UserError
 from nixgen.project.project import find_project
 from nixgen.resolve import uv
 from nixgen.resolve.resolution import resolve, split_served
-from nixgen.resolve.targets import targets
 
 
 def refused(root: Path) -> str:

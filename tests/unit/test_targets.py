@@ -11,10 +11,11 @@ from packaging.markers import Marker, default_environment
 
 from nixgen.bases.model import Deb, DebianBase
 from nixgen.bases.nixpkgs import resolve_base
+from nixgen.bases.python import allows, choose_python, full_version, targets
 from nixgen.errors import UserError
 from nixgen.project.settings import SYSTEMS, Settings
 from nixgen.resolve.model import Target
-from nixgen.resolve.targets import allows, choose_python, environment, full_version, platforms, tags, targets
+from nixgen.resolve.targets import environment, platforms, tags
 
 LINUX = Target("x86_64-linux", "3.11", "3.11.2")
 
