@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.formats.foreign import lookup, strings, table, tables
-from nixgen.resolve.wheels import normalized
+from nixgen.project.names import normalized
 
 # setuptools' "flat-layout" leaves these out (setuptools.discovery.FlatLayoutPackageFinder.DEFAULT_EXCLUDE), and
 # modules with names of tools (FlatLayoutModuleFinder).

@@ -16,9 +16,9 @@ from nixgen.formats import foreign
 from nixgen.generate import layout
 from nixgen.generate.model import SourceTree
 from nixgen.project import uvlock
+from nixgen.project.names import normalized
 from nixgen.project.project import Project, read_text, read_toml
 from nixgen.resolve.model import Resolution
-from nixgen.resolve.wheels import normalized
 
 UNKNOWN_VERSION = "0.0.0"
 """The version of a package whose own is made when it is built (from git tags, say), which nixgen does not do."""

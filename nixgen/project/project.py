@@ -17,6 +17,7 @@ from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
 from nixgen.machine.files import contents
 from nixgen.project import beginnings, uvlock
+from nixgen.project.names import normalized
 from nixgen.project.settings import Settings
 
 BOM = "\ufeff"
@@ -64,7 +65,7 @@ class Project:
             *table(self.pyproject, "dependency-groups").values(),
         ]
         names = (re.match(r"[A-Za-z0-9._-]+", text.strip()) for texts in lists for text in strings(texts))
-        return frozenset(re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name)
+        return frozenset(normalized(name[0]) for name in names if name)
 
     def lock_text(self) -> str:
         """uv.lock as text. Raises UserError when it is missing."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from nixgen.errors import Problem, UserError
+from nixgen.project.names import normalized
 
 SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
 """Every Nix system that wheels exist for."""
@@ -169,7 +170,7 @@ def _names(pattern: re.Pattern[str], what: str, example: str) -> Callable[[objec
 
 def _distributions(value: object) -> tuple[str, ...]:
     names = _names(_NAME, "a distribution's name", "opencv-python")(value)
-    return tuple(dict.fromkeys(re.sub(r"[-_.]+", "-", name).lower() for name in names))
+    return tuple(dict.fromkeys(normalized(name) for name in names))
 
 
 def _systems(value: object) -> tuple[str, ...]:

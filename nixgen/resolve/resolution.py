@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
+from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
 from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
@@ -341,7 +342,7 @@ def _directory(
 def _no_binary(project: Project, name: str) -> bool:
     """Whether [tool.uv] tells uv to build this package rather than to take a wheel."""
     settings = table(project.pyproject, "tool", "uv")
-    named = {wheels.normalized(other) for other in strings(settings.get("no-binary-package"))}
+    named = {normalized(other) for other in strings(settings.get("no-binary-package"))}
     return settings.get("no-binary") is True or name in named
 
 

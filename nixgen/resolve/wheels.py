@@ -163,8 +163,3 @@ def _needs(platform: str) -> tuple[int, int] | None:
             return (2, minor)
     found = re.match(r"(?:manylinux|macosx)_(\d+)_(\d+)_", platform)
     return (int(found[1]), int(found[2])) if found else None
-
-
-def normalized(name: str) -> str:
-    """A package's name as PEP 503 normalizes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()

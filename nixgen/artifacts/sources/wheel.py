@@ -7,7 +7,8 @@ from pathlib import Path
 from nixgen.artifacts.model import ArtifactSpec
 from nixgen.errors import UserError
 from nixgen.formats import toml
-from nixgen.resolve.wheels import file_name, normalized
+from nixgen.project.names import normalized
+from nixgen.resolve.wheels import file_name
 
 
 def wheel_of(spec: ArtifactSpec, root: Path) -> tuple[str, str, int | None]:
