@@ -74,7 +74,7 @@ let
       trees = ownTrees;
       wheels = installed;
       skip = skipImports;
-      empty = installed == [ ] && ownTrees == [ ];
+      empty = installed == [ ];
     };
   } // (if smoke == [ ] then { } else {
     smoke = import ./smoke.nix { base = support; } {

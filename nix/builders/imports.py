@@ -100,8 +100,8 @@ def main():
         result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if result.stdout.split() != [name]:
             failures.append(f"  {name} (of {modules[name]}): {last_lines(result.stderr) or f'the process ended with {result.returncode}'}")
-    if not waiting and not os.environ.get("empty"):
-        raise SystemExit("no module was found: the environment is empty")
+    if not modules and not os.environ.get("empty"):
+        raise SystemExit("no module was found in any package of the environment: there is nothing to import")
     libraries, packages = lacking(skip)
     problems = [f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures] if failures else []
     if libraries:
@@ -114,7 +114,7 @@ def main():
         raise SystemExit("\n".join([*problems, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
         file.writelines(f"{name}\n" for name in waiting)
-    print(f"{len(waiting)} modules of {len(set(modules.values()))} distributions imported")
+    print(f"{len(waiting)} modules of {len({modules[name] for name in waiting})} distributions imported")
 
 
 main()

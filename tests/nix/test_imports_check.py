@@ -84,9 +84,15 @@ def test_a_project_without_packages_passes(lab: Lab) -> None:
     assert lab.nix.real(lab.build("imports")).read_text() == ""
 
 
+def test_all_may_be_skipped(lab: Lab, wheel: Path) -> None:
+    """Case 61: then none is imported, and the result says none."""
+    skipping = lab.with_arguments(skipImports=[*BAD, "good", "good_single", "spoils"])
+    assert lab.nix.real(skipping.build("imports", [wheel])).read_text() == ""
+
+
 def test_a_wheel_without_modules_is_told(lab: Lab) -> None:
     wheel = make_wheel(lab.wheels, "dataonly", "1.0", {"data only/x.txt": ""})
-    assert "no module was found: the environment is empty" in lab.failure("imports", [wheel])
+    assert "no module was found in any package of the environment" in lab.failure("imports", [wheel])
 
 
 def test_the_sandbox_has_neither_network_nor_host(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from nixgen.check.report import output
 from nixgen.check.report import text as report
 from nixgen.check.report.junit import as_junit
 from nixgen.check.report.markdown import as_markdown, escaped
-from nixgen.check.report.messages import bytes_same, bytes_updated, rebuild_step
+from nixgen.check.report.messages import bytes_same, bytes_updated, rebuild_step, works
 from nixgen.errors import Problem, UserError
 
 GOOD = Report(
@@ -30,7 +30,7 @@ GOOD = Report(
         Step("recipe", True, "the 3 derivations are those of nixgen.hashes.json"),
         Step("build", True, "all is built: 3 outputs"),
         Step("bytes", True, bytes_same(4, 480, "nixgen.hashes.json"), seconds=1.25),
-        Step("works", True, "every module can be imported, in a build by Nix"),
+        Step("works", True, works(23, smoke=False)),
     ),
     SYSTEM.digest,
     4,
@@ -242,3 +242,18 @@ def test_one_form_goes_to_stdout(capsys: pytest.CaptureFixture[str], tmp_path: P
 
 def test_the_path_helper_is_what_the_forms_show() -> None:
     assert path("numpy").name == DIFFERENCE.path
+
+
+@pytest.mark.parametrize(
+    ("imported", "smoke", "sentence"),
+    [
+        (0, False, "there is no module to import"),
+        (0, True, "there is no module to import; the smoke commands succeed, in a build by Nix"),
+        (1, False, "1 module can be imported, in a build by Nix"),
+        (23, True, "23 modules can be imported, and the smoke commands succeed, in a build by Nix"),
+        (None, False, "modules can be imported, in a build by Nix"),
+    ],
+)
+def test_of_no_module_nothing_is_claimed(imported: int | None, smoke: bool, sentence: str) -> None:  # noqa: FBT001
+    """Cases 10 and 61: the number is said, and of none that it is none."""
+    assert works(imported, smoke=smoke) == sentence

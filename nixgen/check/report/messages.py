@@ -29,6 +29,14 @@ def are(number: int, what: str) -> str:
     return f"{count(number, what)} {'is' if number == 1 else 'are'}"
 
 
+def works(imported: int | None, *, smoke: bool) -> str:
+    """What the last step found in order; ``imported`` counts modules, and of none nothing is claimed."""
+    if imported == 0:
+        return "there is no module to import" + ("; the smoke commands succeed, in a build by Nix" if smoke else "")
+    told = "modules can be imported" if imported is None else f"{count(imported, 'module')} can be imported"
+    return told + (", and the smoke commands succeed" if smoke else "") + ", in a build by Nix"
+
+
 def change_problem(change: Change, old: str, new: str) -> Problem:
     """One changed input as a sentence; ``old`` and ``new`` name the sides ("in the record", "here")."""
     if not change.key:
