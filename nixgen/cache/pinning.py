@@ -59,7 +59,7 @@ def trust(place: Place, pin: CachePin | None, log_key: str | None = None, keys: 
     """
     if log_key is None:
         if pin is None:
-            raise UserError.of(place.url, "nobody said which key its log is signed with", _NAME)
+            raise UserError.of(place.url, "no key of its log: pass --log-key", _NAME)
         verifier = pin.verifier
     else:
         try:
@@ -72,7 +72,7 @@ def trust(place: Place, pin: CachePin | None, log_key: str | None = None, keys: 
     found = [PublicKey.parse(text_of(key), "--public-key") for key in keys]
     found += [PublicKey.parse(key, lockfile.NAME) for key in (pin.keys if pin and not keys else ())]
     if not found:
-        raise UserError.of(place.url, "nobody said which key signs its paths", "name it with --public-key")
+        raise UserError.of(place.url, "no key of its paths", "name it with --public-key")
     return Trust(verifier, tuple(found), pin.checkpoint if pin else None)
 
 

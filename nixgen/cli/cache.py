@@ -9,7 +9,7 @@ import typer
 
 from nixgen.cli import artifacts, options
 
-app = artifacts.group("cache", "Share what was built, in a store with a log that tells when it was rewritten.")
+app = artifacts.group("cache", "Share builds in a binary cache with a tamper-evident log.")
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something, 4 stale, 5 build failed."
@@ -185,7 +185,7 @@ def challenge(
         int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of the outputs, by chance.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="NUMBER", help="With --sample: the chance of an earlier run.")
+        int | None, typer.Option("--seed", metavar="NUMBER", help="Random seed: repeats an earlier sample.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
     log: LogOption = None,

@@ -36,7 +36,7 @@ def check(
         int | None, typer.Option("--sample", metavar="N", min=1, help="With --rebuild: only N of them, by chance.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="NUMBER", help="With --sample: the chance of an earlier run.")
+        int | None, typer.Option("--seed", metavar="NUMBER", help="Random seed: repeats an earlier sample.")
     ] = None,
     against: Annotated[
         Path | None,
@@ -59,9 +59,7 @@ def check(
     ] = None,
     builders: Annotated[str | None, typer.Option("--builders", metavar="SPEC", help="Nix's remote builders.")] = None,
     store: Annotated[str, typer.Option("--store", metavar="URL", help="Nix's store to build in.")] = "",
-    copy: Annotated[
-        str, typer.Option("--copy", metavar="URL", help="A store that may have the other bytes of a difference.")
-    ] = "",
+    copy: Annotated[str, typer.Option("--copy", metavar="URL", help="Store to fetch the expected version from.")] = "",
     imports: Annotated[
         bool, typer.Option("--imports/--no-imports", help="Whether to try that what was built works.")
     ] = True,
@@ -69,7 +67,7 @@ def check(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Is what is built here what the record says, byte for byte?
+    """Compare the build with the recorded hashes.
 
     Looks in this order: generated files, derivations, the build, the bytes of every path on the disk, with --rebuild
     a second build, and whether all can be imported. Changes nothing but what --update, --save and reports name.
@@ -82,7 +80,7 @@ def check(
 
     output.allowed(json, markdown, junit)
     if (sample is not None or seed is not None) and not rebuild:
-        raise typer.BadParameter("is of those that --rebuild names: give that, too", param_hint="--sample")
+        raise typer.BadParameter("requires --rebuild", param_hint="--sample")
     if against is not None:
         if save is not None or update or rebuild:
             raise typer.BadParameter("builds nothing: --update, --save and --rebuild do", param_hint="--against")

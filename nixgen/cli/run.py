@@ -44,7 +44,7 @@ def run(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Verify models and data, then become COMMAND in the project's environment. It never starts when a byte differs.
+    """Verify models and data, then run COMMAND in the project's environment. It does not start if a file changed.
 
     Example: nixgen run -- python -m app
     """

@@ -28,7 +28,7 @@ def verify(
         Path | None, typer.Option("--key", metavar="FILE", help="The public key of the signature (PEM).")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option("--identity", metavar="WHO", help="Who must have signed, without a key.")
+        str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
     ] = None,
     issuer: Annotated[
         str | None, typer.Option("--issuer", metavar="URL", help="Who must have vouched for the identity.")

@@ -21,7 +21,7 @@ def tell(root: Path, paths: Iterable[str] = ()) -> None:
     seen = git.make_visible(root, sorted({*NEEDED, *paths, *vendored.present(root)}))
     if seen.added:
         count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
-        console.info(f"Told git of {count} (git add --intent-to-add), because a flake sees only what git knows.")
+        console.info(f"Staged {count} (git add -N): flakes ignore untracked files.")
     for path in dict.fromkeys(map(_folder_of, seen.ignored)):
         console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
 

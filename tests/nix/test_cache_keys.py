@@ -94,9 +94,9 @@ def test_a_cache_is_verified_without_a_project(lab: CacheLab, tmp_path: Path) ->
     lab.project.mkdir()
     unknown = lab.run("verify", lab.url)
     assert unknown.returncode == 2
-    assert "nobody said which key its log is signed with" in unknown.stderr
+    assert "no key of its log: pass --log-key" in unknown.stderr
     log_key = (lab.keys / "log.pub").read_text().strip()
-    assert "nobody said which key signs its paths" in lab.run("verify", lab.url, "--log-key", log_key).stderr
+    assert "no key of its paths" in lab.run("verify", lab.url, "--log-key", log_key).stderr
     keys = ["--log-key", log_key, "--public-key", str(lab.keys / "cache.pub")]
     assert lab.must("verify", lab.url, *keys).stdout.startswith(f"{lab.url}: 3 paths and 3 NARs")
     assert "there is no project here" in lab.run("verify", lab.url, *keys, "--update").stderr

@@ -100,11 +100,11 @@ def test_keys_with_every_character_of_base_64_are_no_file_names() -> None:
 
 def test_who_is_not_known_is_not_believed(tmp_path: Path) -> None:
     where = place.parse(URL)
-    with pytest.raises(UserError, match="nobody said which key its log is signed with"):
+    with pytest.raises(UserError, match="no key of its log: pass --log-key"):
         pinning.trust(where, None)
-    with pytest.raises(UserError, match="nobody said which key signs its paths"):
+    with pytest.raises(UserError, match="no key of its paths"):
         pinning.trust(where, None, str(SIGNER.verifier))
-    with pytest.raises(UserError, match="nobody said which key signs its paths"):
+    with pytest.raises(UserError, match="no key of its paths"):
         pinning.trust(where, replace(PIN, keys=()))
     with pytest.raises(UserError) as other:
         pinning.trust(where, PIN, str(STRANGER.verifier))

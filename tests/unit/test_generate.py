@@ -417,7 +417,7 @@ def test_git_is_told_of_files_that_are_new_to_it(project: Project, run: Run) -> 
     """A repository made after init, or a library that has grown: a flake would not see the files."""
     subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
     _, said = run(project)
-    assert [line for line in said if line.startswith("Told git of ")]
+    assert [line for line in said if line.startswith("Staged ")]
     known = subprocess.run(["git", "ls-files"], cwd=project.root, check=True, capture_output=True, text=True).stdout
     assert {"default.nix", "uv.lock", "nixgen.lock", "nix/nixgen/default.nix"} <= set(known.splitlines())
     assert run(project) == ((), ["Everything is up to date."])

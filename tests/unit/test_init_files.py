@@ -184,7 +184,7 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
     said = run(project)
     count = len(tree(project)) - 2
     assert [line for line in said if not line.startswith("warning: No CI job")][-4:] == [
-        f"Told git of {count} new files (git add --intent-to-add), because a flake sees only what git knows.",
+        f"Staged {count} new files (git add -N): flakes ignore untracked files.",
         (
             "warning: models.toml is ignored by git, so a flake does not see it. "
             "To change that: git add --force models.toml"
@@ -195,7 +195,7 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
     known = set(git_command(project, "ls-files").splitlines())
     assert known == set(tree(project)) - {"mine.py", "models.toml"}
     before = git_command(project, "status", "--porcelain")
-    assert not [line for line in run(project) if line.startswith("Told")]
+    assert not [line for line in run(project) if line.startswith("Staged")]
     assert git_command(project, "status", "--porcelain") == before
 
 
