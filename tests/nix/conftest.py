@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from checking import Checked, make
 from lab import PYTHON, Lab, locked, make_library
+from support.emulated import LackingError, emulation
 from support.index import Index, serve
 from support.nix import SYSTEM, Nix
 from support.project import Project
@@ -69,6 +72,17 @@ def each_lab(request: pytest.FixtureRequest) -> Lab:
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Lab)
     return found
+
+
+@pytest.fixture(scope="session")
+def aarch64(nix28: Nix) -> Iterator[Nix]:
+    """The machine's Nix where it also builds for aarch64-linux, and runs what it built."""
+    with ExitStack() as stack:
+        try:
+            within = stack.enter_context(emulation())
+        except LackingError as error:
+            pytest.skip(str(error))
+        yield replace(nix28, within=within).with_settings(extra_platforms="aarch64-linux")
 
 
 @pytest.fixture(scope="session")

@@ -60,13 +60,15 @@ class Output:
 class Nix:
     """One Nix (the folder of its programs) and one store (the folder that holds ``nix/store`` and its database).
 
-    ``env`` is added to the environment of every command, ``settings`` to NIX_CONFIG.
+    ``env`` is added to the environment of every command, ``settings`` to NIX_CONFIG; ``within`` is the start of the
+    command line of each.
     """
 
     bin: Path
     store: Path
     env: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -111,10 +113,14 @@ class Nix:
             settings.setdefault("build-hook", "")
         return "\n".join(f"{name} = {value}" for name, value in settings.items())
 
+    def entered(self) -> list[str]:
+        """The start of a command line that runs the rest with the store at /nix."""
+        return [*self.within, *enter(self.store)]
+
     def inside(self, *argv: str | Path, cwd: Path | None = None, check: bool = True, **env: str) -> Output:
         """Runs any command with the store at /nix: a program of the store, ``nix-shell``, a script."""
         (self.store / "nix").mkdir(parents=True, exist_ok=True)
-        return _run([*enter(self.store), *map(str, argv)], cwd, {**self.environ(), **env}, check=check)
+        return _run(self.entered(), [*map(str, argv)], cwd, {**self.environ(), **env}, check=check)
 
     def run(self, program: str, *argv: str | Path, cwd: Path | None = None, check: bool = True) -> Output:
         """Runs one of Nix's own programs (``nix``, ``nix-build``, ``nix-store``, …)."""
@@ -198,12 +204,12 @@ def _checked(result: Output) -> Output:
     return result
 
 
-def _run(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], *, check: bool) -> Output:
+def _run(start: list[str], argv: list[str], cwd: Path | None, env: Mapping[str, str], *, check: bool) -> Output:
     done = subprocess.run(
-        argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
-    skipped = len(enter(Path("/"))) if argv[0] == "unshare" else 0
-    result = Output(tuple(argv[skipped:]), done.returncode, done.stdout, without_progress(done.stderr))
+        [*start, *argv], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        check=False,
+    )  # fmt: skip
+    result = Output(tuple(argv), done.returncode, done.stdout, without_progress(done.stderr))
     return _checked(result) if check else result
 
 
@@ -248,6 +254,11 @@ def machine_nix() -> Path | None:
 
 def current_nix() -> Path:
     """The folder of a current Nix's programs, unpacked by the script beside this file where it is not yet."""
-    script = Path(__file__).with_name("nix-current")
-    subprocess.run([script, ROOT / ".cache" / "nix-current"], check=True, stdin=subprocess.DEVNULL)
-    return ROOT / ".cache" / "nix-current" / "bin"
+    return current("nix")
+
+
+def current(what: str) -> Path:
+    """The folder with the programs of what ``WHAT-current``, beside this file, unpacks."""
+    folder = ROOT / ".cache" / f"{what}-current"
+    subprocess.run([Path(__file__).with_name(f"{what}-current"), folder], check=True, stdin=subprocess.DEVNULL)
+    return folder / "bin"

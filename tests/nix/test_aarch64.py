@@ -1,0 +1,103 @@
+"""aarch64-linux on the debian base: built in the sandbox under qemu, run, checked, and compared with x86_64."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from lab import SITE, tree
+from support.nix import ROOT, Nix, Output
+from support.project import Project
+from test_real_wheels import SETTINGS
+
+HERE, THERE = "x86_64-linux", "aarch64-linux"
+MORE = f"""{SETTINGS}systems = ["{THERE}", "{HERE}"]
+smoke = ["python -c 'import numpy; assert (numpy.ones((3, 3)) @ numpy.ones(3)).sum() == 9'"]
+"""
+# nixgen asks the kernel which machine this is. It runs natively: only what Nix builds is for the other one.
+ELSEWHERE = """
+import os, sys
+here = os.uname()
+os.uname = lambda: os.uname_result((*here[:4], "aarch64"))
+from nixgen.__main__ import main
+sys.argv[0] = "nixgen"
+main()
+"""
+RUN = """
+import json, platform, numpy, numpy.linalg, ssl, sqlite3, sys
+answer = numpy.linalg.solve(numpy.array([[2.0, 0], [0, 4]]), numpy.array([2.0, 8]))
+print(json.dumps([platform.machine(), list(sys.version_info[:2]), answer.tolist()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(
+    aarch64: Nix,  # noqa: ARG001 -- skips before anything is asked of an index
+    pins: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """A project for both machines, on the pins that are there already."""
+    made = Project.make(tmp_path_factory.mktemp("aarch64") / "demo", "numpy", "six", more=MORE)
+    made.lock()
+    shutil.copytree(pins / "nix", made.folder / "nix")
+    for name in ("nixgen.lock", "flake.nix", "flake.lock", "shell.nix"):
+        shutil.copy(pins / name, made.folder)
+    made.must("generate")
+    return made
+
+
+def build(nix: Nix, project: Project, system: str, attribute: str) -> Path:
+    return nix.build_expression(f'(import {project.folder} {{ system = "{system}"; }}).{attribute}')
+
+
+def check(nix: Nix, project: Project, *options: str) -> Output:
+    words = [sys.executable, "-c", ELSEWHERE, "check", *options]
+    return nix.inside(*words, cwd=project.folder, PYTHONPATH=str(ROOT), NO_COLOR="1")
+
+
+def test_the_environment_is_built_and_its_python_runs(project: Project, aarch64: Nix) -> None:
+    environment = build(aarch64, project, THERE, "environment")
+    machine = aarch64.real(build(aarch64, project, THERE, "base.core") / "usr/bin/python3.13").read_bytes()[18:20]
+    assert machine == b"\xb7\x00"  # EM_AARCH64
+    said = json.loads(aarch64.inside(environment / "bin/python", "-c", RUN, cwd=project.folder).stdout)
+    assert said == ["aarch64", [3, 13], [1.0, 2.0]]
+
+
+def test_what_is_built_is_recorded_and_checked(project: Project, aarch64: Nix) -> None:
+    """The import check and the smoke command are builds for that machine, too; one wheel is built twice."""
+    check(aarch64, project, "--update")
+    assert list(json.loads((project.folder / "nixgen.hashes.json").read_text())["systems"]) == [THERE]
+    done = check(aarch64, project, "--rebuild", "six", "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["system"] == THERE
+    assert {step["name"]: step["ok"] for step in report["steps"]} == dict.fromkeys(
+        ("stale", "recipe", "build", "bytes", "rebuild", "works"), True
+    )
+
+
+def test_a_pure_wheel_is_the_same_bytes_on_both_machines(project: Project, aarch64: Nix) -> None:
+    """Its byte code is written by each machine's own Python."""
+    both = [build(aarch64, project, system, "wheels.six") for system in (HERE, THERE)]
+    assert both[0] != both[1]
+    assert f"{SITE}/__pycache__/six.cpython-313.pyc" in tree(aarch64.real(both[0]))
+    assert aarch64.nar_hash(both[0]) == aarch64.nar_hash(both[1])
+
+
+def test_what_both_wheels_of_numpy_have_alike_is_installed_alike(project: Project, aarch64: Nix) -> None:
+    """Modules with equal source have equal byte code."""
+    here, there = (aarch64.real(build(aarch64, project, system, "wheels.numpy")) / SITE for system in (HERE, THERE))
+    different, equal = [], 0
+    for name in tree(here):
+        path = here / name
+        if path.suffix != ".py" or path.read_bytes() != (there / name).read_bytes():
+            continue
+        code = f"{path.parent.relative_to(here)}/__pycache__/{path.stem}.cpython-313.pyc"
+        if (here / code).exists():
+            equal += 1
+            if (here / code).read_bytes() != (there / code).read_bytes():
+                different.append(code)
+    assert different == []
+    assert equal > 100
