@@ -13,7 +13,7 @@ let
     else if file == "nixgen.lock" then
       # The content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
       sha256 (toJSON (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
-    else if elem (baseNameOf file) [ "pyproject.toml" ".python-version" "uv.toml" ] then
+    else if elem (baseNameOf file) [ "pyproject.toml" "setup.cfg" "setup.py" ".python-version" "uv.toml" ] then
       # What git does not know a flake does not see.
       if !pathExists path then locks.${file}
       else if substring 0 6 locks.${file} == "whole:" then "whole:${hashFile "sha256" path}"

@@ -7,6 +7,8 @@ by its name on the hub, as everywhere; HF_HUB_CACHE, which `nix develop` sets, m
 internet. So that the example needs no torch, the model's six layers are computed here, with NumPy.
 """
 
+from __future__ import annotations
+
 import sys
 
 import numpy as np

@@ -6,6 +6,8 @@ POST /speech with a WAV file (16 kHz, mono, 16 bits) answers with JSON: {"speech
 The model is looked for in $NIXGEN_MODELS, which `nix develop` and `nix run .#api` set.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import os

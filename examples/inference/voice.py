@@ -5,6 +5,8 @@
 No recording of a person is needed: a hum whose overtones are those of a, i and u is speech enough for the network.
 """
 
+from __future__ import annotations
+
 import sys
 import urllib.request
 import wave

@@ -5,6 +5,8 @@ times, with pandas, polars and DuckDB, which must agree; scikit-learn learns to 
 stored network (it comes with it); matplotlib draws; Jupyter starts a kernel that runs a notebook's cell.
 """
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Reads two years of a garden's weather from garden.csv and draws them into plot.png."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import matplotlib

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nixgen.artifacts.model import PinnedArtifact, ServiceSpec
 from nixgen.bases.model import Base
+from nixgen.errors import Problem
 from nixgen.resolve.model import Resolution
 
 
@@ -15,7 +16,8 @@ class SourceTree:
 
     ``roots`` are the folders that go on ``sys.path`` and ``modules`` the top-level importable names found there;
     roots are relative to the project ("src", ".", "libs/core/src"). ``metadata`` and ``entry_points`` are the texts
-    of METADATA and entry_points.txt (core metadata 2.x and the entry points specification).
+    of METADATA and entry_points.txt (core metadata 2.x and the entry points specification). ``files`` are setup.py and
+    setup.cfg, where these were read; ``notes`` what is not known of the package.
     """
 
     name: str
@@ -25,6 +27,8 @@ class SourceTree:
     modules: tuple[str, ...]
     metadata: str
     entry_points: str
+    files: tuple[str, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         raise UserError(problems)
     manifest = read_manifest(project.root)
     trees = source_trees(project, resolutions)
+    for note in (note for tree in trees for note in tree.notes):
+        console.warn(str(note))
     exact = project.settings.python_full is not None or any(one.patch for one in resolutions)
     return Plan(
         name=project.name,
@@ -176,6 +178,8 @@ def digests(
         text = pyproject if pyproject is not None and folder == "." else files.read(root, path)
         if text is not None and not path.startswith("../"):
             found[path] = of_pyproject(text)
+    for path in (path for tree in trees for path in tree.files):
+        found[path] = of_bytes((files.read(root, path) or b"").replace(b"\r\n", b"\n"))
     return found
 
 

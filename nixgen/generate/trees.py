@@ -1,27 +1,23 @@
 """Directory sources: the project itself, workspace members, path dependencies, importable from the work tree.
 
-Nothing is built: metadata is what pyproject.toml says statically (PEP 621), and what is dynamic is taken from uv.lock.
+Nothing is built and no code is run: metadata is what pyproject.toml says (PEP 621), and what is dynamic stands in
+uv.lock, in setup.cfg, or as a literal in a Python file; else a warning says what is not known.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-from nixgen.errors import UserError
+from nixgen.errors import Problem, UserError
 from nixgen.formats import foreign
-from nixgen.generate import layout
+from nixgen.generate import compiled, layout, version
 from nixgen.generate.model import SourceTree
-from nixgen.project import uvlock
+from nixgen.project import setupfiles, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project, read_text, read_toml
 from nixgen.resolve.model import Resolution
-
-UNKNOWN_VERSION = "0.0.0"
-"""The version of a package whose own is made when it is built (from git tags, say), which nixgen does not do."""
 
 METADATA_VERSION = "2.3"
 """Core metadata: 2.3 is the first that asks for normalized names of extras, which these are."""
@@ -35,7 +31,8 @@ _ENTRY = re.compile(r"[^\s=\[][^=\r\n]*")
 def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[SourceTree, ...]:
     """The directory sources of all targets, each once, sorted by name and path.
 
-    Raises UserError when a folder's pyproject.toml cannot be read, or names an entry point that is not one.
+    Raises UserError with every problem of all of them: files that cannot be read, code that is not found or has to be
+    compiled, entry points that are none.
     """
     locked = {uvlock.folder(package): package for package in project.uv_lock().local}
     found = {
@@ -44,32 +41,55 @@ def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[S
         for package in resolution.packages
         if package.kind == "directory" and package.path
     }
-    return tuple(
-        _tree(project, name, path, version, locked.get(path, {})) for (name, path), version in sorted(found.items())
-    )
+    trees: list[SourceTree] = []
+    problems: list[Problem] = []
+    for (name, path), known in sorted(found.items()):
+        try:
+            trees.append(_tree(project, name, path, known, locked.get(path, {})))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return tuple(trees)
 
 
-def _tree(project: Project, name: str, path: str, version: str | None, locked: Mapping[str, Any]) -> SourceTree:
+def _tree(project: Project, name: str, path: str, known: str | None, locked: Mapping[str, Any]) -> SourceTree:
     folder = project.path(path)
-    where = "pyproject.toml" if path == "." else f"{path}/pyproject.toml"
+    above = "" if path == "." else f"{path}/"
     if not folder.is_dir():
         raise UserError.of(
             path, f"is not a folder, and uv.lock says that {name} is there", "bring it back, or: uv lock"
         )
     file = folder / "pyproject.toml"
-    pyproject = read_toml(file, where) if file.exists() else {}
-    table = foreign.table(pyproject, "project")
-    found = layout.find(folder, name, pyproject)
-    known = version or _declared_version(folder, pyproject) or UNKNOWN_VERSION
+    pyproject = read_toml(file, f"{above}pyproject.toml") if file.exists() else {}
+    source = layout.Source(folder, name, pyproject, setupfiles.read(folder, above), above)
+    found = layout.find(source)
+    must = compiled.problem(source, found.modules, project.settings.skip_imports)
+    if must is not None or found.problems:
+        raise UserError([must] if must is not None else found.problems)
+    known, note = (known, None) if known else version.declared(source, found)
+    points, missing = declared_points(source)
     return SourceTree(
         name=name,
         version=known,
         path=path,
         roots=tuple(root if path == "." else layout.join(path, root) for root in found.roots),
         modules=found.modules,
-        metadata=metadata(name, known, table, locked, where),
-        entry_points=entry_points(table, where),
+        metadata=metadata(name, known, _described(source), locked, source.file),
+        entry_points=entry_points(points, source.file),
+        files=tuple(f"{above}{name}" for name in source.setup.files) if source.reads_setup else (),
+        notes=(*found.notes, *([note] if note is not None else ()), *missing),
     )
+
+
+def _described(source: layout.Source) -> Mapping[str, Any]:
+    """The [project] table; without one, what else names the package, its dependencies being in uv.lock."""
+    project = foreign.table(source.pyproject, "project")
+    if project:
+        return project
+    given = foreign.table(source.tool, "poetry") if source.backend == "poetry" else source.setup.said
+    texts = {key: given[key] for key in ("name", "description") if isinstance(given.get(key), str)}
+    return {**texts, "dynamic": ["dependencies"]}
 
 
 def metadata(name: str, version: str, table: Mapping[str, Any], locked: Mapping[str, Any], where: str) -> str:
@@ -77,7 +97,7 @@ def metadata(name: str, version: str, table: Mapping[str, Any], locked: Mapping[
 
     Raises UserError for a requirement that PEP 508 does not allow.
     """
-    dynamic = set(foreign.strings(table.get("dynamic"))) if table else {"dependencies"}
+    dynamic = set(foreign.strings(table.get("dynamic")))
     lines = [f"Metadata-Version: {METADATA_VERSION}", f"Name: {table.get('name', name)}", f"Version: {version}"]
     if isinstance(table.get("description"), str):
         lines.append(f"Summary: {table['description']}")
@@ -113,6 +133,54 @@ def _from_lock(entry: Mapping[str, Any]) -> str:
     specifier = "" if entry.get("specifier", "*") == "*" else entry["specifier"]
     marker = f" ; {entry['marker']}" if "marker" in entry else ""
     return f"{entry['name']}{extras}{specifier}{marker}"
+
+
+_POINTS = {"scripts", "gui-scripts", "entry-points"}
+
+
+def declared_points(source: layout.Source) -> tuple[Mapping[str, Any], list[Problem]]:
+    """The entry points as a [project] table has them, and warnings for those that nobody knows before a build."""
+    project = foreign.table(source.pyproject, "project")
+    found: dict[str, Any] = {key: project[key] for key in sorted(_POINTS) if key in project}
+    dynamic = _POINTS.intersection(foreign.strings(project.get("dynamic")))
+    if project and not dynamic:
+        return found, []
+    groups, key = _backend_points(source)
+    if groups is setupfiles.UNREAD or (groups is None and dynamic):
+        known = "is computed by setup.py, which nixgen does not run" if key else "is made when the package is built"
+        key = key or source.key(f"project.{min(dynamic, default='scripts')}")
+        what = f"{known}: the scripts and entry points of {source.name} that come of it are missing"
+        return found, [Problem(key, what, 'write them under [project.scripts]: NAME = "package.module:function"')]
+    for group, points in (groups or {}).items():
+        name = {"console_scripts": "scripts", "gui_scripts": "gui-scripts"}.get(group, "entry-points")
+        if not project or name in dynamic or (name != "entry-points" and "entry-points" in dynamic):
+            found |= {name: {**foreign.table(found, name), group: points}} if name == "entry-points" else {name: points}
+    return found, []
+
+
+def _backend_points(source: layout.Source) -> tuple[Any, str]:
+    """Groups of entry points that stand where the backend reads them, None for none, and the key in a setup file."""
+    if source.backend == "poetry":
+        poetry = foreign.table(source.tool, "poetry")
+        scripts = {
+            name: foreign.lookup(target, "reference") or foreign.lookup(target, "callable") or target
+            for name, target in foreign.table(poetry, "scripts").items()
+            if foreign.lookup(target, "type") != "file"
+        }
+        return {**foreign.table(poetry, "plugins"), **({"console_scripts": scripts} if scripts else {})} or None, ""
+    if source.backend in {"flit_core", "flit"}:
+        scripts = dict(foreign.table(source.tool, "flit", "scripts"))
+        return {
+            **foreign.table(source.tool, "flit", "entrypoints"),
+            **({"console_scripts": scripts} if scripts else {}),
+        } or None, ""
+    said = foreign.lookup(source.tool, "setuptools", "dynamic", "entry-points") or source.setup.said.get("entry_points")
+    key = source.setup.keys.get("entry_points", "")
+    files = [name for name in foreign.strings(foreign.lookup(said, "file")) if source.has(name)]
+    if files:
+        texts = [read_text(source.folder / name, source.where + name) for name in files]
+        return setupfiles.entry_points("\n".join(texts)), key
+    return said, key
 
 
 def entry_points(table: Mapping[str, Any], where: str) -> str:
@@ -151,36 +219,3 @@ def _lines(where: str, key: str, entries: Any, shape: re.Pattern[str]) -> Iterat
 
 def _refuse(where: str, key: str, what: str) -> NoReturn:
     raise UserError.of(f"{where}: {key}", what, 'write it like: name = "package.module:function"')
-
-
-def _declared_version(folder: Path, pyproject: Mapping[str, Any]) -> str | None:
-    """A dynamic version that stands as a literal in a file: hatchling's ``path``, setuptools' ``attr`` and ``file``."""
-    file, name = foreign.lookup(pyproject, "tool", "hatch", "version", "path"), None
-    setuptools = foreign.table(pyproject, "tool", "setuptools", "dynamic", "version")
-    if isinstance(setuptools.get("attr"), str):
-        module, _, name = setuptools["attr"].rpartition(".")
-        parts = "/".join(module.split("."))
-        candidates = [f"{root}{parts}{end}" for root in ("src/", "") for end in ("/__init__.py", ".py")]
-        file = next((path for path in candidates if (folder / path).is_file()), None)
-    elif isinstance(setuptools.get("file"), str):
-        path = folder / setuptools["file"]
-        return (read_text(path, str(path)).strip() or None) if path.is_file() else None
-    if not isinstance(file, str) or not (folder / file).is_file():
-        return None
-    return _literal(read_text(folder / file, file), {name} if name else {"__version__", "VERSION"})
-
-
-def _literal(source: str, names: set[str]) -> str | None:
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return None
-    for statement in body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign):
-            targets = [statement.target]
-        if any(isinstance(target, ast.Name) and target.id in names for target in targets):
-            value = getattr(statement, "value", None)
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                return value.value
-    return None

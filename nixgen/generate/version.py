@@ -1,0 +1,160 @@
+"""The version of a local package that its backend makes (``dynamic = ["version"]``), as far as it stands in a file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from nixgen.errors import Problem
+from nixgen.formats.foreign import lookup, strings, table
+from nixgen.generate.layout import Layout, Source, join
+from nixgen.project.project import read_text
+from nixgen.project.setupfiles import UNREAD
+
+UNKNOWN = "0.0.0"
+"""Stands for a version that is only known when the package is built (from git's tags, say); a warning says so."""
+
+_STEPS = 5  # from __init__.py to the module that it takes __version__ from
+
+
+def declared(source: Source, layout: Layout) -> tuple[str, Problem | None]:
+    """The version, and the warning where it is not known."""
+    said = _said(source, layout)
+    try:
+        return str(Version(said or "")), None
+    except InvalidVersion:
+        pass
+    key, how, mend = _unknown(source)
+    what = f"{how}, which nixgen does not do: {source.name} has the version {UNKNOWN} in the environment"
+    if said:
+        what = f'"{said}" is not a version (PEP 440): {source.name} has the version {UNKNOWN} in the environment'
+    return UNKNOWN, Problem(key, what, mend)
+
+
+def _said(source: Source, layout: Layout) -> str | None:
+    tool = source.tool
+    fallbacks: list[Any] = [
+        lookup(source.pyproject, "project", "version"),
+        lookup(tool, "poetry", "version") if source.backend == "poetry" else None,
+        lookup(tool, "hatch", "version", "fallback-version"),
+        lookup(tool, "hatch", "version", "raw-options", "fallback_version"),
+        lookup(tool, "setuptools_scm", "fallback_version"),
+        lookup(tool, "setuptools-scm", "fallback_version"),
+        lookup(tool, "pdm", "version", "fallback_version"),
+        lookup(tool, "uv-dynamic-versioning", "fallback-version"),
+    ]
+    return _from_file(source, layout) or next((one for one in fallbacks if isinstance(one, str)), None)
+
+
+def _from_file(source: Source, layout: Layout) -> str | None:
+    hatch, pdm = table(source.tool, "hatch", "version"), table(source.tool, "pdm", "version")
+    if source.backend == "hatchling" and "pattern" not in hatch and isinstance(hatch.get("path"), str):
+        expression = hatch.get("expression")
+        names = {expression} if isinstance(expression, str) else {"__version__", "VERSION"}
+        return _literal(source.folder, Path(hatch["path"]), names)
+    if source.backend == "pdm" and isinstance(pdm.get("path"), str):
+        return _literal(source.folder, Path(pdm["path"]), {"__version__", "version"})
+    if source.backend in {"flit_core", "flit"}:
+        roots = [join(root, module) for root in layout.roots for module in layout.modules]
+        return _attribute(source.folder, ["."], [f"{root.replace('/', '.')}.__version__" for root in roots])
+    dynamic = lookup(source.tool, "setuptools", "dynamic", "version")
+    said = source.setup.said.get("version") if dynamic is None else dynamic
+    if isinstance(said, str):
+        return said
+    attribute, files = lookup(said, "attr"), strings(lookup(said, "file"))
+    if isinstance(attribute, str):
+        return _attribute(source.folder, [*layout.roots, "src", "."], [attribute])
+    texts = [read_text(source.folder / path, source.where + path) for path in files if source.has(path)]
+    return "\n".join(texts).strip() or None
+
+
+def _is_file(folder: Path, path: str) -> bool:
+    return not join(path).startswith(("../", "/")) and (folder / path).is_file()
+
+
+def _attribute(folder: Path, roots: Sequence[str], attributes: Sequence[str]) -> str | None:
+    """The literal of ``package.module.NAME``, looked for in roots."""
+    for attribute in attributes:
+        module, _, name = attribute.rpartition(".")
+        for root in roots:
+            for end in ("/__init__.py", ".py"):
+                path = join(root, f"{module.replace('.', '/')}{end}") if module else ""
+                found = _literal(folder, Path(path), {name}) if path else None
+                if found:
+                    return found
+    return None
+
+
+def _literal(folder: Path, path: Path, names: set[str], steps: int = _STEPS) -> str | None:
+    """The text that a file gives one of these names, or that a module beside it does from which it is imported."""
+    if not steps or not _is_file(folder, path.as_posix()):
+        return None
+    try:
+        body = ast.parse(read_text(folder / path, str(path))).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    for statement in body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        if any(isinstance(target, ast.Name) and target.id in names for target in targets):
+            return _text(getattr(statement, "value", None))
+        if isinstance(statement, ast.ImportFrom):
+            imported = {alias.name for alias in statement.names if (alias.asname or alias.name) in names}
+            if imported:
+                return _beside(folder, path, statement, imported, steps - 1)
+    return None
+
+
+def _beside(folder: Path, path: Path, statement: ast.ImportFrom, names: set[str], steps: int) -> str | None:
+    parts = (statement.module or "").split(".") if statement.module else []
+    above = path.parent
+    if statement.level:
+        for _ in range(statement.level - 1):
+            above = above.parent
+    elif parts and above.name == parts[0]:
+        above = above.parent
+    place = above.joinpath(*parts)
+    found = [place / "__init__.py"] if not parts else [place.with_name(f"{place.name}.py"), place / "__init__.py"]
+    file = next((one for one in found if (folder / one).is_file()), None)
+    return _literal(folder, file, names, steps) if file else None
+
+
+def _text(value: ast.expr | None) -> str | None:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    if isinstance(value, ast.Tuple | ast.List):
+        items = [item.value for item in value.elts if isinstance(item, ast.Constant)]
+        return ".".join(map(str, items)) if len(items) == len(value.elts) else None
+    return None
+
+
+def _unknown(source: Source) -> tuple[str, str, str]:
+    """The key, what makes the version, and how to say it."""
+    tool, static = source.tool, "write it as project.version, or: {} (then: nixgen generate)"
+    hatch = lookup(tool, "hatch", "version", "source")
+    requires = " ".join(strings(lookup(source.pyproject, "build-system", "requires"))).lower().replace("_", "-")
+    key = source.key("project.version") if "project" in source.pyproject else f"{source.file}: version"
+    if "uv-dynamic-versioning" in requires:
+        return (
+            key,
+            "is made from git's tags",
+            static.format('fallback-version = "1.2.3" under [tool.uv-dynamic-versioning]'),
+        )
+    if hatch == "vcs":
+        return key, "is made from git's tags", static.format('fallback-version = "1.2.3" under [tool.hatch.version]')
+    if "setuptools-scm" in requires or "setuptools_scm" in tool:
+        return key, "is made from git's tags", static.format('fallback_version = "1.2.3" under [tool.setuptools_scm]')
+    if lookup(tool, "pdm", "version", "source") == "scm":
+        return key, "is made from git's tags", static.format('fallback_version = "1.2.3" under [tool.pdm.version]')
+    if source.setup.said.get("version") is UNREAD:
+        key = source.setup.keys["version"]
+    return (
+        key,
+        "is computed when the package is built",
+        'write it as version = "1.2.3" under [project], without "version" in dynamic',
+    )
