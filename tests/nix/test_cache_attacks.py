@@ -265,7 +265,7 @@ def test_a_narinfo_that_cannot_be_read_hides_no_other_finding(lab: CacheLab) -> 
 
 def test_a_nar_that_cannot_be_read_hides_no_other_finding(lab: CacheLab) -> None:  # case 32
     """Whatever Nix says of it."""
-    front = lab.folder / "front"
+    front = lab.folder / "broken-front"
     front.mkdir()
     path = lab.paths()["app"]
     (front / "nix").write_text(

@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with serve(wheels) as index:
         made = Project.make(tmp_path_factory.mktemp("repository") / "demo", "upper", index=index.simple)
         made.git()
-        made.must("init", "--base", "debian", "--python", "3.13", "--system", SYSTEM)
+        made.must("init", "--base", "debian", "--python", "3.13", "--system", SYSTEM, "--ci", "github")
         made.must("init", "--ci", "gitlab")
         commit(made)
         yield made

@@ -96,7 +96,8 @@ def test_builders_elsewhere(project: Project, fleet: Callable[[int, int], Fleet]
     found = saved(project)
     assert found
     for name in found:
-        assert not made.near.path_info(f"/nix/store/{name}").get("ultimate"), "built there, and copied back"
+        if not name.endswith("-busybox-static"):  # unpacked by Nix itself, wherever it runs
+            assert not made.near.path_info(f"/nix/store/{name}").get("ultimate"), "built there, and copied back"
 
 
 def with_hook(nix: Nix) -> Nix:

@@ -94,7 +94,7 @@ def closures(draw: st.DrawFn) -> dict[str, ClosurePath]:
     return closure(
         *(
             ClosurePath(
-                name, draw(_sri), draw(st.integers(0, 2**63)), tuple(sorted(draw(st.sets(st.sampled_from(names)))))
+                name, draw(_sri), draw(st.integers(0, 2**63 - 1)), tuple(sorted(draw(st.sets(st.sampled_from(names)))))
             )
             for name in names
         )
