@@ -17,6 +17,7 @@ from support.plans import NIXPKGS
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.errors import UserError
 from nixgen.generate import digest
+from nixgen.generate.model import SourceTree
 from nixgen.generate.planning import Pins, digests
 from nixgen.lock.model import Lock
 
@@ -217,3 +218,17 @@ def test_the_expression_is_that_of_the_library() -> None:
     library = (ROOT / "nix/stale.nix").read_text()
     said = WITHOUT_CACHE.replace("builtins.", "")
     assert f"sha256 (toJSON ({said}))" in " ".join(library.split())
+
+
+def test_setup_files_that_were_read_count(nix: Nix, tmp_path: Path) -> None:
+    """Cases 10 and 15: default.nix is made from setup.py and setup.cfg, too; line ends do not count."""
+    folder = project(tmp_path / "project", PYPROJECTS["none"])
+    (folder / "setup.py").write_text("setup()\n")
+    (folder / "setup.cfg").write_text("[metadata]\nname = a\n")
+    tree = SourceTree("a", "1", ".", ("src",), ("a",), "", "", files=("setup.cfg", "setup.py"))
+    found = digests(folder, Pins(Lock(NIXPKGS), b"{}", {}), read_manifest(folder), trees=(tree,))
+    (folder / "locks.json").write_text(json.dumps(found))
+    assert stale(nix, folder) == [[]]
+    (folder / "setup.cfg").write_bytes(b"[metadata]\r\nname = a\r\n")
+    (folder / "setup.py").write_text("setup(packages=['a'])\n")
+    assert stale(nix, folder) == [["setup.py"]]
