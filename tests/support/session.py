@@ -21,7 +21,7 @@ MARK = "@@@ the next command @@@"
 # How this machine reaches its package index, and where it keeps what it has fetched.
 KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 # What another day, or another machine, prints differently: sizes and counts of packages and paths, hashes of them.
-VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Told git|build: |recipe: | *bytes: |verdict: )")
+VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Staged|works: |build: |recipe: | *bytes: |verdict: )")
 DIGEST = re.compile(r"^(digest: [a-z0-9_]+-[a-z]+)( [0-9a-f]{4}){16}$")
 
 # The hash in a store path's name, and a NAR hash: another version of a wheel, or of nixgen, has others.
