@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 SERVICE = 'version = 1\n[services.api]\ncommand = "python -m app"\n'
 # What a lock may hold: no fractions, and no control characters (nixgen/artifacts/pins.py refuses them).
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
+# Nor these names, which mean something to Nix: those of a lock are lower case.
+KEY = TEXT.filter(lambda key: key not in {"outPath", "__toString"})
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers(0, 2**63 - 1) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4),
     max_leaves=12,
 )
-LOCK = st.dictionaries(TEXT.filter(lambda key: key != "cache"), VALUE, max_size=5)
+LOCK = st.dictionaries(KEY.filter(lambda key: key != "cache"), VALUE, max_size=5)
 WITHOUT_CACHE = 'removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" ]'
 IN_NIX = f'builtins.hashString "sha256" (builtins.toJSON ({WITHOUT_CACHE}))'
 
