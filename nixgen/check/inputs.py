@@ -10,9 +10,10 @@ from pathlib import Path
 from nixgen.artifacts.model import PinnedArtifact
 from nixgen.bases.model import Base, DebianBase
 from nixgen.check.model import ArtifactInput, BaseInput, Inputs, WheelInput
-from nixgen.generate import render, vendored
+from nixgen.generate import render
 from nixgen.generate.model import Plan
 from nixgen.machine import files
+from nixgen.nix import vendored
 
 _NOT_LIBRARY = (vendored.LISTING, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from nixgen.bases.model import Base, NixpkgsBase
 from nixgen.errors import UserError
-from nixgen.generate import vendored
 from nixgen.machine import files
+from nixgen.nix import vendored
 
 NAME = "flake.lock"
 DEBIAN_URL = f"path:./{vendored.FOLDER}"

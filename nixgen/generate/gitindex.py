@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nixgen.console import console
-from nixgen.generate import vendored
 from nixgen.machine import git
+from nixgen.nix import vendored
 
 NEEDED = ("default.nix", "flake.lock", "flake.nix", "nixgen.lock", "uv.lock")
 """What a flake reads at the top of a project, beside the folder nix/nixgen."""

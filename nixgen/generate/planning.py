@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from nixgen.bases.model import DebianBase, NixpkgsBase
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
-from nixgen.generate import flakelock, render, vendored
+from nixgen.generate import flakelock, render
 from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject
 from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock.model import Lock
 from nixgen.machine import files
+from nixgen.nix import vendored
 from nixgen.resolve.model import Resolution
 
 if TYPE_CHECKING:

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
-from nixgen import resources
 from nixgen.artifacts.model import PinnedArchive, PinnedArtifact
-from nixgen.bases.model import Base, DebianBase
+from nixgen.bases.model import Base
 from nixgen.generate.model import Plan
-from nixgen.generate.nixtext import nix_attr, to_nix
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-
-@cache
-def environment() -> Environment:
-    """The templates. What they splice is turned into a Nix literal, unless it is marked as Nix already."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        finalize=to_nix,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - finalize escapes, for Nix instead of HTML
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["name"] = nix_attr
-    return made
+from nixgen.nix import templates
+from nixgen.nix.nixtext import to_nix
 
 
 def default_nix(plan: Plan) -> str:
@@ -39,7 +16,7 @@ def default_nix(plan: Plan) -> str:
 
     One line each, sorted; wheels and trees with the systems that use them.
     """
-    return _render(
+    return templates.render(
         "default.nix.j2",
         name=plan.name,
         digests=sorted(plan.digests.items()),
@@ -61,39 +38,19 @@ def default_nix(plan: Plan) -> str:
 
 def base_nix(plan: Plan) -> str:
     """nix/nixgen/base.nix: the pins of the base, from nixgen.lock, for the systems of ``plan``."""
-    base = plan.base
-    values: dict[str, Any] = {"base": base, "systems": sorted(plan.systems), "exact": plan.exact_python}
-    if isinstance(base, DebianBase):
-        values["bootstrap"] = sorted(
-            (item.system, to_nix({"file": item.file, "sha256": item.sha256}))
-            for item in base.bootstrap
-            if item.system in plan.systems
-        )
-        values["debs"] = [
-            to_nix(
-                {
-                    "system": deb.system,
-                    "part": deb.part,
-                    "name": deb.name,
-                    "version": deb.version,
-                    "sha256": deb.sha256,
-                    "url": deb.url,
-                }
-            )
-            for deb in sorted(base.debs, key=lambda deb: (deb.system, deb.part, deb.name, deb.version))
-            if deb.system in plan.systems
-        ]
-    return _render("base.nix.j2", **values)
+    return templates.base_nix(plan.base, plan.systems, plan.exact_python)
 
 
 def flake_nix(name: str, base: Base, nixpkgs_url: str) -> str:
     """flake.nix, written once by ``nixgen init``. ``nixpkgs_url`` is the flake reference of its one input."""
-    return _render("flake.nix.j2", description=f"The environment of {name}", kind=base.kind, nixpkgs_url=nixpkgs_url)
+    return templates.render(
+        "flake.nix.j2", description=f"The environment of {name}", kind=base.kind, nixpkgs_url=nixpkgs_url
+    )
 
 
 def shell_nix() -> str:
     """shell.nix, written once by ``nixgen init``, so that a plain ``nix-shell`` enters the environment."""
-    return _render("shell.nix.j2")
+    return templates.render("shell.nix.j2")
 
 
 def wheel_rows(plan: Plan) -> list[dict[str, object]]:
@@ -215,7 +172,3 @@ def _systems_with(plan: Plan, name: str, path: str) -> Iterable[str]:
         for package in resolution.packages:
             if package.kind == "directory" and (package.name, package.path) == (name, path):
                 yield resolution.target.system
-
-
-def _render(template: str, **values: object) -> str:
-    return environment().get_template(template).render(values)

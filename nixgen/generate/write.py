@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from nixgen.bases import choice
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.generate import flakelock, gitindex, planning, vendored
+from nixgen.generate import flakelock, gitindex, planning
 from nixgen.machine import backup, files, git
+from nixgen.nix import vendored
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project

@@ -12,9 +12,10 @@ from pathlib import Path
 from nixgen import resources
 from nixgen.bases.model import Base
 from nixgen.errors import MachineError
-from nixgen.generate import flakelock, render, vendored, write
+from nixgen.generate import flakelock, render, write
 from nixgen.init import cijob
 from nixgen.machine import backup, files, git
+from nixgen.nix import vendored
 
 FLAKE = "flake.nix"
 SHELL = "shell.nix"

@@ -1,1 +1,1 @@
-"""The only code that runs Nix or knows its formats."""
+"""The only code that runs Nix or knows its formats, Nix text among them."""

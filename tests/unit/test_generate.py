@@ -17,10 +17,11 @@ from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen import resources
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.generate import flakelock, planning, vendored, write
+from nixgen.generate import flakelock, planning, write
 from nixgen.generate.model import Plan
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
+from nixgen.nix import vendored
 from nixgen.nix.nar import hash_path
 from nixgen.project.project import Project
 from nixgen.project.settings import Settings

@@ -21,7 +21,8 @@ from nixgen.artifacts.store import archive_name
 from nixgen.bases.model import Bootstrap, Deb, DebianBase, NixpkgsBase
 from nixgen.generate import render
 from nixgen.generate.model import Plan, SourceTree
-from nixgen.generate.nixtext import to_nix
+from nixgen.nix import templates
+from nixgen.nix.nixtext import to_nix
 from nixgen.resolve.model import Package, Resolution, Target
 
 Golden = Callable[[str, str], None]
@@ -106,14 +107,14 @@ def test_debs_of_systems_that_the_project_does_not_have_are_left_out() -> None:
 
 
 def test_a_template_cannot_splice_a_raw_string() -> None:
-    template = render.environment().from_string("{{ a }} {{ a ~ a }} {{ [a] }} {{ a | upper }} {{ 'x;' }}")
+    template = templates.environment().from_string("{{ a }} {{ a ~ a }} {{ [a] }} {{ a | upper }} {{ 'x;' }}")
     assert template.render(a='"; evil') == r'"\"; evil" "\"; evil\"; evil" [ "\"; evil" ] "\"; EVIL" "x;"'
     assert template.render(a=to_nix("fine")).startswith('"fine" "\\"fine\\"')
 
 
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(TypeError, match="a StrictUndefined cannot become Nix"):
-        render.environment().from_string("{{ nothing }}").render()
+        templates.environment().from_string("{{ nothing }}").render()
 
 
 @needs_nix

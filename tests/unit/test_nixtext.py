@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nixgen.errors import UserError
-from nixgen.generate.nixtext import NixText, nix_attr, nix_string, to_nix
+from nixgen.nix.nixtext import NixText, nix_attr, nix_string, to_nix
 
 needs_nix = pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="no Nix on this machine")
 
