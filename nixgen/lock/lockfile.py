@@ -1,4 +1,4 @@
-"""nixgen.lock: reading and writing it. The format's version is 1.
+"""nixgen.lock: reading and writing it. The format's version is 2 where something is built from its source, else 1.
 
 Parsing is closed: a key that is not known, twice there or of the wrong shape is an error with the path to it, and all
 errors are told at once.
@@ -13,6 +13,7 @@ from typing import Any
 
 from nixgen.artifacts import pins
 from nixgen.bases.model import Base, Bootstrap, Deb, DebianBase, NixpkgsBase
+from nixgen.builds import pins as buildpins
 from nixgen.errors import Problem, UserError
 from nixgen.formats.strictjson import Table, document
 from nixgen.lock import cachepins as caches
@@ -21,7 +22,10 @@ from nixgen.lock.model import Lock
 from nixgen.machine.files import contents
 from nixgen.resolve.model import FileHash
 
-VERSION = 1
+VERSION = 2
+"""The newest version of the format that this nixgen knows; it reads and writes all from 1 on."""
+
+_BUILDS = 2  # the first version with builds
 NAME = "nixgen.lock"
 _MEND = "write it again: nixgen lock --upgrade"
 
@@ -51,23 +55,24 @@ def parse_lock(text: str) -> Lock:
     """The lock that this text is. Raises UserError with all that is wrong with it."""
     problems: list[Problem] = []
     found = document(text, NAME, "a lock", _MEND)
-    if isinstance(found, dict) and found.get("version", VERSION) != VERSION:
+    if isinstance(found, dict) and found.get("version", VERSION) not in range(1, VERSION + 1):
         raise UserError.of(
             f"{NAME}: version",
-            f"is {json.dumps(found['version'])}, and this nixgen knows {VERSION}",
+            f"is {json.dumps(found['version'])}, and this nixgen knows 1 to {VERSION}",
             "use the nixgen that wrote it, or " + _MEND,
         )
     top = Table(found, NAME, "", problems, _MEND)
-    top.closed("version", "base", "hashes", *pins.KEYS, caches.KEY)
+    top.closed("version", "base", "hashes", *pins.KEYS, *buildpins.KEYS, caches.KEY)
     top.integer("version")
     base = _base(top.table("base"))
     urls = top.table("hashes")
     hashes = tuple(_hash(urls, url) for url in sorted(urls.keys()))
     artifacts = pins.parse(top)
     cache = caches.parse(top)
+    builds = buildpins.parse(top)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return Lock(base, hashes, artifacts, cache)
+    return Lock(base, hashes, artifacts, cache, builds)
 
 
 def caches_of(text: str) -> tuple[CachePin, ...]:
@@ -84,10 +89,18 @@ def caches_of(text: str) -> tuple[CachePin, ...]:
 
 
 def dump_lock(lock: Lock) -> str:
-    """The file's text: JSON with sorted keys, a line for each package, tarball, hash, file and cache."""
+    """The file's text: JSON with sorted keys, a line for each package, tarball, hash, file, cache and wheel."""
     hashes = {entry.url: {"sha256": entry.sha256, "size": entry.size} for entry in lock.hashes}
     base = _dump_debian(lock.base) if isinstance(lock.base, DebianBase) else _dump_nixpkgs(lock.base)
-    table = {"version": VERSION, "base": base, "hashes": hashes, **pins.dump(lock.artifacts), **caches.dump(lock.cache)}
+    builds = buildpins.dump(lock.builds)
+    table = {
+        "version": _BUILDS if builds else 1,
+        "base": base,
+        "hashes": hashes,
+        **pins.dump(lock.artifacts),
+        **caches.dump(lock.cache),
+        **builds,
+    }
     return _layout(table, "") + "\n"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nixgen.artifacts.model import PinnedArtifact
 from nixgen.bases.model import Base
+from nixgen.builds.model import Builds
 from nixgen.lock.cachepins import CachePin
 from nixgen.resolve.model import FileHash
 
@@ -14,10 +15,12 @@ from nixgen.resolve.model import FileHash
 class Lock:
     """nixgen.lock: every pin that uv.lock lacks.
 
-    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches, sorted by address.
+    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches, sorted by address;
+    ``builds`` what is built from its source.
     """
 
     base: Base
     hashes: tuple[FileHash, ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
     cache: tuple[CachePin, ...] = ()
+    builds: Builds = field(default_factory=Builds)

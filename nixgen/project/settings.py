@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from nixgen.errors import Problem, UserError
@@ -27,7 +27,27 @@ _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _REV = re.compile(r"[0-9a-f]{40}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SET = frozenset(
+    {"HOME", "NIX_BUILD_CORES", "NIX_BUILD_TOP", "NIX_STORE", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TMPDIR"}
+)
+_LONGEST = 7 * 24 * 3600  # seconds
 _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSettings:
+    """What ``[tool.nixgen.packages.NAME]`` says of one distribution that is built from its source.
+
+    ``build_libraries`` and ``build_tools`` are names of packages of the base that are there during the build only;
+    ``env`` variables of the build; ``patches`` files of the project, relative to it; ``timeout`` seconds.
+    """
+
+    build_libraries: tuple[str, ...] = ()
+    build_tools: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    patches: tuple[str, ...] = ()
+    timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +61,8 @@ class Settings:
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
     two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
-    ``smoke`` shell commands that must succeed in the environment.
+    ``smoke`` shell commands that must succeed in the environment; ``packages`` what distributions that are built need,
+    by normalized name.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -59,6 +80,7 @@ class Settings:
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
+    packages: Mapping[str, PackageSettings] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -67,17 +89,8 @@ class Settings:
         Raises UserError with every problem: an unknown key (with the nearest known one), a value of another type, a
         value that is not one of those allowed, settings that exclude each other.
         """
-        problems: list[Problem] = []
-        values: dict[str, Any] = {}
-        for key, value in table.items():
-            reader = _READERS.get(key)
-            if reader is None:
-                problems.append(Problem(f"{where}.{key}", "is not a setting of nixgen", _nearest(key, _READERS)))
-                continue
-            try:
-                values[key.replace("-", "_")] = reader(value)
-            except _WrongError as wrong:
-                problems.append(Problem(f"{where}.{key}{wrong.inside}", wrong.what, wrong.mend))
+        values, wrong = _read(table, _READERS, "is not a setting of nixgen")
+        problems = [Problem(f"{where}{one.inside}", one.what, one.mend) for one in wrong]
         if values.get("python", "").count(".") > 1:
             values["python_full"] = values["python"]
             values["python"] = values["python"].rpartition(".")[0]
@@ -89,6 +102,16 @@ class Settings:
     def default_systems(self) -> tuple[str, ...]:
         """The systems to resolve for: those that are set, else all that the base serves."""
         return DEFAULT_SYSTEMS[self.base] if self.systems is None else self.systems
+
+    @property
+    def build_libraries(self) -> tuple[str, ...]:
+        """The ``build-libraries`` of all packages, sorted: they are one tree."""
+        return tuple(sorted({name for one in self.packages.values() for name in one.build_libraries}))
+
+    @property
+    def build_tools(self) -> tuple[str, ...]:
+        """The ``build-tools`` of all packages, sorted."""
+        return tuple(sorted({name for one in self.packages.values() for name in one.build_tools}))
 
 
 def _contradictions(values: Mapping[str, Any], where: str) -> list[Problem]:
@@ -111,11 +134,32 @@ def _contradictions(values: Mapping[str, Any], where: str) -> list[Problem]:
 
 
 class _WrongError(Exception):
-    """What is wrong with one setting; ``inside`` is the rest of its path (``[2]``, ``.rev``)."""
+    """What is wrong with one setting; ``inside`` is the rest of its path (``[2]``, ``.rev``); and what else is."""
 
-    def __init__(self, what: str, mend: str = "", inside: str = "") -> None:
+    def __init__(self, what: str, mend: str = "", inside: str = "", others: Sequence[_WrongError] = ()) -> None:
         super().__init__(what)
-        self.what, self.mend, self.inside = what, mend, inside
+        self.what, self.mend, self.inside, self.others = what, mend, inside, others
+
+    def below(self, key: str) -> _WrongError:
+        """The same, of a setting inside of ``key``."""
+        return _WrongError(self.what, self.mend, key + self.inside)
+
+
+def _read(
+    table: Mapping[str, object], readers: Mapping[str, Callable[[object], object]], unknown: str
+) -> tuple[dict[str, Any], list[_WrongError]]:
+    """The values of a closed table, by the names of Python, and all that is wrong with it."""
+    values: dict[str, Any] = {}
+    wrong: list[_WrongError] = []
+    for key, value in table.items():
+        try:
+            if key in readers:
+                values[key.replace("-", "_")] = readers[key](value)
+            else:
+                wrong.append(_WrongError(unknown, _nearest(key, readers), f".{key}"))
+        except _WrongError as error:
+            wrong += [one.below(f".{key}") for one in (error, *error.others)]
+    return values, wrong
 
 
 def _nearest(key: str, known: Mapping[str, object]) -> str:
@@ -222,10 +266,76 @@ def _commands(value: object) -> tuple[str, ...]:
     return tuple(map(str, cast("list[object]", value)))
 
 
+def _variables(value: object) -> Mapping[str, str]:
+    example = '{WITH_SSL = "1"}'
+    _typed(value, dict, example)
+    for name, text in cast("dict[str, object]", value).items():
+        if not _VARIABLE.fullmatch(name) or name in _SET:
+            what = "is set by nixgen itself" if name in _SET else "is not a variable's name"
+            raise _WrongError(what, f"write it like {example}", f".{name}")
+        _typed(text, str, f'{name} = "1"', f".{name}")
+        if "\0" in str(text):
+            raise _WrongError("holds the character NUL", "take it out", f".{name}")
+    return {str(name): str(text) for name, text in sorted(cast("dict[str, str]", value).items())}
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    example = '["patches/name.patch"]'
+    _typed(value, list, example)
+    for index, path in enumerate(cast("list[object]", value)):
+        _typed(path, str, example, f"[{index}]")
+        parts = str(path).split("/")
+        if any(part in {"", ".", ".."} for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", str(path)):
+            raise _WrongError(f'"{path}" is not a path in the project', f"write it like {example}", f"[{index}]")
+    return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
+
+
+def _seconds(value: object) -> int:
+    _typed(value, int, "3600")
+    if not 0 < int(cast("int", value)) <= _LONGEST:
+        raise _WrongError(f"{value} is not a number of seconds", f"write a number between 1 and {_LONGEST}")
+    return int(cast("int", value))
+
+
+def _package_problem(name: str, table: object, found: Mapping[str, PackageSettings]) -> _WrongError | None:
+    if type(table) is not dict:
+        return _WrongError("is not a table", f"write [tool.nixgen.packages.{name}]", f".{name}")
+    if not _NAME.fullmatch(name):
+        return _WrongError("is not a distribution's name", "write it like psycopg2", f".{name}")
+    if normalized(name) in found:
+        return _WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two", f".{name}")
+    return None
+
+
+def _packages(value: object) -> Mapping[str, PackageSettings]:
+    example = '[tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
+    _typed(value, dict, example)
+    found: dict[str, PackageSettings] = {}
+    wrong: list[_WrongError] = []
+    for name, table in cast("dict[str, object]", value).items():
+        if problem := _package_problem(name, table, found):
+            wrong.append(problem)
+            continue
+        values, inner = _read(cast("dict[str, object]", table), _PACKAGE_READERS, "is not a setting of a package")
+        wrong += [one.below(f".{name}") for one in inner]
+        found[normalized(name)] = PackageSettings(**values)
+    if wrong:
+        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
+    return dict(sorted(found.items()))
+
+
 def _flag(value: object) -> bool:
     _typed(value, bool, "true or false")
     return bool(value)
 
+
+_PACKAGE_READERS: Mapping[str, Callable[[object], object]] = {
+    "build-libraries": _names(_PACKAGE, "a package's name", "libpq-dev"),
+    "build-tools": _names(_PACKAGE, "a package's name", "cmake"),
+    "env": _variables,
+    "patches": _paths,
+    "timeout": _seconds,
+}
 
 _READERS: Mapping[str, Callable[[object], object]] = {
     "base": _choice("nixpkgs", "debian"),
@@ -242,4 +352,5 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "prefer": _distributions,
     "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
     "smoke": _commands,
+    "packages": _packages,
 }

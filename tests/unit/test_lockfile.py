@@ -230,9 +230,9 @@ def test_a_password_is_not_repeated() -> None:
 
 def test_an_unknown_version_names_the_command() -> None:
     with pytest.raises(UserError) as caught:
-        parse_lock(changed("version", 2))
+        parse_lock(changed("version", 3))
     assert str(caught.value) == (
-        "nixgen.lock: version: is 2, and this nixgen knows 1\n"
+        "nixgen.lock: version: is 3, and this nixgen knows 1 to 2\n"
         "    use the nixgen that wrote it, or write it again: nixgen lock --upgrade"
     )
 

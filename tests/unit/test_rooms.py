@@ -20,7 +20,7 @@ FLOORS = (
     ("resolve",),
     ("bases",),
     ("nix", "log", "data"),
-    ("artifacts",),
+    ("artifacts", "builds"),
     ("lock",),
     ("generate",),
     ("check", "init", "models"),

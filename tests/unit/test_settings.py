@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import UserError
-from nixgen.project.settings import DEFAULT_SYSTEMS, Settings
+from nixgen.project.settings import DEFAULT_SYSTEMS, PackageSettings, Settings
 
 WHERE = "pyproject.toml: tool.nixgen"
 
@@ -157,3 +157,54 @@ def test_any_table_is_settings_or_a_user_error(table: dict[str, object]) -> None
         assert error.problems  # noqa: PT017 -- both ends are right; only another exception is wrong
     else:
         assert settings.base in {"nixpkgs", "debian"}
+
+
+def test_what_a_package_needs_to_build() -> None:
+    found = Settings.parse(
+        tomllib.loads("""
+            [packages.Psycopg2]
+            build-libraries = ["libpq-dev"]
+            env = {B = "2", A = "1"}
+            [packages."my.solver"]
+            build-libraries = ["libopenblas-dev", "libpq-dev"]
+            build-tools = ["gfortran"]
+            patches = ["patches/a.patch", "b.patch"]
+            timeout = 60
+            [packages.nothing]
+        """)
+    )
+    assert found.packages == {
+        "my-solver": PackageSettings(
+            ("libopenblas-dev", "libpq-dev"), ("gfortran",), patches=("patches/a.patch", "b.patch"), timeout=60
+        ),
+        "nothing": PackageSettings(),
+        "psycopg2": PackageSettings(("libpq-dev",), env={"A": "1", "B": "2"}),
+    }
+    assert found.build_libraries == ("libopenblas-dev", "libpq-dev")
+    assert found.build_tools == ("gfortran",)
+
+
+def test_all_that_is_wrong_with_packages_is_told_at_once() -> None:
+    text = """
+        base = "debain"
+        [packages]
+        a_b = {build-tool = ["cmake"], timeout = 0, patches = ["../out.patch"]}
+        a-b = {}
+        "-x" = {}
+        y = ["cmake"]
+        z = {env = {HOME = "/root"}, build-libraries = ["bad name"]}
+    """
+    assert problems(text) == [
+        f'{WHERE}.base: "debain" is not known\n    did you mean debian?',
+        f"{WHERE}.packages.a_b.build-tool: is not a setting of a package\n    did you mean build-tools?",
+        f"{WHERE}.packages.a_b.timeout: 0 is not a number of seconds\n    write a number between 1 and 604800",
+        f'{WHERE}.packages.a_b.patches[0]: "../out.patch" is not a path in the project\n    write it like ["patches/name.patch"]',
+        f"{WHERE}.packages.a-b: is there twice, as a-b, too\n    make one table of the two",
+        f"{WHERE}.packages.-x: is not a distribution's name\n    write it like psycopg2",
+        f"{WHERE}.packages.y: is not a table\n    write [tool.nixgen.packages.y]",
+        f'{WHERE}.packages.z.env.HOME: is set by nixgen itself\n    write it like {{WITH_SSL = "1"}}',
+        f'{WHERE}.packages.z.build-libraries[0]: "bad name" is not a package\'s name\n    write it like "libpq-dev"',
+    ]
+    assert problems('packages = ["a"]') == [
+        f'{WHERE}.packages: is a list, not a table\n    write [tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
+    ]

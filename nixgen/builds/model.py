@@ -1,0 +1,53 @@
+"""Builds as nixgen.lock pins them. All frozen; none does any input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BuildWheel:
+    """A wheel that some build needs. ``url`` is ``file:`` and a path for one that lies in the project."""
+
+    name: str
+    version: str
+    file: str
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A source that is built, and what it needs for that.
+
+    ``source`` is the address of its file (``https://…``, ``file:PATH`` in the project), with ``file``, ``sha256`` and
+    ``size``; or ``git+URL@COMMIT`` (and ``#subdirectory=``) with ``nar_hash``. ``epoch`` is its SOURCE_DATE_EPOCH.
+    ``requires`` has for each system the wheels by their file name, and other builds as ``name==version``; ``inputs`` is
+    the digest of all that was asked for when these were found (:mod:`nixgen.builds.asked`).
+    """
+
+    name: str
+    version: str
+    source: str
+    epoch: int
+    inputs: str
+    requires: Mapping[str, tuple[str, ...]]
+    file: str = ""
+    sha256: str = ""
+    size: int = 0
+    nar_hash: str = ""
+
+    @property
+    def key(self) -> str:
+        """What other builds call it."""
+        return f"{self.name}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """All builds, sorted by name and version, and all wheels that they need, each once, sorted by file name."""
+
+    sources: tuple[Build, ...] = ()
+    wheels: tuple[BuildWheel, ...] = ()

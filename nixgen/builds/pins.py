@@ -1,0 +1,128 @@
+"""Builds in nixgen.lock: the keys "builds" and "buildWheels", which are there only when something is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.formats.strictjson import Table
+from nixgen.project.settings import SYSTEMS
+from nixgen.resolve.model import LOCAL
+
+KEYS = ("builds", "buildWheels")
+_NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"  # PEP 503
+_VERSION = r"[A-Za-z0-9][A-Za-z0-9.!+_-]*"
+_FILE = r"[A-Za-z0-9_][A-Za-z0-9._+!-]*"
+_WHEEL = rf"{_FILE}\.whl"
+_REQUIRED = rf"{_WHEEL}|{_NAME}=={_VERSION}"
+_SHA256 = r"[0-9a-f]{64}"
+_GIT = r"git\+\S+@[0-9a-f]{40}(?:#subdirectory=[^\s#]+)?"
+_URLS = ("https", "http", "file")
+
+
+def parse(top: Table) -> Builds:
+    """The builds of a lock's top table. Problems are noted in the table."""
+    wheels = [_wheel(entry) for entry in top.tables("buildWheels")] if "buildWheels" in top else []
+    sources = [_build(entry) for entry in top.tables("builds")] if "builds" in top else []
+    for what, names in (("builds", [one.key for one in sources]), ("buildWheels", [one.file for one in wheels])):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            top.problem(what, f'"{name}" is there twice')
+    known = {one.key for one in sources} | {one.file for one in wheels}
+    for build in sources:
+        lacking = {name for names in build.requires.values() for name in names} - known
+        for name in sorted(lacking):
+            top.problem("builds", f'{build.key} requires "{name}", which is not pinned')
+    if found := circle(sources):
+        top.problem("builds", f"run in a circle: {' needs '.join(found)}")
+    return sorted_builds(sources, wheels)
+
+
+def circle(sources: Iterable[Build]) -> list[str]:
+    """Builds that need one another, the first again at the end; nothing where there are none."""
+    graph = {build.key: {name for names in build.requires.values() for name in names} for build in sources}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in reversed(error.args[1])]
+    return []
+
+
+def sorted_builds(sources: Iterable[Build], wheels: Iterable[BuildWheel]) -> Builds:
+    """The builds in the order of the file."""
+    return Builds(
+        tuple(sorted(sources, key=lambda one: (one.name, one.version))), tuple(sorted(wheels, key=lambda one: one.file))
+    )
+
+
+def dump(builds: Builds) -> dict[str, Any]:
+    """The keys of the lock's top table, none for nothing. What a source does not have is left out."""
+    tables: dict[str, Any] = {}
+    if builds.sources:
+        tables["builds"] = [_dump(one) for one in builds.sources]
+    if builds.wheels:
+        tables["buildWheels"] = [
+            {key: getattr(one, key) for key in ("name", "version", "file", "url", "sha256", "size")}
+            for one in builds.wheels
+        ]
+    return tables
+
+
+def _dump(build: Build) -> dict[str, Any]:
+    where: dict[str, Any] = {"narHash": build.nar_hash} if build.nar_hash else {}
+    if build.file:
+        where = {"file": build.file, "sha256": build.sha256, "size": build.size}
+    return {
+        **{key: getattr(build, key) for key in ("name", "version", "source", "epoch", "inputs")},
+        **where,
+        "requires": {system: list(names) for system, names in sorted(build.requires.items())},
+    }
+
+
+def _wheel(entry: Table) -> BuildWheel:
+    entry.closed("name", "version", "file", "url", "sha256", "size")
+    url = entry.text("url")
+    _check_address(entry, "url", url)
+    return BuildWheel(
+        name=entry.text("name", _NAME),
+        version=entry.text("version", _VERSION),
+        file=entry.text("file", _WHEEL),
+        url=url,
+        sha256=entry.text("sha256", _SHA256),
+        size=entry.integer("size"),
+    )
+
+
+def _build(entry: Table) -> Build:
+    source = entry.text("source")
+    git = source.startswith("git+")
+    own = ("narHash",) if git else ("file", "sha256", "size")
+    entry.closed("name", "version", "source", "epoch", "inputs", "requires", *own)
+    if not git:
+        _check_address(entry, "source", source)
+    elif not re.fullmatch(_GIT, source):
+        entry.problem("source", "is not git+, an address, @ and a commit of 40 hexadecimal digits")
+    systems = entry.table("requires")
+    systems.closed(*SYSTEMS)
+    return Build(
+        name=entry.text("name", _NAME),
+        version=entry.text("version", _VERSION),
+        source=source,
+        epoch=entry.integer("epoch"),
+        inputs=entry.text("inputs", _SHA256),
+        requires={system: systems.texts(system, _REQUIRED) for system in sorted({*systems.keys()} & {*SYSTEMS})},
+        file="" if git else entry.text("file", _FILE),
+        sha256="" if git else entry.text("sha256", _SHA256),
+        size=0 if git else entry.integer("size"),
+        nar_hash=entry.text("narHash", r"sha256-[A-Za-z0-9+/]{43}=") if git else "",
+    )
+
+
+def _check_address(entry: Table, key: str, url: str) -> None:
+    """An address, or ``file:`` and a path that stays in the project."""
+    if not url.startswith(LOCAL) or url.startswith(f"{LOCAL}//"):
+        entry.check_url(key, url, _URLS)
+    elif any(part in {"", ".."} for part in url.removeprefix(LOCAL).split("/")):
+        entry.problem(key, "is not a path in the project")
