@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.hub import Big, Hub
-from test_artifacts_whole import Project, project
+from test_lock_artifacts_whole import Project, project
 
 from nixgen.artifacts.manifest import parse_manifest
 
