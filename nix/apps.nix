@@ -30,6 +30,7 @@ let
   choose = import ./python.nix base ./builders/say.py {
     name = "${name}-run";
     inherit (base) bash;
+    allowSubstitutes = false;
     message = choices;
   };
   default = if builtins.length all == 1 then programs.${builtins.head all} else "${choose}/bin/${name}-run";

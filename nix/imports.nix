@@ -18,4 +18,5 @@ derivation {
   skip = toString skip;
   empty = if empty then "1" else "";
   PYTHONHASHSEED = "0";
+  allowSubstitutes = false;
 }

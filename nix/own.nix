@@ -9,4 +9,5 @@ else
     inherit environment source;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
     PYTHONPATH = import ./ownvenv.nix;
+    allowSubstitutes = false;
   }

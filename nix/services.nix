@@ -28,6 +28,7 @@ let
         inherit name environment guard;
         serve = ./builders/serve.py;
         private = ./builders/own/private.py;
+        allowSubstitutes = false;
         passAsFile = [ "plan" ];
         plan = builtins.toJSON {
           settings = {

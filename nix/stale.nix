@@ -2,7 +2,7 @@
 { root, locks }:
 let
   inherit (builtins) elem filter foldl' fromJSON hashFile hashString head isString match pathExists readFile;
-  inherit (builtins) replaceStrings split substring toJSON;
+  inherit (builtins) replaceStrings split substring;
   sha256 = hashString "sha256";
   library = "nix/nixgen";
 
@@ -12,7 +12,7 @@ let
     if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
     else if file == "nixgen.lock" then
       # The content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
-      sha256 (toJSON (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
+      sha256 (import ./json.nix (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
     else if elem (baseNameOf file) [ "pyproject.toml" "setup.cfg" "setup.py" ".python-version" "uv.toml" ] then
       # What git does not know a flake does not see.
       if !pathExists path then locks.${file}

@@ -83,7 +83,7 @@ def _json(value: object) -> str:
 
 
 def canonical(text: bytes) -> bytes:
-    """nixgen.lock as the bytes that ``builtins.toJSON`` of nix/project.nix gives for it.
+    """nixgen.lock as the bytes that nix/json.nix gives for it.
 
     That is sorted keys, no white space, and of the characters only quotes, backslashes and controls escaped. The one
     difference between versions of Nix is how backspace and form feed are escaped: no lock may hold a control character.

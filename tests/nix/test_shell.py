@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,18 @@ def test_the_prompt_shows_the_environment(project: Project, nix: Nix) -> None:
         code = 'PS1=$PROMPT; nixgen_enter; echo "<$PS1>"'
         done = nix.inside(nix.bin / "nix-shell", "--run", code, cwd=project.folder, PROMPT=prompt)
         assert done.stdout == f"<{shown}>\n"
+
+
+def test_an_edit_of_the_code_asks_no_cache(project: Project, nix: Nix) -> None:
+    """Case 57: where the cache is out of reach, asking it costs 4.5 s and five warnings, at each edit."""
+    nix.run("nix", "flake", "check", cwd=project.folder)
+    nix.develop(project.folder, "true")
+    with (project.folder / "src/demo/__init__.py").open("a") as file:
+        file.write(f"# {project.folder}\n")  # new to a store that is kept
+    asking = replace(nix, settings={**nix.settings, "substituters": "http://127.0.0.1:9/?trusted=1"})
+    for words in (("develop", "-c", "demo"), ("flake", "check"), ("build", "--no-link"), ("run",)):
+        done = asking.run("nix", *words, cwd=project.folder)
+        assert "127.0.0.1" not in done.stderr, done.stderr
 
 
 def test_uv_installs_nothing_in_the_shell(project: Project, nix: Nix) -> None:

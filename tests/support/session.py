@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MARK = "@@@ the next command @@@"
 # How this machine reaches its package index, and where it keeps what it has fetched.
 KEPT = ("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
-# What another day, or another machine, prints differently: sizes and counts of packages and paths, hashes of them.
-VARIES = re.compile(r"^(Pinned Debian|Resolved|nix/nixgen/|Staged|works: |build: |recipe: | *bytes: |verdict: )")
+# What another day, or another machine, prints differently: sizes and times. Every other number is compared (case 58).
+VARIES = re.compile(r"\b\d+(?:\\\.\d+)?((?:\\ )?)(?:([KMG]i)?B|m?s)\b")
 DIGEST = re.compile(r"^(digest: [a-z0-9_]+-[a-z]+)( [0-9a-f]{4}){16}$")
 
 # The hash in a store path's name, and a NAR hash: another version of a wheel, or of nixgen, has others.
@@ -58,8 +58,10 @@ def as_pattern(lines: list[str]) -> re.Pattern[str]:
             escaped = known.sub(name, escaped)
         if digest := DIGEST.match(line):
             escaped = re.escape(digest[1]) + r"(?: [0-9a-f]{4}){16}"
-        elif VARIES.match(line):
-            escaped = re.sub(r"\d+", r"\\d+", escaped)
+        else:
+            escaped = VARIES.sub(
+                lambda found: rf"[\d.]+{found[1]}" + ("m?s" if "B" not in found[0] else "[KMG]?i?B"), escaped
+            )
         for _, name, pattern in HASHES:
             escaped = escaped.replace(name, pattern)
         # A newer Nix indents its errors.

@@ -17,7 +17,7 @@ from support.program import nixgen
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from nixgen import __version__
+from nixgen import __version__, resources
 from nixgen.cli import app
 from nixgen.project import settings
 from nixgen.project.settings import Settings
@@ -232,6 +232,12 @@ def test_the_readme_names_every_file_that_init_writes() -> None:
     table = page("README.md").partition("## The files")[2].partition("\n## ")[0]
     for name in WRITTEN - {".gitignore"}:
         assert f"`{name}`" in table
+
+
+def test_the_readme_counts_the_files_that_init_writes() -> None:
+    """Case 58. Beside the library itself: its list, base.nix, two tarballs; and files for git and for formatters."""
+    library = len(resources.library()) + 5
+    assert f"nix/nixgen/: {library} written\n…\nStaged {library + 8} new files" in page("README.md")
 
 
 def test_the_benchmarks_page_has_the_place_that_bench_writes_into() -> None:
