@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sourcetrees import FLIT, HATCH, PDM, SETUPTOOLS, dynamic
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "expected"),
+    [
+        (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": 'import os\n__version__ = "2.1"\n'}, "2.1"),
+        (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "VERSION: str = '3'\n"}, "3"),
+        (f'{HATCH}[tool.hatch.version]\nsource = "vcs"\nfallback-version = "v1.2.3"', {}, "1.2.3"),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nfallback_version = "1.2"', {}, "1.2"),
+        (
+            f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{attr = "pkg.v.NUMBER"}}',
+            {"src/pkg/v.py": "NUMBER = '4'"},
+            "4",
+        ),
+        (f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{file = "VERSION"}}', {"VERSION": "5.1\n"}, "5.1"),
+        (f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{file = ["VERSION"]}}', {"VERSION": "5.1\n"}, "5.1"),
+        (
+            f'{SETUPTOOLS}[tool.setuptools.packages.find]\nwhere = ["lib"]\n'
+            '[tool.setuptools.dynamic]\nversion = {attr = "pkg.__version__"}',
+            {"lib/pkg/__init__.py": '__version__ = "6.0"\n'},
+            "6.0",
+        ),
+        (
+            f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{attr = "demo_app.__version__"}}',
+            {
+                "src/demo_app/__init__.py": "from .v import number as __version__",
+                "src/demo_app/v.py": "number = (7, 1)",
+            },
+            "7.1",
+        ),
+        (
+            SETUPTOOLS,
+            {"setup.cfg": "[metadata]\nversion = attr: demo_app.__version__\n", "demo_app.py": "__version__ = '8'"},
+            "8",
+        ),
+        (SETUPTOOLS, {"setup.cfg": "[metadata]\nversion = 8.1\n"}, "8.1"),
+        (SETUPTOOLS, {"setup.py": "from setuptools import setup\nV = '9'\nsetup(version=V + '.1')"}, "9.1"),
+        (FLIT, {"src/demo_app/__init__.py": '"""Text."""\n__version__ = "2.0"'}, "2.0"),
+        (
+            f'{PDM}[tool.pdm.version]\nsource = "file"\npath = "src/demo_app/__init__.py"',
+            {"src/demo_app/__init__.py": "__version__ = '3.1'"},
+            "3.1",
+        ),
+    ],
+)
+def test_a_dynamic_version_is_read_where_it_is_a_literal(
+    tmp_path: Path, settings: str, files: dict[str, str], expected: str
+) -> None:
+    """Case 11."""
+    found = dynamic(tmp_path, f'dynamic = ["version"]\n{settings}', {"src/demo_app/__init__.py": "", **files})
+    assert found.version == expected
+    assert f"\nVersion: {expected}\n" in found.metadata
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "mend"),
+    [
+        (f'{HATCH}[tool.hatch.version]\nsource = "vcs"', {}, 'fallback-version = "1.2.3" under [tool.hatch.version]'),
+        (f"{SETUPTOOLS}[tool.setuptools_scm]", {}, 'fallback_version = "1.2.3" under [tool.setuptools_scm]'),
+        (
+            '[build-system]\nbuild-backend = "setuptools.build_meta"\nrequires = ["setuptools_scm[toml]>=8"]',
+            {},
+            'fallback_version = "1.2.3" under [tool.setuptools_scm]',
+        ),
+        (f'{PDM}[tool.pdm.version]\nsource = "scm"', {}, 'fallback_version = "1.2.3" under [tool.pdm.version]'),
+        (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "__version__ = get()\n"}, "[project]"),
+        (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "def (\n"}, "[project]"),
+        (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {}, "[project]"),
+        (f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{file = "../VERSION"}}', {"../VERSION": "1"}, "[project]"),
+        (SETUPTOOLS, {"setup.py": "from setuptools import setup\nsetup(version=read())"}, "[project]"),
+    ],
+)
+def test_a_version_that_is_not_known_is_told(tmp_path: Path, settings: str, files: dict[str, str], mend: str) -> None:
+    """Case 11: 0.0.0 comes with a warning that says how to tell the version."""
+    root = tmp_path / "project"
+    found = dynamic(root, f'dynamic = ["version"]\n{settings}', {"src/demo_app/__init__.py": "", **files})
+    (note,) = found.notes
+    assert found.version == "0.0.0"
+    assert "has the version 0.0.0 in the environment" in note.what
+    assert mend in note.mend
