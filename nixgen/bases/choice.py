@@ -102,6 +102,7 @@ def best_python(
     if is_named(project, settings, asked):
         return first
     lock = resolution.export(project, {}) if exported is None else exported
+    offered = {entry["name"] for entry in lock.get("packages", ()) if entry.get("wheels")}
     lacking: dict[str, set[str]] = {}
     systems: dict[str, int] = {}
     for python in known_pythons(settings):
@@ -112,7 +113,7 @@ def best_python(
             found = resolution.select(project, lock, wanted, default_glibc(settings, python), {})
         except UserError:
             continue  # requires-python allows another patch release only
-        missing = [resolution.without_wheel(one) & {problem.where for problem in one.problems} for one in found]
+        missing = [resolution.without_wheel(one) & offered for one in found]
         lacking[python], systems[python] = set().union(*missing), sum(map(bool, missing))
         if not systems[python]:
             break

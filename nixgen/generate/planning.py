@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase, NixpkgsBase
+from nixgen.builds import asked
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, render
@@ -133,6 +134,8 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         for one in dropped:
             console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
     problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
+    build = asked.read(project, base, resolutions)
+    problems += [*build.problems, *asked.problems(asked.sources(build, resolutions), pins.lock.builds)]
     if any(file.url is None for artifact in pins.lock.artifacts for file in artifact.files):
         from nixgen.artifacts.sources import local
 

@@ -25,6 +25,7 @@ from nixgen.project import edit
 from nixgen.project.project import find_project
 from nixgen.project.settings import Settings
 from nixgen.resolve import uv
+from nixgen.resolve.hashes import FILES
 from nixgen.resolve.model import Resolution
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
 
 def _without_missing_hashes(resolution: Resolution) -> Resolution:
     """What is left when the hashes that uv.lock lacks are pinned, which comes next."""
-    pinned_next = {one.name for one in resolution.packages if one.kind == "wheel" and one.address and not one.sha256}
+    pinned_next = {one.name for one in resolution.packages if one.kind in FILES and one.address and not one.sha256}
     return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
 
 

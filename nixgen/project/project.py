@@ -56,6 +56,11 @@ class Project:
         path = self.path(".python-version")
         return read_text(path, ".python-version") if path.exists() else None
 
+    def uv_settings(self) -> Mapping[str, Any]:
+        """uv's settings of the project: those of uv.toml where it has one, as in uv, else ``[tool.uv]``."""
+        path = self.path("uv.toml")
+        return read_toml(path, "uv.toml") if path.is_file() else table(self.pyproject, "tool", "uv")
+
     def direct(self) -> frozenset[str]:
         """The normalized names of what pyproject.toml depends on by itself, with all extras and groups."""
         project = table(self.pyproject, "project")

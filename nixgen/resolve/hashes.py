@@ -12,17 +12,19 @@ from nixgen.machine import download
 from nixgen.resolve.model import LOCAL, FileHash, Resolution
 
 _AT_ONCE = 4
+FILES = ("wheel", "sdist", "archive")
+"""The kinds of packages that are one file."""
 
 
 def without_hash(resolutions: Iterable[Resolution]) -> tuple[str, ...]:
-    """The addresses of the wheels that were chosen, for any target, and that uv.lock gives no SHA-256 for; sorted."""
+    """The addresses of the files that were chosen, for any target, and that uv.lock gives no SHA-256 for; sorted."""
     return tuple(
         sorted(
             {
                 package.address
                 for resolution in resolutions
                 for package in resolution.packages
-                if package.kind == "wheel" and package.address and not package.sha256
+                if package.kind in FILES and package.address and not package.sha256
             }
         )
     )
@@ -41,19 +43,19 @@ def hash_local(root: Path, address: str) -> FileHash:
         raise UserError.of(name, "is a link out of the project", "put the file itself in the place of the link")
     if not place.is_file():
         what = "is not a file" if place.exists() else "is missing"
-        raise UserError.of(name, f"{what}, and uv.lock says that a wheel is there", "bring it back, or: uv lock")
+        raise UserError.of(name, f"{what}, and uv.lock says that a file is there", "bring it back, or: uv lock")
     with place.open("rb") as stream:
         sha256, size = download.digest(stream)
     return FileHash(address, sha256, size)
 
 
 def changed(root: Path, resolutions: Iterable[Resolution]) -> list[Problem]:
-    """The wheels in the project that are missing, or no longer those that uv.lock or nixgen.lock pin."""
+    """The files in the project that are missing, or no longer those that uv.lock or nixgen.lock pin."""
     pinned = {
         package.address: package.sha256
         for resolution in resolutions
         for package in resolution.packages
-        if package.path and package.kind == "wheel" and package.sha256
+        if package.path and package.kind in FILES and package.sha256
     }
     problems: list[Problem] = []
     for address, sha256 in sorted(pinned.items()):

@@ -32,7 +32,8 @@ class Package:
 
     ``name`` is normalized (PEP 503). ``file``, ``url``, ``sha256`` (hexadecimal) and ``size`` (bytes) tell the one
     file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
-    source's folder, or a wheel that lies in the project, relative to it, with forward slashes ("." is the project).
+    source's folder, or a file that lies in the project, relative to it, with forward slashes ("." is the project).
+    ``uploaded`` is when a source distribution reached its index, "" where uv.lock does not say.
     """
 
     name: str
@@ -43,11 +44,17 @@ class Package:
     sha256: str | None = None
     size: int | None = None
     path: str | None = None
+    uploaded: str = ""
+
+    @property
+    def built(self) -> bool:
+        """Whether it is built from its source (a directory is not: it stays where it is)."""
+        return self.kind in {"sdist", "archive", "vcs"}
 
     @property
     def address(self) -> str:
-        """What nixgen.lock calls the file: its URL, or ``file:`` and a wheel's path in the project, "" without any."""
-        inside = self.kind == "wheel" and self.path and not self.path.startswith(("../", "/"))
+        """What nixgen.lock calls the file: its URL, or ``file:`` and its path in the project, "" without any."""
+        inside = self.kind != "directory" and self.path and not self.path.startswith(("../", "/"))
         return self.url or (f"{LOCAL}{quote(self.path)}" if inside and self.path else "")
 
 

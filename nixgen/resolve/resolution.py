@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -251,11 +252,11 @@ def _package(
     name, version = entry["name"], entry.get("version")
     if "directory" in entry:
         return _directory(project, name, version, entry["directory"])
-    offered = () if _no_binary(project, name) else entry.get("wheels", ())
+    offered = () if _told(project, "no-binary", name) else entry.get("wheels", ())
     if "archive" in entry and wheels.parse(wheels.file_name(entry["archive"])):
         offered = (entry["archive"],)  # an address or a path of its own: nothing needs to be built
     elif "vcs" in entry or "archive" in entry:
-        return _unpublished(name, version, entry, hashes)
+        return _unpublished(project, entry, hashes)
     best = choice.best(offered)
     if best is not None:
         package = _file(name, version, "wheel", best, hashes)
@@ -264,18 +265,16 @@ def _package(
 
 
 def _unpublished(
-    name: str, version: str | None, entry: Mapping[str, Any], hashes: Mapping[str, FileHash]
-) -> tuple[Package, Problem]:
+    project: Project, entry: Mapping[str, Any], hashes: Mapping[str, FileHash]
+) -> tuple[Package, Problem | None]:
+    name, version = entry["name"], entry.get("version")
     if "vcs" in entry:
         vcs = entry["vcs"]
         source = f"{vcs.get('type', 'git')} ({vcs.get('url') or vcs.get('path')})"
         package = Package(name, version, "vcs", url=vcs.get("url"))
         return package, Problem(name, f"comes from {source}, which nixgen cannot build yet", _published(name))
-    archive = entry["archive"]
-    package = _file(name, version, "archive", archive, hashes)
-    where = archive.get("url") or archive.get("path")
-    what = f"comes from an address of its own ({where}), which nixgen cannot build yet"
-    return package, Problem(name, what, _published(name))
+    package = _file(name, version, "archive", entry["archive"], hashes)
+    return package, _source_problem(project, package)
 
 
 def _without_wheel(
@@ -284,16 +283,26 @@ def _without_wheel(
     offered: Sequence[Mapping[str, Any]],
     choice: wheels.Choice,
     hashes: Mapping[str, FileHash],
-) -> tuple[Package, Problem]:
+) -> tuple[Package, Problem | None]:
     name, version, sdist = entry["name"], entry.get("version"), entry.get("sdist")
+    if sdist is None and entry.get("wheels") and not offered:
+        what = "can't be installed because it is marked as `--no-binary` but has no source distribution"
+        return Package(name, version, "wheel"), Problem(name, what, f"take {name} out of no-binary under [tool.uv]")
     if sdist is None:
         return Package(name, version, "wheel"), choice.explain(name, offered)
     package = _file(name, version, "sdist", sdist, hashes)
-    if offered:
-        return package, choice.explain(name, offered, package.file)
-    why = "is to be built from its source (no-binary)" if entry.get("wheels") else "has no wheel at all"
-    what = f"{why}; its source distribution, {package.file}, is something that nixgen cannot build yet"
-    return package, Problem(name, what, _other_version(project, name))
+    uploaded = sdist.get("upload-time")
+    package = replace(package, uploaded=uploaded.isoformat() if isinstance(uploaded, datetime) else "")
+    return package, _source_problem(project, package)
+
+
+def _source_problem(project: Project, package: Package) -> Problem | None:
+    """What stands in the way of building a file from its source. The first sentence is uv's (``uv sync``)."""
+    if _told(project, "no-build", package.name):
+        what = "can't be installed because it is marked as `--no-build` but has no binary distribution"
+        mend = f"{_other_version(project, package.name)}; or allow it: no-build = false under [tool.uv]"
+        return Problem(package.name, what, mend)
+    return _file_problem(package)
 
 
 def _file(
@@ -315,7 +324,8 @@ def _file(
 
 def _file_problem(package: Package) -> Problem | None:
     if package.path and not package.address:
-        what = f"its wheel lies outside of the project ({package.path}), where neither a teammate nor Nix has it"
+        file = "wheel" if package.kind == "wheel" else "source distribution"
+        what = f"its {file} lies outside of the project ({package.path}), where neither a teammate nor Nix has it"
         mend = 'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock'
         return Problem(package.name, what, mend)
     if package.sha256 is None:
@@ -339,11 +349,11 @@ def _directory(
     return package, None
 
 
-def _no_binary(project: Project, name: str) -> bool:
-    """Whether [tool.uv] tells uv to build this package rather than to take a wheel."""
-    settings = table(project.pyproject, "tool", "uv")
-    named = {normalized(other) for other in strings(settings.get("no-binary-package"))}
-    return settings.get("no-binary") is True or name in named
+def _told(project: Project, key: str, name: str) -> bool:
+    """Whether uv's ``no-binary`` or ``no-build``, or the list of packages beside it, holds for this one."""
+    settings = project.uv_settings()
+    named = {normalized(other) for other in strings(settings.get(f"{key}-package"))}
+    return settings.get(key) is True or name in named
 
 
 def _published(name: str) -> str:

@@ -48,24 +48,20 @@ class Choice:
                 best, best_rank = wheel, (rank, build)
         return best
 
-    def explain(self, package: str, offered: Sequence[Mapping[str, Any]], sdist: str | None = None) -> Problem:
-        """Why none of these wheels fits: the system is too old for one, or the Python or system is another.
-
-        ``sdist`` is the source distribution that uv would build instead.
-        """
+    def explain(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem:
+        """Why none of these wheels fits: the system is too old for one, or the Python or system is another."""
         names = sorted({name for wheel in offered for name in (parse(file_name(wheel)) or ((), 0))[0]})
         too_old = self._too_old(package, offered)
         if too_old is not None:
             return too_old
-        built = f"; its source distribution, {sdist}, is something that nixgen cannot build yet" if sdist else ""
         here = {*_platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS), "any"}
         pythons = sorted({group.split("-")[0] for group, platform in names if platform in here}, key=_by_number)
         if pythons:
-            what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}{built}"
+            what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
             return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
         systems = sorted({platform for _, platform in names})
         known = _listed(systems) or "nothing that is known"
-        what = f"has no wheel that fits this system: its wheels are for {known}{built}"
+        what = f"has no wheel that fits this system: its wheels are for {known}"
         mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
         return Problem(package, what, mend)
 

@@ -15,33 +15,25 @@ from nixgen.project.project import find_project
 from nixgen.resolve.resolution import left_out, resolve, split_served
 
 WINDOWS = wheel("six-1.17.0-cp311-cp311-win_amd64.whl")
+NO_BUILD = "[tool.uv]\nno-build = true\n"
 HINT = "; or leave the dependency groups out: groups = [] under [tool.nixgen]"
-
-
-def test_case_67_the_source_distribution_is_named(tmp_path: Path) -> None:
-    lock = uv_lock(NUMPY, package("six", "1.17.0", WINDOWS, sdist="six-1.17.0.tar.gz"))
-    (problem,) = resolved(make(tmp_path, lock=lock)).problems
-    assert problem.what == (
-        "has no wheel that fits this system: its wheels are for win_amd64; "
-        "its source distribution, six-1.17.0.tar.gz, is something that nixgen cannot build yet"
-    )
 
 
 def test_case_67_uv_add_is_for_what_the_project_itself_needs(tmp_path: Path) -> None:
     numpy = NUMPY.replace("wheels = [", 'dependencies = [{ name = "antlr4" }]\nwheels = [', 1)
     lock = uv_lock(package("antlr4", "4.9.3", sdist="antlr4-4.9.3.tar.gz"), numpy, SIX)
-    (problem,) = resolved(make(tmp_path, lock=lock)).problems
+    (problem,) = resolved(make(tmp_path, PYPROJECT + NO_BUILD, lock)).problems
     assert problem.where == "antlr4"
     assert problem.mend == (
         'choose a version with wheels (constraint-dependencies = ["antlr4==…"] under [tool.uv], then: uv lock), '
-        "or another package than the one that needs it"
+        "or another package than the one that needs it; or allow it: no-build = false under [tool.uv]"
     )
 
 
 def test_case_67_what_all_systems_lack_is_told_alone(tmp_path: Path) -> None:
     lock = uv_lock(
         NUMPY.replace(NUMPY.splitlines()[5] + "\n", ""),  # no wheel for one of the systems
-        package("six", "1.17.0", sdist="six-1.17.0.tar.gz"),
+        package("six", "1.17.0", WINDOWS),
     )
     project = find_project(make(tmp_path, lock=lock))
     found = resolve(project, targets(project.settings, None, "3.11"), "2.36", {})
@@ -58,7 +50,7 @@ DEV += '[package.metadata.requires-dev]\ndev = [{ name = "six" }]\n'
 
 def of_group(root: Path, settings: str = "") -> Path:
     """A project with numpy, and six without a wheel in its group dev."""
-    lock = uv_lock(NUMPY, package("six", "1.17.0", sdist="six-1.17.0.tar.gz"), dependencies=("numpy",))
+    lock = uv_lock(NUMPY, package("six", "1.17.0", WINDOWS), dependencies=("numpy",))
     kept = lock[: lock.index("requires-dist")] + DEV + lock[lock.index('\n\n[[package]]\nname = "numpy') :]
     kept = kept.replace(
         "[package.metadata]", '[package.dev-dependencies]\ndev = [{ name = "six" }]\n\n[package.metadata]', 1
@@ -118,3 +110,12 @@ def test_case_53_uv_init_is_not_advised_where_it_refuses(
     assert problem.what == "has no [project] table"
     assert problem.mend.endswith(told)
     assert "uv init" not in problem.mend
+
+
+def test_a_system_is_not_left_out_where_a_source_can_be_built(tmp_path: Path) -> None:
+    lock = uv_lock(NUMPY, package("six", "1.17.0", WINDOWS, sdist="six-1.17.0.tar.gz"))
+    project = find_project(make(tmp_path, lock=lock))
+    found = resolve(project, targets(project.settings, None, "3.11"), "2.36", {})
+    served, dropped = split_served(found)
+    assert (served, dropped) == (found, ())
+    assert {one.packages[1].kind for one in found} == {"sdist"}

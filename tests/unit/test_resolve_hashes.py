@@ -39,7 +39,7 @@ def expected(url: str, path: Path) -> FileHash:
     return FileHash(url, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def test_only_chosen_wheels_without_a_hash_are_asked_for() -> None:
+def test_only_chosen_files_without_a_hash_are_asked_for() -> None:
     packages = (
         Package("a", "1", "wheel", "a.whl", "https://files.example.org/a.whl"),
         Package("b", "1", "wheel", "b.whl", "https://files.example.org/b.whl", sha256="0" * 64),
@@ -47,7 +47,7 @@ def test_only_chosen_wheels_without_a_hash_are_asked_for() -> None:
         Package("d", "1", "directory", path="."),
     )
     resolutions = [Resolution(Target(system, "3.11"), packages) for system in ("x86_64-linux", "aarch64-linux")]
-    assert hashes.without_hash(resolutions) == ("https://files.example.org/a.whl",)
+    assert hashes.without_hash(resolutions) == ("https://files.example.org/a.whl", "https://files.example.org/c.tar.gz")
 
 
 def test_files_are_hashed(index: Serve, folder: Path) -> None:

@@ -106,16 +106,29 @@ def test_wheels_for_other_systems_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_source_distribution_alone_is_a_problem(tmp_path: Path) -> None:
-    root = make(tmp_path, lock=uv_lock(NUMPY, package("six", "1.17.0", sdist="six-1.17.0.tar.gz")))
-    found = resolved(root)
-    assert found.packages[1].kind == "sdist"
-    assert found.problems == (
-        Problem(
-            "six",
-            "has no wheel at all; its source distribution, six-1.17.0.tar.gz, is something that nixgen cannot build yet",
-            'choose a version with wheels (uv add "six==…"), or a package that does the same',
-        ),
+def test_a_source_distribution_is_built_where_no_wheel_fits(tmp_path: Path) -> None:
+    uploaded = '{ url = "https://files.example.org/six-1.17.0.tar.gz", upload-time = "2024-12-04T17:35:28.174Z"'
+    for number, wheels in enumerate(([], [wheel("six-1.17.0-cp311-cp311-win_amd64.whl")])):
+        lock = uv_lock(NUMPY, package("six", "1.17.0", *wheels, sdist="six-1.17.0.tar.gz"))
+        lock = lock.replace('{ url = "https://files.example.org/six-1.17.0.tar.gz"', uploaded)
+        found = resolved(make(tmp_path / str(number), lock=lock))
+        assert found.problems == ()
+        assert found.packages[1].built
+        assert found.packages[1] == Package(
+            *("six", "1.17.0", "sdist", "six-1.17.0.tar.gz", f"{FILES}/six-1.17.0.tar.gz", HASH),
+            uploaded="2024-12-04T17:35:28+00:00",
+        )
+
+
+@pytest.mark.parametrize("setting", ["no-build = true", 'no-build-package = ["Six"]'])
+def test_no_build_refuses_as_uv_does(tmp_path: Path, setting: str) -> None:
+    lock = uv_lock(NUMPY, package("six", "1.17.0", sdist="six-1.17.0.tar.gz"))
+    (problem,) = resolved(make(tmp_path, f"{PYPROJECT}[tool.uv]\n{setting}\n", lock)).problems
+    assert problem == Problem(
+        "six",
+        "can't be installed because it is marked as `--no-build` but has no binary distribution",
+        'choose a version with wheels (uv add "six==…"), or a package that does the same; '
+        "or allow it: no-build = false under [tool.uv]",
     )
 
 
@@ -123,7 +136,23 @@ def test_no_binary_means_what_it_means_to_uv(tmp_path: Path) -> None:
     lock = uv_lock(NUMPY, package("six", "1.17.0", wheel("six-1.17.0-py3-none-any.whl"), sdist="six-1.17.0.tar.gz"))
     found = resolved(make(tmp_path, PYPROJECT + '[tool.uv]\nno-binary-package = ["Six"]\n', lock))
     assert (found.packages[1].kind, found.packages[1].file) == ("sdist", "six-1.17.0.tar.gz")
-    assert found.problems[0].what.startswith("is to be built from its source (no-binary); ")
+    assert found.problems == ()
+
+
+def test_no_binary_without_a_source_is_refused_as_in_uv(tmp_path: Path) -> None:
+    pyproject = PYPROJECT + '[tool.uv]\nno-binary-package = ["six"]\n'
+    (problem,) = resolved(
+        make(tmp_path, pyproject, uv_lock(NUMPY, package("six", "1.17.0", wheel("six-1.17.0-py3-none-any.whl"))))
+    ).problems
+    assert problem.what == ("can't be installed because it is marked as `--no-binary` but has no source distribution")
+
+
+def test_settings_of_uv_toml_count_as_in_uv(tmp_path: Path) -> None:
+    lock = uv_lock(NUMPY, package("six", "1.17.0", wheel("six-1.17.0-py3-none-any.whl"), sdist="six-1.17.0.tar.gz"))
+    root = make(tmp_path, PYPROJECT, lock)
+    (root / "uv.toml").write_text("no-binary = true\n")
+    assert [problem.where for problem in resolved(root).problems] == ["numpy"]
+    assert resolved(root).packages[1].kind == "sdist"
 
 
 SOURCES = [
@@ -137,19 +166,19 @@ SOURCES = [
         f'source = {{ url = "{FILES}/six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
         f'url = "{FILES}/six-1.17.0.tar.gz"',
         "archive",
-        f"comes from an address of its own ({FILES}/six-1.17.0.tar.gz), which nixgen cannot build yet",
+        None,
     ),
     (
         f'source = {{ path = "six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
         'path = "six-1.17.0.tar.gz"',
         "archive",
-        "comes from an address of its own (six-1.17.0.tar.gz), which nixgen cannot build yet",
+        None,
     ),
 ]
 
 
 @pytest.mark.parametrize(("source", "asked", "kind", "what"), SOURCES, ids=[kind for _, _, kind, _ in SOURCES])
-def test_other_sources_are_problems(tmp_path: Path, source: str, asked: str, kind: str, what: str) -> None:
+def test_other_sources(tmp_path: Path, source: str, asked: str, kind: str, what: str | None) -> None:
     lock = uv_lock(
         NUMPY,
         f'[[package]]\nname = "six"\nversion = "1.17.0"\n{source}\n',
@@ -157,9 +186,14 @@ def test_other_sources_are_problems(tmp_path: Path, source: str, asked: str, kin
     )
     found = resolved(make(tmp_path, PYPROJECT + f"[tool.uv.sources]\nsix = {{ {asked} }}\n", lock))
     assert found.packages[1].kind == kind
-    assert [problem.what for problem in found.problems] == [what]
-    assert found.problems[0].mend == (
-        "use a published version that has wheels: remove six from [tool.uv.sources], or depend on it by version"
+    mend = "use a published version that has wheels: remove six from [tool.uv.sources], or depend on it by version"
+    assert found.problems == (() if what is None else (Problem("six", what, mend),))
+    assert (
+        found.packages[1].address
+        == {
+            "vcs": "https://example.org/six.git",
+            "archive": "file:six-1.17.0.tar.gz" if "path" in asked else f"{FILES}/six-1.17.0.tar.gz",
+        }[kind]
     )
 
 
@@ -197,7 +231,7 @@ def test_case_64_a_wheel_in_the_project(tmp_path: Path, folder: str) -> None:
     assert hashes.changed(tmp_path, [right]) == []
     (tmp_path / path).unlink()
     (gone,) = hashes.changed(tmp_path, [right])
-    assert str(gone).startswith(f"{path}: is missing, and uv.lock says that a wheel is there")
+    assert str(gone).startswith(f"{path}: is missing, and uv.lock says that a file is there")
 
 
 def test_case_64_a_wheel_outside_of_the_project(tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""What is to be built, and everything that decides what it needs for that: with another answer, its pins are old."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nixgen.bases.model import Base
+from nixgen.builds.model import Build, Builds
+from nixgen.errors import Problem
+from nixgen.formats.foreign import strings, table
+from nixgen.machine import files
+from nixgen.project.names import normalized
+from nixgen.resolve.model import Package, Resolution, Target
+
+if TYPE_CHECKING:
+    from nixgen.project.project import Project
+
+_LOCK = "nixgen.lock"
+_MEND = "nixgen lock"
+_RIPE = {"3.11": 2023, "3.12": 2024, "3.13": 2025, "3.14": 2026}
+"""When each Python had been out for a year: before that, many packages had no wheel for it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source that is built: a package of the resolutions, or what only another build needs.
+
+    ``targets`` are those that it is built for, by system; ``extra`` the requirements that ``extra-build-dependencies``
+    add, by system; ``newest`` the time of upload that its requirements may have at most, "" for any.
+    """
+
+    package: Package
+    targets: Mapping[str, Target]
+    extra: Mapping[str, tuple[str, ...]]
+    newest: str
+    inputs: str
+
+    @property
+    def name(self) -> str:
+        """Its normalized name."""
+        return self.package.name
+
+    @property
+    def address(self) -> str:
+        """What nixgen.lock calls its source."""
+        return self.package.address
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that a project asks of its builds: read once, then only looked at."""
+
+    python: str
+    glibc: str
+    constraints: tuple[str, ...]
+    build_constraints: tuple[str, ...]
+    exclude_newer: str
+    extra: Mapping[str, tuple[tuple[str, bool], ...]]
+    """By name, requirements, and whether each is to have the version of the environment."""
+    settings: Mapping[str, Mapping[str, Any]]
+    """By name, the variables of a build and the SHA-256 of each of its patches."""
+    versions: Mapping[str, Mapping[str, str]]
+    """By system, what is installed."""
+    problems: tuple[Problem, ...] = ()
+    """Patches that are not there."""
+
+    def source(self, package: Package, targets: Iterable[Target]) -> Source:
+        """A source with all that decides what it needs."""
+        by_system = {target.system: target for target in targets}
+        extra = {system: self._extra(package.name, system) for system in sorted(by_system)}
+        newest = self.exclude_newer or self._newest(package)
+        inputs = {
+            "build-constraints": self.build_constraints,
+            "constraints": self.constraints,
+            "extra": extra,
+            "glibc": self.glibc,
+            "newest": newest,
+            "python": self.python,
+            **self.settings.get(package.name, {}),
+        }
+        digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        return Source(package, by_system, extra, newest, digest)
+
+    def _extra(self, name: str, system: str) -> tuple[str, ...]:
+        installed = self.versions.get(system, {})
+        return tuple(
+            f"{requirement}=={installed[normalized(requirement)]}"
+            if runtime and normalized(requirement) in installed
+            else requirement
+            for requirement, runtime in self.extra.get(name, ())
+        )
+
+    def _newest(self, package: Package) -> str:
+        """The time of its upload: what came later, its author cannot have tried. Not before this Python was ripe."""
+        ripe = f"{_RIPE.get(self.python, max(_RIPE.values()))}-10-31T00:00:00+00:00"
+        return max(package.uploaded, ripe) if package.uploaded else ""
+
+
+def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Asked:
+    """What the project asks for."""
+    settings = project.uv_settings()
+    problems: list[Problem] = []
+    own: dict[str, dict[str, Any]] = {}
+    variables = table(settings.get("extra-build-variables"))
+    for name in sorted({*project.settings.packages, *map(normalized, variables)}):
+        said = project.settings.packages.get(name)
+        env = {
+            key: text for other, found in variables.items() if normalized(other) == name for key, text in found.items()
+        }
+        patches = []
+        for path in said.patches if said else ():
+            data = files.read(project.root, path)
+            if data is None:
+                where = f"pyproject.toml: tool.nixgen.packages.{name}.patches"
+                problems.append(Problem(where, f"{path} is missing", "bring it back, or take it out"))
+            else:
+                patches.append(hashlib.sha256(data).hexdigest())
+        own[name] = {"env": {**env, **(said.env if said else {})}, "patches": patches}
+    options = table(project.uv_lock().head, "options")
+    return Asked(
+        python=base.python,
+        glibc=base.glibc,
+        constraints=_requirements(settings.get("constraint-dependencies")),
+        build_constraints=_requirements(settings.get("build-constraint-dependencies")),
+        exclude_newer=str(options.get("exclude-newer", "")),
+        extra={
+            normalized(name): tuple(_extra(entry) for entry in entries if _extra(entry)[0])
+            for name, entries in table(settings.get("extra-build-dependencies")).items()
+            if isinstance(entries, list)
+        },
+        settings=own,
+        versions={
+            one.target.system: {package.name: package.version for package in one.packages if package.version}
+            for one in resolutions
+        },
+        problems=tuple(problems),
+    )
+
+
+def _requirements(value: object) -> tuple[str, ...]:
+    """The requirements of a setting of uv's, which are texts, or tables with the text in ``requirement``."""
+    entries = value if isinstance(value, list) else []
+    return tuple(text for entry in entries for text in (_extra(entry)[0],) if text)
+
+
+def _extra(entry: object) -> tuple[str, bool]:
+    if isinstance(entry, str):
+        return entry, False
+    found = table(entry)
+    return next(iter(strings(found.get("requirement"))), ""), found.get("match-runtime") is True
+
+
+def sources(asked: Asked, resolutions: Sequence[Resolution]) -> tuple[Source, ...]:
+    """All packages that are built, each once, sorted by name and version."""
+    packages: dict[tuple[str, str, str], Package] = {}
+    targets: dict[tuple[str, str, str], list[Target]] = {}
+    for resolution in resolutions:
+        for package in resolution.packages:
+            if package.built:
+                key = (package.name, package.version or "", package.address)
+                packages[key] = package
+                targets.setdefault(key, []).append(resolution.target)
+    return tuple(asked.source(packages[key], targets[key]) for key in sorted(packages))
+
+
+def pinned(source: Source, builds: Builds) -> Build | None:
+    """The pins of a source, where they are what it asks for now."""
+    for build in builds.sources:
+        if (
+            (build.name, build.source) == (source.name, source.address)
+            and source.package.version in {None, build.version}
+            and build.sha256 == (source.package.sha256 or "")
+            and build.inputs == source.inputs
+            and build.requires.keys() >= source.targets.keys()
+        ):
+            return build
+    return None
+
+
+def problems(wanted: Iterable[Source], builds: Builds) -> list[Problem]:
+    """The sources that are not pinned, or were for other settings."""
+    names = {build.name for build in builds.sources}
+    return [
+        Problem(_LOCK, f"has {'old' if source.name in names else 'no'} pins to build {source.name}", _MEND)
+        for source in wanted
+        if pinned(source, builds) is None
+    ]
