@@ -1,6 +1,6 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-.PHONY: help demo inference embeddings test test-fast fuzz bench lint format
+.PHONY: help demo inference embeddings test test-fast fuzz corpus bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
@@ -22,6 +22,9 @@ test-fast: ## the tests that need neither Nix nor a network, in a minute
 
 fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS=600)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
+
+corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
+	@.ci/corpus $(FOLDER)
 
 bench: ## the measurements of docs/benchmarks.md (into the page: make bench ARGS=--write)
 	@.ci/bench $(ARGS)

@@ -106,13 +106,20 @@ def start_export(project: Project, folder: Path, nowhere: Path) -> process.Runni
 def start_check(project: Project, python: str, nowhere: Path) -> process.Running:
     """Starts ``uv lock --check`` with its log, without the network: is uv.lock what pyproject.toml asks for?
 
-    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :mod:`nixgen.resolve.standin`.
+    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :func:`stand_in`.
     """
-    stand_in = nowhere / f"python-{python}"
+    return _start(
+        ["lock", "--check", "-v", "--python", os.fspath(stand_in(nowhere, python))], project, project.root, nowhere
+    )
+
+
+def stand_in(nowhere: Path, python: str) -> Path:
+    """A program that uv takes for a Python of the version ``python`` ("3.12.0"): :mod:`nixgen.resolve.standin`."""
+    made = nowhere / f"python-{python}"
     words = [sys.executable, "-I", "-S", "-B", standin.__file__]
-    stand_in.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$0" {python} "$@"\n')
-    stand_in.chmod(0o755)
-    return _start(["lock", "--check", "-v", "--python", os.fspath(stand_in)], project, project.root, nowhere)
+    made.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$0" {python} "$@"\n')
+    made.chmod(0o755)
+    return made
 
 
 def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:

@@ -1,0 +1,60 @@
+"""What nixgen chooses is what uv would install, for projects of many shapes on all four systems; uv locks them here."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import corpus
+from support.nix import ROOT
+
+SHAPES = ROOT / "tests" / "corpus"
+NAMES = sorted(folder.name for folder in SHAPES.iterdir())
+FEWEST = 40
+BUILT = {"from-source", "legacy", "config", "crawler", "told-metadata"}
+"""Projects with a package that has no wheel, so that on no system everything can be had as one."""
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[corpus.Pair] | str]:
+    """What both sides say of each project and system; of one that uv cannot lock, what it says."""
+    folder = tmp_path_factory.mktemp("corpus")
+    shutil.copytree(SHAPES, folder / "projects")
+
+    def one(name: str) -> list[corpus.Pair] | str:
+        root = folder / "projects" / name
+        try:
+            corpus.lock(root, folder / "cache")
+        except AssertionError as error:
+            return str(error)
+        return corpus.compare(root)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:  # most of it is waiting for the index
+        return dict(zip(NAMES, pool.map(one, NAMES), strict=True))
+
+
+def test_there_are_enough_shapes() -> None:
+    assert len(NAMES) >= FEWEST
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_chosen_is_what_uv_would_install(pairs: dict[str, list[corpus.Pair] | str], name: str) -> None:
+    found = pairs[name]
+    assert not isinstance(found, str), found
+    assert {pair.system for pair in found} == set(corpus.PLATFORMS)
+    assert [line for pair in found for line in pair.differences()] == []
+    assert any(not isinstance(pair.ours, str) and pair.ours and not pair.problems for pair in found) or name in BUILT
+
+
+def test_a_difference_is_found(tmp_path: Path) -> None:
+    """A lock that lacks a package is not the lock that uv sees: both sides are really asked."""
+    ours, uvs = {"six": "1", "attrs": "2", "own": ""}, {"six": "1", "attrs": "3", "idna": "3", "own": "0.1"}
+    pair = corpus.Pair("p", "x86_64-linux", ours, uvs)
+    assert pair.differences() == ["attrs: nixgen 2, uv 3", "idna: nixgen not there, uv 3"]
+    assert corpus.Pair("p", "x86_64-linux", ours, "error: no").differences() == ["uv: error: no"]
+    assert corpus.Pair("p", "x86_64-linux", "error: stale", uvs).differences() == ["nixgen: error: stale"]
+    assert corpus.main([str(tmp_path)]) == 2
