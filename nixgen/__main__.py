@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import NoReturn
@@ -23,8 +24,11 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 def main() -> NoReturn:
     """Runs the command line and exits."""
+    gc.disable()  # what is imported stays: there is nothing to collect yet
     from nixgen.cli import main as run
 
+    gc.freeze()
+    gc.enable()
     run()
 
 

@@ -1,7 +1,7 @@
 """The command line: which commands there are, and the one place where errors become sentences and an exit code.
 
-Each command lives in a module of its own, which imports what it needs when it runs: ``--help`` takes no longer than
-Python and typer do.
+Each command lives in a module of its own, which is imported when the command is run, and imports what it needs:
+``--help`` takes no longer than Python and typer do.
 """
 
 from __future__ import annotations
@@ -9,20 +9,32 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from nixgen import __version__
-from nixgen.cli import cache, check, data, diff, model, options, run
-from nixgen.cli.generate import generate
-from nixgen.cli.init import init
-from nixgen.cli.lock import lock
-from nixgen.cli.show import show
-from nixgen.cli.verify import verify
+from nixgen.cli import options
 from nixgen.console import ReaderGoneError, console
 from nixgen.errors import MachineError, NixgenError
+
+COMMANDS = {
+    "init": "Set a uv project up, so that a teammate with Nix enters it with `nix develop`.",
+    "lock": "Pin what uv.lock does not pin: the base, models and data, and the hashes that an index did not give.",
+    "generate": "Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.",
+    "show": "Show what would be installed for each target: packages, files, sizes, and what stands in the way.",
+    "verify": "Are the files of models and data the pinned ones? Hashes every byte; exits with 1 when one differs.",
+    "run": "Verify models and data, then run COMMAND in the project's environment.",
+    "check": "Compare the build with the recorded hashes.",
+    "diff": "Show what changed between two records: packages, models, size, and bytes that changed by themselves.",
+    "model": "Add, remove, list and fetch the models of this project.",
+    "data": "Add, remove, list, fetch and compare the datasets of this project.",
+    "cache": "Share builds in a binary cache with a tamper-evident log.",
+}
+"""The commands, and the first sentence of each one's help."""
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
@@ -42,6 +54,17 @@ class _Terminated(KeyboardInterrupt):
 
 class Edge(TyperGroup):
     """Where errors end: each problem becomes a sentence on stderr, each class of error its exit code."""
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 -- what typer gives to a group
+        """The commands as ``--help`` lists them."""
+        super().__init__(**given)
+        for name, summary in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 -- click's
+        """The command that is run, in full."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and command(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- click's type, which typer keeps in a place of its own
         """Runs the command: exits with 1 for a finding, 2 for a mistake in the input, 3 for what the machine lacks."""
@@ -116,13 +139,15 @@ def nixgen(
     """
 
 
-for _command in (init, lock, generate, show, verify):
-    app.command(epilog=options.EXIT_CODES)(_command)
-app.command(epilog=run.EXIT_CODES, context_settings=run.CONTEXT)(run.run)
-app.command(epilog=check.EXIT_CODES)(check.check)
-app.command(epilog=diff.EXIT_CODES)(diff.diff)
-for _group in (model, data, cache):
-    app.add_typer(_group.app)
+def command(name: str) -> Any:  # noqa: ANN401 -- click's type
+    """One of ``COMMANDS`` with all that it has, from its module."""
+    module = import_module(f"{__name__}.{name}")
+    if hasattr(module, "app"):
+        return get_command(module.app)
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    settings, codes = getattr(module, "CONTEXT", None), getattr(module, "EXIT_CODES", options.EXIT_CODES)
+    alone.command(name, epilog=codes, context_settings=settings)(getattr(module, name))
+    return get_command(alone)
 
 
 def main() -> NoReturn:

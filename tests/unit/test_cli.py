@@ -16,10 +16,12 @@ from support.waiting import without_progress
 from nixgen import __version__
 from nixgen.check import record
 from nixgen.check.model import Record
+from nixgen.cli import COMMANDS
+from nixgen.cli import command as full
 from nixgen.errors import MachineError
 from nixgen.machine import process as run
 
-COMMANDS = ("init", "lock", "generate", "show")
+EVERYDAY = ("init", "lock", "generate", "show")
 
 
 def test_the_version_is_printed() -> None:
@@ -36,7 +38,7 @@ def test_a_closed_stream_is_no_crash(tmp_path: Path, closed: str) -> None:
         assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EVERYDAY)
 def test_every_command_explains_itself_with_an_example_and_exit_codes(command: str) -> None:
     done = nixgen(command, "--help")
     text = " ".join(done.stdout.split())
@@ -45,6 +47,12 @@ def test_every_command_explains_itself_with_an_example_and_exit_codes(command: s
     assert "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something." in text
     assert all(option in text for option in ("--quiet", "--verbose", "--help"))
     assert "--project DIR" in text or "[DIR]" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_has_the_first_sentence_of_each_ones_help(name: str) -> None:
+    """The list is printed without the commands' modules, so the sentences stand in it a second time."""
+    assert COMMANDS[name] == full(name).get_short_help_str(1000)
 
 
 def test_help_imports_nothing_heavy() -> None:

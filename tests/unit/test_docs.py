@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from support.program import nixgen
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from nixgen import __version__, resources
-from nixgen.cli import app
+from nixgen.cli import COMMANDS
+from nixgen.cli import command as full
 from nixgen.project import settings
 from nixgen.project.settings import Settings
 
@@ -45,10 +44,6 @@ HOSTS = [
         ("anaconda", "org"),
     )
 ]
-# Every command and group of commands that the program has.
-_PROGRAM = get_command(app)
-assert isinstance(_PROGRAM, TyperGroup)
-COMMANDS = tuple(_PROGRAM.commands)
 
 
 def page(name: str) -> str:
@@ -119,8 +114,8 @@ def test_the_commands_page_shows_what_the_program_prints(helps: dict[str, str], 
 
 def options_of(words: list[str]) -> set[str]:
     """The options of the command that these words begin with: ["data", "diff", "OLD", "NEW"] is ``data diff``."""
-    command: Any = _PROGRAM
-    for word in words:
+    command: Any = full(words[0])
+    for word in words[1:]:
         command = getattr(command, "commands", {}).get(word, command)
     return {"--help", *(option for parameter in command.params for option in parameter.opts)}
 
