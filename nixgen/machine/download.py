@@ -14,6 +14,7 @@ import hashlib
 import netrc
 import os
 import re
+import socket
 import ssl
 import sys
 import threading
@@ -39,7 +40,9 @@ Headers = Mapping[str, str]
 Refused = Callable[[int, Headers], NixgenError | None]
 """Turns a status and its headers into the sentence to raise, or into None for the usual one."""
 
-_TIMEOUT = 60.0
+_TIMEOUT = 60.0  # until the next byte
+_HEAD = 120.0  # for all of an answer's headers
+_CHUNK = 600.0  # for what is read at once: a server that sends a byte a minute would keep it for ever
 _TRIES = 5  # of a server that is busy
 _CONNECTIONS = 3  # that fail
 _LONGEST_PAUSE = 120.0
@@ -85,7 +88,8 @@ class Answer:
         from urllib3.exceptions import HTTPError
 
         try:
-            return self._response.read(size, decode_content=False)
+            with _within(_CHUNK, self.url, self._response.shutdown):
+                return self._response.read(size, decode_content=False)
         except (HTTPError, OSError) as error:
             raise _unreachable(self.url, "read", error) from None
 
@@ -325,6 +329,28 @@ class Client:
         return MachineError.of(shown, f"the server answered {status} {answer.reason}".rstrip() + to, mend)
 
 
+@contextlib.contextmanager
+def _within(seconds: float, url: str, stop: Callable[[], object]) -> Iterator[None]:
+    """Ends what reads from a server when it takes longer. Raises MachineError then."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # it has just come to its end
+            stop()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            what = "sends too slowly: it was given up"
+            raise MachineError.of(without_query(url), what, "try again later, or use another address")
+
+
 def _proxy(scheme: str, host: str) -> str | None:
     """The proxy that the environment names (curl's variables, and the system's on macOS)."""
     from urllib.request import getproxies, proxy_bypass
@@ -343,18 +369,42 @@ def _manager(scheme: str, proxy: str | None) -> PoolManager:
     if scheme == "https":
         options["ssl_context"] = _certificates()
     if proxy is None:
-        return PoolManager(**options)
+        return _timed(PoolManager(**options))
     parts = urlsplit(proxy)
     if parts.scheme not in ("http", "https"):
         mend = f"name one that speaks http in {scheme.upper()}_PROXY, or leave it out with NO_PROXY"
         raise UserError.of("proxy", f"{parts.scheme}: proxies are not supported", mend)
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-    return ProxyManager(
+    manager = ProxyManager(
         parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
         proxy_headers=make_headers(proxy_basic_auth=login) if login else None,
         proxy_ssl_context=_certificates() if parts.scheme == "https" else None,
         **options,
     )
+    return _timed(manager)
+
+
+def _timed(manager: PoolManager) -> PoolManager:
+    """The same, with a limit for the time that an answer's headers take."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Timed(HTTPConnection):
+        def getresponse(self) -> Any:  # noqa: ANN401 -- what urllib3 gives
+            with _within(_HEAD, f"{self.host}:{self.port}", functools.partial(self.sock.shutdown, socket.SHUT_RD)):
+                return super().getresponse()
+
+    class TimedHTTPS(Timed, HTTPSConnection):
+        pass
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Timed
+
+    class HTTPSPool(HTTPSConnectionPool):
+        ConnectionCls = TimedHTTPS
+
+    manager.pool_classes_by_scheme = {"http": Pool, "https": HTTPSPool}
+    return manager
 
 
 def _certificates() -> ssl.SSLContext:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from email.utils import formatdate
 from pathlib import Path
 
@@ -53,6 +55,38 @@ def secured(stack: ExitStack, folder: Path, monkeypatch: pytest.MonkeyPatch, ans
     context, bundle = certified(folder)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     return stack.enter_context(listen(lambda asked, _: answer(asked), tls=context))
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("sent", ["HTTP/1.1 200 OK\r\nX-Slow: ", "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_a_server_that_sends_a_byte_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float], sent: str, *, tls: bool
+) -> None:
+    """Case 31: it keeps nobody for ever, neither with its headers nor with what follows them."""
+    monkeypatch.setattr(download, "_HEAD", 0.5)
+    monkeypatch.setattr(download, "_CHUNK", 0.5)
+    context, bundle = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    left = threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) if tls else connection as talk:
+            talk.recv(4096)
+            talk.sendall(sent.encode())
+            while not left.wait(0.01):
+                talk.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            url = f"http{'s' if tls else ''}://127.0.0.1:{server.getsockname()[1]}/a"
+            assert "sends too slowly: it was given up" in refusal(url)
+        finally:
+            left.set()
+            dripping.join()
+    assert not waits
 
 
 @pytest.mark.parametrize("steps", [1, 2])
