@@ -38,7 +38,7 @@ apt_install() {
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
         >"$cache/apt.log" 2>&1 </dev/null; then
         tail -n 20 "$cache/apt.log" >&2
-        fail "apt could not install$missing" "the whole log: $cache/apt.log"
+        fail "apt could not install$missing" "without sudo, as root: apt-get install$missing" "the whole log: $cache/apt.log"
     fi
 }
 
@@ -120,15 +120,39 @@ prepare_nix() {
         apt_install nix-bin busybox-static
     fi
     [ "$(id -u)" != 0 ] || return 0
-    [ ! -S /nix/var/nix/daemon-socket/socket ] || return 0
+    state=${NIX_STATE_DIR:-/nix/var/nix}
+    me=$(id -un)
+    # Debian lets only members of nix-users into this folder; others do not even see whether the daemon runs.
+    if [ -d "$state/daemon-socket" ] && [ ! -x "$state/daemon-socket" ]; then
+        fail "Nix's daemon does not let $me in" "sudo adduser $me nix-users" "then log in again"
+    fi
+    if [ -S "$state/daemon-socket/socket" ]; then
+        # Made by this script before there was a daemon: Nix would go past the daemon, and into a store that is not its.
+        if [ -w "$state" ] && [ ! -w "${NIX_STORE_DIR:-/nix/store}" ]; then
+            fail "Nix's daemon runs, and $state is still $me's" "hand it to the daemon: sudo chown -R root /nix"
+        fi
+        return 0
+    fi
     # Without /nix/var/nix a current Nix takes a store in the user's folder, whose programs run only in its own chroot.
-    if [ ! -d /nix/var/nix ]; then
-        say "making /nix, owned by $(id -un)"
-        as_root install -d -m 755 -o "$(id -u)" -g "$(id -g)" /nix /nix/var /nix/var/nix
-    elif [ ! -w /nix/var/nix ]; then
-        fail "/nix is not $(id -un)'s, and no Nix daemon runs" \
-            "start the daemon: sudo systemctl start nix-daemon" \
-            "or have a store of your own: sudo chown -R $(id -un) /nix"
+    if [ ! -d "$state" ]; then
+        say "making /nix, owned by $me"
+        as_root install -d -m 755 -o "$(id -u)" -g "$(id -g)" /nix /nix/var "$state"
+    elif [ ! -w "$state" ]; then
+        if [ "$(command -v nix)" = /usr/bin/nix ] && ! dpkg-query -W nix-setup-systemd >/dev/null 2>&1; then
+            fail "/nix is not $me's, and no Nix daemon is installed" \
+                "install it: sudo apt-get install nix-setup-systemd && sudo adduser $me nix-users" "then log in again" \
+                "or have a store of your own: sudo chown -R $me /nix"
+        fi
+        fail "/nix is not $me's, and no Nix daemon runs" "start the daemon: $(start_daemon)"
+    fi
+}
+
+# The command that starts Nix's daemon.
+start_daemon() {
+    if [ -d /run/systemd/system ]; then
+        echo "sudo systemctl start nix-daemon"
+    else
+        echo "sudo sh -c 'nix-daemon &'"
     fi
 }
 
@@ -139,7 +163,7 @@ check_nix() {
     *daemon-socket*ermission*)
         fail "Nix's daemon does not let $(id -un) in" "sudo adduser $(id -un) nix-users" "then log in again"
         ;;
-    *daemon-socket*) fail "Nix's daemon does not answer" "start it: sudo systemctl start nix-daemon" ;;
+    *daemon-socket*) fail "Nix's daemon does not answer" "start it: $(start_daemon)" ;;
     esac
     printf '%s\n' "$said" >&2
     fail "Nix does not work on this machine" "its own words are above; how to install it: https://nixos.org/download"

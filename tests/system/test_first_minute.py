@@ -1,0 +1,99 @@
+"""The scripts behind `make demo`, as a person who is not root: what cannot work ends in the first second (case 50)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.nix import ROOT
+
+NOBODY = 65534
+PREPARE = """
+set -eu
+root=$1; . "$root/lib.sh"
+prepare_nix
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody may read, with lib.sh and a program named nix that does nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        shutil.copy(ROOT / ".ci" / "lib.sh", path)
+        (path / "bin").mkdir()
+        (path / "bin" / "nix").write_text("#!/bin/sh\n")
+        (path / "bin" / "nix").chmod(0o755)
+        yield path
+
+
+def _prepare(folder: Path) -> tuple[int, list[str]]:
+    """What prepare_nix ends with and says to a user who is not root, and the state and store of Nix below a folder."""
+    drop = [] if os.geteuid() else ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    env = {
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "NIX_STATE_DIR": str(folder / "state"),
+        "NIX_STORE_DIR": str(folder / "store"),
+    }
+    done = subprocess.run(
+        [*drop, "sh", "-c", PREPARE, "sh", str(folder)],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+def _socket(folder: Path) -> None:
+    """The daemon's socket, with nobody behind it."""
+    path = folder / "state" / "daemon-socket"
+    path.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path / "socket"))
+
+
+def test_who_is_not_in_nix_users_is_told_the_group(folder: Path) -> None:
+    _socket(folder)
+    (folder / "state" / "daemon-socket").chmod(0o000)
+    code, said = _prepare(folder)
+    (folder / "state" / "daemon-socket").chmod(0o755)
+    assert code == 3
+    assert said[0].startswith("error: Nix's daemon does not let ")
+    assert said[1].startswith("    sudo adduser ")
+    assert said[1].endswith(" nix-users")
+    assert said[2:] == ["    then log in again"]
+
+
+def test_a_daemon_that_runs_is_used(folder: Path) -> None:
+    _socket(folder)
+    (folder / "state").chmod(0o555)
+    assert _prepare(folder) == (0, [])
+
+
+def test_a_state_folder_from_before_the_daemon_is_handed_to_it(folder: Path) -> None:
+    """`make demo`, and then the README's first step: Nix goes past the daemon, "opening lock file: Permission denied"."""
+    _socket(folder)
+    (folder / "state").chmod(0o777)
+    (folder / "store").mkdir(mode=0o555)
+    code, said = _prepare(folder)
+    assert code == 3
+    assert said[0].startswith(f"error: Nix's daemon runs, and {folder}/state is still ")
+    assert said[1:] == ["    hand it to the daemon: sudo chown -R root /nix"]
+
+
+def test_a_daemon_that_does_not_run_is_started_as_this_machine_starts_it(folder: Path) -> None:
+    (folder / "state").mkdir(mode=0o555)
+    code, said = _prepare(folder)
+    start = "systemctl start nix-daemon" if Path("/run/systemd/system").is_dir() else "sh -c 'nix-daemon &'"
+    assert code == 3
+    assert said[0].endswith("and no Nix daemon runs")
+    assert said[1:] == [f"    start the daemon: sudo {start}"]
