@@ -193,9 +193,11 @@ def _machine_mend(text: str) -> str:
     if "daemon-socket" in text and "ermission denied" in text:
         return "sudo adduser $USER nix-users, then log in again"
     if "build-users-group" in text:
-        return "put the line `build-users-group =` into /etc/nix/nix.conf: root then builds without other users"
+        return "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"
+    if "opening lock file '/nix/" in text and "ermission denied" in text:
+        return "if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"
     if "daemon-socket" in text:
-        return "start Nix's daemon, e.g.: systemctl start nix-daemon"
+        return "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo nix-daemon &)"
     return _NETWORK if "unable to download" in text or _NO_NETWORK.search(text) else ""
 
 

@@ -80,7 +80,7 @@ def test_a_daemon_that_runs_is_used(folder: Path) -> None:
 
 
 def test_a_state_folder_from_before_the_daemon_is_handed_to_it(folder: Path) -> None:
-    """`make demo`, and then the README's first step: Nix goes past the daemon, "opening lock file: Permission denied"."""
+    """`make demo`, then the README's first step: Nix goes past the daemon, "opening lock file: Permission denied"."""
     _socket(folder)
     (folder / "state").chmod(0o777)
     (folder / "store").mkdir(mode=0o555)

@@ -35,13 +35,16 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
         ("error: syntax error, unexpected end of file, expecting 'inherit'\n       at «string»:1:10:\n            1| { a = 1;\n             |          ^\n", UserError,
          "default.nix: cannot be evaluated: syntax error, unexpected end of file, expecting 'inherit'"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n", MachineError,
-         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n    start Nix's daemon, e.g.: systemctl start nix-daemon"),
+         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo nix-daemon &)"),
         ("warning: error: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6); retrying in 2 ms\nerror: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n", MachineError,
          "Nix: cannot evaluate the project: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n    try again when there is a network"),
         ("error: writing to file: No space left on device\n", MachineError, "Nix: cannot evaluate the project: writing to file: No space left on device\n    free some room, e.g.: nix-collect-garbage"),
         # Case 50: Debian's Nix, as it comes from apt.
         ("error: the group 'nixbld' specified in 'build-users-group' does not exist\n", MachineError,
-         "Nix: cannot evaluate the project: the group 'nixbld' specified in 'build-users-group' does not exist\n    put the line `build-users-group =` into /etc/nix/nix.conf: root then builds without other users"),
+         "Nix: cannot evaluate the project: the group 'nixbld' specified in 'build-users-group' does not exist\n    to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"),
+        # `make demo` made /nix the user's own, and a daemon came later (case 50).
+        ("error: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n", MachineError,
+         "Nix: cannot evaluate the project: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n    if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n", MachineError,
          "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n    sudo adduser $USER nix-users, then log in again"),
         ("error: creating directory '/nix/store': Permission denied\n", MachineError, "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied"),
