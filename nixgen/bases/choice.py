@@ -64,7 +64,7 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
     file = project.python_version_file()
     available = known_pythons(settings)
     chosen = versions.choose_python(
-        settings, project.requires_python, file, available, asked, elsewhere(settings, available)
+        settings, project.requires_python, file, available, asked, lambda: elsewhere(settings, available)
     )
     full = versions.full_version(settings, chosen)
     if asked is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import Base, DebianBase, NixpkgsBase
@@ -68,7 +68,7 @@ def choose_python(
     python_version_file: str | None,
     available: Sequence[str],
     option: str | None = None,
-    elsewhere: Mapping[str, str] | None = None,
+    elsewhere: Callable[[], Mapping[str, str]] = dict,
 ) -> str:
     """The Python of a project: ``--python``, ``[tool.nixgen]``, ``.python-version``, else the best that fits.
 
@@ -77,7 +77,6 @@ def choose_python(
     when the one that is named is not a version, is not in the base or is not allowed by ``requires_python``, or when
     none fits; it lists what there is.
     """
-    elsewhere = elsewhere or {}
     has = ", ".join(available)
     allowed = [python for python in available if allows(requires_python, python)]
     for where, text in (
@@ -89,8 +88,10 @@ def choose_python(
             continue
         python = minor_version(text)
         fits = f"use one of {', '.join(allowed)}" if allowed else _none_fits(requires_python, has)
-        if python is not None and python in elsewhere and allows(requires_python, python):
-            fits = f"{elsewhere[python]}, which has it" + (f", or {fits}" if allowed else "")
+        if python is not None and python not in available:
+            having = elsewhere().get(python)
+            if having and allows(requires_python, python):
+                fits = f"{having}, which has it" + (f", or {fits}" if allowed else "")
         if python is None:
             raise UserError.of(where, f'"{text}" is not a version of CPython that nixgen understands', fits)
         if python not in available:
@@ -102,7 +103,9 @@ def choose_python(
         where = "pyproject.toml: project.requires-python"
         what = f'"{requires_python}" allows none of the Pythons that the {settings.base} base has: {has}'
         others = [
-            f"{setting}, which has {python}" for python, setting in elsewhere.items() if allows(requires_python, python)
+            f"{setting}, which has {python}"
+            for python, setting in elsewhere().items()
+            if allows(requires_python, python)
         ]
         raise UserError(
             [Problem(where, what, f"{others[0]}, or change requires-python" if others else _other_base(settings))]

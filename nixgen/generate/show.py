@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from nixgen import console
 from nixgen.bases.model import Base
 from nixgen.errors import Problem, UserError
+from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
 from nixgen.project.settings import SYSTEMS
 from nixgen.resolve.model import FileHash, Package, Resolution
@@ -74,7 +74,7 @@ def as_json(name: str, found: Sequence[Resolution]) -> str:
         }
         for resolution in found
     }
-    return json.dumps({"version": JSON_VERSION, "project": name, "targets": targets}, indent=2, ensure_ascii=False)
+    return jsontext.dumps({"version": JSON_VERSION, "project": name, "targets": targets})
 
 
 def _package(package: Package) -> dict[str, Any]:

@@ -36,7 +36,8 @@ class Project:
     """A uv project or workspace: the folder that holds uv.lock.
 
     ``name`` is the project's normalized name, the folder's for a workspace without one; ``pyproject`` is the parsed
-    pyproject.toml; ``requires_python`` a version specifier (PEP 440); ``locked`` uv.lock as read, text and value.
+    pyproject.toml; ``requires_python`` a version specifier (PEP 440); ``locked`` uv.lock as read, text and value;
+    ``uv`` the settings of uv, where they were read.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Project:
     requires_python: str | None
     has_lock: bool
     locked: tuple[str, uvlock.UvLock] | None = field(default=None, repr=False)
+    uv: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def path(self, relative: str) -> Path:
         """A file of the project."""
@@ -58,6 +60,8 @@ class Project:
 
     def uv_settings(self) -> Mapping[str, Any]:
         """uv's settings of the project: those of uv.toml where it has one, as in uv, else ``[tool.uv]``."""
+        if self.uv is not None:
+            return self.uv
         path = self.path("uv.toml")
         return read_toml(path, "uv.toml") if path.is_file() else table(self.pyproject, "tool", "uv")
 

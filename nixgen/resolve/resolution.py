@@ -74,14 +74,17 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
     """
     verdict = current.Verdict()
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
-        checking = current.Check(project, nowhere) if check else None
+        exporting = uv.start_export(project, folder, nowhere)
+        checking = None
         try:
-            exported = uv.start_export(project, folder, nowhere).wait()
+            checking = current.Check(project, nowhere) if check else None
+            exported = exporting.wait()
             lock = pylock.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
             _place_files(lock, project.root, folder)
             if checking is not None:
                 verdict = checking.wait()
         finally:
+            exporting.stop()
             if checking is not None:
                 checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
@@ -120,6 +123,7 @@ def select(
     project: Project, lock: Mapping[str, Any], targets: Sequence[Target], glibc: str, hashes: Mapping[str, FileHash]
 ) -> tuple[Resolution, ...]:
     """An exported lock applied to each target. Raises UserError when requires-python allows one of them not."""
+    project = replace(project, uv=project.uv_settings())  # which is asked for each package
     version = lock.get("lock-version")
     if version != "1.0":
         raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")

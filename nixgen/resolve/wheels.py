@@ -23,8 +23,11 @@ _SHOWN = 6
 
 _GROUP = 10**6  # more than any target has platforms
 
-Named = tuple[tuple[tuple[str, str], ...], tuple[int, str]]
-"""The tags of a wheel, each as its Python with ABI ("cp311-cp311") and its platform, and its build number."""
+Tags = tuple[tuple[str, str], ...]
+"""The tags of a wheel, each as its Python with ABI ("cp311-cp311") and its platform."""
+
+Named = tuple[Tags, tuple[int, str]]
+"""The tags of a wheel, and its build number."""
 
 
 class Choice:
@@ -34,6 +37,7 @@ class Choice:
         self.target, self.glibc, self.macos = target, glibc, macos
         self._groups = _groups(target.python)
         self._platforms = _platforms(target.system, glibc, macos)
+        self._ranks: dict[Tags, int] = {}
 
     def best(self, offered: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """The wheel that uv would install, None if none fits."""
@@ -43,7 +47,9 @@ class Choice:
             if parsed is None:
                 continue  # uv skips what is not a wheel's name, too
             names, build = parsed
-            rank = min([self.rank(group, platform) for group, platform in names])
+            rank = self._ranks.get(names)
+            if rank is None:
+                rank = self._ranks[names] = min(self.rank(group, platform) for group, platform in names)
             if rank < best_rank[0] or (rank == best_rank[0] < _FAR and build > best_rank[1]):
                 best, best_rank = wheel, (rank, build)
         return best
@@ -132,9 +138,14 @@ def parse(name: str) -> Named | None:
         if found is None:
             return None
         build = (int(found[1]), found[2])
-    pythons, abis, systems = (part.split(".") for part in parts[-3:])
-    groups = [f"{python}-{abi}" for python in pythons for abi in abis]
-    return tuple((group, system) for group in groups for system in systems), build
+    return _tags(*parts[-3:]), build
+
+
+@lru_cache(maxsize=4096)
+def _tags(python: str, abi: str, system: str) -> Tags:
+    """The tags that three parts of a name stand for; most of a lock's wheels share theirs with others."""
+    pythons, abis, systems = python.split("."), abi.split("."), system.split(".")
+    return tuple((f"{python}-{abi}", system) for python in pythons for abi in abis for system in systems)
 
 
 def file_name(file: Mapping[str, Any]) -> str:
@@ -149,7 +160,8 @@ def file_name(file: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=65536)
 def _last_part(url: str) -> str:
-    return unquote(re.split(r"[/\\]", url.partition("#")[0].partition("?")[0])[-1])
+    path = url.partition("#")[0].partition("?")[0]
+    return unquote(path[max(path.rfind("/"), path.rfind("\\")) + 1 :])
 
 
 def _needs(platform: str) -> tuple[int, int] | None:
