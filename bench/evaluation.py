@@ -42,14 +42,15 @@ def evaluation() -> list[Row]:
 
 
 def develop() -> list[Row]:
-    """``nix develop -c true``, warm."""
+    """``nix develop DIR -c true``, warm, from inside the project and from outside of it."""
     folder = notebook("debian")
     rows = []
     for nix in nix_versions():
         nix.develop(folder, "true")
         command = [str(nix.bin / "nix"), "develop", str(folder), "-c", "true"]
-        (series,) = timed([command], 15, warm=2, through=through(nix))
-        rows.append(within(f"`nix develop -c true`, warm, Nix {version(nix)}", series, 0.3))
+        for where, start in (("inside", folder), ("outside", folder.parent)):
+            (series,) = timed([command], 15, warm=2, cwd=start, through=through(nix))
+            rows.append(within(f"`nix develop DIR -c true`, warm, from {where}, Nix {version(nix)}", series, 0.3))
     return rows
 
 

@@ -330,6 +330,64 @@ def test_a_shell_is_tied_to_the_project_that_was_entered(project: Project, nix: 
     assert nix.develop(other, "sh", "-c", nested).stdout == f"the other project\n{own}"
 
 
+def outside(nix: Nix, project: Project, code: str, cache: Path, before: str = "", **env: str) -> Output:
+    """A shell that is entered from the root folder."""
+    script = f"{before} cd / && exec nix develop {project.folder} -c sh -c '{code}'"
+    return nix.inside("sh", "-c", script, cwd=project.folder, XDG_CACHE_HOME=str(cache), **env)
+
+
+def test_the_venv_of_shells_from_outside_is_kept(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """Once for each copy of the code, in the user's cache; what was put into it does not stay."""
+    code, cache = "echo $VIRTUAL_ENV; demo", tmp_path / "user"
+    cache.mkdir()
+    first, said = outside(nix, project, code, cache).stdout.splitlines()
+    venv = Path(first)
+    assert venv.parent == cache / "nixgen/venvs"
+    assert said.startswith("demo /nix/store/")
+    assert (venv.parent.stat().st_mode & 0o777, list(venv.parent.iterdir())) == (0o700, [venv])
+    made = (venv / "pyvenv.cfg").stat().st_ino
+    assert outside(nix, project, code, cache).stdout.splitlines() == [first, said]
+    assert (venv / "pyvenv.cfg").stat().st_ino == made
+    (venv / SITE / "planted.py").touch()
+    assert outside(nix, project, code, cache).stdout.splitlines() == [first, said]
+    assert not (venv / SITE / "planted.py").exists()
+    (project.folder / "src/demo/__init__.py").write_text("def main():\n    print('edited')\n")
+    second, said = outside(nix, project, code, cache).stdout.splitlines()
+    assert said == "edited"
+    assert set(venv.parent.iterdir()) == {venv, Path(second)}
+    # Of many, those go that nobody has entered for a day.
+    for number in range(12):
+        old = venv.parent / f".venv-{number}"
+        old.mkdir()
+        (old / "nixgen").touch()
+        os.utime(old / "nixgen", (number, number))
+    (project.folder / "src/demo/__init__.py").write_text("def main():\n    print('again')\n")
+    third, said = outside(nix, project, code, cache).stdout.splitlines()
+    assert said == "again"
+    left = {path.name for path in venv.parent.iterdir()}
+    assert left == {venv.name, Path(second).name, Path(third).name, *(f".venv-{number}" for number in range(5, 12))}
+
+
+def test_a_cache_that_is_not_the_users_alone_has_no_venv(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """A shell from outside works there, too, and takes its venv along: what others could have written is not run."""
+    cache = tmp_path / "user"
+    (cache / "nixgen/venvs").mkdir(parents=True)
+    steps = (
+        "chmod 777 nixgen/venvs",
+        "chmod 755 nixgen/venvs && chown 12345 nixgen",
+        "chown 0 nixgen && chown 12345 .",
+        "chown 0 . && chmod 700 nixgen/venvs && mount --bind -o ro nixgen/venvs nixgen/venvs",
+    )
+    for step in steps:
+        if os.getuid() != 0 and "chown" in step:
+            continue
+        before = f"cd {cache} && {step} &&"
+        venv, said = outside(nix, project, "echo $VIRTUAL_ENV; demo", cache, before).stdout.splitlines()
+        assert not venv.startswith(str(cache)), step
+        assert said.startswith("demo /nix/store/")
+        assert list((cache / "nixgen/venvs").iterdir()) == []
+
+
 def test_a_lock_in_a_folder_above_is_not_believed(project: Project, nix: Nix, tmp_path: Path) -> None:
     """Case 5: whoever wrote it, and with the .venv that goes with it."""
     nix.develop(project.folder, "true")

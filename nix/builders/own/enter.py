@@ -1,7 +1,8 @@
 """Finds the project that a shell was entered for, and makes its venv where that is not as it should be.
 
 A venv is made once for each environment, as .venv-KEY in the project, so that a running shell keeps the one that it has;
-.venv, where editors look, is a link to the latest.
+.venv, where editors look, is a link to the latest. Outside of the project, and where the project cannot be written, it is
+kept in the user's cache in the same way; where that is not the user's alone, or cannot be written, it ends with the shell.
 
 Usage: enter.py FOLDER OWNER, with the folder in which the shell starts, and the process that a private folder belongs to
 (see private.py). Prints the project's folder and the venv, a line each. NIXGEN_PLACE is the project's folder, where Nix says
@@ -16,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -24,6 +26,8 @@ import private
 
 MARKER = "nixgen"
 KEPT = 5  # venvs of a project: those of earlier shells, which may still run
+KEPT_OUTSIDE = 10  # of all projects, in the user's cache; and those that were entered in the last day
+DAY = 86400
 HEADER = "# Made by the shell of nixgen, which makes this folder anew when something else is in it.\n"
 
 
@@ -96,12 +100,24 @@ class Venv:
             if setup == self.setup and root == self.root:
                 tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: uv add")
             self.replace(place)
+            prune(self.root, KEPT)
         self.write_note(place)
         self.link(name)
         return place
 
+    def in_cache(self):
+        """The same in the user's cache, one for each root."""
+        folder = cache()
+        place = f"{folder}/.venv-{hashlib.sha256(os.fsencode(f'{self.setup} {self.root}')).hexdigest()[:32]}"
+        if noted(place) == (self.setup, self.root, visible(place)):
+            os.utime(f"{place}/{MARKER}")
+        else:
+            self.replace(place)
+            prune(folder, KEPT_OUTSIDE, time.time() - DAY)
+        return place
+
     def replace(self, place):
-        made = tempfile.mkdtemp(prefix=".venv-", dir=self.root)
+        made = tempfile.mkdtemp(prefix=".venv-", dir=os.path.dirname(place))
         try:
             os.chmod(made, 0o755)
             self.make(f"{made}/new", place)
@@ -118,8 +134,6 @@ class Venv:
                     raise
         finally:
             shutil.rmtree(made, ignore_errors=True)
-        for old in sorted(glob.glob(f"{glob.escape(self.root)}/.venv-*/{MARKER}"), key=os.path.getmtime)[:-KEPT]:
-            shutil.rmtree(os.path.dirname(old), ignore_errors=True)
 
     def write_note(self, folder):
         seen = " ".join(os.environ.get(f"NIXGEN_{name}", "") for name in ("DIGEST", "SOURCE"))
@@ -142,6 +156,37 @@ class Venv:
         os.rename(new, link)
 
 
+def prune(folder, kept, before=float("inf")):
+    """Removes all venvs of a folder but the latest, where they were last made or entered before that time."""
+    for note in sorted(glob.glob(f"{glob.escape(folder)}/.venv-*/{MARKER}"), key=entered)[:-kept]:
+        if entered(note) < before:
+            shutil.rmtree(os.path.dirname(note), ignore_errors=True)
+
+
+def entered(note):
+    try:
+        return os.path.getmtime(note)
+    except OSError:
+        return 0.0  # another shell removes it
+
+
+def cache():
+    """The folder of the user's venvs. Raises OSError where there is none, or another user could put something into it."""
+    home, base = os.environ.get("HOME", ""), os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        if not os.path.isabs(home) or not os.path.isdir(home):
+            raise FileNotFoundError(home)
+        base = f"{home}/.cache"
+    folder = f"{base}/nixgen/venvs"
+    os.makedirs(folder, 0o700, exist_ok=True)
+    for path in (base, f"{base}/nixgen", folder):
+        if os.stat(path).st_uid != os.geteuid():
+            raise PermissionError(path)
+    if os.stat(folder).st_mode & 0o022:
+        raise PermissionError(folder)
+    return folder
+
+
 def noted(place):
     """What a venv was made of, as its note says: the shell's setup, the root, and how many entries it had."""
     try:
@@ -162,14 +207,16 @@ def main(start, owner):
         settings = json.load(file)
     root = os.environ.get("NIXGEN_PLACE") or project(start)
     venv = Venv(settings, setup, root or os.environ.get("NIXGEN_SOURCE", ""))
-    found = None
-    try:
-        found = venv.in_project() if root else None
-    except (OSError, ValueError, IndexError):
-        # The folder cannot be written, or something else is in the way.
-        pass
     if not root and venv.root:
         tell("entered from outside of the project: its code is the copy that Nix has made of it", always=False)
+    found = None
+    for make in ([venv.in_project] if root else []) + [venv.in_cache]:
+        try:
+            found = make()
+            break
+        except (OSError, ValueError, IndexError):
+            # The folder cannot be written, or something else is in the way.
+            continue
     if not found:
         found = f"{private.private_folder(owner, 'venv')}/venv"
         venv.make(found)
