@@ -57,13 +57,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half; and gives each test its time limit."""
+    """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half; gives each a time limit, and an order."""
     for item in items:
         if _needs_nix(item):
             item.add_marker("nix")
         if item.get_closest_marker("timeout") is None:
             slow = any(item.get_closest_marker(name) for name in ("nix", "network"))
             item.add_marker(pytest.mark.timeout(LIMIT_ON_NIX if slow else LIMIT))
+    # Files with real builds first: a long one that starts last would leave all other workers idle.
+    building = {item.path for item in items if item.get_closest_marker("nix")}
+    items.sort(key=lambda item: item.path not in building)
 
 
 @pytest.hookimpl(tryfirst=True)

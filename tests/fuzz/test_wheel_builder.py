@@ -102,24 +102,25 @@ def test_a_name_that_no_wheel_has(tmp_path: Path, name: str, sentence: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("member", "content", "sentence"),
+    ("member", "piece", "times", "sentence"),
     [
-        ("RECORD", b"a\n" * 10_000_000, "bad-1.0.dist-info/RECORD has more than 250000 lines"),
-        ("RECORD", b" " * 200_000_000, "bad-1.0.dist-info/RECORD is too large to be read: 200000000 bytes"),
+        ("RECORD", b"a\n", 10_000_000, "bad-1.0.dist-info/RECORD has more than 250000 lines"),
+        ("RECORD", b" ", 200_000_000, "bad-1.0.dist-info/RECORD is too large to be read: 200000000 bytes"),
         (
             "entry_points.txt",
-            b" " * 200_000_000,
+            b" ",
+            200_000_000,
             "bad-1.0.dist-info/entry_points.txt is too large to be read: 200000000 bytes",
         ),
     ],
     ids=["lines", "record", "entry-points"],
 )
-def test_metadata_that_is_larger_than_any(tmp_path: Path, member: str, content: bytes, sentence: str) -> None:
+def test_metadata_that_is_larger_than_any(tmp_path: Path, member: str, piece: bytes, times: int, sentence: str) -> None:
     wheel = make_wheel(tmp_path, "bad", "1.0")
     with zipfile.ZipFile(wheel) as archive:
         old = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in (old | {f"bad-1.0.dist-info/{member}": content}).items():
+        for name, text in (old | {f"bad-1.0.dist-info/{member}": piece * times}).items():
             archive.writestr(name, text)
     assert builder(tmp_path, wheel).stderr == f"{wheel.name}: {sentence}\n"
 

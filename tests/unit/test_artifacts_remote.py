@@ -17,9 +17,7 @@ from nixgen.artifacts.store import Folder
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.machine import objects
 
-boto3 = pytest.importorskip("boto3")
 pytest.importorskip("obstore")
-server = pytest.importorskip("moto.server")
 
 WHERE = "models.toml: data.transactions"
 PARTS = {
@@ -32,7 +30,7 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -44,7 +42,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    client = boto3.client("s3", endpoint_url=endpoint)
+    client = pytest.importorskip("boto3").client("s3", endpoint_url=endpoint)
     client.create_bucket(Bucket="ml-data")
     for folder in ("tx/2024/", "tx/2024/sub folder/", "tx/2024/none/"):  # stand for a folder, as consoles make them
         client.put_object(Bucket="ml-data", Key=folder, Body=b"")
