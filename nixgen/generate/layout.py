@@ -193,9 +193,11 @@ def _mend(source: Source) -> str:
 def _guess(source: Source) -> Iterator[Part]:
     """As hatchling, flit, poetry and setuptools: the package's own name, in src/ or beside pyproject.toml."""
     folder = source.folder
-    for root in ("src", "."):
+    # Of a package in both places, hatchling and poetry take the one beside pyproject.toml. Of what else is in src/,
+    # setuptools alone takes all.
+    for root in (".", "src") if source.backend in {"hatchling", "poetry"} else ("src", "."):
         if own := _own(folder / root, source.module):
-            beside = _modules(folder / root, flat=False) if root == "src" else ()
+            beside = _modules(folder / root, flat=False) if root == "src" and source.reads_setup else ()
             yield from (Part(source.file, root, module) for module in sorted({own, *beside}))
             return
     for root in ("src", "."):
@@ -446,7 +448,16 @@ def _pdm(source: Source) -> Told:
     ]
     if named:
         return named
-    return [Part(source.key("tool.pdm.build.package-dir"), top, "")] if isinstance(root, str) else None
+    at = source.key("tool.pdm.build.package-dir")
+    excluded = {join(one) for one in strings(build.get("excludes"))} | {"tests"}
+    packages = [
+        entry.name
+        for entry in _entries(source.folder / top)
+        if (entry / "__init__.py").is_file() and entry.name.isidentifier() and join(top, entry.name) not in excluded
+    ]
+    if packages and not includes:
+        return [Part(at, top, package) for package in packages]
+    return [Part(at, top, "")] if isinstance(root, str) else None
 
 
 def _scikit_build(source: Source) -> Told:

@@ -345,3 +345,45 @@ def test_what_setup_py_computes_is_told(tmp_path: Path) -> None:
     assert found.modules == ("demo",)
     assert [note.where for note in found.notes] == ["setup.py: packages"]
     assert not (tmp_path / "ran").exists()
+
+
+BOTH = ("demo/__init__.py", "src/demo/__init__.py")
+SEVERAL = ("src/demo/__init__.py", "src/other/__init__.py", "src/more.py")
+BESIDE = ("demo/__init__.py", "other/__init__.py", "tests/__init__.py", "more.py")
+POETRY, UV = "poetry.core.masonry.api", "uv_build"
+
+
+@pytest.mark.parametrize(
+    ("backend", "files", "root", "modules"),
+    [
+        ("setuptools.build_meta", BOTH, "src", ["demo"]),
+        ("hatchling.build", BOTH, ".", ["demo"]),
+        (POETRY, BOTH, ".", ["demo"]),
+        ("pdm.backend", BOTH, "src", ["demo"]),
+        (UV, BOTH, "src", ["demo"]),
+        ("setuptools.build_meta", SEVERAL, "src", ["demo", "more", "other"]),
+        ("hatchling.build", SEVERAL, "src", ["demo"]),
+        (POETRY, SEVERAL, "src", ["demo"]),
+        ("pdm.backend", SEVERAL, "src", ["demo", "other"]),
+        (UV, SEVERAL, "src", ["demo"]),
+        ("flit_core.buildapi", SEVERAL, "src", ["demo"]),
+        ("hatchling.build", BESIDE, ".", ["demo"]),
+        ("pdm.backend", BESIDE, ".", ["demo", "other"]),
+        (UV, ("demo/__init__.py",), None, []),
+    ],
+)
+def test_as_the_backends_build_it(
+    tmp_path: Path, backend: str, files: tuple[str, ...], root: str | None, modules: list[str]
+) -> None:
+    """Cases 10 and 11: what an editable build and a wheel of each backend had (November 2026: setuptools 84.2.1,
+    hatchling 1.33, poetry-core 2.5, pdm-backend 2.5, flit-core 4.2, uv_build 0.13.6), recorded over 170 layouts."""
+    write(tmp_path, *files)
+    found = layout.find(source(tmp_path, build(backend)))
+    assert bool(found.problems) is (root is None)
+    assert (found.roots, list(found.modules)) == ((root or "src",), modules)
+
+
+def test_what_pdm_excludes_is_not_looked_for(tmp_path: Path) -> None:
+    write(tmp_path, "demo/__init__.py", "other/__init__.py")
+    found = layout.find(source(tmp_path, build("pdm.backend", '[tool.pdm.build]\nexcludes = ["other"]')))
+    assert found.modules == ("demo",)
