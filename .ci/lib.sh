@@ -20,11 +20,14 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Whether dpkg has a package; it also knows names of packages that are not installed.
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+
 # apt_install PACKAGE…: installs those that are missing.
 apt_install() {
     missing=
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $package"
+        is_installed "$package" || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
@@ -138,7 +141,7 @@ prepare_nix() {
         say "making /nix, owned by $me"
         as_root install -d -m 755 -o "$(id -u)" -g "$(id -g)" /nix /nix/var "$state"
     elif [ ! -w "$state" ]; then
-        if [ "$(command -v nix)" = /usr/bin/nix ] && ! dpkg-query -W nix-setup-systemd >/dev/null 2>&1; then
+        if [ "$(command -v nix)" = /usr/bin/nix ] && ! is_installed nix-setup-systemd; then
             fail "/nix is not $me's, and no Nix daemon is installed" \
                 "install it: sudo apt-get install nix-setup-systemd && sudo adduser $me nix-users" "then log in again" \
                 "or have a store of your own: sudo chown -R $me /nix"
@@ -158,7 +161,8 @@ start_daemon() {
 
 # Whether Nix can be used as it is set up, found out before anything takes time.
 check_nix() {
-    said=$(nix-instantiate --eval --expr 1 2>&1 </dev/null) && return 0
+    # A file is added, because without a need for its store Nix does not ask the daemon.
+    said=$(nix-instantiate --eval --read-write-mode --expr 'builtins.toFile "works" ""' 2>&1 </dev/null) && return 0
     case $said in
     *daemon-socket*ermission*)
         fail "Nix's daemon does not let $(id -un) in" "sudo adduser $(id -un) nix-users" "then log in again"

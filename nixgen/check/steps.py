@@ -119,7 +119,7 @@ def check(start: Path, options: Options) -> Report:
         nix = Nix.here(options.store, options.builders)
     except MachineError as error:
         _stale(run, *generated.result())
-        run.add(Step("recipe", None, "there is no Nix here", MachineError.exit_code, error.problems))
+        run.add(Step("recipe", None, "Nix cannot be used here", MachineError.exit_code, error.problems))
         return run.report()
     leftovers.sweep()
     with nix.roots() as keep:

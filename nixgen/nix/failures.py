@@ -70,6 +70,12 @@ def evaluation(stderr: str) -> NixgenError:
     return UserError.of("default.nix", f"cannot be evaluated: {text}")
 
 
+def unusable(stderr: str) -> MachineError:
+    """The error of a Nix that does not even start, from what it printed."""
+    text = last_error(stderr)
+    return MachineError.of("Nix", f"cannot be used: {text}", _machine_mend(text))
+
+
 def last_error(stderr: str) -> str:
     """The innermost of the errors that Nix printed: what comes behind the last "error:", without a trace."""
     lines = plain(stderr).rstrip().splitlines()

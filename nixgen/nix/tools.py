@@ -293,7 +293,10 @@ def _program(name: str) -> str:
 
 @cache
 def _version(program: str) -> tuple[int, ...]:
-    printed = process.run([program, "--version"], missing=INSTALL).out
+    done = process.run([program, "--version"], missing=INSTALL, check=False)
+    if done.code:
+        raise failures.unusable(done.err) if done.err else process.failure(done)
+    printed = done.out
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", printed)
     if not found:
         raise MachineError.of(program, f"says that its version is {printed.strip()!r}", INSTALL)

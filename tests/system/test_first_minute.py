@@ -17,7 +17,7 @@ NOBODY = 65534
 PREPARE = """
 set -eu
 root=$1; . "$root/lib.sh"
-prepare_nix
+"$2"
 """
 
 
@@ -34,8 +34,8 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def _prepare(folder: Path) -> tuple[int, list[str]]:
-    """What prepare_nix ends with and says to a user who is not root, and the state and store of Nix below a folder."""
+def _prepare(folder: Path, step: str = "prepare_nix") -> tuple[int, list[str]]:
+    """What a step ends with and says to a user who is not root, with Nix's state and store in the folder."""
     drop = [] if os.geteuid() else ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     env = {
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
@@ -43,7 +43,7 @@ def _prepare(folder: Path) -> tuple[int, list[str]]:
         "NIX_STORE_DIR": str(folder / "store"),
     }
     done = subprocess.run(
-        [*drop, "sh", "-c", PREPARE, "sh", str(folder)],
+        [*drop, "sh", "-c", PREPARE, "sh", str(folder), step],
         env=env,
         capture_output=True,
         text=True,
@@ -97,3 +97,20 @@ def test_a_daemon_that_does_not_run_is_started_as_this_machine_starts_it(folder:
     assert code == 3
     assert said[0].endswith("and no Nix daemon runs")
     assert said[1:] == [f"    start the daemon: sudo {start}"]
+
+
+def test_a_daemon_that_does_not_answer_is_found_before_anything_is_made(folder: Path) -> None:
+    """A socket that a daemon left behind: Nix evaluates without a word, and fails when it builds."""
+    program = folder / "bin" / "nix-instantiate"
+    program.write_text(
+        """#!/bin/sh
+case "$*" in *--read-write-mode*toFile*) ;; *) exit 0 ;; esac
+echo "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused" >&2
+exit 1
+"""
+    )
+    program.chmod(0o755)
+    code, said = _prepare(folder, "check_nix")
+    assert code == 3
+    assert said[0] == "error: Nix's daemon does not answer"
+    assert said[1].startswith("    start it: sudo ")

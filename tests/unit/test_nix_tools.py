@@ -237,3 +237,12 @@ def test_a_version_that_cannot_be_read_is_told(fake: Fake) -> None:
     fake.say("nix-store", "exit 0", version="none")
     with pytest.raises(MachineError, match=r"nix-store: says that its version is 'nix \(Nix\) none'"):
         Nix.here()
+
+
+def test_a_daemon_that_lets_nobody_in_is_told_with_what_mends_it(fake: Fake) -> None:
+    """Nix 2.26 does not even tell its version to who is not in nix-users (case 50)."""
+    refused = "getting status of '/nix/var/nix/daemon-socket/socket': Permission denied"
+    fake.folder.joinpath("nix-store").write_text(f'#!/bin/sh\necho "error: {refused}" >&2\nexit 1\n')
+    with pytest.raises(MachineError) as caught:
+        Nix.here()
+    assert str(caught.value) == f"Nix: cannot be used: {refused}\n    sudo adduser $USER nix-users, then log in again"
