@@ -1,0 +1,78 @@
+# A source, built by its own backend (PEP 517) into a wheel that is installed as any wheel: the output has the form of
+# wheel.nix's. One derivation does both: a wheel is compressed, and would hide the store paths in it from Nix.
+#
+# `requires` are the installed wheels that its backend needs, `source` a folder instead of a file; with `needs` it gets
+# the project's build-libraries and build-tools, too. `mode` is for requires.nix.
+{ base, fetch, builder, root }:
+{ name
+, version
+, file
+, epoch
+, requires
+, sha256 ? null
+, url ? null
+, path ? null
+, source ? null
+, subdirectory ? ""
+, env ? { }
+, settings ? { }
+, needs ? false
+, patches ? [ ]
+, timeout ? 3600
+, mode ? "wheel"
+}:
+let
+  safe = text:
+    builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
+  full = safe "${name}-${version}${if mode == "wheel" then "" else "-${mode}"}";
+  none = { path = [ ]; env = { }; };
+  toolchain = if base.toolchain or null == null then none // { python = null; needs = none; } else base.toolchain;
+  needed = if needs then toolchain.needs else none;
+  # Without what the project adds to the base: a build is the same path in every project, too.
+  own = base // {
+    interpreter = if base.interpreter == "" then "" else base.loader;
+    libraries = base.systemLibraries;
+    assigned = [ ];
+    modules = [ ];
+  };
+  environment = import ./environment.nix { base = own; } {
+    name = "${full}-build";
+    launcher =
+      if toolchain.python != null then toolchain.python
+      else if own.interpreter != "" then base.python
+      else import ./launcher.nix { base = own; };
+    wheels = map (drv: { inherit (drv) name; inherit drv; }) requires;
+    trees = [ ];
+    # Where two bring the same file, the first one's is taken, as whoever installs them in this order would have it.
+    prefer = map (drv: drv.name) requires;
+  };
+  applets = if base.applets == "" then [ ] else [ base.applets ];
+  lib = builtins.path {
+    name = "nixgen-source-builder";
+    path = ./builders/source;
+    filter = file: _: builtins.match ".*[.]py" file != null;
+  };
+in
+import ./python.nix base [ "-c" "import build; build.main()" ] ({
+  name = full;
+  project = name;
+  inherit version file mode subdirectory;
+  src =
+    if source != null then source
+    else import ./file.nix { inherit fetch root; } { inherit path url sha256; name = safe file; };
+  patches = map (patch: builtins.path { name = safe (baseNameOf patch); path = root + "/${patch}"; }) patches;
+  inherit lib;
+  PYTHONPATH = lib;
+  path = builtins.concatStringsSep ":" (needed.path ++ toolchain.path ++ applets ++ [ (builtins.dirOf base.bash) ]);
+} // (if mode == "static" then { } else {
+  inherit environment;
+  inherit (base) loader libdeflate;
+  epoch = toString epoch;
+  timeout = toString timeout;
+  shell = base.bash;
+  variables = builtins.toJSON (toolchain.env // needed.env // env);
+  settings = builtins.toJSON settings;
+  rpath = builtins.concatStringsSep ":" base.systemLibraries;
+  python = base.version;
+  wheels = builder;
+}))

@@ -1,0 +1,198 @@
+"""Builds a source into a wheel and installs that as any wheel; or says what the source needs to be built.
+
+Input, as environment variables: out, mode (static, dynamic or wheel), name, version, src (an archive or a folder), file
+(its name, for messages), subdirectory, patches (paths); lib (the folder of this and the modules beside it); and but for
+``static``: environment (a venv with what the source requires), epoch, timeout (seconds), path (folders of programs),
+variables and settings (JSON), and what wheel/install.py reads, with its modules in ``wheels``.
+
+Output: ``static`` and ``dynamic`` give a file with JSON; ``wheel`` what install.py gives.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import archive
+import project
+
+GIVEN = os.environ
+OUT, MODE = GIVEN["out"], GIVEN["mode"]
+TOP = os.getcwd()
+# A line that says why, for the end of the log: compilers', linkers', Python's, and those of build tools.
+_REASON = re.compile(r"error\b|Error:|ERROR|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
+_MOST_REASONS, _LAST_LINES = 6, 5
+
+
+def stop(what):
+    raise SystemExit(f"{GIVEN['project']} {GIVEN['version']}: {what}".replace("  ", " "))
+
+
+def unpacked():
+    """The folder of the source, and the newest time in it."""
+    folder, src = f"{TOP}/source", GIVEN["src"]
+    if os.path.isdir(src):
+        shutil.copytree(src, folder, symlinks=True)
+        newest = archive.FIRST
+        for parent, folders, files in os.walk(folder):
+            os.chmod(parent, 0o755)
+            for name in files:
+                path = os.path.join(parent, name)
+                if not os.path.islink(path):
+                    os.chmod(path, 0o755 if os.access(path, os.X_OK) else 0o644)
+                    os.utime(path, (int(GIVEN.get("epoch") or newest),) * 2)
+    else:
+        try:
+            newest = archive.unpack(src, folder)
+        except archive.Refused as problem:
+            stop(f"{GIVEN['file']} is not unpacked: {problem}")
+        entries = os.listdir(folder)
+        if len(entries) == 1 and os.path.isdir(f"{folder}/{entries[0]}") and not os.path.islink(f"{folder}/{entries[0]}"):
+            folder = f"{folder}/{entries[0]}"
+    inside = os.path.realpath(f"{folder}/{GIVEN['subdirectory']}")
+    if not (inside + "/").startswith(os.path.realpath(folder) + "/") or not os.path.isdir(inside):
+        stop(f"{GIVEN['file']} has no folder {GIVEN['subdirectory']}")
+    for patch in GIVEN["patches"].split():
+        done = subprocess.run(["patch", "-p1", "-i", patch], cwd=folder, env={"PATH": GIVEN["path"]}, check=False)
+        if done.returncode:
+            stop(f"the patch {patch.split('-', 1)[-1]} does not apply")
+    return inside, newest
+
+
+def surroundings(folder):
+    """The environment variables of the backend: nothing of the host's, and one value wherever builds are known to differ."""
+    cores = os.environ.get("NIX_BUILD_CORES", "1")
+    cores = str(os.cpu_count() or 1) if cores == "0" else cores
+    for name in ("home", "tmp"):
+        os.makedirs(f"{TOP}/{name}")
+    given = {
+        "PATH": ":".join([f"{GIVEN['environment']}/bin", *GIVEN["path"].split(":")]),
+        "HOME": f"{TOP}/home",
+        "TMPDIR": f"{TOP}/tmp",
+        "NIX_BUILD_TOP": TOP,
+        "NIX_STORE": GIVEN.get("NIX_STORE", "/nix/store"),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+        "SHELL": GIVEN["shell"],
+        "CONFIG_SHELL": GIVEN["shell"],
+        "VIRTUAL_ENV": GIVEN["environment"],
+        "SOURCE_DATE_EPOCH": GIVEN["epoch"],
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        # There is no network; what would ask it all the same is to say so at once.
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "UV_OFFLINE": "1",
+        "CARGO_NET_OFFLINE": "true",
+        "NIX_BUILD_CORES": cores,
+        "MAKEFLAGS": f"-j{cores}",
+        "CMAKE_BUILD_PARALLEL_LEVEL": cores,
+        "CARGO_BUILD_JOBS": cores,
+        "NPY_NUM_BUILD_JOBS": cores,
+        "MAX_JOBS": cores,
+    }
+    if not os.path.isfile(f"{folder}/PKG-INFO") and GIVEN["version"]:
+        # A checkout: the version was found when it was locked, and its history is not here.
+        word = re.sub(r"[-_.]+", "_", GIVEN["project"]).upper()
+        given[f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{word}"] = GIVEN["version"]
+        given["PDM_BUILD_SCM_VERSION"] = GIVEN["version"]
+        given["POETRY_DYNAMIC_VERSIONING_BYPASS"] = GIVEN["version"]
+    return {**given, **json.loads(GIVEN["variables"])}
+
+
+def settings(backend):
+    """The config settings: the project's, and the cores for the backend that takes them in no other way."""
+    found = json.loads(GIVEN["settings"])
+    if backend == "mesonpy" and "compile-args" not in found:
+        cores = int(os.environ.get("NIX_BUILD_CORES", "1")) or os.cpu_count() or 1
+        return {**found, "compile-args": [f"-j{cores}"]}
+    return found
+
+
+def ask(asked, folder, found):
+    """Calls a hook; its answer. What the backend prints goes into the log as it comes."""
+    os.makedirs(f"{TOP}/wheel")
+    answer = f"{TOP}/answer"
+    python = f"{GIVEN['environment']}/bin/python"
+    backend = found["backend"]
+    command = [python, "-s", "-P", f"{GIVEN['lib']}/hooks.py", backend, json.dumps(found["backendPath"]), asked, json.dumps(settings(backend)), f"{TOP}/wheel", answer]
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=folder, env=surroundings(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    limit = int(GIVEN["timeout"])
+
+    def end(*_):
+        os.killpg(process.pid, signal.SIGKILL)
+        print()
+        sys.stdout.flush()
+        os.write(2, f"{GIVEN['project']} {GIVEN['version']}: its build took longer than {limit} seconds and was ended. To give it more: timeout under [tool.nixgen.packages.{GIVEN['project']}] in pyproject.toml\n".encode())
+        os._exit(1)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(limit)
+    last, reasons = [], []
+    for line in process.stdout:
+        text = line.decode("utf-8", "replace").rstrip()
+        print(text, flush=True)
+        if text:
+            last = [*last, text][-_LAST_LINES:]
+        if _REASON.search(text) and len(reasons) < 100:
+            reasons.append(text)
+    status = process.wait()
+    signal.alarm(0)
+    if status:
+        hook = "build_wheel" if asked == "wheel" else "get_requires_for_build_wheel"
+        how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+        shown = [line.strip()[:300] for line in dict.fromkeys([*reasons[: _MOST_REASONS - 2], *reasons[-2:]] or last)]
+        lacks = "" if os.path.exists("/bin/sh") else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
+        stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks)
+    with open(answer, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def answer(value):
+    """Writes the output of a question."""
+    with open(OUT, "w", encoding="utf-8") as file:
+        json.dump(value, file, sort_keys=True)
+        file.write("\n")
+
+
+def install(wheel):
+    """Becomes the program that installs any wheel."""
+    path = f"{TOP}/wheel/{wheel}"
+    if not isinstance(wheel, str) or "/" in wheel or not wheel.endswith(".whl") or not os.path.isfile(path):
+        stop(f"its backend says that it made {wheel!r}, which is no wheel")
+    normal = re.sub(r"[-_.]+", "-", wheel.split("-")[0]).lower()
+    if normal != re.sub(r"[-_.]+", "-", GIVEN["project"]).lower():
+        stop(f"its backend made a wheel of {normal}")
+    os.environ.update(src=path, file=wheel, PYTHONPATH=GIVEN["wheels"])
+    sys.stdout.flush()
+    python = f"{GIVEN['PYTHONHOME']}/bin/python{GIVEN['python']}"
+    os.execv(python, [python, "-S", "-s", "-c", "import install; install.main()"])
+
+
+def main():
+    os.umask(0o022)
+    folder, newest = unpacked()
+    try:
+        found = project.read(folder)
+    except project.Unclear as problem:
+        stop(problem)
+    if MODE == "static":
+        answer({**found, "epoch": newest})
+    elif MODE == "dynamic":
+        wanted = ask("requires", folder, found)
+        if not all(isinstance(entry, str) for entry in wanted):
+            stop(f"{found['backend']} asks for what is no text: {wanted!r}")
+        answer({"requires": wanted})
+    else:
+        install(ask("wheel", folder, found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What a source says of how it is built: pyproject.toml (PEP 518 and 517), and what its maker noted in PKG-INFO."""
+
+import os
+
+LEGACY = "setuptools.build_meta:__legacy__"
+
+
+class Unclear(Exception):
+    """The source does not say how it is built, or not in a way that can be read."""
+
+
+def read(folder):
+    """Its backend and static requirements, name and version ("" where unknown), as the JSON object for `nixgen lock`."""
+    there = [name for name in ("pyproject.toml", "setup.py", "setup.cfg") if os.path.isfile(f"{folder}/{name}")]
+    if not there:
+        raise Unclear("it has neither pyproject.toml nor setup.py")
+    name, version = _noted(f"{folder}/PKG-INFO")
+    system = _build_system(f"{folder}/pyproject.toml") if there[0] == "pyproject.toml" else {}
+    backend = system.get("build-backend")
+    requires = _texts(system, "requires", ["setuptools >= 40.8.0"])
+    path = _texts(system, "backend-path", [])
+    if backend is not None and not (isinstance(backend, str) and backend.partition(":")[0]):
+        raise Unclear("pyproject.toml: build-system.build-backend is not the name of a module")
+    top = os.path.realpath(folder)
+    for entry in path:
+        if not (os.path.realpath(os.path.join(top, entry)) + "/").startswith(top + "/"):
+            raise Unclear(f"pyproject.toml: build-system.backend-path leads out of the source: {entry}")
+    return {"requires": requires, "backend": backend or LEGACY, "backendPath": path, "legacy": backend is None, "name": name, "version": version}
+
+
+def _build_system(path):
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            found = tomllib.load(file).get("build-system", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unclear(f"pyproject.toml cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise Unclear("pyproject.toml: build-system is not a table")
+    return found
+
+
+def _texts(table, key, default):
+    found = table.get(key, default)
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
+        raise Unclear(f"pyproject.toml: build-system.{key} is not a list of texts")
+    return found
+
+
+def _noted(path):
+    """Name and version of PKG-INFO, the metadata of a source distribution."""
+    if not os.path.isfile(path):
+        return "", ""
+    found = {}
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            key, colon, value = line.partition(":")
+            if not line.strip():
+                break
+            if colon and key in ("Name", "Version"):
+                found[key] = value.strip()
+    return found.get("Name", ""), found.get("Version", "")

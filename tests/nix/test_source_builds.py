@@ -1,0 +1,248 @@
+"""Sources, built by their own backends in the sandbox, and installed as any wheel; a build that fails says why."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import SITE, Lab, tree
+from support.nix import SYSTEM
+from support.wheels import sha256
+
+pytestmark = pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")
+
+TIME = 1_600_000_000
+# A backend in the source itself (backend-path), in the fewest lines: no build requirement has to be fetched.
+BACKEND = """
+import os, zipfile
+def get_requires_for_build_wheel(settings=None):
+    return [os.environ.get("ASKED", "nothing>=1"), "cores==" + os.environ["MAKEFLAGS"][2:]]
+def build_wheel(folder, settings=None):
+    {more}
+    name = "demo-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        wheel.writestr("demo.py", open("demo.py").read())
+        wheel.writestr("demo-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: demo\\nVersion: 1.0\\n")
+        wheel.writestr("demo-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("demo-1.0.dist-info/entry_points.txt", "[console_scripts]\\ndemo = demo:main\\n")
+        wheel.writestr("demo-1.0.dist-info/RECORD", "demo.py,,\\n")
+    return name
+"""
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+
+
+def source(more: str = "pass", **files: str) -> dict[str, str]:
+    """The files of a source with a backend of its own, which does ``more`` first."""
+    given = {"pyproject.toml": PYPROJECT, "own.py": BACKEND.format(more=more), "demo.py": "def main():\n    print(3)\n"}
+    given["PKG-INFO"] = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\nVersion: 9\n"
+    return {f"demo-1.0/{name}": text for name, text in {**given, **files}.items()}
+
+
+def sdist(folder: Path, files: Mapping[str, str], more: Iterable[tarfile.TarInfo] = (), name: str = "demo-1.0") -> Path:
+    """An sdist with these files, and whatever members else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mtime = len(text.encode()), TIME
+            archive.addfile(member, io.BytesIO(text.encode()))
+        for member in more:
+            archive.addfile(member)
+    path = folder / f"{name}.tar.gz"
+    path.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
+    return path
+
+
+def expression(lab: Lab, path: Path, mode: str = "build", requires: Iterable[str] = (), **row: Any) -> str:
+    """The derivation that builds a source which the index serves, or asks what it needs."""
+    given = {"name": "demo", "version": "1.0", "file": path.name, "sha256": sha256(path), "url": lab.index.url(path)}
+    usual = {"epoch": TIME} if mode != "static" else {}
+    file = lab.folder / f".source-{path.name}-{mode}.json"
+    file.write_text(json.dumps({**given, **usual, **row}))
+    kept = "" if mode == "static" else f"// {{ requires = [ {' '.join(requires)} ]; }}"
+    function = "import (l + /build.nix) g" if mode == "build" else f"(import (l + /requires.nix) g).{mode}"
+    return (
+        f"let l = {lab.library}; pins = import (l + /base.nix); fetch = import (l + /fetch.nix); "
+        f'base = import (l + /base/debian.nix) {{ inherit pins fetch; system = "{SYSTEM}"; }}; '
+        f"g = {{ inherit base fetch; root = {lab.folder}; builder = import (l + /builder.nix) {{ inherit base; }}; }}; "
+        f"in {function} (builtins.fromJSON (builtins.readFile {file}) {kept})"
+    )
+
+
+def built(lab: Lab, path: Path, *options: str, **row: Any) -> Path:
+    """Where what is built lies on the disk."""
+    return lab.nix.real(lab.nix.build_expression(expression(lab, path, **row), *options))
+
+
+def answer(lab: Lab, path: Path, mode: str, **row: Any) -> Any:
+    return json.loads(built(lab, path, mode=mode, **row).read_text())
+
+
+def refused(lab: Lab, path: Path, mode: str = "build", **row: Any) -> str:
+    """What the log of a build that fails says."""
+    done = lab.nix.run("nix-build", "--no-out-link", "-E", expression(lab, path, mode, **row), check=False)
+    assert not done.ok, done.tail()
+    return done.stderr
+
+
+def test_what_a_source_says_of_itself(each_lab: Lab) -> None:
+    path = sdist(each_lab.wheels, source())
+    assert answer(each_lab, path, "static") == {
+        "backend": "own",
+        "backendPath": ["."],
+        "epoch": TIME,
+        "legacy": False,
+        "name": "demo",
+        "requires": [],
+        "version": "1.0",
+    }
+
+
+def test_what_its_backend_asks_for(each_lab: Lab) -> None:
+    path = sdist(each_lab.wheels, source())
+    found = answer(each_lab, path, "dynamic", env={"ASKED": "numpy>=2; sys_platform == 'linux'"})
+    assert found["requires"][0] == "numpy>=2; sys_platform == 'linux'"
+
+
+def test_it_is_installed_as_any_wheel_and_the_same_again(each_lab: Lab) -> None:
+    path = sdist(each_lab.wheels, source())
+    found = built(each_lab, path)
+    assert {f"{SITE}/demo.py", f"{SITE}/demo-1.0.dist-info/INSTALLER", "nixgen-facts"} <= set(tree(found))
+    assert "script\tdemo\tdemo:main" in (found / "nixgen-facts").read_text()
+    for cores in ("1", "2"):
+        built(each_lab, path, "--check", "--cores", cores)
+
+
+def test_a_zip_and_setup_py_without_pyproject(lab: Lab) -> None:
+    path = lab.wheels / "old-1.0.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("old-1.0/setup.py", (2019, 1, 2, 3, 4, 6)), "")
+    found = answer(lab, path, "static")
+    assert (found["legacy"], found["backend"], found["requires"], found["epoch"]) == (
+        True,
+        "setuptools.build_meta:__legacy__",
+        ["setuptools >= 40.8.0"],
+        1546398246,
+    )
+
+
+def test_what_makes_bytes_differ_is_fixed(lab: Lab) -> None:
+    seen = 'sorted(os.environ.items()), tempfile.mkdtemp(), hash("a"), oct(os.umask(0o22))'
+    path = sdist(lab.wheels, source(f'import tempfile; open("demo.py", "w").write(repr([{seen}]))'), name="env-1.0")
+    found = (built(lab, path, env={"OWN": "x"}) / f"{SITE}/demo.py").read_text()
+    environment, folder, _, umask = ast.literal_eval(found)
+    given = dict(environment)
+    assert (given["SOURCE_DATE_EPOCH"], given["PYTHONHASHSEED"], given["OWN"]) == (str(TIME), "0", "x")
+    assert folder.endswith("/tmp/tmp00000000")
+    assert umask == "0o22"
+    assert not {"src", "out", "wheels", "requires"} & given.keys()
+
+
+def test_a_patch_is_applied(lab: Lab) -> None:
+    text = "--- a/demo.py\n+++ b/demo.py\n@@ -1,2 +1,2 @@\n def main():\n-    print(3)\n+    print(4)\n"
+    (lab.folder / "four.patch").write_text(text)
+    (lab.folder / "five.patch").write_text(text.replace("3", "5"))
+    path = sdist(lab.wheels, source(), name="patched-1.0")
+    assert "print(4)" in (built(lab, path, patches=["four.patch"]) / f"{SITE}/demo.py").read_text()
+    assert "the patch five.patch does not apply" in refused(lab, path, patches=["five.patch"])
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+HOSTILE = {
+    "up": ({"../out.py": ""}, [], "would be written outside"),
+    "absolute": ({"/out.py": ""}, [], "would be written outside"),
+    "link-out": ({}, [link("demo-1.0/a", "../../etc")], "outside of the archive's own folder"),
+    "link-absolute": ({}, [link("demo-1.0/a", "/etc/passwd")], "outside of the archive's own folder"),
+    "links-out": ({}, [link("demo-1.0/a", "b/.."), link("demo-1.0/b", "..")], "outside of the archive's own folder"),
+    "through": ({"demo-1.0/a/b": ""}, [link("demo-1.0/a", "demo.py")], "is there twice, once as a link"),
+    "below": ({}, [link("demo-1.0/a", "."), link("demo-1.0/a/b", "..")], "below a link"),
+    "hard": ({}, [link("demo-1.0/a", "../../etc/passwd", tarfile.LNKTYPE)], "would be written outside"),
+    "device": ({}, [link("demo-1.0/a", "", tarfile.CHRTYPE)], "a device or the like"),
+    "pipe": ({}, [link("demo-1.0/a", "", tarfile.FIFOTYPE)], "a device or the like"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_archive_is_not_unpacked(lab: Lab, what: str) -> None:
+    files, members, said = HOSTILE[what]
+    text = refused(lab, sdist(lab.wheels, {**source(), **files}, members, f"{what}-1.0"), "static")
+    assert said in text
+    assert "Traceback" not in text
+
+
+def test_links_that_stay_inside_are_kept(lab: Lab) -> None:
+    members = [link("demo-1.0/a/b", "../demo.py"), link("demo-1.0/hard.py", "demo-1.0/demo.py", tarfile.LNKTYPE)]
+    more = 'open("demo.py", "a").write(repr([os.readlink("a/b"), open("hard.py").read()]))'
+    found = built(lab, sdist(lab.wheels, source(more), members, "links-1.0"))
+    assert "../demo.py" in (found / f"{SITE}/demo.py").read_text()
+
+
+BROKEN = {
+    "empty": (b"", "it cannot be read"),
+    "cut": (gzip.compress(b"x" * 10_000)[:30], "it cannot be read"),
+    "page": (b"<html>404</html>", "it cannot be read"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_archive_is_told(lab: Lab, what: str) -> None:
+    content, said = BROKEN[what]
+    path = lab.wheels / f"{what}-1.0.tar.gz"
+    path.write_bytes(content)
+    text = refused(lab, path, "static")
+    assert said in text
+    assert "Traceback" not in text
+
+
+FAILING = {
+    "raises": ("raise OSError('fatal error: libpq-fe.h')", ["not built: own ended with status 1", "libpq-fe.h"]),
+    "network": ("import urllib.request as r; r.urlopen('http://192.0.2.1/', timeout=5)", ["not built", "unreachable"]),
+    "killed": ("os.kill(os.getpid(), 9)", ["was ended by signal 9"]),
+    "other": ("return 'another-1.0-py3-none-any.whl'", ["which is no wheel"]),
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_build_that_fails_says_why(lab: Lab, what: str) -> None:
+    more, said = FAILING[what]
+    text = refused(lab, sdist(lab.wheels, source(more), name=f"{what}-1.0"))
+    assert [words for words in said if words not in text] == []
+
+
+def test_a_build_that_never_ends_is_ended(lab: Lab) -> None:
+    path = sdist(lab.wheels, source("import time; time.sleep(9999)"), name="forever-1.0")
+    text = refused(lab, path, timeout=2)
+    assert "took longer than 2 seconds" in text
+    assert "timeout under [tool.nixgen.packages.demo]" in text
+
+
+UNCLEAR = {
+    "nothing": ({"readme": ""}, "has neither pyproject.toml nor setup.py"),
+    "toml": ({"pyproject.toml": "a = "}, "pyproject.toml cannot be read"),
+    "table": ({"pyproject.toml": "build-system = 3"}, "build-system is not a table"),
+    "list": ({"pyproject.toml": "[build-system]\nrequires = 'x'"}, "build-system.requires is not a list of texts"),
+    "path": ({"pyproject.toml": PYPROJECT.replace('"."', '"../.."')}, "backend-path leads out of the source"),
+}
+
+
+@pytest.mark.parametrize("what", UNCLEAR)
+def test_a_source_that_does_not_say_how_it_is_built(lab: Lab, what: str) -> None:
+    files, said = UNCLEAR[what]
+    path = sdist(lab.wheels, {f"demo-1.0/{name}": text for name, text in files.items()}, name=f"unclear-{what}-1.0")
+    text = refused(lab, path, "static")
+    assert said in text
+    assert "Traceback" not in text
