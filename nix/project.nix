@@ -9,6 +9,8 @@
 , artifacts ? [ ]
 , files ? [ ]
 , services ? [ ]
+, buildWheels ? [ ]
+, builds ? [ ]
 , locks ? { }
 , prefer ? [ ]
 , skipImports ? [ ]
@@ -26,20 +28,14 @@ let
 
   here = builtins.filter (entry: builtins.elem system entry.systems);
   fetch = import ./fetch.nix;
-  support =
-    if !builtins.elem system pins.systems then
-      throw
-        ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. "
-          + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
-    else if pins.kind == "debian" then import ./base/debian.nix { inherit pins system fetch; }
-    else import ./base/nixpkgs.nix { inherit pins system nixpkgs; };
+  support = import ./support.nix { inherit pins system name nixpkgs; };
 
   launcher = import ./launcher.nix { base = support; };
   builder = import ./builder.nix { base = support; };
   install = import ./wheel.nix { base = support; inherit fetch builder root; };
-  installed = map
-    (wheel: { inherit (wheel) name; drv = install wheel; })
-    (here wheels);
+  build = import ./build.nix { base = support; inherit fetch builder root; };
+  made = import ./builds.nix { inherit system install build; } { wheels = buildWheels; inherit builds; };
+  installed = map (wheel: { inherit (wheel) name; drv = install wheel; }) (here wheels) ++ made.installed;
   ownTrees = map (tree: removeAttrs tree [ "systems" ]) (here trees);
 
   environment = import ./environment.nix { base = support; } {

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nixgen.bases.model import Base
-from nixgen.builds.model import Build, Builds
 from nixgen.errors import Problem
 from nixgen.formats.foreign import strings, table
 from nixgen.machine import files
@@ -18,9 +17,8 @@ from nixgen.resolve.model import Package, Resolution, Target
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
+    from nixgen.project.settings import PackageSettings
 
-_LOCK = "nixgen.lock"
-_MEND = "nixgen lock"
 _RIPE = {"3.11": 2023, "3.12": 2024, "3.13": 2025, "3.14": 2026}
 """When each Python had been out for a year: before that, many packages had no wheel for it yet."""
 
@@ -62,7 +60,9 @@ class Asked:
     extra: Mapping[str, tuple[tuple[str, bool], ...]]
     """By name, requirements, and whether each is to have the version of the environment."""
     settings: Mapping[str, Mapping[str, Any]]
-    """By name, the variables of a build and the SHA-256 of each of its patches."""
+    """By name, ``env``, the variables of a build, and ``patches``, the SHA-256 of each of its patches."""
+    packages: Mapping[str, PackageSettings]
+    """By name, what ``[tool.nixgen.packages]`` says."""
     versions: Mapping[str, Mapping[str, str]]
     """By system, what is installed."""
     problems: tuple[Problem, ...] = ()
@@ -72,18 +72,17 @@ class Asked:
         """A source with all that decides what it needs."""
         by_system = {target.system: target for target in targets}
         extra = {system: self._extra(package.name, system) for system in sorted(by_system)}
-        newest = self.exclude_newer or self._newest(package)
         inputs = {
             "build-constraints": self.build_constraints,
             "constraints": self.constraints,
             "extra": extra,
             "glibc": self.glibc,
-            "newest": newest,
+            "exclude-newer": self.exclude_newer,
             "python": self.python,
             **self.settings.get(package.name, {}),
         }
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        return Source(package, by_system, extra, newest, digest)
+        return Source(package, by_system, extra, self.exclude_newer or self._newest(package), digest)
 
     def _extra(self, name: str, system: str) -> tuple[str, ...]:
         installed = self.versions.get(system, {})
@@ -133,6 +132,7 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
             if isinstance(entries, list)
         },
         settings=own,
+        packages=project.settings.packages,
         versions={
             one.target.system: {package.name: package.version for package in one.packages if package.version}
             for one in resolutions
@@ -152,40 +152,3 @@ def _extra(entry: object) -> tuple[str, bool]:
         return entry, False
     found = table(entry)
     return next(iter(strings(found.get("requirement"))), ""), found.get("match-runtime") is True
-
-
-def sources(asked: Asked, resolutions: Sequence[Resolution]) -> tuple[Source, ...]:
-    """All packages that are built, each once, sorted by name and version."""
-    packages: dict[tuple[str, str, str], Package] = {}
-    targets: dict[tuple[str, str, str], list[Target]] = {}
-    for resolution in resolutions:
-        for package in resolution.packages:
-            if package.built:
-                key = (package.name, package.version or "", package.address)
-                packages[key] = package
-                targets.setdefault(key, []).append(resolution.target)
-    return tuple(asked.source(packages[key], targets[key]) for key in sorted(packages))
-
-
-def pinned(source: Source, builds: Builds) -> Build | None:
-    """The pins of a source, where they are what it asks for now."""
-    for build in builds.sources:
-        if (
-            (build.name, build.source) == (source.name, source.address)
-            and source.package.version in {None, build.version}
-            and build.sha256 == (source.package.sha256 or "")
-            and build.inputs == source.inputs
-            and build.requires.keys() >= source.targets.keys()
-        ):
-            return build
-    return None
-
-
-def problems(wanted: Iterable[Source], builds: Builds) -> list[Problem]:
-    """The sources that are not pinned, or were for other settings."""
-    names = {build.name for build in builds.sources}
-    return [
-        Problem(_LOCK, f"has {'old' if source.name in names else 'no'} pins to build {source.name}", _MEND)
-        for source in wanted
-        if pinned(source, builds) is None
-    ]

@@ -15,7 +15,7 @@ class BuildWheel:
     file: str
     url: str
     sha256: str
-    size: int
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Build:
     requires: Mapping[str, tuple[str, ...]]
     file: str = ""
     sha256: str = ""
-    size: int = 0
+    size: int | None = None
     nar_hash: str = ""
 
     @property

@@ -64,7 +64,7 @@ def dump(builds: Builds) -> dict[str, Any]:
         tables["builds"] = [_dump(one) for one in builds.sources]
     if builds.wheels:
         tables["buildWheels"] = [
-            {key: getattr(one, key) for key in ("name", "version", "file", "url", "sha256", "size")}
+            {key: getattr(one, key) for key in ("name", "version", "file", "url", "sha256")} | _size(one.size)
             for one in builds.wheels
         ]
     return tables
@@ -73,12 +73,16 @@ def dump(builds: Builds) -> dict[str, Any]:
 def _dump(build: Build) -> dict[str, Any]:
     where: dict[str, Any] = {"narHash": build.nar_hash} if build.nar_hash else {}
     if build.file:
-        where = {"file": build.file, "sha256": build.sha256, "size": build.size}
+        where = {"file": build.file, "sha256": build.sha256, **_size(build.size)}
     return {
         **{key: getattr(build, key) for key in ("name", "version", "source", "epoch", "inputs")},
         **where,
         "requires": {system: list(names) for system, names in sorted(build.requires.items())},
     }
+
+
+def _size(size: int | None) -> dict[str, int]:
+    return {} if size is None else {"size": size}
 
 
 def _wheel(entry: Table) -> BuildWheel:
@@ -91,7 +95,7 @@ def _wheel(entry: Table) -> BuildWheel:
         file=entry.text("file", _WHEEL),
         url=url,
         sha256=entry.text("sha256", _SHA256),
-        size=entry.integer("size"),
+        size=entry.integer("size") if "size" in entry else None,
     )
 
 
@@ -115,7 +119,7 @@ def _build(entry: Table) -> Build:
         requires={system: systems.texts(system, _REQUIRED) for system in sorted({*systems.keys()} & {*SYSTEMS})},
         file="" if git else entry.text("file", _FILE),
         sha256="" if git else entry.text("sha256", _SHA256),
-        size=0 if git else entry.integer("size"),
+        size=entry.integer("size") if "size" in entry else None,
         nar_hash=entry.text("narHash", r"sha256-[A-Za-z0-9+/]{43}=") if git else "",
     )
 

@@ -61,6 +61,11 @@ class Table:
             self._missing = True
         self._value: dict[str, Any] = value if isinstance(value, dict) else {}
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems of the document so far."""
+        return tuple(self._problems)
+
     def keys(self) -> tuple[str, ...]:
         """The keys that are there."""
         return tuple(self._value)

@@ -37,8 +37,9 @@ class Plan:
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
     ``skip_imports`` and ``smoke`` are the settings of these names; ``exact_python`` is the version that the base's
-    Python must have, where that counts and Nix alone can tell; ``artifacts`` are the lock's, ``services`` those of
-    models.toml.
+    Python must have, where that counts and Nix alone can tell; ``builds`` and ``build_wheels`` are rows of what is
+    built from its source, and of the wheels that this needs (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's,
+    ``services`` those of models.toml.
     """
 
     name: str
@@ -51,5 +52,7 @@ class Plan:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     exact_python: str | None = None
+    build_wheels: tuple[dict[str, object], ...] = ()
+    builds: tuple[dict[str, object], ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
     services: tuple[ServiceSpec, ...] = ()

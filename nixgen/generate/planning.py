@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase, NixpkgsBase
-from nixgen.builds import asked
+from nixgen.builds import asked, use
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, render
@@ -134,8 +134,9 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         for one in dropped:
             console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
     problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
-    build = asked.read(project, base, resolutions)
-    problems += [*build.problems, *asked.problems(asked.sources(build, resolutions), pins.lock.builds)]
+    wanted_builds = asked.read(project, base, resolutions)
+    builds = use.used(wanted_builds, resolutions, pins.lock.builds)
+    problems += [*wanted_builds.problems, *builds.problems]
     if any(file.url is None for artifact in pins.lock.artifacts for file in artifact.files):
         from nixgen.artifacts.sources import local
 
@@ -158,6 +159,8 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
         exact_python=full if exact and isinstance(base, NixpkgsBase) else None,
+        build_wheels=tuple(use.wheel_row(*row) for row in builds.wheels),
+        builds=tuple(use.planned_row(wanted_builds, row) for row in builds.builds),
         artifacts=pins.lock.artifacts,
         services=manifest.services,
     )

@@ -28,6 +28,8 @@ def default_nix(plan: Plan) -> str:
         pinned=[
             (name, [to_nix(row) for row in rows])
             for name, rows in (
+                ("buildWheels", plan.build_wheels),
+                ("builds", plan.builds),
                 ("artifacts", artifact_rows(plan)),
                 ("files", file_rows(plan)),
                 ("services", service_rows(plan)),

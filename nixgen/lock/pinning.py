@@ -5,7 +5,7 @@ It is the only part of nixgen that may use the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,14 @@ from nixgen.artifacts import locking
 from nixgen.bases import changes, choice
 from nixgen.bases.debian import busybox
 from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
+from nixgen.builds.model import Builds
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
 from nixgen.lock import lockfile
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
-from nixgen.resolve.model import FileHash
+from nixgen.resolve.model import FileHash, Package, Resolution
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -83,10 +84,12 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
     python = _python(project, old)
     base, tarballs = _base(project, python, project.settings.default_systems(), old, options)
-    hashes = _hashes(project, base, python, old, options)
+    resolutions = _resolutions(project, base, python)
+    hashes = _hashes(project, resolutions, old, options)
     artifacts = old.artifacts if old else ()
     artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
-    return Lock(base, hashes, artifacts, old.cache if old else ()), tarballs
+    builds = _builds(project, base, tarballs, _with_hashes(resolutions, hashes), old, options)
+    return Lock(base, hashes, artifacts, old.cache if old else (), builds), tarballs
 
 
 def read_old(project: Project, options: Options) -> Lock | None:
@@ -221,15 +224,64 @@ def _resolve_debian(
     return base, tarballs
 
 
-def _hashes(project: Project, base: Base, python: str, old: Lock | None, options: Options) -> tuple[FileHash, ...]:
-    """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
+def _resolutions(project: Project, base: Base, python: str) -> tuple[Resolution, ...]:
+    """What uv would install, for the targets that the project has."""
     from nixgen.bases import python as versions
-    from nixgen.machine import download
-    from nixgen.resolve import hashes, resolution
+    from nixgen.resolve import resolution
 
     full = versions.full_version(project.settings, python, base)
     wanted = versions.targets(project.settings, None, python, full)
-    resolutions = resolution.resolve(project, wanted, base.glibc, {})
+    found = resolution.select(project, resolution.export(project, {}), wanted, base.glibc, {})
+    return found if project.settings.systems is not None else resolution.split_served(found)[0]
+
+
+def _with_hashes(resolutions: Iterable[Resolution], hashes: Iterable[FileHash]) -> tuple[Resolution, ...]:
+    """The packages with the hashes that uv.lock lacks, less those that something else stands in the way of."""
+    known = {entry.url: entry for entry in hashes}
+
+    def filled(package: Package) -> Package:
+        entry = known.get(package.address)
+        if package.sha256 is not None or entry is None:
+            return package
+        return replace(package, sha256=entry.sha256, size=entry.size if package.size is None else package.size)
+
+    return tuple(
+        replace(
+            one,
+            packages=tuple(
+                filled(package)
+                for package in one.packages
+                if package.address in known or package.name not in {problem.where for problem in one.problems}
+            ),
+        )
+        for one in resolutions
+    )
+
+
+def _builds(
+    project: Project,
+    base: Base,
+    tarballs: Mapping[str, bytes],
+    resolutions: Sequence[Resolution],
+    old: Lock | None,
+    options: Options,
+) -> Builds:
+    """The pins of what is built from its source; nothing is asked, and no Nix needed, where nothing is."""
+    if not any(package.built for one in resolutions for package in one.packages):
+        return Builds()
+    from nixgen.builds import finding
+
+    asked = finding.Options(upgrade=options.upgrade_base, offline=options.offline)
+    return finding.find(project, base, tarballs, resolutions, old.builds if old else Builds(), asked)
+
+
+def _hashes(
+    project: Project, resolutions: Iterable[Resolution], old: Lock | None, options: Options
+) -> tuple[FileHash, ...]:
+    """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
+    from nixgen.machine import download
+    from nixgen.resolve import hashes
+
     needed = hashes.without_hash(resolutions)
     known = {entry.url: entry for entry in (old.hashes if old else ())}
     missing = [url for url in needed if url not in known or hashes.is_local(url)]

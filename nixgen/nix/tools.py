@@ -131,6 +131,25 @@ class Nix:
         found = self._evaluated(_RECIPE, root, system, attribute)
         return None if found is None else Recipe(found["drv"], found["out"])
 
+    def evaluate(self, expression: str, **arguments: str) -> Any:  # noqa: ANN401 -- any JSON value
+        """The value of a Nix expression as JSON; derivations that it names are in the store then.
+
+        Raises MachineError where Nix cannot do its work, UserError with Nix's sentence where the expression fails.
+        """
+        words = [word for name, value in arguments.items() for word in ("--argstr", name, value)]
+        command = ("--eval", "--strict", "--json", "--read-write-mode", *words, "--expr", expression)
+        result = self.run("nix-instantiate", *command, check=False)
+        if result.code != 0:
+            raise failures.evaluation(result.err)
+        return json.loads(result.out)
+
+    def read(self, path: str) -> str:
+        """The text of a file in the store."""
+        place = self.physical(path)
+        if place is not None:
+            return place.read_text(encoding="utf-8")
+        return self.run("nix", "store", "cat", path).out
+
     def realise(
         self,
         drvs: Sequence[str],
@@ -259,13 +278,8 @@ class Nix:
 
     def _evaluated(self, expression: str, root: Path, system: str, attribute: str) -> Any:  # noqa: ANN401 -- JSON
         arguments = {"root": str(root.resolve()), "system": system, "attribute": attribute}
-        words = [word for name, value in arguments.items() for word in ("--argstr", name, value)]
-        command = ("--eval", "--strict", "--json", "--read-write-mode", *words, "--expr", expression)
-        result = self.run("nix-instantiate", *command, check=False)
-        if result.code != 0:
-            raise failures.evaluation(result.err)
         try:
-            return json.loads(result.out)
+            return self.evaluate(expression, **arguments)
         except ValueError as error:
             raise Stale.of("default.nix", f"{failures.STRANGE} ({error})", failures.GENERATE) from None
 

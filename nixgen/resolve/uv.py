@@ -19,6 +19,7 @@ from nixgen.resolve import standin
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
+    from nixgen.resolve.model import Target
 
 _KEPT = ("HOME", "TMPDIR", "LD_", "DYLD_", "NIX_LD")  # what a program may need to start, by the variable's beginning
 _PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the width of the terminal
@@ -37,6 +38,16 @@ _MACHINE = {
     ): "make it writable (UV_CACHE_DIR moves uv's cache)",
 }
 """What uv prints of a machine that lacks something, by the start of a line of its error; and what mends it."""
+
+_GLIBC = (17, 28, *range(31, 41))
+"""The minor versions of glibc that uv has a manylinux platform for."""
+
+_ANSWERED = (
+    *("UV_BUILD_CONSTRAINT", "UV_CONFIG_FILE", "UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_EXTRA_BUILD", "UV_NO_BINARY"),
+    *("UV_NO_BUILD", "UV_NO_CONFIG", "UV_NO_SOURCES", "UV_OVERRIDE", "UV_PRERELEASE", "UV_PYTHON", "UV_RESOLUTION"),
+    *("UV_EXCLUDE", "UV_FORK_STRATEGY", "UV_REQUIRE_HASHES", "UV_CUSTOM_COMPILE", "UV_TORCH_BACKEND"),
+)
+"""How the variables begin that would change what builds need: that is for the project to say."""
 
 _NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in ")
 _ANOTHER_PYTHON = re.compile(
@@ -144,6 +155,27 @@ def lock(root: Path) -> None:
         if result.code == 0 or not _ANOTHER_PYTHON.search(result.err):
             return _done(result)
     return _done(process.run(command, cwd=root, env=env, check=False, missing=_MISSING))
+
+
+def start_compile(folder: Path, target: Target, glibc: str, macos: str, *words: str) -> process.Running:
+    """Starts ``uv pip compile`` for one target, with the network, as pylock.toml (PEP 751) on stdout.
+
+    ``folder`` holds requirements.in, constraints.in, and the settings in a pyproject.toml; ``words`` are more options.
+    Only wheels are taken, so that nothing is built on this machine.
+    """
+    machine, _, kernel = target.system.partition("-")
+    minor = max(int(glibc.partition(".")[2]), min(_GLIBC))
+    named = max(known for known in _GLIBC if known <= minor)
+    platform = f"{machine}-apple-darwin" if kernel == "darwin" else f"{machine}-manylinux_2_{named}"
+    command = [
+        *(binary(), "pip", "compile", "requirements.in", "-c", "constraints.in", "--format", "pylock.toml"),
+        *("--generate-hashes", "--no-header", "--no-annotate", "--only-binary", ":all:", "--no-python-downloads"),
+        *("--python", sys.executable, "--python-version", target.full or target.python, "--python-platform", platform),
+        *words,
+    ]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_ANSWERED)}
+    env |= {"MACOSX_DEPLOYMENT_TARGET": macos, **_PLAIN}
+    return process.start(command, cwd=folder, env=env, missing=_MISSING)
 
 
 def _done(result: process.Result) -> None:

@@ -1,0 +1,132 @@
+"""Asks sources what they need to build: in Nix's sandbox, with the project's own base, by nixgen's own Nix library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from nixgen.errors import MachineError, UserError
+from nixgen.formats.strictjson import Table
+from nixgen.nix import templates, vendored
+from nixgen.nix.progress import shown
+from nixgen.nix.tools import Nix
+
+if TYPE_CHECKING:
+    from nixgen.bases.model import Base
+
+_ASK = """{ folder, root, system }:
+let library = /. + (folder + "/nix/nixgen");
+in (import library).asking {
+  inherit system;
+  root = /. + root;
+  base = import (library + "/base.nix");
+} (builtins.fromJSON (builtins.readFile (/. + (folder + "/asked.json"))))"""
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """What the files of a source say: its requirements (PEP 518), and its SOURCE_DATE_EPOCH."""
+
+    requires: tuple[str, ...]
+    epoch: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A way to ask; ``system`` is the one that sources are asked on."""
+
+    nix: Nix
+    root: Path
+    system: str
+    python: str
+    _folder: Path
+    _keep: Path
+
+    def static(self, rows: Sequence[Row]) -> list[Static]:
+        """What the files of these sources say."""
+        found = []
+        for row, answer in zip(rows, self._answers("reading sources", "static", rows), strict=True):
+            table = self._table(str(row["name"]), answer)
+            found.append(Static(table.texts("requires"), table.integer("epoch"), table.text("version")))
+            self._raise(table)
+        return found
+
+    def dynamic(self, rows: Sequence[Row], builds: Sequence[Row], wheels: Sequence[Row]) -> list[tuple[str, ...]]:
+        """What the backends of these sources want besides (``get_requires_for_build_wheel``, PEP 517)."""
+        found = []
+        answers = self._answers("asking build backends", "dynamic", rows, builds, wheels)
+        for row, answer in zip(rows, answers, strict=True):
+            table = self._table(str(row["name"]), answer)
+            found.append(table.texts("requires"))
+            self._raise(table)
+        return found
+
+    def dependencies(self, key: str, builds: Sequence[Row], wheels: Sequence[Row]) -> tuple[str, ...]:
+        """What a build depends on when it is installed, once it is built."""
+        from email.parser import HeaderParser
+
+        (out,) = self._realised("building", "built", [key], builds, wheels)
+        place = self.nix.physical(out)
+        if place is None:
+            raise MachineError.of(out, "is in a store that cannot be read from this machine", "use a local store")
+        for path in sorted(place.glob(f"lib/python{self.python}/site-packages/*.dist-info/METADATA")):
+            message = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))
+            return tuple(str(value) for value in message.get_all("Requires-Dist", ()))
+        return ()
+
+    def _answers(
+        self, title: str, kind: str, rows: Sequence[object], builds: Sequence[Row] = (), wheels: Sequence[Row] = ()
+    ) -> list[str]:
+        return [self.nix.read(out) for out in self._realised(title, kind, rows, builds, wheels)]
+
+    def _realised(
+        self, title: str, kind: str, rows: Sequence[object], builds: Sequence[Row], wheels: Sequence[Row]
+    ) -> list[str]:
+        if not rows:
+            return []
+        asked = {kind: list(rows), "builds": list(builds), "wheels": list(wheels)}
+        (self._folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+        try:
+            found = self.nix.evaluate(_ASK, folder=str(self._folder), root=str(self.root), system=self.system)
+        except UserError as error:
+            raise UserError(replace(one, where="nixgen lock") for one in error.problems) from None
+        recipes = found[kind]
+        self.nix.realise(sorted({recipe["drv"] for recipe in recipes}), shown(title), keep=self._keep)
+        return [recipe["out"] for recipe in recipes]
+
+    def _table(self, name: str, text: str) -> Table:
+        try:
+            value: Any = json.loads(text)
+        except ValueError:
+            value = None
+        return Table(value, f"{name}: its build requirements", "", [], "report it to the package's authors")
+
+    def _raise(self, table: Table) -> None:
+        if table.problems:
+            raise UserError(table.problems)
+
+
+@contextmanager
+def opened(
+    root: Path, base: Base, tarballs: Mapping[str, bytes], systems: Sequence[str], system: str
+) -> Iterator[Probe]:
+    """A way to ask, while the context is open: the Nix library in a folder of its own.
+
+    Raises MachineError where there is no Nix.
+    """
+    nix = Nix.here()
+    with TemporaryDirectory(prefix="nixgen-") as made, nix.roots() as keep:
+        folder = Path(made).resolve()
+        for path, data in vendored.contents(base.kind, templates.base_nix(base, systems, None), tarballs).items():
+            place = folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        yield Probe(nix, root, system, base.python, folder, keep)

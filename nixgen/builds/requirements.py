@@ -1,0 +1,248 @@
+"""Which wheels fulfil the requirements of a build, for one target: uv resolves, nothing is built on this machine.
+
+uv is given a folder of its own: the project's settings that say where packages come from, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from nixgen.builds.model import BuildWheel
+from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.formats.foreign import strings, table, tables
+from nixgen.resolve import hashes, pylock, uv, wheels
+from nixgen.resolve.model import LOCAL, Package, Target
+
+if TYPE_CHECKING:
+    from nixgen.project.project import Project
+
+_KEYS = (
+    *("allow-insecure-host", "dependency-metadata", "exclude-newer-package", "extra-index-url", "find-links", "index"),
+    *("index-strategy", "index-url", "keyring-provider", "native-tls", "no-index", "system-certs"),
+)
+"""The settings of uv that say where packages come from."""
+
+_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Requirements, the target that they are for, and the time of upload that they may have at most ("": any)."""
+
+    requires: tuple[str, ...]
+    target: Target
+    newest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What fulfils the requirements: wheels, and source distributions of what has no wheel."""
+
+    wheels: tuple[BuildWheel, ...] = ()
+    sources: tuple[Package, ...] = ()
+
+
+class LackingError(Exception):
+    """There are packages without a wheel among the requirements; ``packages`` are their source distributions."""
+
+    def __init__(self, packages: Sequence[Package]) -> None:
+        super().__init__()
+        self.packages = packages
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    url: str
+    sha256: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Asks uv. ``constraints`` are those of a build, ``wishes`` are kept to where that can be."""
+
+    project: Project
+    glibc: str
+    macos: str
+    constraints: tuple[str, ...]
+    wishes: tuple[str, ...]
+    fixed: bool
+    """Whether the time of upload is the project's own ``exclude-newer``, which is never given up."""
+
+    def answer(self, question: Question, known: Mapping[str, Sequence[str]]) -> Answer:
+        """The wheels. ``known`` says what packages that are built (``name==version``) depend on.
+
+        Raises LackingError where one without a wheel is not known, UserError and MachineError with uv's explanation.
+        """
+        if not question.requires:
+            return Answer()
+        failure: NixgenError | None = None
+        for constraints, newest in self._attempts(question):
+            try:
+                return self._compiled(replace(question, newest=newest), constraints, known)
+            except UserError as error:
+                failure = error
+        assert failure is not None  # noqa: S101 -- there is at least one attempt
+        raise failure
+
+    def _attempts(self, question: Question) -> Iterator[tuple[tuple[str, ...], str]]:
+        """From what is best to what may do: what the project wishes may rule out what a build needs."""
+        both = (*self.constraints, *self.wishes)
+        times = (question.newest,) if self.fixed else (question.newest, "")
+        yield from dict.fromkeys((constraints, newest) for newest in times for constraints in (both, self.constraints))
+
+    def _compiled(self, question: Question, constraints: tuple[str, ...], known: Mapping[str, Sequence[str]]) -> Answer:
+        built: dict[str, str] = {}  # name → version
+        while True:
+            found = self._run(question, constraints, known, built)
+            if found.code == 0:
+                return self._read(found.out, question.target)
+            names = sorted(set(_NO_WHEEL.findall(found.err)) - built.keys())
+            if not names:
+                raise uv.explained(found)
+            packages = [self._source(name, question, constraints, known, built) for name in names]
+            unknown = [package for package in packages if f"{package.name}=={package.version}" not in known]
+            if unknown:
+                raise LackingError(unknown)
+            built |= {package.name: package.version or "" for package in packages}
+
+    def _source(
+        self,
+        name: str,
+        question: Question,
+        constraints: tuple[str, ...],
+        known: Mapping[str, Sequence[str]],
+        built: Mapping[str, str],
+    ) -> Package:
+        """The source distribution of a package without wheels: the one that the requirements name, else the newest."""
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        from nixgen.project.names import normalized
+
+        named = []
+        for text in question.requires:
+            try:
+                if normalized(Requirement(text).name) == name:
+                    named.append(text)
+            except InvalidRequirement:
+                continue
+        found = self._run(
+            replace(question, requires=tuple(named) or (name,)), constraints, known, {**built, name: ""}, deps=False
+        )
+        if found.code != 0:
+            raise uv.explained(found)
+        (package,) = (one for one in self._read(found.out, question.target).sources if one.name == name)
+        return package
+
+    def _run(
+        self,
+        question: Question,
+        constraints: tuple[str, ...],
+        known: Mapping[str, Sequence[str]],
+        built: Mapping[str, str],
+        *,
+        deps: bool = True,
+    ) -> Any:  # noqa: ANN401 -- process.Result
+        pins = tuple(f"{name}=={version}" for name, version in built.items() if version)
+        metadata = [
+            {"name": name, "version": version, "requires-dist": list(known[f"{name}=={version}"])}
+            for name, version in built.items()
+            if version
+        ]
+        with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
+            folder = Path(made)
+            (folder / "pyproject.toml").write_text(settings(self.project, metadata), encoding="utf-8")
+            for name, lines in (("requirements.in", question.requires), ("constraints.in", (*constraints, *pins))):
+                (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            words = [f"--no-binary={name}" for name in built]
+            words += ["--exclude-newer", question.newest] if question.newest else []
+            words += [] if deps else ["--no-deps"]
+            return uv.start_compile(folder, question.target, self.glibc, self.macos, *words).wait()
+
+    def _read(self, text: str, target: Target) -> Answer:
+        choice = wheels.Choice(target, self.glibc, self.macos)
+        found: list[BuildWheel] = []
+        sources: list[Package] = []
+        problems: list[Problem] = []
+        for entry in pylock.loads(text).get("packages", ()):
+            name, offered, sdist = entry["name"], entry.get("wheels", ()), entry.get("sdist")
+            archive = entry.get("archive")
+            if archive and wheels.parse(wheels.file_name(archive)):
+                offered = (archive,)
+            best = choice.best(offered)
+            if best is not None:
+                place = self._place(name, best)
+                file = wheels.file_name(best)
+                version = entry.get("version") or file.split("-")[1]
+                found.append(BuildWheel(name, version, file, place.url, place.sha256, place.size))
+            elif sdist or archive:
+                place = self._place(name, sdist or archive)
+                uploaded = (sdist or archive).get("upload-time")
+                sources.append(
+                    Package(
+                        *(name, entry.get("version"), "sdist", wheels.file_name(sdist or archive)),
+                        url=None if hashes.is_local(place.url) else place.url,
+                        path=unquote(place.url.removeprefix(LOCAL)) if hashes.is_local(place.url) else None,
+                        sha256=place.sha256,
+                        size=place.size,
+                        uploaded=uploaded.isoformat() if uploaded else "",
+                    )
+                )
+            elif offered:
+                problems.append(choice.explain(name, offered))
+            else:
+                what = "is required by a build from git or from a folder, which nixgen cannot pin"
+                problems.append(Problem(name, what, "name a published version of it"))
+        if problems:
+            raise UserError(problems)
+        return Answer(tuple(found), tuple(sources))
+
+    def _place(self, name: str, file: Mapping[str, Any]) -> _Place:
+        """The address of a file, its hash and size; what the index does not say is read once."""
+        url = str(file.get("url") or "")
+        if "path" in file or url.startswith("file:"):
+            path = Path(str(file["path"]) if "path" in file else unquote(urlsplit(url).path)).resolve()
+            if not path.is_relative_to(self.project.root):
+                what = f"is required by a build, and lies outside of the project ({path})"
+                raise UserError.of(name, what, "put it into a folder of the project, and name that in find-links")
+            url = f"{LOCAL}{quote(path.relative_to(self.project.root).as_posix())}"
+        sha256 = table(file.get("hashes")).get("sha256")
+        if isinstance(sha256, str):
+            return _Place(url, sha256.lower(), file.get("size"))
+        (read,) = hashes.hash_urls([url], root=self.project.root)
+        return _Place(read.url, read.sha256, read.size)
+
+
+def settings(project: Project, metadata: Sequence[Mapping[str, object]] = ()) -> str:
+    """The pyproject.toml that uv is given: where packages come from, with absolute paths, and what is known of some."""
+    import tomlkit
+
+    found = {key: value for key, value in project.uv_settings().items() if key in _KEYS}
+
+    def absolute(place: object) -> object:
+        if not isinstance(place, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", place):
+            return place
+        return str(project.root / place)
+
+    for key in ("find-links", "extra-index-url"):
+        if key in found:
+            found[key] = [absolute(place) for place in strings(found[key])]
+    if "index-url" in found:
+        found["index-url"] = absolute(found["index-url"])
+    if "index" in found:
+        found["index"] = [{**index, "url": absolute(index.get("url"))} for index in tables(found["index"])]
+    found["dependency-metadata"] = [*tables(found.get("dependency-metadata")), *map(dict, metadata)]
+    return tomlkit.dumps({"tool": {"uv": found}})
+
+
+def explained(owner: str, error: NixgenError) -> NixgenError:
+    """uv's explanation, said of the package whose build needs what cannot be had."""
+    kind = MachineError if isinstance(error, MachineError) else UserError
+    heads = {one: f"{one.where}: " if one.where not in {"", "uv"} else "" for one in error.problems}
+    return kind(Problem(owner, f"cannot be built: {heads[one]}{one.what}", one.mend) for one in error.problems)

@@ -1,0 +1,177 @@
+"""Which pins of nixgen.lock a project uses, and what has none: pure, from what is asked for and what is pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nixgen.builds.asked import Asked, Source
+from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.errors import Problem
+from nixgen.resolve.model import LOCAL, Package, Resolution, Target
+
+_LOCK = "nixgen.lock"
+_MEND = "nixgen lock"
+
+
+@dataclass(frozen=True, slots=True)
+class UsedBuild:
+    """A build with the systems that it is for: ``installed`` there, or only something that another build needs."""
+
+    source: Source
+    build: Build
+    systems: tuple[str, ...]
+    installed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The builds of a project.
+
+    ``wheels`` are those that these builds need, with their systems; ``problems`` the sources without pins.
+    """
+
+    builds: tuple[UsedBuild, ...] = ()
+    wheels: tuple[tuple[BuildWheel, tuple[str, ...]], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def sources(asked: Asked, resolutions: Sequence[Resolution]) -> tuple[Source, ...]:
+    """All packages that are built, each once, sorted by name and version."""
+    packages: dict[tuple[str, str, str], Package] = {}
+    targets: dict[tuple[str, str, str], list[Target]] = {}
+    for resolution in resolutions:
+        for package in resolution.packages:
+            if package.built:
+                key = (package.name, package.version or "", package.address)
+                packages[key] = package
+                targets.setdefault(key, []).append(resolution.target)
+    return tuple(asked.source(packages[key], targets[key]) for key in sorted(packages))
+
+
+def package_of(build: Build) -> Package:
+    """The package that a build is of, as far as its pins tell."""
+    inside = build.source.startswith(LOCAL) and not build.source.startswith(f"{LOCAL}//")
+    return Package(
+        *(build.name, build.version, "sdist", build.file),
+        url=None if inside else build.source,
+        sha256=build.sha256,
+        size=build.size,
+        path=build.source.removeprefix(LOCAL) if inside else None,
+    )
+
+
+def pinned(source: Source, builds: Iterable[Build]) -> Build | None:
+    """The pins of a source, where they are for what it asks for now."""
+    for build in builds:
+        if (
+            (build.name, build.source) == (source.name, source.address)
+            and source.package.version in {None, build.version}
+            and build.sha256 == (source.package.sha256 or "")
+            and build.inputs == source.inputs
+            and build.requires.keys() >= source.targets.keys()
+        ):
+            return build
+    return None
+
+
+def used(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) -> Used:
+    """The pins that these resolutions need."""
+    by_key = {build.key: build for build in builds.sources}
+    targets = {one.target.system: one.target for one in resolutions}
+    found: dict[str, tuple[Source, Build]] = {}
+    installed: dict[str, set[str]] = {}
+    needed: dict[str, set[str]] = {}
+    wheels: dict[str, set[str]] = {}
+    lacking: dict[str, Problem] = {}
+
+    def visit(source: Source, systems: Iterable[str], into: dict[str, set[str]]) -> None:
+        build = pinned(source, builds.sources)
+        if build is None:
+            old = any(one.name == source.name for one in builds.sources)
+            lacking[source.name] = Problem(_LOCK, f"has {'old' if old else 'no'} pins to build {source.name}", _MEND)
+            return
+        found[build.key] = source, build
+        for system in systems:
+            into.setdefault(build.key, set()).add(system)
+            for name in build.requires[system]:
+                if name not in by_key:
+                    wheels.setdefault(name, set()).add(system)
+                elif system not in needed.get(name, ()):
+                    own = next((one for one in wanted if one.package.version and by_key[name].key == _key(one)), None)
+                    visit(own or asked.source(package_of(by_key[name]), [targets[system]]), [system], needed)
+
+    wanted = sources(asked, resolutions)
+    for source in wanted:
+        visit(source, source.targets, installed)
+    rows = [
+        UsedBuild(*found[key], tuple(sorted(systems)), is_installed)
+        for key in sorted(found)
+        for systems, is_installed in (
+            (installed.get(key, set()), True),
+            (needed.get(key, set()) - installed.get(key, set()), False),
+        )
+        if systems
+    ]
+    by_file = {wheel.file: wheel for wheel in builds.wheels}
+    return Used(
+        tuple(rows),
+        tuple((by_file[file], tuple(sorted(wheels[file]))) for file in sorted(wheels)),
+        tuple(lacking[name] for name in sorted(lacking)),
+    )
+
+
+def _key(source: Source) -> str:
+    return f"{source.name}=={source.package.version}"
+
+
+def wheel_row(wheel: BuildWheel, systems: Sequence[str]) -> dict[str, object]:
+    """The row of a wheel in default.nix."""
+    return {
+        "name": wheel.name,
+        "version": wheel.version,
+        "file": wheel.file,
+        "systems": list(systems),
+        "sha256": wheel.sha256,
+        **_place(wheel.url),
+    }
+
+
+def build_row(
+    asked: Asked, source: Source, requires: Mapping[str, Sequence[str]], epoch: int, version: str
+) -> dict[str, object]:
+    """The row of a build in default.nix, but for what only that has (``systems``, ``installed``)."""
+    package = source.package
+    settings = asked.packages.get(source.name)
+    row: dict[str, object] = {
+        "name": source.name,
+        "version": version,
+        "file": package.file or "",
+        "sha256": package.sha256 or "",
+        **_place(source.address),
+        "epoch": epoch,
+        "requires": {system: list(names) for system, names in sorted(requires.items())},
+    }
+    if env := asked.settings.get(source.name, {}).get("env"):
+        row["env"] = env
+    if settings and (settings.build_libraries or settings.build_tools):
+        row["needs"] = True
+    if settings and settings.patches:
+        row["patches"] = list(settings.patches)
+    if settings and settings.timeout is not None:
+        row["timeout"] = settings.timeout
+    return row
+
+
+def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
+    """The row of a build in default.nix."""
+    requires = {system: one.build.requires[system] for system in one.systems}
+    row = build_row(asked, one.source, requires, one.build.epoch, one.build.version)
+    return {**row, "systems": list(one.systems), **({} if one.installed else {"installed": False})}
+
+
+def _place(address: str) -> dict[str, object]:
+    from urllib.parse import unquote
+
+    inside = address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
+    return {"path": unquote(address.removeprefix(LOCAL))} if inside else {"url": address}
