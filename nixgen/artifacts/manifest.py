@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ _EXAMPLES = {"models": "minilm", "data": "transactions", "services": "api"}
 def read_manifest(root: Path) -> Manifest:
     """models.toml of the project in ``root``; without the file, nothing. Raises UserError with every problem."""
     path = root / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return Manifest()
     from nixgen.project.project import read_toml
 

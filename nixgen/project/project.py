@@ -141,7 +141,7 @@ def _strange_files(project: Project) -> list[Problem]:
 
 def _links_out(root: Path) -> list[Problem]:
     """A flake is a copy of the project's folder: a link out of it leads nowhere there."""
-    links = {name: (root / name).resolve() for name in _FROM_NIX if (root / name).is_symlink()}
+    links = {name: Path(os.path.realpath(root / name)) for name in _FROM_NIX if (root / name).is_symlink()}
     return [
         Problem(
             name,

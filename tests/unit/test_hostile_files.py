@@ -10,6 +10,7 @@ import pytest
 from projects import PYPROJECT, make
 from support.resolving import resolved
 
+from nixgen.artifacts.manifest import read_manifest
 from nixgen.bases.nixpkgs import resolve_base
 from nixgen.errors import NixgenError, UserError
 from nixgen.formats import toml
@@ -130,3 +131,13 @@ def test_case_36_what_never_ends_is_not_read(tmp_path: Path, name: str, strange:
     assert any(
         said in str(caught.value) for said in ("is not a regular file", "is a link out of", "not a regular file")
     )
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "models.toml"])
+def test_a_link_to_itself_is_told(tmp_path: Path, name: str) -> None:
+    """Case 35: on a Python before 3.13, resolving such a link is an error of its own kind."""
+    root = make(tmp_path)
+    (root / name).unlink(missing_ok=True)
+    (root / name).symlink_to(name)
+    with pytest.raises(NixgenError, match=name):
+        read_manifest(find_project(root).root)
