@@ -36,7 +36,8 @@ let
     relocate = builtins.path {
       name = "nixgen-relocate";
       path = ../builders;
-      filter = file: _: builtins.elem (baseNameOf file) [ "hostpaths.py" "relocate.py" ];
+      filter = file: _: builtins.elem (baseNameOf file)
+        ([ "hostpaths.py" "relocate.py" ] ++ (if args ? toolchain then [ "toolchain.py" ] else [ ]));
     };
     managed = ../builders/externally-managed;
     lib = import ../builders.nix [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];
@@ -68,6 +69,22 @@ let
     core = "${core}";
     preload = "";
   };
+  # Compilers, where something is built from its source; and on top what single packages need for that.
+  compilers = unpack {
+    name = "toolchain-${pins.suite}";
+    debs = debs "build";
+    core = "${core}";
+    preload = "";
+    toolchain = "1";
+  };
+  needs = unpack {
+    name = "build-needs-${pins.suite}";
+    debs = debs "needs";
+    core = "${core}";
+    preload = "";
+  };
+  none = part: debs part == [ ];
+
   extras = if debs "extra" == [ ] then [ ] else [ extra ];
 
   triplet = { x86_64-linux = "x86_64-linux-gnu"; aarch64-linux = "aarch64-linux-gnu"; }.${system};
@@ -86,6 +103,31 @@ in
   loader = "${core}/usr/lib/${triplet}/${loader}";
   # The one that also finds what the project adds.
   interpreter = "${folder (builtins.head (extras ++ [ core ]))}/${loader}";
+  # What sources are built with; null where nothing is pinned for that.
+  toolchain =
+    let
+      found = trees: builtins.concatStringsSep ":"
+        (builtins.concatMap (tree: [ "${folder tree}/pkgconfig" "${tree}/usr/share/pkgconfig" ]) trees);
+    in
+    if none "build" then null
+    else {
+      python = "${compilers}/usr";
+      path = [ "${compilers}/usr/bin" ];
+      env.PKG_CONFIG_LIBDIR = found [ compilers ];
+      needs =
+        if none "needs" then { path = [ ]; env = { }; }
+        else {
+          path = [ "${needs}/usr/bin" ];
+          env = {
+            CMAKE_PREFIX_PATH = "${needs}/usr";
+            CPATH = "${needs}/usr/include:${needs}/usr/include/${triplet}";
+            LIBRARY_PATH = folder needs;
+            # For what these libraries need themselves, and for programs that a build makes and runs.
+            LD_LIBRARY_PATH = folder needs;
+            PKG_CONFIG_LIBDIR = found [ needs compilers ];
+          };
+        };
+    };
   libdeflate =
     if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";
@@ -98,5 +140,8 @@ in
   # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
   # a relative path, but finds it when it is in the store already.
   keep = builtins.path { name = "source"; path = ../.; filter = path: _: import ../listed.nix (toString path); };
-  built = { inherit busybox core; } // (if extras == [ ] then { } else { inherit extra; });
+  built = { inherit busybox core; }
+    // (if extras == [ ] then { } else { inherit extra; })
+    // (if none "build" then { } else { inherit compilers; })
+    // (if none "needs" then { } else { inherit needs; });
 }

@@ -1,8 +1,8 @@
 """Turns the unpacked .deb files in $out into a tree that runs from the store and sees nothing of the host.
 
 Input, as environment variables: out; python ("3.11"); core (the base's tree when this is an addition to it, else
-empty); lib (the folder of bytecode.py, elf.py, relink.py, workers.py); preload (sonames, only for the base itself); managed (what
-Python says to whoever would install into it).
+empty); toolchain (not empty when the addition is compilers); lib (the folder of bytecode.py, elf.py, relink.py,
+workers.py); preload (sonames, only for the base itself); managed (what Python says to whoever would install into it).
 """
 
 import glob
@@ -42,6 +42,10 @@ AFTERWARDS = (
     ("/usr/lib/*-linux-gnu/glib-2.0/glib-compile-schemas", ("/usr/share/glib-2.0/schemas",)),
     ("/usr/lib/*-linux-gnu/glib-2.0/gio-querymodules", ("/usr/lib/*-linux-gnu/gio/modules",)),
 )
+# A library, or a linker script in its place.
+LINKED = re.compile(r"/lib[^/]*\.(?:a|so)(?:\.[0-9.]+)?$")
+# Where pkg-config finds all that a library's file names.
+PREFIX = re.compile(rb"(?m)^(\w+=)/usr$")
 VENV_HINT = """Make the environment with uv instead:
 
     uv venv
@@ -272,14 +276,18 @@ def texts(paths):
     """In scripts and other texts, too, the paths of files that are in the trees become theirs."""
     trees = hostpaths.Trees(OUT, CORE)
     for path in paths:
-        if os.path.getsize(path) > LARGEST_TEXT:
+        # A linker script's paths are those below the sysroot.
+        if os.path.getsize(path) > LARGEST_TEXT or (os.environ.get("toolchain") and LINKED.search(path)):
             continue
         with open(path, "rb") as file:
             content = file.read()
-        if b"\0" in content or not hostpaths.PATH.search(content):
+        if b"\0" in content or not (hostpaths.PATH.search(content) or PREFIX.search(content)):
             continue
         first, newline, rest = content.partition(b"\n") if content[:2] == b"#!" else (b"", b"", content)
-        if (new := trees.replaced(rest, there=True)) != rest:
+        new = trees.replaced(rest, there=True)
+        if path.endswith(".pc"):
+            new = PREFIX.sub(rb"\1" + OUT.encode() + b"/usr", new)
+        if new != rest:
             replace(path, first + newline + new, 0)
 
 
@@ -371,6 +379,11 @@ def main():
     library = [os.path.join(folder, name) for folder, _, names in os.walk(f"{OUT}/usr/lib/{PYTHON}") for name in names]
     library = sorted(path for path in library if path.endswith(".py") and os.path.isfile(path))
     workers.spread(library, os.path.getsize, compile_library)
+    if os.environ.get("toolchain"):
+        import toolchain
+
+        toolchain.set_up(OUT, CORE, os.environ["python"])
 
 
-main()
+if __name__ == "__main__":
+    main()

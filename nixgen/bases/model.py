@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 BaseKind = Literal["nixpkgs", "debian"]
+Part = Literal["core", "extra", "build", "needs"]
+PARTS: tuple[Part, ...] = ("core", "extra", "build", "needs")
 
 
 @dataclass(frozen=True, slots=True)
 class Deb:
-    """One Debian package, pinned by the SHA-256 that apt's signed index gives. ``part`` is core or extra."""
+    """One Debian package, pinned by the SHA-256 that apt's signed index gives.
+
+    ``part`` is the tree that it is unpacked into: core, the same for every project; extra, ``libraries`` and ``tools``;
+    build, the compilers, where something is built from its source; needs, ``build-libraries`` and ``build-tools``. The
+    last two may hold a package that extra has, too.
+    """
 
     name: str
     version: str
     system: str
-    part: Literal["core", "extra"]
+    part: Part
     url: str
     sha256: str
     size: int
@@ -32,7 +39,10 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class DebianBase:
-    """The debian base of nixgen.lock. ``glibc`` is the lowest of its systems' ("2.36")."""
+    """The debian base of nixgen.lock. ``glibc`` is the lowest of its systems' ("2.36").
+
+    ``build_libraries`` and ``build_tools`` are those of all packages that are built.
+    """
 
     suite: str
     python: str
@@ -41,7 +51,14 @@ class DebianBase:
     tools: tuple[str, ...]
     bootstrap: tuple[Bootstrap, ...]
     debs: tuple[Deb, ...]
+    build_libraries: tuple[str, ...] = ()
+    build_tools: tuple[str, ...] = ()
     kind: Literal["debian"] = "debian"
+
+    @property
+    def toolchain(self) -> bool:
+        """Whether compilers are pinned with it."""
+        return any(deb.part == "build" for deb in self.debs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.artifacts import pins
-from nixgen.bases.model import Base, Bootstrap, Deb, DebianBase, NixpkgsBase
+from nixgen.bases.model import PARTS, Base, Bootstrap, Deb, DebianBase, NixpkgsBase, Part
 from nixgen.builds import pins as buildpins
 from nixgen.errors import Problem, UserError
 from nixgen.formats.strictjson import Table, document
@@ -35,6 +35,8 @@ _ATTRIBUTE = r"[A-Za-z0-9_][A-Za-z0-9_.+'\-]*"
 _DOTTED = r"[0-9]+\.[0-9]+"
 _SHA256 = r"[0-9a-f]{64}"
 _OPEN = 4  # objects that are indented by less have one line for each key
+_ALWAYS = ("core", "extra")
+_BUILDING = ("build-libraries", "build-tools")
 _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")
 
 
@@ -134,7 +136,7 @@ def _nixpkgs(table: Table) -> NixpkgsBase:
 
 
 def _debian(table: Table) -> DebianBase:
-    table.closed("kind", "suite", "python", "glibc", "libraries", "tools", "bootstrap", "debs")
+    table.closed("kind", "suite", "python", "glibc", "libraries", "tools", *_BUILDING, "bootstrap", "debs")
     tarballs = table.table("bootstrap")
     tarballs.closed(*_DEBIAN_SYSTEMS)
     systems = table.table("debs")
@@ -148,14 +150,14 @@ def _debian(table: Table) -> DebianBase:
             Bootstrap(system, tarball.text("file", r"[A-Za-z0-9][A-Za-z0-9._\-]*"), tarball.text("sha256", _SHA256))
         )
         parts = systems.table(system)
-        parts.closed("core", "extra")
-        seen: set[str] = set()
-        for part in ("core", "extra"):
-            for entry in parts.tables(part):
+        parts.closed(*PARTS)
+        seen: dict[str, set[str]] = {"core": set()}
+        for part in PARTS:
+            for entry in parts.tables(part) if part in parts or part in _ALWAYS else ():
                 deb = _deb(entry, system, part)
-                if deb.name in seen:
+                if deb.name in seen["core"] | seen.setdefault(part, set()):
                     entry.problem("name", f'"{deb.name}" is there twice')
-                seen.add(deb.name)
+                seen[part].add(deb.name)
                 debs.append(deb)
     return DebianBase(
         suite=table.text("suite", r"[a-z][a-z0-9\-]*"),
@@ -165,10 +167,12 @@ def _debian(table: Table) -> DebianBase:
         tools=table.texts("tools", _DEBIAN_NAME),
         bootstrap=tuple(bootstrap),
         debs=tuple(sorted(debs, key=_deb_order)),
+        build_libraries=table.texts("build-libraries", _DEBIAN_NAME) if "build-libraries" in table else (),
+        build_tools=table.texts("build-tools", _DEBIAN_NAME) if "build-tools" in table else (),
     )
 
 
-def _deb(entry: Table, system: str, part: str) -> Deb:
+def _deb(entry: Table, system: str, part: Part) -> Deb:
     entry.closed("name", "version", "url", "sha256", "size")
     url = entry.text("url")
     entry.check_url("url", url, ("https", "http"))
@@ -176,7 +180,7 @@ def _deb(entry: Table, system: str, part: str) -> Deb:
         name=entry.text("name", _DEBIAN_NAME),
         version=entry.text("version", _DEBIAN_VERSION),
         system=system,
-        part="core" if part == "core" else "extra",
+        part=part,
         url=url,
         sha256=entry.text("sha256", _SHA256),
         size=entry.integer("size"),
@@ -204,11 +208,11 @@ def _dump_nixpkgs(base: NixpkgsBase) -> dict[str, Any]:
 
 def _dump_debian(base: DebianBase) -> dict[str, Any]:
     debs: dict[str, dict[str, list[dict[str, Any]]]] = {
-        system: {"core": [], "extra": []}
+        system: {part: [] for part in _ALWAYS}
         for system in [*(b.system for b in base.bootstrap), *(d.system for d in base.debs)]
     }
     for deb in sorted(base.debs, key=_deb_order):
-        debs[deb.system][deb.part].append(
+        debs[deb.system].setdefault(deb.part, []).append(
             {"name": deb.name, "version": deb.version, "url": deb.url, "sha256": deb.sha256, "size": deb.size}
         )
     return {
@@ -218,6 +222,8 @@ def _dump_debian(base: DebianBase) -> dict[str, Any]:
         "glibc": base.glibc,
         "libraries": list(base.libraries),
         "tools": list(base.tools),
+        **({"build-libraries": list(base.build_libraries)} if base.build_libraries else {}),
+        **({"build-tools": list(base.build_tools)} if base.build_tools else {}),
         "bootstrap": {entry.system: {"file": entry.file, "sha256": entry.sha256} for entry in base.bootstrap},
         "debs": debs,
     }

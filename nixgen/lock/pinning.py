@@ -220,7 +220,7 @@ def _resolve_debian(
             "name it with a second --mirror"
         )
     with console.step(f"Asking apt for the packages of {suite}"):
-        base = suites.resolve_base(project.settings, python, systems, mirror, bootstrap=pack, kept=kept)
+        base = suites.resolve_base(suites.Wanted(project.settings, python), systems, mirror, bootstrap=pack, kept=kept)
     return base, tarballs
 
 

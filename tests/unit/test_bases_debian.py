@@ -7,6 +7,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from support.debian import Archive, deb, serve_archive
 
 from nixgen.bases.debian import apt, busybox, suites
 from nixgen.bases.debian.sources import Mirror, machine_mirror
-from nixgen.bases.model import Bootstrap, DebianBase
+from nixgen.bases.model import PARTS, Bootstrap, DebianBase
 from nixgen.errors import MachineError, UserError
+from nixgen.lock.lockfile import dump_lock, parse_lock
+from nixgen.lock.model import Lock
 from nixgen.machine import download
-from nixgen.project.settings import Settings
+from nixgen.project.settings import PackageSettings, Settings
 
 SYSTEMS = ("aarch64-linux", "x86_64-linux")
 needs_apt = pytest.mark.skipif(
@@ -38,6 +41,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
         made.add("bookworm", "git", Depends="libc6, libcurl, dpkg")
         made.add("bookworm", "libcurl")
         made.add("bookworm", "enemy", Conflicts="bash")
+        made.add("bookworm", "libpq-dev", Depends="libpq5, libc6-dev, libcurl")
+        for name in ("libpq5", "libisl"):
+            made.add("bookworm", name, Depends="libc6")
+        for name in (*suites.TOOLCHAIN, "libpython3.11-dev"):
+            made.add("bookworm", name, Depends="libc6, libisl, libcurl")
         made.add("bookworm", "busybox-static", "1:1.35.0-4", content=deb({"bin/busybox": b"#!busybox"}))
         made.publish("bookworm")
         yield made
@@ -55,7 +63,7 @@ def resolve(settings: Settings, mirror: Mirror, cache: Path, systems: tuple[str,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        return suites.resolve_base(settings, "3.11", systems, mirror, bootstrap=pack)
+        return suites.resolve_base(suites.Wanted(settings, "3.11"), systems, mirror, bootstrap=pack)
 
 
 @needs_apt
@@ -107,6 +115,39 @@ def test_what_one_system_lacks_is_told_with_its_name(archive: Archive, mirror: M
 
 
 @needs_apt
+def test_the_toolchain_is_a_tree_of_its_own(mirror: Mirror, tmp_path: Path) -> None:
+    """What the project adds changes nothing of it, and what packages need for their builds is a tree on top."""
+
+    def parts(settings: Settings, *, toolchain: bool = True, kept: DebianBase | None = None) -> dict[str, list[str]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(tmp_path))
+            base = suites.resolve_base(
+                suites.Wanted(settings, "3.11", toolchain=toolchain),
+                ["x86_64-linux"],
+                mirror,
+                bootstrap=lambda system, package: Bootstrap(system, "busybox.tar.xz", package.sha256),
+                kept=kept,
+            )
+        made.append(base)
+        assert parse_lock(dump_lock(Lock(base))).base == base
+        return {part: [deb.name for deb in base.debs if deb.part == part] for part in PARTS}
+
+    made: list[DebianBase] = []
+    compilers = sorted([*suites.TOOLCHAIN, "libpython3.11-dev", "libisl", "libcurl"])
+    core = sorted([*suites.core_roots(suites.SUITES["bookworm"], "3.11"), "libc6"])
+    plain = Settings(base="debian", tools=("git",))
+    building = replace(plain, packages={"psycopg2": PackageSettings(build_libraries=("libpq-dev",))})
+    wanted = {"core": core, "extra": ["git", "libcurl"], "build": compilers, "needs": []}
+    assert parts(plain, toolchain=False) == {**wanted, "build": []}
+    assert parts(plain, kept=made[0]) == wanted
+    assert made[-1].toolchain
+    assert parts(building) == {**wanted, "needs": ["libpq-dev", "libpq5"]}
+    assert made[-1].build_libraries == ("libpq-dev",)
+    assert parts(plain, kept=made[-1]) == wanted
+    assert parts(plain, toolchain=False, kept=made[-1]) == {**wanted, "build": []}
+
+
+@needs_apt
 def test_packages_that_exclude_each_other(mirror: Mirror, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="enemy : Conflicts: bash") as caught:
         resolve(Settings(base="debian", tools=("enemy",)), mirror, tmp_path, ("x86_64-linux",))
@@ -122,8 +163,7 @@ def test_a_mirror_that_lacks_a_part_of_the_core(
     archive.publish("sid")
     with pytest.raises(MachineError, match="apt cannot put the base together from Debian sid"):
         suites.resolve_base(
-            Settings(base="debian", suite="sid"),
-            "3.14",
+            suites.Wanted(Settings(base="debian", suite="sid"), "3.14"),
             ["x86_64-linux"],
             mirror,
             bootstrap=lambda system, package: pytest.fail(f"{system} {package}"),
@@ -204,8 +244,7 @@ def test_nothing_in_the_core_needs_a_library_from_outside(suite: str) -> None:
     """What is left out serves only dpkg's maintainer scripts: the real packages of both architectures say so."""
     python = suites.SUITES[suite].pythons[0]
     base = suites.resolve_base(
-        Settings(base="debian", suite=suite),
-        python,
+        suites.Wanted(Settings(base="debian", suite=suite), python),
         SYSTEMS,
         machine_mirror(),
         bootstrap=lambda system, package: Bootstrap(system, "busybox", package.sha256),

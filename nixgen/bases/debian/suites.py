@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nixgen.bases.debian import apt
-from nixgen.bases.model import Bootstrap, Deb, DebianBase
+from nixgen.bases.model import PARTS, Bootstrap, Deb, DebianBase, Part
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 
@@ -94,6 +94,9 @@ LEFT_OUT = (
 COMPONENTS = {"Debian": ("main",), "Ubuntu": ("main", "universe")}
 """The parts of an archive that the base is taken from: all that is free."""
 
+TOOLCHAIN = ("binutils", "g++", "gcc", "libc6-dev", "make", "pkg-config")
+"""What sources are built with, besides Python's headers."""
+
 _SHOWN = 5
 
 
@@ -158,9 +161,46 @@ def core_roots(suite: Suite, python: str) -> tuple[str, ...]:
     return tuple(sorted([*COMMON, suite.glib, *interpreter]))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to pin: the base of these settings for a Python; with ``toolchain`` the compilers, too."""
+
+    settings: Settings
+    python: str
+    toolchain: bool = False
+
+    @property
+    def suite(self) -> Suite:
+        """The suite to use. Raises UserError."""
+        return suite_of(self.settings, self.python)
+
+    @property
+    def named(self) -> dict[Part, dict[str, tuple[str, ...]]]:
+        """The packages that the settings name, by the part that they go to and their key below tool.nixgen."""
+        found: dict[Part, dict[str, tuple[str, ...]]] = {
+            "extra": {"libraries": self.settings.libraries, "tools": self.settings.tools}
+        }
+        if self.toolchain:
+            found["needs"] = {
+                "packages.NAME.build-libraries": self.settings.build_libraries,
+                "packages.NAME.build-tools": self.settings.build_tools,
+            }
+        return found
+
+    @property
+    def parts(self) -> dict[Part, tuple[str, ...]]:
+        """What each part but the core is the closure of, without what the core has."""
+        found: dict[Part, tuple[str, ...]] = {
+            part: tuple(sorted({name for names in keys.values() for name in names}))
+            for part, keys in self.named.items()
+        }
+        if self.toolchain:
+            found["build"] = tuple(sorted([*TOOLCHAIN, f"libpython{self.python}-dev"]))
+        return {part: names for part, names in found.items() if names}
+
+
 def resolve_base(
-    settings: Settings,
-    python: str,
+    wanted: Wanted,
     systems: Sequence[str],
     mirror: Mirror,
     *,
@@ -174,14 +214,14 @@ def resolve_base(
     it is, but for what is asked for no more, and for what something new needs in another version. Raises UserError for
     names in the settings that Debian does not know, for all systems at once, and MachineError.
     """
-    old = kept if kept is not None and (kept.suite, kept.python) == (suite_of(settings, python).name, python) else None
-    suite = suite_of(settings, python)
+    suite, settings = wanted.suite, wanted.settings
+    old = kept if kept is not None and (kept.suite, kept.python) == (suite.name, wanted.python) else None
     sources = mirror.sources(suite.name, stable=suite.stable, components=COMPONENTS[suite.vendor])
 
     def one(system: str) -> _Pinned | NixgenError:
         try:
             with apt.open_apt(sources, system) as tool:
-                return _pin(tool, settings, suite, python, system, old)
+                return _pin(tool, wanted, system, old)
         except NixgenError as error:
             return error
 
@@ -197,12 +237,14 @@ def resolve_base(
         )
     return DebianBase(
         suite=suite.name,
-        python=python,
+        python=wanted.python,
         glibc=min((result.glibc for result in pinned), key=lambda version: tuple(map(int, version.split(".")))),
         libraries=tuple(settings.libraries),
         tools=tuple(settings.tools),
         bootstrap=tuple(bootstrap(system, *result.first) for system, result in zip(systems, pinned, strict=True)),
         debs=tuple(deb for result in pinned for deb in result.debs),
+        build_libraries=settings.build_libraries if wanted.toolchain else (),
+        build_tools=settings.build_tools if wanted.toolchain else (),
     )
 
 
@@ -236,11 +278,12 @@ class _Pinned:
     debs: tuple[Deb, ...]
 
 
-def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: str, kept: DebianBase | None) -> _Pinned:
-    named = {"libraries": tuple(settings.libraries), "tools": tuple(settings.tools)}
-    _check_names(tool, named, suite)
-    roots = core_roots(suite, python)
-    added = sorted({name for names in named.values() for name in names})
+def _pin(tool: apt.Apt, wanted: Wanted, system: str, kept: DebianBase | None) -> _Pinned:
+    suite = wanted.suite
+    _check_names(tool, {key: names for keys in wanted.named.values() for key, names in keys.items()}, suite)
+    roots = core_roots(suite, wanted.python)
+    added = sorted({name for names in wanted.parts.values() for name in names})
+    without = set(LEFT_OUT) - set(added)
     try:
         core = tool.plan(roots, LEFT_OUT)
         zstd = tool.plan(["zstd"], LEFT_OUT) if suite.vendor == "Ubuntu" else ()
@@ -252,22 +295,50 @@ def _pin(tool: apt.Apt, settings: Settings, suite: Suite, python: str, system: s
             "look at the mirror: it may be in the middle of an update, or lack a part of the suite",
         ) from None
     try:
-        everything = tool.plan([*roots, *added], set(LEFT_OUT) - set(added)) if added else core
+        everything = tool.plan([*roots, *added], without) if added else core
+        closures = {part: tool.plan([*roots, *names], without) for part, names in wanted.parts.items()}
     except apt.RefusedError as error:
+        keys = ", ".join(key for keys in wanted.named.values() for key in keys)
         raise UserError.of(
-            "pyproject.toml: tool.nixgen.libraries, tools",
+            f"pyproject.toml: tool.nixgen.{keys}",
             f"apt cannot install these packages together from {suite}\n{error}",
             "take one of them out",
         ) from None
-    debs = _with_kept(tool, [*roots, *added], set(LEFT_OUT) - set(added), everything, kept, system)
-    known = {package.name for package in core} | {deb.name for deb in (kept.debs if kept else ()) if deb.part == "core"}
-    debs = [replace(deb, part="core" if deb.name in known else "extra") for deb in debs]
-    (libc,) = (deb for deb in debs if deb.name == "libc6")
+    debs = _with_kept(tool, [*roots, *added], without, everything, kept, system)
+    planned: dict[Part, set[str]] = {"core": {package.name for package in core}}
+    planned |= {part: {package.name for package in found} for part, found in closures.items()}
     there = {package.name: package.version for package in everything}
-    old = frozenset(deb.name for deb in debs if there.get(deb.name, deb.version) != deb.version)
+    (libc,) = (deb for deb in debs.values() if deb.name == "libc6")
     return _Pinned(
-        old, major_minor(libc.version), (busybox, *zstd), tuple(sorted(debs, key=lambda deb: (deb.part, deb.name)))
+        old=frozenset(name for name, deb in debs.items() if there.get(name, deb.version) != deb.version),
+        glibc=major_minor(libc.version),
+        first=(busybox, *zstd),
+        debs=_in_parts(debs, planned, kept, system),
     )
+
+
+def _in_parts(
+    debs: Mapping[str, Deb], planned: Mapping[Part, set[str]], kept: DebianBase | None, system: str
+) -> tuple[Deb, ...]:
+    """Each package in the trees that it belongs to; one that is only kept stays where it was."""
+    were: dict[str, set[str]] = {}
+    for deb in kept.debs if kept else ():
+        if deb.system == system:
+            were.setdefault(deb.part, set()).add(deb.name)
+    only_kept = debs.keys() - set[str]().union(*planned.values())
+
+    def members(part: Part) -> set[str]:
+        return debs.keys() & (planned.get(part, set()) | (were.get(part, set()) & only_kept))
+
+    core = members("core") | (debs.keys() & were.get("core", set()))
+    build = members("build") - core
+    found: dict[Part, set[str]] = {
+        "core": core,
+        "extra": members("extra") - core,
+        "build": build,
+        "needs": members("needs") - core - build,
+    }
+    return tuple(replace(debs[name], part=part) for part in sorted(PARTS) for name in sorted(found[part]))
 
 
 def _with_kept(
@@ -277,22 +348,23 @@ def _with_kept(
     everything: Sequence[apt.Package],
     kept: DebianBase | None,
     system: str,
-) -> list[Deb]:
-    """The pins: those that are kept, and from the mirror what these lack; without any, all from the mirror."""
+) -> dict[str, Deb]:
+    """The pins by name: those that are kept, and from the mirror what these lack; without any, all from the mirror."""
     old = {deb.name: deb for deb in (kept.debs if kept else ()) if deb.system == system}
+    mirrors = {package.name: _deb(package, system) for package in everything}
     if kept is None or not old:
-        return [_deb(package, system, "extra") for package in everything]
-    wanted = {package.name for package in everything}
-    asked = {*kept.libraries, *kept.tools}
+        return mirrors
+    asked = {*kept.libraries, *kept.tools, *kept.build_libraries, *kept.build_tools}
+    asked.update(TOOLCHAIN if kept.toolchain else ())
     if not asked <= set(roots):
         # A package of the mirror's may need less than its older version did: only what left the settings goes.
-        old = {name: deb for name, deb in old.items() if name in wanted or deb.part == "core"}
+        old = {name: deb for name, deb in old.items() if name in mirrors or deb.part == "core"}
     try:
         new = tool.plan(roots, without, {name: deb.version for name, deb in old.items()})
     except apt.RefusedError:
         # With the old versions it cannot be solved: then all are the mirror's.
-        return [_deb(package, system, "extra") for package in everything]
-    return list((old | {package.name: _deb(package, system, "extra") for package in new}).values())
+        return mirrors
+    return old | {package.name: _deb(package, system) for package in new}
 
 
 def major_minor(version: str) -> str:
@@ -303,19 +375,19 @@ def major_minor(version: str) -> str:
     return match[1]
 
 
-def _deb(package: apt.Package, system: str, part: str) -> Deb:
+def _deb(package: apt.Package, system: str) -> Deb:
     return Deb(
         name=package.name,
         version=package.version,
         system=system,
-        part="core" if part == "core" else "extra",
+        part="extra",
         url=package.url,
         sha256=package.sha256,
         size=package.size,
     )
 
 
-def _check_names(tool: apt.Apt, named: dict[str, tuple[str, ...]], suite: Suite) -> None:
+def _check_names(tool: apt.Apt, named: Mapping[str, tuple[str, ...]], suite: Suite) -> None:
     """Every name in the settings must be a package: apt itself would take a pattern or a virtual package too."""
     known = tool.show([name for names in named.values() for name in names])
     problems = []
