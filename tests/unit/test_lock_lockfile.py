@@ -240,7 +240,7 @@ def test_an_unknown_version_names_the_command() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{\n"version": 1,\n}', "nixgen.lock: line 3: is not JSON: Expecting property name enclosed in double quotes"),
+        ('{\n"version" 1\n}', "nixgen.lock: line 2: is not JSON: Expecting ':' delimiter"),
         ('{"version": 1, "version": 1}', 'nixgen.lock: is not a lock: the key "version" is there twice in one object'),
         ("[]", "nixgen.lock: is a list, not an object"),
         ("[" * 100_000, "nixgen.lock: is not a lock: it is nested too deeply"),
