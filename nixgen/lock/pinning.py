@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixgen.artifacts import locking
 from nixgen.bases import changes, choice
@@ -20,6 +20,7 @@ from nixgen.lock import lockfile
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
+from nixgen.resolve import resolution
 from nixgen.resolve.model import FileHash, Package, Resolution
 
 if TYPE_CHECKING:
@@ -83,8 +84,12 @@ def check_mirrors(project: Project, options: Options) -> None:
 def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
     """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
     python = _python(project, old)
-    base, tarballs = _base(project, python, project.settings.default_systems(), old, options)
-    resolutions = _resolutions(project, base, python)
+    exported = resolution.export(project, {})
+    same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
+    resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
+    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions))
+    base, tarballs = _base(project, asked, old, options)
+    resolutions = _resolutions(project, exported, python, base)
     hashes = _hashes(project, resolutions, old, options)
     artifacts = old.artifacts if old else ()
     artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
@@ -114,9 +119,18 @@ def _caches(project: Project) -> tuple[CachePin, ...]:
     return found
 
 
-def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the base is to have: a Python, systems, and what sources are built with (``toolchain``)."""
+
+    python: str
+    systems: Sequence[str]
+    toolchain: bool
+
+
+def fits(settings: Settings, asked: _Asked, base: Base) -> bool:
     """Whether the pins of ``base`` are still what the settings ask for."""
-    if settings.base != base.kind or python != base.python:
+    if settings.base != base.kind or asked.python != base.python:
         return False
     if isinstance(base, NixpkgsBase):
         wanted = settings.nixpkgs
@@ -130,14 +144,17 @@ def fits(settings: Settings, python: str, systems: Sequence[str], base: Base) ->
         return (wanted or DEFAULT) == base.name
     from nixgen.bases.debian.suites import core_roots, suite_of
 
-    suite = suite_of(settings, python)
+    suite = suite_of(settings, asked.python)
     pinned = {(deb.name, deb.system) for deb in base.debs}
     return (
         suite.name == base.suite
-        and pinned.issuperset((name, system) for name in core_roots(suite, python) for system in systems)
+        and pinned.issuperset((name, system) for name in core_roots(suite, asked.python) for system in asked.systems)
         and sorted(settings.libraries) == sorted(base.libraries)
         and sorted(settings.tools) == sorted(base.tools)
-        and set(systems) == {entry.system for entry in base.bootstrap}
+        and set(asked.systems) == {entry.system for entry in base.bootstrap}
+        and asked.toolchain == base.toolchain
+        and (not asked.toolchain or settings.build_libraries == base.build_libraries)
+        and (not asked.toolchain or settings.build_tools == base.build_tools)
     )
 
 
@@ -154,19 +171,17 @@ def _python(project: Project, old: Lock | None) -> str:
     return choice.best_python(project, settings)
 
 
-def _base(
-    project: Project, python: str, systems: Sequence[str], old: Lock | None, options: Options
-) -> tuple[Base, dict[str, bytes]]:
+def _base(project: Project, asked: _Asked, old: Lock | None, options: Options) -> tuple[Base, dict[str, bytes]]:
     """The base, and the tarballs to write with it."""
     kept = old.base if old is not None and not options.upgrade_base else None
-    if kept is not None and not fits(project.settings, python, systems, kept):
+    if kept is not None and not fits(project.settings, asked, kept):
         kept = None
     if project.settings.base == "nixpkgs":
         from nixgen.bases import nixpkgs
         from nixgen.bases import python as versions
 
-        found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, python)
-        full = found.python_full or versions.full_version(project.settings, python)
+        found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, asked.python)
+        full = found.python_full or versions.full_version(project.settings, asked.python)
         settings = project.settings
         return replace(found, libraries=settings.libraries, tools=settings.tools, python_full=full), {}
     if isinstance(kept, DebianBase):
@@ -177,7 +192,7 @@ def _base(
         raise UserError.of(
             lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen lock"
         )
-    return _resolve_debian(project, python, systems, options, old.base if old is not None else None)
+    return _resolve_debian(project, asked, options, old.base if old is not None else None)
 
 
 def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
@@ -193,7 +208,7 @@ def _tarballs(project: Project, base: DebianBase) -> dict[str, bytes] | None:
 
 
 def _resolve_debian(
-    project: Project, python: str, systems: Sequence[str], options: Options, old: Base | None
+    project: Project, asked: _Asked, options: Options, old: Base | None
 ) -> tuple[DebianBase, dict[str, bytes]]:
     from nixgen.bases.debian import apt, sources, suites
 
@@ -212,7 +227,7 @@ def _resolve_debian(
         tarballs[f"{busybox.FOLDER}/{name}"] = data
         return Bootstrap(system, name, busybox.sha256(data))
 
-    suite = suites.suite_of(project.settings, python)
+    suite = suites.suite_of(project.settings, asked.python)
     mirror = sources.machine_mirror(override=options.mirrors, vendor=suite.vendor)
     if suite.stable and mirror.security is None:
         console.warn(
@@ -220,19 +235,26 @@ def _resolve_debian(
             "name it with a second --mirror"
         )
     with console.step(f"Asking apt for the packages of {suite}"):
-        base = suites.resolve_base(suites.Wanted(project.settings, python), systems, mirror, bootstrap=pack, kept=kept)
+        wanted = suites.Wanted(project.settings, asked.python, asked.toolchain)
+        base = suites.resolve_base(wanted, asked.systems, mirror, bootstrap=pack, kept=kept)
     return base, tarballs
 
 
-def _resolutions(project: Project, base: Base, python: str) -> tuple[Resolution, ...]:
-    """What uv would install, for the targets that the project has."""
+def _resolutions(
+    project: Project, exported: Mapping[str, Any], python: str, base: Base | None
+) -> tuple[Resolution, ...]:
+    """What uv would install, for the targets that the project has; without a base, on what a new one would be."""
     from nixgen.bases import python as versions
-    from nixgen.resolve import resolution
 
     full = versions.full_version(project.settings, python, base)
+    glibc = base.glibc if base is not None else choice.default_glibc(project.settings, python)
     wanted = versions.targets(project.settings, None, python, full)
-    found = resolution.select(project, resolution.export(project, {}), wanted, base.glibc, {})
+    found = resolution.select(project, exported, wanted, glibc, {})
     return found if project.settings.systems is not None else resolution.split_served(found)[0]
+
+
+def _builds_any(resolutions: Iterable[Resolution]) -> bool:
+    return any(package.built for one in resolutions for package in one.packages)
 
 
 def _with_hashes(resolutions: Iterable[Resolution], hashes: Iterable[FileHash]) -> tuple[Resolution, ...]:
@@ -267,7 +289,7 @@ def _builds(
     options: Options,
 ) -> Builds:
     """The pins of what is built from its source; nothing is asked, and no Nix needed, where nothing is."""
-    if not any(package.built for one in resolutions for package in one.packages):
+    if not _builds_any(resolutions):
         return Builds()
     from nixgen.builds import finding
 
