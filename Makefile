@@ -1,6 +1,6 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-.PHONY: help demo inference embeddings test test-fast fuzz corpus bench lint format
+.PHONY: help demo inference embeddings test test-fast test-builds fuzz corpus bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
@@ -22,6 +22,9 @@ test-fast: ## the tests that need neither Nix nor a network, in a minute
 
 fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS=600)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
+
+test-builds: ## all real sources that are built with the base's toolchain, the slow ones, too (half an hour)
+	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py $(ARGS)
 
 corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
 	@.ci/corpus $(FOLDER)

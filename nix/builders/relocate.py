@@ -357,6 +357,10 @@ def compile_library(share):
 
 
 def main():
+    if os.environ.get("toolchain"):
+        import toolchain
+
+        toolchain.leave_out(OUT)
     mend_links()
     paths = list(regular_files())
     own_c_library()
@@ -380,8 +384,6 @@ def main():
     library = sorted(path for path in library if path.endswith(".py") and os.path.isfile(path))
     workers.spread(library, os.path.getsize, compile_library)
     if os.environ.get("toolchain"):
-        import toolchain
-
         toolchain.set_up(OUT, CORE, os.environ["python"])
 
 

@@ -24,6 +24,27 @@ _SELF = (
 # Behind the loader that gcc names by itself.
 _LINK = "%{{!shared:%{{!static:%{{!static-pie:%{{!r:-dynamic-linker {loader} -rpath {libs} --disable-new-dtags}}}}}}}}"
 
+# 86 of 290 MB that nothing which is built here calls or links with.
+_SPARE = (
+    "usr/lib/python3*/config-*/libpython*.a",
+    "usr/lib/*/libpython*.a",
+    "usr/lib/gcc/*/*/lib*san*",
+    "usr/lib/*/lib*san.so*",
+    "usr/lib/*/gprofng",
+    "usr/bin/*lto-dump*",
+    "usr/bin/*gprof*",
+    "usr/bin/*dwp",
+)
+
+
+def leave_out(out):
+    """The first step."""
+    for path in (path for pattern in _SPARE for path in sorted(glob.glob(f"{out}/{pattern}"))):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
 
 def set_up(out, core, python):
     """The last step, when the tree's programs can run."""
