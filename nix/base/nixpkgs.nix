@@ -60,6 +60,26 @@ in
   # The launcher makes one that finds the libraries.
   interpreter = "";
   libdeflate = if linux then "${lib.getLib pkgs.libdeflate}/lib/libdeflate.so" else "";
+  # What sources are built with. Evaluated only where something is.
+  toolchain =
+    let
+      flags = key: what: drvs: {
+        ${key} = builtins.concatStringsSep ":" (map (drv: "${lib.getDev drv}/${what}") drvs);
+      };
+      needed = map (package "packages.NAME.build-libraries") (pins.buildLibraries or [ ]);
+      built = map (drv: "${lib.getLib drv}/lib") needed;
+    in
+    {
+      python = null;
+      path = map (drv: "${lib.getBin drv}/bin")
+        ([ pkgs.stdenv.cc pkgs.stdenv.cc.bintools pkgs.gnumake pkgs.pkg-config ] ++ pkgs.stdenv.initialPath);
+      env = { };
+      needs = {
+        path = map (name: "${lib.getBin (package "packages.NAME.build-tools" name)}/bin") (pins.buildTools or [ ]);
+        env = flags "CPATH" "include" needed // flags "PKG_CONFIG_PATH" "lib/pkgconfig" needed
+          // flags "CMAKE_PREFIX_PATH" "." needed // { LIBRARY_PATH = builtins.concatStringsSep ":" built; };
+      };
+    };
   bash = "${pkgs.bash}/bin/bash";
   tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;
   applets = "";

@@ -77,6 +77,8 @@ class NixpkgsBase:
     libraries: tuple[str, ...]
     tools: tuple[str, ...]
     python_full: str = ""
+    build_libraries: tuple[str, ...] = ()
+    build_tools: tuple[str, ...] = ()
     kind: Literal["nixpkgs"] = "nixpkgs"
 
 

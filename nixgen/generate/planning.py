@@ -84,11 +84,11 @@ def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
             pairs.append(("python", settings.python_full or base.python_full, base.python_full))
         pairs += [("libraries", sorted(settings.libraries), sorted(base.libraries))]
         pairs += [("tools", sorted(settings.tools), sorted(base.tools))]
+    if settings.base == base.kind and lock.builds.sources:
+        pairs += [("build-libraries", list(settings.build_libraries), list(base.build_libraries))]
+        pairs += [("build-tools", list(settings.build_tools), list(base.build_tools))]
     if isinstance(base, DebianBase) and settings.base == base.kind:
         pairs += [("suite", settings.suite or base.suite, base.suite)]
-        if base.toolchain:
-            pairs += [("build-libraries", list(settings.build_libraries), list(base.build_libraries))]
-            pairs += [("build-tools", list(settings.build_tools), list(base.build_tools))]
         pinned = {entry.system for entry in base.bootstrap}
         unpinned = [system for system in settings.systems or () if system not in pinned]
         pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]

@@ -120,7 +120,8 @@ def _base(table: Table) -> Base:
 
 def _nixpkgs(table: Table) -> NixpkgsBase:
     table.closed(
-        "kind", "name", "rev", "narHash", "lastModified", "glibc", "python", "pythonFull", "libraries", "tools"
+        *("kind", "name", "rev", "narHash", "lastModified", "glibc", "python", "pythonFull", "libraries", "tools"),
+        *_BUILDING,
     )
     return NixpkgsBase(
         name=table.text("name", r"[A-Za-z0-9][A-Za-z0-9._\-]*"),
@@ -132,6 +133,8 @@ def _nixpkgs(table: Table) -> NixpkgsBase:
         libraries=table.texts("libraries", _ATTRIBUTE),
         tools=table.texts("tools", _ATTRIBUTE),
         python_full=table.text("pythonFull", r"[0-9]+\.[0-9]+\.[0-9]+") if "pythonFull" in table else "",
+        build_libraries=table.texts("build-libraries", _ATTRIBUTE) if "build-libraries" in table else (),
+        build_tools=table.texts("build-tools", _ATTRIBUTE) if "build-tools" in table else (),
     )
 
 
@@ -203,7 +206,13 @@ def _dump_nixpkgs(base: NixpkgsBase) -> dict[str, Any]:
         **({"pythonFull": base.python_full} if base.python_full else {}),
         "libraries": list(base.libraries),
         "tools": list(base.tools),
+        **_dump_building(base),
     }
+
+
+def _dump_building(base: Base) -> dict[str, list[str]]:
+    both = {"build-libraries": list(base.build_libraries), "build-tools": list(base.build_tools)}
+    return {key: names for key, names in both.items() if names}
 
 
 def _dump_debian(base: DebianBase) -> dict[str, Any]:
@@ -222,8 +231,7 @@ def _dump_debian(base: DebianBase) -> dict[str, Any]:
         "glibc": base.glibc,
         "libraries": list(base.libraries),
         "tools": list(base.tools),
-        **({"build-libraries": list(base.build_libraries)} if base.build_libraries else {}),
-        **({"build-tools": list(base.build_tools)} if base.build_tools else {}),
+        **_dump_building(base),
         "bootstrap": {entry.system: {"file": entry.file, "sha256": entry.sha256} for entry in base.bootstrap},
         "debs": debs,
     }

@@ -183,7 +183,14 @@ def _base(project: Project, asked: _Asked, old: Lock | None, options: Options) -
         found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, asked.python)
         full = found.python_full or versions.full_version(project.settings, asked.python)
         settings = project.settings
-        return replace(found, libraries=settings.libraries, tools=settings.tools, python_full=full), {}
+        return replace(
+            found,
+            libraries=settings.libraries,
+            tools=settings.tools,
+            python_full=full,
+            build_libraries=settings.build_libraries if asked.toolchain else (),
+            build_tools=settings.build_tools if asked.toolchain else (),
+        ), {}
     if isinstance(kept, DebianBase):
         tarballs = _tarballs(project, kept)
         if tarballs is not None:
