@@ -81,6 +81,7 @@ let
     name = "build-needs-${pins.suite}";
     debs = debs "needs";
     core = "${core}";
+    beside = "${compilers}";
     preload = "";
   };
   none = part: debs part == [ ];

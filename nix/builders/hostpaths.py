@@ -78,8 +78,8 @@ _WINDOW = 28
 class Trees:
     """The trees in which a package's path may be: this one first."""
 
-    def __init__(self, out, core):
-        self.out, self.trees = out, dict.fromkeys((out, core))
+    def __init__(self, out, *others):
+        self.out, self.trees = out, dict.fromkeys((out, *others))
 
     def leads(self, path):
         """Where a path of the host leads to, None where it is the machine's own."""

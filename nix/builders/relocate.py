@@ -1,8 +1,9 @@
 """Turns the unpacked .deb files in $out into a tree that runs from the store and sees nothing of the host.
 
 Input, as environment variables: out; python ("3.11"); core (the base's tree when this is an addition to it, else
-empty); toolchain (not empty when the addition is compilers); lib (the folder of bytecode.py, elf.py, relink.py,
-workers.py); preload (sonames, only for the base itself); managed (what Python says to whoever would install into it).
+empty); beside (one more tree whose files this one uses, or none); toolchain (not empty when the addition is compilers);
+lib (the folder of bytecode.py, elf.py, relink.py, workers.py); preload (sonames, only for the base itself); managed (what
+Python says to whoever would install into it).
 """
 
 import glob
@@ -26,6 +27,8 @@ import workers  # noqa: E402
 
 OUT = os.environ["out"]
 CORE = os.environ.get("core") or OUT
+# The trees whose files this one uses, itself first.
+TREES = tuple(dict.fromkeys((OUT, *filter(None, [os.environ.get("beside")]), CORE)))
 PYTHON = f"python{os.environ['python']}"
 # What Debian's loader and C library look for on the host, and find in the tree instead.
 CACHE, ARCHIVE, ZONES = b"/usr/lib/ld.so.cache", b"/usr/lib/locale/locale-archive", b"/usr/share/zoneinfo"
@@ -78,15 +81,15 @@ def mend_links():
                 continue
             if target.startswith("/"):
                 os.unlink(path)
-                for tree in (OUT, CORE):
+                for tree in TREES:
                     if os.path.lexists(tree + target):
                         os.symlink(tree + target, path)
                         break
             elif not os.path.lexists(os.path.join(folder, target)):
-                wanted = os.path.normpath(os.path.join(folder, target)).replace(OUT, CORE, 1)
-                if os.path.lexists(wanted):
+                wanted = [os.path.normpath(os.path.join(folder, target)).replace(OUT, tree, 1) for tree in TREES]
+                if found := next(filter(os.path.lexists, wanted), None):
                     os.unlink(path)
-                    os.symlink(wanted, path)
+                    os.symlink(found, path)
 
 
 def library_folders(tree):
@@ -98,7 +101,7 @@ def library_folders(tree):
 
 def search_path():
     """Where programs of this tree look for libraries."""
-    return library_folders(OUT) + (library_folders(CORE) if CORE != OUT else [])
+    return [folder for tree in TREES for folder in library_folders(tree)]
 
 
 def c_library():
@@ -177,7 +180,7 @@ def within_trees(folders):
         if folder.startswith("$ORIGIN"):
             yield folder
         else:
-            yield from [tree + os.path.normpath(folder) for tree in dict.fromkeys((OUT, CORE)) if folder[:1] == "/" and os.path.isdir(tree + folder)]
+            yield from [tree + os.path.normpath(folder) for tree in TREES if folder[:1] == "/" and os.path.isdir(tree + folder)]
 
 
 def programs_and_libraries(paths):
@@ -185,7 +188,7 @@ def programs_and_libraries(paths):
 
     A library's search path is changed only where it had one. Returns what only a variable can change: path → names.
     """
-    search, trees, lacking = search_path(), hostpaths.Trees(OUT, CORE), {}
+    search, trees, lacking = search_path(), hostpaths.Trees(*TREES), {}
     interpreter, _ = c_library()
     for path in paths:
         with open(path, "rb") as file:
@@ -222,7 +225,7 @@ def programs_and_libraries(paths):
 
 def set_variables(lacking):
     """Programs whose files only a variable can name are started with it; and the environment's Python gets a list."""
-    trees, known, needed = hostpaths.Trees(OUT, CORE), f"{CORE}/nixgen-variables", {}
+    trees, known, needed = hostpaths.Trees(*TREES), f"{CORE}/nixgen-variables", {}
     if CORE != OUT:
         with open(known, encoding="utf-8") as file:
             lacking = {**{path: set(names) for path, names in json.load(file)["lacking"].items()}, **lacking}
@@ -234,7 +237,7 @@ def set_variables(lacking):
             needed[path] = lacking.get(path, set())
             with open(path, "rb") as file:
                 sonames = relink.File(file.read()).needed
-            found = (os.path.realpath(f"{folder}/{soname}") for tree in (OUT, CORE) for folder in library_folders(tree) for soname in sonames)
+            found = (os.path.realpath(f"{folder}/{soname}") for tree in TREES for folder in library_folders(tree) for soname in sonames)
             needed[path] = needed[path].union(*(names(other) for other in found if os.path.isfile(other)))
         return {name for name in needed[path] if values[name]}
 
@@ -259,7 +262,7 @@ def set_variables(lacking):
 def set_up():
     """Runs what a package of this tree, or of the base's for its files, has to be set up with."""
     for program, arguments in AFTERWARDS:
-        programs = [path for tree in dict.fromkeys((OUT, CORE)) for path in sorted(glob.glob(tree + program))]
+        programs = [path for tree in TREES for path in sorted(glob.glob(tree + program))]
         given = [path for argument in arguments for path in ([argument] if argument[:1] == "-" else sorted(glob.glob(OUT + argument)))]
         if programs and given and (programs[0].startswith(OUT) or given[0].startswith(OUT)):
             subprocess.run([programs[0], *given], check=True)
@@ -274,7 +277,7 @@ def is_program(path):
 
 def texts(paths):
     """In scripts and other texts, too, the paths of files that are in the trees become theirs."""
-    trees = hostpaths.Trees(OUT, CORE)
+    trees = hostpaths.Trees(*TREES)
     for path in paths:
         # A linker script's paths are those below the sysroot.
         if os.path.getsize(path) > LARGEST_TEXT or (os.environ.get("toolchain") and LINKED.search(path)):
@@ -305,7 +308,7 @@ def shebangs(paths):
             words = [b"/usr/bin/" + words[1].split()[0], *words[1].split(None, 1)[1:]] if words[1:] and words[1][:1] != b"-" else []
         if not words:
             continue
-        for tree in (OUT, CORE):
+        for tree in TREES:
             if os.path.exists(tree + os.fsdecode(words[0])):
                 words[0] = os.fsencode(tree) + words[0]
                 replace(path, b"#!" + b" ".join(words) + b"\n" + rest)

@@ -94,8 +94,9 @@ LEFT_OUT = (
 COMPONENTS = {"Debian": ("main",), "Ubuntu": ("main", "universe")}
 """The parts of an archive that the base is taken from: all that is free."""
 
-TOOLCHAIN = ("binutils", "g++", "gcc", "libc6-dev", "make", "pkg-config")
-"""What sources are built with, besides Python's headers."""
+TOOLCHAIN = ("binutils", "g++", "gcc", "libc6-dev", "make", "perl-base", "pkg-config")
+"""What sources are built with, besides Python's headers. perl-base is on every Debian, so no package asks for it, and
+libpq-dev's pg_config is written in perl."""
 
 _SHOWN = 5
 
