@@ -71,11 +71,11 @@ class Asked:
     def source(self, package: Package, targets: Iterable[Target]) -> Source:
         """A source with all that decides what it needs."""
         by_system = {target.system: target for target in targets}
-        extra = {system: self._extra(package.name, system) for system in sorted(by_system)}
+        extra = {system: self._extra(package.name, system) for system in sorted({*self.versions, *by_system})}
         inputs = {
             "build-constraints": self.build_constraints,
             "constraints": self.constraints,
-            "extra": extra,
+            "extra": extra if package.name in self.extra else {},
             "glibc": self.glibc,
             "exclude-newer": self.exclude_newer,
             "python": self.python,

@@ -89,7 +89,8 @@ def used(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) -> Use
         build = pinned(source, builds.sources)
         if build is None:
             old = any(one.name == source.name for one in builds.sources)
-            lacking[source.name] = Problem(_LOCK, f"has {'old' if old else 'no'} pins to build {source.name}", _MEND)
+            what = "has old pins to build" if old else "has no pins to build"
+            lacking[source.name] = Problem(_LOCK, f"{what} {source.name}", _MEND)
             return
         found[build.key] = source, build
         for system in systems:

@@ -25,7 +25,7 @@ def inputs(plan: Plan, root: Path, system: str) -> Inputs:
         for resolution in plan.resolutions
         if resolution.target.system == system
         for package in resolution.packages
-        if package.kind == "wheel"
+        if package.kind == "wheel" or package.built
     }
     return Inputs(
         files={name: digest.removeprefix("whole:") for name, digest in sorted(plan.digests.items()) if digest},
@@ -80,6 +80,9 @@ def _project(plan: Plan, system: str) -> str:
         "services": render.service_rows(plan),
         "layouts": {artifact.key: [*artifact.layout, artifact.repo] for artifact in plan.artifacts},
     }
+    if plan.builds:
+        rows = [*plan.build_wheels, *plan.builds]
+        own["builds"] = [row for row in rows if system in _systems(row["systems"])]
     return _digest([json.dumps(own, sort_keys=True, ensure_ascii=False)])
 
 

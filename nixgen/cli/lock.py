@@ -33,9 +33,10 @@ def lock(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Pin what uv.lock does not pin: the base, models and data, and the hashes that an index did not give.
+    """Pin what uv.lock does not pin: the base, what builds from source need, models and data, and missing hashes.
 
-    Pins that still fit the settings and models.toml are kept; a second run changes nothing.
+    Where something is built from source it needs Nix, in whose sandbox sources are asked what they need. Pins that
+    still fit the settings and models.toml are kept; a second run changes nothing.
 
     Example: nixgen lock --upgrade minilm
     """

@@ -26,9 +26,12 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
             if file.archive is not None:
                 found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
             found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
+    for row in (*plan.build_wheels, *plan.builds):
+        mend = "nixgen lock --upgrade && nixgen generate"
+        found[str(row["sha256"])] = Owner(f"{row['name']} {row['version']}, which a build needs", "nixgen.lock", mend)
     for resolution in plan.resolutions:
         for package in resolution.packages:
-            if package.kind == "wheel" and package.sha256:
+            if package.sha256:
                 what = " ".join(filter(None, (package.name, package.version)))
                 mend = f"uv lock --upgrade-package {package.name} && nixgen generate"
                 found[package.sha256] = Owner(what, "uv.lock", mend)

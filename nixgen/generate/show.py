@@ -108,6 +108,7 @@ def _row(package: Package) -> tuple[str, str, str, str]:
     if package.kind == "directory":
         return package.name, package.version or "dynamic", f"the folder {package.path}", ""
     file = package.file or f"({package.kind})" if package.kind != "vcs" else f"({package.url})"
+    file = f"{file} (built)" if package.built else file
     return package.name, package.version or "?", file, console.size(package.size)
 
 
@@ -117,7 +118,9 @@ def _total(packages: Sequence[Package]) -> str:
     size = f"{console.size(sum(known))}" if known else "sizes not in uv.lock"
     if known and len(known) < len(wheels):
         size = f"at least {size}: {len(wheels) - len(known)} sizes are not in uv.lock"
-    return f"{_count(len(packages), 'package')}, {_count(len(wheels), 'wheel')} ({size})"
+    built = sum(package.built for package in packages)
+    more = f", {built} built" if built else ""
+    return f"{_count(len(packages), 'package')}, {_count(len(wheels), 'wheel')} ({size}){more}"
 
 
 def _count(number: int, what: str) -> str:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from nixgen.project.settings import Settings
 
 
+_SHOWN = 5  # how many names a sentence has at most
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to lock.
@@ -353,7 +356,12 @@ def _tell(old: Lock | None, new: Lock, changed: Sequence[str], options: Options)
 
 
 def told(old: Lock | None, new: Lock, options: Options) -> Iterator[str]:
-    """What became of the pins of base, models and data, one line each; nothing for what stayed as it was."""
+    """What became of the pins of base, builds, models and data, one line each; nothing for what stayed as it was."""
     if old is None or old.base != new.base:
         yield from changes.summary(old.base if old else None, new.base)
+    before = {build.key: build for build in (old.builds.sources if old else ())}
+    builds = sorted(build.key for build in new.builds.sources if before.get(build.key) != build)
+    if builds:
+        names = ", ".join(builds[:_SHOWN]) + (f" and {len(builds) - _SHOWN} more" if len(builds) > _SHOWN else "")
+        yield f"Pinned what {names} {'needs' if len(builds) == 1 else 'need'} to be built."
     yield from locking.summary(old.artifacts if old else (), new.artifacts, options.artifacts)

@@ -71,13 +71,13 @@ def test_the_table_is_for_people() -> None:
     assert show.as_text("demo", [FOUND]) == (
         "demo for x86_64-linux, Python 3.11\n"
         "\n"
-        "  package  version  file                               size\n"
+        "  package  version  file                                     size\n"
         "  demo     dynamic  the folder .\n"
-        "  gone     1        (wheel)                               ?\n"
-        "  repo     2        (https://example.org/repo.git)        ?\n"
-        "  six      1.17.0   six-1.17.0-py2.py3-none-any.whl  11 KiB\n"
+        "  gone     1        (wheel)                                     ?\n"
+        "  repo     2        (https://example.org/repo.git) (built)      ?\n"
+        "  six      1.17.0   six-1.17.0-py2.py3-none-any.whl        11 KiB\n"
         "\n"
-        "  4 packages, 1 wheel (11 KiB)\n"
+        "  4 packages, 1 wheel (11 KiB), 1 built\n"
         "\n"
         "  1 problem:\n"
         "    gone has no wheel that fits\n"
@@ -88,7 +88,7 @@ def test_the_table_is_for_people() -> None:
 def test_several_targets_end_with_a_line_each() -> None:
     lines = show.as_text("demo", [FOUND, Resolution(Target("aarch64-linux", "3.11"), ())]).splitlines()
     assert lines[-2:] == [
-        "x86_64-linux:   4 packages, 1 wheel (11 KiB); 1 problem",
+        "x86_64-linux:   4 packages, 1 wheel (11 KiB), 1 built; 1 problem",
         "aarch64-linux:  0 packages, 0 wheels (sizes not in uv.lock); 0 problems",
     ]
 
