@@ -85,6 +85,18 @@ TESTED = {
     "services.nix": ["test_services"],
     "smoke.nix": ["test_smoke"],
     "source.nix": ["test_services", "test_smoke"],
+    "asking.nix": ["test_source_builds"],
+    "build.nix": ["test_source_builds", "test_toolchain"],
+    "builds.nix": ["test_source_builds"],
+    "builders/source/archive.py": ["test_source_builds"],
+    "builders/source/build.py": ["test_source_builds", "test_toolchain"],
+    "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],
+    "builders/source/project.py": ["test_source_builds"],
+    "builders/toolchain.py": ["test_toolchain"],
+    "file.nix": ["test_local_wheel"],
+    "json.nix": ["test_refusals"],
+    "requires.nix": ["test_source_builds", "test_toolchain"],
+    "support.nix": ["test_refusals"],
 }
 
 
@@ -99,7 +111,7 @@ def test_the_tests_that_the_table_names_exist(module: str) -> None:
 
 def test_the_library_offers_what_the_tests_know() -> None:
     names = re.findall(r"^  (\w+) = ", resources.library()["default.nix"].decode(), re.MULTILINE)
-    assert names == ["project"]
+    assert names == ["project", "asking"]
 
 
 @pytest.mark.parametrize("name", ["environment", "shell", "imports", "wheels", "formatter", "base", "root", "recipes"])

@@ -51,8 +51,8 @@ def sdist(folder: Path, files: Mapping[str, str], more: Iterable[tarfile.TarInfo
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, text in files.items():
-            member = tarfile.TarInfo(path)
+        for inside, text in files.items():
+            member = tarfile.TarInfo(inside)
             member.size, member.mtime = len(text.encode()), TIME
             archive.addfile(member, io.BytesIO(text.encode()))
         for member in more:
@@ -120,6 +120,36 @@ def test_it_is_installed_as_any_wheel_and_the_same_again(each_lab: Lab) -> None:
     assert "script\tdemo\tdemo:main" in (found / "nixgen-facts").read_text()
     for cores in ("1", "2"):
         built(each_lab, path, "--check", "--cores", cores)
+
+
+def test_what_nixgen_lock_asks(lab: Lab) -> None:
+    """One source needs another to build, which is built before its backend is asked."""
+
+    def row(name: str, more: str, requires: list[str]) -> dict[str, Any]:
+        files = {file: text.replace("demo-1", f"{name}-1") for file, text in source(more).items()}
+        files["demo-1.0/own.py"] = files["demo-1.0/own.py"].replace("Name: demo", f"Name: {name}")
+        path = sdist(lab.wheels, files, name=f"{name}-1.0")
+        place = {"file": path.name, "sha256": sha256(path), "url": lab.index.url(path)}
+        needs = {"systems": [SYSTEM], "requires": {SYSTEM: requires}}
+        return {"name": name, "version": "1.0", "epoch": TIME, **place, **needs}
+
+    rows = [row("demo", "pass", []), row("user", "import demo; demo.main()", ["demo==1.0"])]
+    static = {key: rows[1][key] for key in ("name", "version", "file", "sha256", "url")}
+    dynamic = {**static, "epoch": TIME, "requires": ["demo==1.0"]}
+    asked = {"wheels": [], "builds": rows, "static": [static], "dynamic": [dynamic], "built": ["user==1.0"]}
+    file = lab.folder / ".asked.json"
+    file.write_text(json.dumps(asked))
+    recipes = lab.nix.evaluate(
+        f"(import {lab.library}).asking {{ system = {json.dumps(SYSTEM)}; root = {lab.folder}; "
+        f"base = import {lab.library}/base.nix; }} (builtins.fromJSON (builtins.readFile {file}))",
+        "--read-write-mode",
+    )
+    drvs = [recipe["drv"] for kind in ("static", "dynamic", "built") for (recipe,) in [recipes[kind]]]
+    outs = lab.nix.run("nix-store", "--realise", *drvs).stdout.split()
+    said, wanted, found = map(lab.nix.real, map(Path, outs))
+    assert json.loads(said.read_text())["backend"] == "own"
+    assert json.loads(wanted.read_text())["requires"][0] == "nothing>=1"
+    assert (found / f"{SITE}/demo.py").exists()
 
 
 def test_a_zip_and_setup_py_without_pyproject(lab: Lab) -> None:
