@@ -61,6 +61,8 @@ class Asked:
     """By name, requirements, and whether each is to have the version of the environment."""
     settings: Mapping[str, Mapping[str, Any]]
     """By name, ``env``, the variables of a build, and ``patches``, the SHA-256 of each of its patches."""
+    config: Mapping[str, Mapping[str, Any]]
+    """By name, the settings of the backend (PEP 517); "" those of all."""
     packages: Mapping[str, PackageSettings]
     """By name, what ``[tool.nixgen.packages]`` says."""
     versions: Mapping[str, Mapping[str, str]]
@@ -74,6 +76,7 @@ class Asked:
         extra = {system: self._extra(package.name, system) for system in sorted({*self.versions, *by_system})}
         inputs = {
             "build-constraints": self.build_constraints,
+            "config": self.config_of(package.name),
             "constraints": self.constraints,
             "extra": extra if package.name in self.extra else {},
             "glibc": self.glibc,
@@ -83,6 +86,10 @@ class Asked:
         }
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         return Source(package, by_system, extra, self.exclude_newer or self._newest(package), digest)
+
+    def config_of(self, name: str) -> dict[str, Any]:
+        """What the backend of this package is told (uv's ``config-settings``)."""
+        return {**self.config.get("", {}), **self.config.get(name, {})}
 
     def _extra(self, name: str, system: str) -> tuple[str, ...]:
         installed = self.versions.get(system, {})
@@ -132,6 +139,12 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
             if isinstance(entries, list)
         },
         settings=own,
+        config={
+            "": table(settings.get("config-settings")),
+            **{
+                normalized(name): table(found) for name, found in table(settings.get("config-settings-package")).items()
+            },
+        },
         packages=project.settings.packages,
         versions={
             one.target.system: {package.name: package.version for package in one.packages if package.version}

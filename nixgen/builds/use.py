@@ -155,6 +155,8 @@ def build_row(
     }
     if env := asked.settings.get(source.name, {}).get("env"):
         row["env"] = env
+    if config := asked.config_of(source.name):
+        row["settings"] = config
     if settings and (settings.build_libraries or settings.build_tools):
         row["needs"] = True
     if settings and settings.patches:

@@ -159,6 +159,7 @@ def test_pins_that_fit_are_kept(world: World, capsys: pytest.CaptureFixture[str]
         '[tool.uv.extra-build-dependencies]\nold = ["cython"]\n',
         '[tool.uv.extra-build-variables]\nold = {A = "1"}\n',
         '[tool.nixgen.packages.old]\npatches = ["old.patch"]\n',
+        '[tool.uv]\nconfig-settings = {fast = "1"}\n',
     ],
 )
 def test_what_decides_the_requirements_makes_pins_old(world: World, more: str) -> None:
@@ -177,13 +178,16 @@ def test_what_decides_the_requirements_makes_pins_old(world: World, more: str) -
 
 def test_settings_of_a_package(world: World) -> None:
     more = '[tool.nixgen.packages.old]\nenv = {B = "2"}\nbuild-libraries = ["libpq-dev"]\npatches = ["a b.patch"]\n'
-    world.depend("old", more=more + 'timeout = 60\n[tool.uv.extra-build-variables]\nold = {A = "1", B = "1"}\n')
+    more += 'timeout = 60\n[tool.uv.extra-build-variables]\nold = {A = "1", B = "1"}\n'
+    more += '[tool.uv]\nconfig-settings = {all = "1"}\nconfig-settings-package = {Old = {own = ["a", "b"]}}\n'
+    world.depend("old", more=more)
     with pytest.raises(UserError) as caught:
         world.find()
     assert str(caught.value).startswith("pyproject.toml: tool.nixgen.packages.old.patches: a b.patch is missing")
     (world.root / "a b.patch").write_text("--- a\n")
     row = world.rows(world.find())["old"]
     assert row["env"] == {"A": "1", "B": "2"}
+    assert row["settings"] == {"all": "1", "own": ["a", "b"]}
     assert (row["needs"], row["patches"], row["timeout"]) == (True, ["a b.patch"], 60)
     assert world.sources.rows["old"]["patches"] == ["a b.patch"]
 
