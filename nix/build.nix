@@ -69,6 +69,7 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   inherit (base) loader libdeflate;
   epoch = toString epoch;
   timeout = toString timeout;
+  tools = [ environment ] ++ requires ++ (if toolchain.python == null then [ ] else [ toolchain.python ]);
   shell = base.bash;
   variables = builtins.toJSON (toolchain.env // needed.env // env);
   settings = builtins.toJSON settings;

@@ -177,6 +177,15 @@ def test_what_makes_bytes_differ_is_fixed(lab: Lab) -> None:
     assert not {"src", "out", "wheels", "requires"} & given.keys()
 
 
+def test_paths_of_the_tools_are_blanked(lab: Lab) -> None:
+    """What a wheel says of how it was built would keep the whole build environment in the store."""
+    more = "import sys; open('demo.py', 'w').write(sys.prefix)"
+    path = lab.nix.build_expression(expression(lab, sdist(lab.wheels, source(more), name="tools-1.0")))
+    found = (lab.nix.real(path) / f"{SITE}/demo.py").read_text()
+    assert found == f"/nix/store/{'e' * 32}-demo-1.0-build-environment"
+    assert lab.nix.run("nix-store", "-q", "--references", str(path)).stdout == ""
+
+
 def test_a_patch_is_applied(lab: Lab) -> None:
     text = "--- a/demo.py\n+++ b/demo.py\n@@ -1,2 +1,2 @@\n def main():\n-    print(3)\n+    print(4)\n"
     (lab.folder / "four.patch").write_text(text)

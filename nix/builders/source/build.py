@@ -3,7 +3,7 @@
 Input, as environment variables: out, mode (static, dynamic or wheel), name, version, src (an archive or a folder), file
 (its name, for messages), subdirectory, patches (paths); lib (the folder of this and the modules beside it); and but for
 ``static``: environment (a venv with what the source requires), epoch, timeout (seconds), path (folders of programs),
-variables and settings (JSON), and what wheel/install.py reads, with its modules in ``wheels``.
+variables and settings (JSON), tools (store paths that no wheel needs when it runs), and what wheel/install.py reads, with its modules in ``wheels``.
 
 Output: ``static`` and ``dynamic`` give a file with JSON; ``wheel`` what install.py gives.
 """
@@ -19,6 +19,7 @@ import time
 
 import archive
 import project
+import references
 
 GIVEN = os.environ
 OUT, MODE = GIVEN["out"], GIVEN["mode"]
@@ -170,6 +171,8 @@ def install(wheel):
     normal = re.sub(r"[-_.]+", "-", wheel.split("-")[0]).lower()
     if normal != re.sub(r"[-_.]+", "-", GIVEN["project"]).lower():
         stop(f"its backend made a wheel of {normal}")
+    for name in references.blank(path, GIVEN["tools"].split()):
+        print(f"{name}: names the tools that it was built with; their paths are blanked")
     os.environ.update(src=path, file=wheel, PYTHONPATH=GIVEN["wheels"])
     sys.stdout.flush()
     python = f"{GIVEN['PYTHONHOME']}/bin/python{GIVEN['python']}"
