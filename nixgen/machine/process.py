@@ -107,6 +107,18 @@ def run(
     return result
 
 
+def piped(first: Sequence[str], second: Sequence[str], *, env: Mapping[str, str] | None = None) -> Result:
+    """Runs a program to its end with another's output as its input; its Result."""
+    with subprocess.Popen(first, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as feeding:
+        console.detail(f"$ {shown(first)} | {shown(second)}")
+        try:
+            reading = subprocess.run(second, env=env, stdin=feeding.stdout, capture_output=True, check=False)
+        finally:
+            if feeding.stdout is not None:
+                feeding.stdout.close()
+    return Result(tuple(second), reading.returncode, _text(reading.stdout), _text(reading.stderr))
+
+
 def follow(
     command: Sequence[str | Path],
     line: Callable[[str], object],

@@ -56,6 +56,8 @@ class Archive:
     keyring: Path
     address: str = ""
     packages: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    """By architecture and "all", the Contents index of each suite that has one: lines of a path and its packages."""
     published: int = 0
 
     def add(self, suite: str, name: str, version: str = "1.0-1", *, content: bytes = b"-", **fields: str) -> None:
@@ -83,9 +85,14 @@ class Archive:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
                 entries.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {path.relative_to(root)}")
+        for architecture, text in self.files.items():
+            path = root / components[0] / f"Contents-{architecture}"
+            path.write_text(text)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            entries.append(f" {digest} {len(text.encode())} {path.relative_to(root)}")
         release = [f"Suite: {suite}", f"Codename: {suite}", "Date: Sat, 01 Aug 2026 00:00:00 UTC"]
         release += [
-            f"Architectures: {' '.join(ARCHITECTURES)}",
+            f"Architectures: {' '.join([*ARCHITECTURES, *(['all'] if 'all' in self.files else [])])}",
             f"Components: {' '.join(components)}",
             "SHA256:",
             *entries,
@@ -93,7 +100,7 @@ class Archive:
         self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data="\n".join(release) + "\n")
         # apt asks for what changed since a time in whole seconds: each index is a minute newer than the one before.
         self.published += 1
-        for path in [root / "InRelease", *root.rglob("Packages")]:
+        for path in [root / "InRelease", *root.rglob("Packages"), *root.rglob("Contents-*")]:
             os.utime(path, (self.published * 60 + 1_700_000_000,) * 2)
 
     def make_key(self) -> None:

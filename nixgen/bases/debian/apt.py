@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _PLANNED = re.compile(
 )
 _STUB_FIELDS = ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
 _TAIL = 12
+_FETCHED = "fetched"  # its time is that of the last fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +54,67 @@ class RefusedError(Exception):
     """apt cannot install these packages together; the message is apt's reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What apt fetches of a suite: what people call it, how its files are named, and what apt.conf(5) is to say."""
+
+    title: str
+    files: str
+    configuration: tuple[str, ...] = ()
+
+
+PACKAGES = Index("the package index", "*_Packages")
+
+
 class Apt:
     """apt for one suite and architecture, with its folders under ``cache``. Use it inside :func:`open_apt`."""
 
-    def __init__(self, cache: Path, architecture: str) -> None:
+    def __init__(self, cache: Path, architecture: str, index: Index = PACKAGES) -> None:
         self._cache = cache
         self._architecture = architecture
+        self._index = index
         self._status = cache / "status"
         self._environment = {**os.environ, "LC_ALL": "C", "APT_CONFIG": str(cache / "apt.conf")}
 
-    def prepare(self, sources: Sequence[Source]) -> None:
-        """Write the private configuration, and fetch the package index. Raises MachineError."""
+    def prepare(self, sources: Sequence[Source], fresh: float = 0) -> None:
+        """Write the private configuration, and fetch the index, unless it is younger than ``fresh`` seconds.
+
+        Raises MachineError.
+        """
         for folder in ("state/lists/partial", "cache/archives/partial", "etc"):
             (self._cache / folder).mkdir(parents=True, exist_ok=True)
         self._status.write_bytes(b"")
         (self._cache / "etc/nixgen.sources").write_text("\n".join(map(str, sources)), encoding="utf-8")
         (self._cache / "apt.conf").write_text(self._configuration(), encoding="utf-8")
-        known = any((self._cache / "state/lists").glob("*_Packages"))
-        index = f"the package index of {sources[0].suite} for {self._architecture} ({sources[0].uri})"
+        known = self._fetched()
+        if known and fresh and time.time() - (self._cache / _FETCHED).stat().st_mtime < fresh:
+            return
+        index = f"{self._index.title} of {sources[0].suite} for {self._architecture} ({sources[0].uri})"
         with console.step(f"{'Asking whether' if known else 'Fetching'} {index}{' has changed' if known else ''}"):
             done = self._run("apt-get", "update", "-q")
         failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
         if done.code or failed:
             vendor = vendor_of(sources[0].suite)
             raise MachineError.of(
-                "", f"apt could not fetch {vendor}'s package index\n" + _tail(done.err), _mend_update(done.err, vendor)
+                "",
+                f"apt could not fetch {vendor}'s {self._index.title.removeprefix('the ')}\n" + _tail(done.err),
+                _mend_update(done.err, vendor),
             )
+        (self._cache / _FETCHED).touch()
+
+    def lines(self, texts: Iterable[str]) -> list[str]:
+        """The lines of the index's files that hold one of the texts."""
+        (self._cache / "texts").write_text("".join(f"{text}\n" for text in sorted(texts)), encoding="utf-8")
+        found: list[str] = []
+        for file in self._fetched():
+            unpacked = ("/usr/lib/apt/apt-helper", "cat-file", str(file))
+            through = ("grep", "-a", "-F", "-f", str(self._cache / "texts"))
+            found += process.piped(unpacked, through, env=self._environment).out.splitlines()
+        return found
+
+    def _fetched(self) -> list[Path]:
+        """The files of the index that are here, and were checked."""
+        return sorted((self._cache / "state/lists").glob(self._index.files))
 
     def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """The newest version's control fields of each name that is a package; an unknown or virtual one is absent."""
@@ -126,6 +163,7 @@ class Apt:
         """apt.conf(5): what the machine says about the network, and all folders our own."""
         dump = process.run(["apt-config", "dump"], env={**os.environ, "LC_ALL": "C"}).out
         lines = ['Acquire::Retries "2";', *(line for line in dump.splitlines() if _TAKEN_OVER.match(line))]
+        lines += self._index.configuration
         own = {
             "Dir::State": self._cache / "state",
             "Dir::State::status": self._status,
@@ -151,8 +189,10 @@ class Apt:
 
 
 @contextmanager
-def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) -> Iterator[Apt]:
-    """An :class:`Apt` with a fresh index, for one Nix system.
+def open_apt(
+    sources: Sequence[Source], system: str, cache: Path | None = None, index: Index = PACKAGES, fresh: float = 0
+) -> Iterator[Apt]:
+    """An :class:`Apt` with an index that is at most ``fresh`` seconds old, for one Nix system.
 
     ``cache`` is where the index is kept between runs; it is nixgen's own folder under $XDG_CACHE_HOME if not given.
     Only one process at a time uses a folder: a second one waits. Raises MachineError.
@@ -165,14 +205,15 @@ def open_apt(sources: Sequence[Source], system: str, cache: Path | None = None) 
             'or set base = "nixpkgs"',
         )
     architecture = ARCHITECTURES[system]
-    digest = hashlib.sha256("\n".join([architecture, *map(str, sources)]).encode()).hexdigest()[:16]
+    parts = [architecture, *map(str, sources), *index.configuration]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     folder = (cache or folders.cache("apt")) / f"{sources[0].suite}-{architecture}-{digest}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            apt = Apt(folder, architecture)
-            apt.prepare(sources)
+            apt = Apt(folder, architecture, index)
+            apt.prepare(sources, fresh)
             yield apt
     except OSError as error:
         raise MachineError.of(
