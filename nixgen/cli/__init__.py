@@ -26,6 +26,7 @@ COMMANDS = {
     "lock": "Pin what uv.lock does not pin: the base, models and data, and the hashes that an index did not give.",
     "generate": "Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.",
     "show": "Show what would be installed for each target: packages, files, sizes, and what stands in the way.",
+    "why": "Show what pulls a package in: for each package that requires it, the shortest path from the project.",
     "verify": "Are the files of models and data the pinned ones? Hashes every byte; exits with 1 when one differs.",
     "run": "Verify models and data, then run COMMAND in the project's environment.",
     "check": "Compare the build with the recorded hashes.",

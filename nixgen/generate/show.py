@@ -11,7 +11,7 @@ from nixgen.errors import Problem, UserError
 from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve.model import FileHash, Package, Resolution
+from nixgen.resolve.model import FileHash, Package, Resolution, Target
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
@@ -23,30 +23,50 @@ def resolutions(project: Project, systems: Sequence[str], python: str | None) ->
     The base is that of nixgen.lock where it is there and of these settings, else what a new one would have. Raises
     UserError for a system or Python that nixgen or the base does not know.
     """
-    from nixgen.bases.choice import best_python, default_glibc
-    from nixgen.bases.python import full_version, targets
     from nixgen.resolve.resolution import export, hint_groups, left_out, select, split_served
 
-    unknown = [system for system in systems if system not in SYSTEMS]
-    if unknown:
-        mend = "use one of " + ", ".join(SYSTEMS)
-        raise UserError(Problem("--system", f'"{system}" is not a system', mend) for system in unknown)
-    settings = project.settings
+    _known(systems)
     base, hashes = _locked(project)
     exported = export(project, hashes)
-    chosen = base.python if base is not None and python is None and settings.python in {None, base.python} else None
-    if chosen is None:
-        chosen = best_python(project, settings, python, exported)
-    own_base = base if base is not None and base.python == chosen else None
-    glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
-    wanted = targets(settings, systems or settings.systems, chosen, full_version(settings, chosen, own_base))
-    found = hint_groups(project, select(project, exported, wanted, glibc, hashes), glibc, hashes)
-    if systems or settings.systems is not None:
+    targets, glibc = _targets(project, systems, python, base, exported)
+    found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
+    if systems or project.settings.systems is not None:
         return found
     served, dropped = split_served(found)
     for resolution in dropped:
         console.info(f"{left_out(resolution)} (--system shows it)")
     return served
+
+
+def targets(project: Project, systems: Sequence[str], python: str | None) -> tuple[Target, ...]:
+    """The targets that :func:`resolutions` resolves for. Raises the same."""
+    _known(systems)
+    return _targets(project, systems, python, _locked(project)[0], None)[0]
+
+
+def _known(systems: Sequence[str]) -> None:
+    unknown = [system for system in systems if system not in SYSTEMS]
+    if unknown:
+        mend = "use one of " + ", ".join(SYSTEMS)
+        raise UserError(Problem("--system", f'"{system}" is not a system', mend) for system in unknown)
+
+
+def _targets(
+    project: Project, systems: Sequence[str], python: str | None, base: Base | None, exported: dict[str, Any] | None
+) -> tuple[tuple[Target, ...], str]:
+    """The targets, and the base's glibc."""
+    from nixgen.bases.choice import best_python, default_glibc
+    from nixgen.bases.python import full_version
+    from nixgen.bases.python import targets as of_base
+
+    settings = project.settings
+    chosen = base.python if base is not None and python is None and settings.python in {None, base.python} else None
+    if chosen is None:
+        chosen = best_python(project, settings, python, exported)
+    own_base = base if base is not None and base.python == chosen else None
+    glibc = own_base.glibc if own_base is not None else default_glibc(settings, chosen)
+    full = full_version(settings, chosen, own_base)
+    return of_base(settings, systems or settings.systems, chosen, full), glibc
 
 
 def _locked(project: Project) -> tuple[Base | None, dict[str, FileHash]]:

@@ -19,6 +19,7 @@ VERSION = 1
 """The version of uv.lock's format that this nixgen (and its uv) understands."""
 
 _PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
+_WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
 _LOCAL = re.compile(r"^source = \{ (?:editable|directory|virtual) = ", re.MULTILINE)
 
 
@@ -49,6 +50,11 @@ def read(text: str) -> UvLock:
     blocks = (text[start:end] for start, end in zip(starts, ends, strict=True))
     local = "".join(block for block in blocks if _LOCAL.search(block))
     return UvLock(head, tuple(tables(_toml(local).get("package"))))
+
+
+def packages(text: str) -> tuple[Mapping[str, Any], ...]:
+    """Every package but for its wheels, which are most of a lock. Raises UserError for TOML that cannot be read."""
+    return tuple(block for block in tables(_toml(_WHEELS.sub("", text)).get("package")) if "name" in block)
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -21,7 +21,9 @@ _KERNEL = r"platform_(?:release|version)"
 _TEXT = r"""(?:'[^']*'|"[^"]*")"""
 _OPERATOR = r"(?:===|[=~!<>]=|<|>|not\s+in|in)"
 _ATOM = re.compile(rf"({_KERNEL})\s*({_OPERATOR})\s*({_TEXT})|({_TEXT})\s*({_OPERATOR})\s*({_KERNEL})")
-_YES, _NO = "python_version >= '0'", "python_version < '0'"
+YES, NO = "python_version >= '0'", "python_version < '0'"
+"""Markers that always hold, and never."""
+
 _NEWEST = 99  # a patch release that no Python ever reaches
 
 
@@ -39,7 +41,7 @@ class Markers:
             return True
         if "platform_" not in marker:
             return _evaluate(marker, self._environment)
-        lower, upper = (_evaluate(self._settled(marker, unknown), self._environment) for unknown in (_NO, _YES))
+        lower, upper = (_evaluate(self._settled(marker, unknown), self._environment) for unknown in (NO, YES))
         return upper if lower == upper else None
 
     def undecided(self, marker: str) -> str:
@@ -50,13 +52,13 @@ class Markers:
         """Whether another patch release of the target's Python would make a difference to a marker."""
         if marker is None or ("_full_version" not in marker and "implementation_version" not in marker):
             return False
-        settled = self._settled(marker, _NO)
+        settled = self._settled(marker, NO)
         versions = (f"{self._target.python}.{patch}" for patch in patches(self._target.python, marker))
         return len({_evaluate(settled, environment(self._target, version)) for version in versions}) > 1
 
     def _settled(self, marker: str, unknown: str) -> str:
         """The marker with all that it says of the kernel replaced by yes, no, or ``unknown``."""
-        values = {True: _YES, False: _NO, None: unknown}
+        values = {True: YES, False: NO, None: unknown}
         return _ATOM.sub(lambda atom: values[self._known(atom)], marker)
 
     def _known(self, atom: re.Match[str]) -> bool | None:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from support import corpus
 from support.nix import ROOT
+from support.resolving import walked
+
+from nixgen.generate import show
+from nixgen.project.project import find_project
 
 SHAPES = ROOT / "tests" / "corpus"
 NAMES = sorted(folder.name for folder in SHAPES.iterdir())
@@ -20,9 +24,14 @@ pytestmark = pytest.mark.network
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[corpus.Pair] | str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the projects are locked."""
+    return tmp_path_factory.mktemp("corpus")
+
+
+@pytest.fixture(scope="module")
+def pairs(folder: Path) -> dict[str, list[corpus.Pair] | str]:
     """What both sides say of each project and system; of one that uv cannot lock, what it says."""
-    folder = tmp_path_factory.mktemp("corpus")
     shutil.copytree(SHAPES, folder / "projects")
 
     def one(name: str) -> list[corpus.Pair] | str:
@@ -48,6 +57,15 @@ def test_what_is_chosen_is_what_uv_would_install(pairs: dict[str, list[corpus.Pa
     assert {pair.system for pair in found} == set(corpus.PLATFORMS)
     assert [line for pair in found for line in pair.differences()] == []
     assert any(not isinstance(pair.ours, str) and pair.ours and not pair.problems for pair in found) or name in BUILT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_graph_leads_to_what_is_chosen(pairs: dict[str, list[corpus.Pair] | str], folder: Path, name: str) -> None:
+    """``nixgen why`` reads uv.lock's own graph, and comes to the same packages as uv's export."""
+    assert not isinstance(pairs[name], str)
+    project = find_project(folder / "projects" / name)
+    for one in show.resolutions(project, list(corpus.PLATFORMS), None):
+        assert walked(project, one.target) == {package.name: package.version for package in one.packages}
 
 
 def test_a_difference_is_found(tmp_path: Path) -> None:
