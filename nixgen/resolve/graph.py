@@ -123,15 +123,15 @@ class Walk:
 
     def __init__(self, project: Project, graph: Graph, target: Target | None) -> None:
         self._graph = graph
+        self._active: frozenset[str] = frozenset()
         environments = strings(project.uv_lock().head.get("supported-markers"))
         self._decides = None if target is None else Markers(target, project.settings.macos, environments)
         self._starts = [
             (root, part)
             for root in graph.roots
             for part in graph.nodes[root].edges
-            if target is None or _wanted(project, part)
+            if target is None or (_wanted(project, part) and (not environments or any(map(self._holds, environments))))
         ]
-        self._active: frozenset[str] = frozenset()
         self.came: dict[State, tuple[State, Edge] | None] = {}
         for _ in range(_ROUNDS):
             self.came = self._reached()
