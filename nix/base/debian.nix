@@ -114,7 +114,11 @@ in
     else {
       python = "${compilers}/usr";
       path = [ "${compilers}/usr/bin" ];
-      env.PKG_CONFIG_LIBDIR = found [ compilers ];
+      env = {
+        # Where the compiler looks anyhow; for those that look for headers by themselves.
+        C_INCLUDE_PATH = "${compilers}/usr/include";
+        PKG_CONFIG_LIBDIR = found [ compilers ];
+      };
       needs =
         if none "needs" then { path = [ ]; env = { }; }
         else {

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ Progress = Callable[[State], object]
 INSTALL = "install Nix (https://nixos.org/download), or add its programs to PATH"
 _BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
+_SANDBOX = ("--option", "sandbox", "true")  # on Linux; the nix.conf of Debian's packages turns it off
 _CHUNK = 1 << 20
 _SHAPED = (2, 33)  # from here on `path-info` wants to be told which shape
 _CONFIG = (2, 20)  # from here on `config show` is the command's name
@@ -102,6 +104,8 @@ class Nix:
             head += ["--store", self.store]
         if self.builders is not None:
             head += ["--builders", self.builders]
+        if "--realise" in words and sys.platform == "linux":
+            head += _SANDBOX
         return [*head, *self.options, *map(str, words)]
 
     def run(self, program: Program, *words: str | Path, check: bool = True) -> process.Result:

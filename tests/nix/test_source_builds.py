@@ -9,6 +9,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,23 @@ def test_paths_of_the_tools_are_blanked(lab: Lab) -> None:
     found = (lab.nix.real(path) / f"{SITE}/demo.py").read_text()
     assert found == f"/nix/store/{'e' * 32}-demo-1.0-build-environment"
     assert lab.nix.run("nix-store", "-q", "--references", str(path)).stdout == ""
+
+
+def test_a_build_has_a_shell_where_the_sandbox_has_none(each_lab: Lab) -> None:
+    """make, ninja and os.system start /bin/sh, which Debian's Nix leaves out of its sandbox."""
+    more = "status = os.system('exit 3') >> 8; open('demo.py', 'w').write(repr([status, os.getcwd(), os.listdir('/')]))"
+    path = sdist(each_lab.wheels, source(more), name="shell-1.0")
+    status, here, root = ast.literal_eval((built(each_lab, path) / f"{SITE}/demo.py").read_text())
+    assert (status, here) == (3, "/build/source/demo-1.0")
+    assert {"bin", "build", "dev", "nix", "proc"} <= set(root)
+
+
+def test_without_the_sandbox_nothing_is_built(lab: Lab) -> None:
+    """Debian's nix.conf turns the sandbox off, and then a build takes what it finds on the machine."""
+    path = sdist(lab.wheels, source(), name="open-1.0")
+    off = replace(lab, nix=lab.nix.with_settings(sandbox="false"))
+    for mode in ("build", "static", "dynamic"):
+        assert "put the line sandbox = true into /etc/nix/nix.conf" in refused(off, path, mode)
 
 
 def test_a_patch_is_applied(lab: Lab) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import locked, make_library
 from sourcelab import SourceLab
-from support.nix import SHELL, SYSTEM, Nix, NixError
+from support.nix import SYSTEM, Nix, NixError
 
 from nixgen.bases.debian import busybox, suites
 from nixgen.bases.debian.sources import machine_mirror
@@ -83,9 +83,7 @@ def pinned(folder: Path, suite: str) -> Path:
 
 def make_lab(nix: Nix, stores: Path, folder: Path, suite: str) -> SourceLab:
     library = make_library(folder / "library", pinned(stores, suite))
-    # ninja and the like start /bin/sh, which Nix's sandbox has nearly everywhere.
-    with_shell = nix.with_settings(sandbox_paths=SHELL)
-    return SourceLab(with_shell, library, folder, suites.SUITES[suite].pythons[0])
+    return SourceLab(nix, library, folder, suites.SUITES[suite].pythons[0])
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,10 @@ def test_a_stale_project_is_told_as_such(fake: Fake, tmp_path: Path) -> None:
     assert str(caught.value) == "uv.lock: changed after default.nix was generated\n    nixgen generate"
 
 
+# The nix.conf of Debian's packages turns it off.
+SANDBOX = ("--option", "sandbox", "true") if sys.platform == "linux" else ()
+
+
 def test_nothing_to_realise_runs_nothing(fake: Fake) -> None:
     Nix().realise([])
     assert not fake.log.exists()
@@ -128,7 +133,7 @@ def test_realising_shows_progress_and_keeps_what_is_built(fake: Fake, tmp_path: 
     seen: list[State] = []
     Nix().realise([DRV], seen.append, tmp_path)
     assert fake.words() == [
-        "nix-store", "--realise", DRV, "--keep-going", "--log-format", "internal-json", "--add-root",
+        "nix-store", *SANDBOX, "--realise", DRV, "--keep-going", "--log-format", "internal-json", "--add-root",
         f"{tmp_path}/aqb5vyxvj1mi7njmnfm29caklav518km-a.drv",
     ]  # fmt: skip
     assert State(running=(DRV,)) in seen

@@ -20,6 +20,7 @@ import time
 import archive
 import project
 import references
+import shell
 
 GIVEN = os.environ
 OUT, MODE = GIVEN["out"], GIVEN["mode"]
@@ -123,8 +124,13 @@ def ask(asked, folder, found):
     python = f"{GIVEN['environment']}/bin/python"
     backend = found["backend"]
     command = [python, "-s", "-P", f"{GIVEN['lib']}/hooks.py", backend, json.dumps(found["backendPath"]), asked, json.dumps(settings(backend)), f"{TOP}/wheel", answer]
+    os.makedirs(f"{TOP}/root")
+
+    def provide():
+        shell.provide(GIVEN["shell"], f"{TOP}/root")
+
     started = time.monotonic()
-    process = subprocess.Popen(command, cwd=folder, env=surroundings(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(command, cwd=folder, env=surroundings(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=provide)
     limit = int(GIVEN["timeout"])
 
     def end(*_):
@@ -150,7 +156,7 @@ def ask(asked, folder, found):
         hook = "build_wheel" if asked == "wheel" else "get_requires_for_build_wheel"
         how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
         shown = [line.strip()[:300] for line in dict.fromkeys([*reasons[: _MOST_REASONS - 2], *reasons[-2:]] or last)]
-        lacks = "" if os.path.exists("/bin/sh") else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
+        lacks = "" if shell.possible() else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
         stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks)
     with open(answer, encoding="utf-8") as file:
         return json.load(file)
@@ -179,8 +185,20 @@ def install(wheel):
     os.execv(python, [python, "-S", "-s", "-c", "import install; install.main()"])
 
 
+def refuse_host():
+    """Ends the build where the machine's files are there: a backend takes what it finds, and the source may do harm."""
+    found = [place for place in ("/home", "/root", "/usr/lib", "/var") if os.path.exists(place)]
+    if sys.platform == "linux" and found:
+        stop(
+            f"not built: this Nix builds without its sandbox ({found[0]} is there), so what comes out would depend on the machine.\n"
+            "  To turn the sandbox on: put the line sandbox = true into /etc/nix/nix.conf, in the place of sandbox = false\n"
+            "  (for one command: --option sandbox true)"
+        )
+
+
 def main():
     os.umask(0o022)
+    refuse_host()
     folder, newest = unpacked()
     try:
         found = project.read(folder)
