@@ -374,6 +374,37 @@ def archive_member() -> Parser:
     return Parser(_file(read, "archive"), tuple(seeds), text=False)
 
 
+def source_archive() -> Parser:
+    """A source distribution, unpacked by the builder."""
+    import importlib.util
+    import shutil
+    import tarfile
+
+    place = ROOT / "nix/builders/source/archive.py"
+    spec = importlib.util.spec_from_file_location("source_archive", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def read(path: Path) -> object:
+        folder = path.parent / "unpacked"
+        shutil.rmtree(folder, ignore_errors=True)
+        return module.unpack(str(path), str(folder))
+
+    seeds = [_wheel()]
+    for packed, form in (("", tarfile.PAX_FORMAT), ("", tarfile.GNU_FORMAT), ("gz", tarfile.PAX_FORMAT)):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=f"w:{packed}", format=form) as tar:
+            for name, target in (("a/setup.py", ""), ("a/" + "é" * 120, ""), ("a/b", "setup.py")):
+                member = tarfile.TarInfo(name)
+                member.size, member.linkname, member.mtime = 0 if target else 600, target, 1
+                member.type = tarfile.SYMTYPE if target else tarfile.REGTYPE
+                tar.addfile(member, io.BytesIO(bytes(600)))
+        seeds.append(buffer.getvalue())
+    return Parser(_file(read, "archive"), tuple(seeds), text=False, refusals=(module.Refused,))
+
+
 def explained() -> Parser:
     """The causes of a difference: what was expected against what was found, of every kind of file."""
     import py_compile
@@ -445,6 +476,6 @@ PARSERS: dict[str, Callable[[], Parser]] = {
         pyproject, uv_lock, nixgen_lock, models_toml, flake_lock, record, guard_manifest,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
-        wheel_archive, wheel_elf, archive_member, explained, csv, json_lines, parquet, arrow_ipc,
+        wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,
     )
 }  # fmt: skip
