@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
+from urllib.parse import unquote
 
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.formats.strictjson import Table
@@ -128,5 +129,5 @@ def _check_address(entry: Table, key: str, url: str) -> None:
     """An address, or ``file:`` and a path that stays in the project."""
     if not url.startswith(LOCAL) or url.startswith(f"{LOCAL}//"):
         entry.check_url(key, url, _URLS)
-    elif any(part in {"", ".."} for part in url.removeprefix(LOCAL).split("/")):
+    elif any(part in {"", ".."} for part in unquote(url.removeprefix(LOCAL)).split("/")):
         entry.problem(key, "is not a path in the project")

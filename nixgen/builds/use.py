@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.model import Build, Builds, BuildWheel
@@ -57,7 +58,7 @@ def package_of(build: Build) -> Package:
         url=None if inside else build.source,
         sha256=build.sha256,
         size=build.size,
-        path=build.source.removeprefix(LOCAL) if inside else None,
+        path=unquote(build.source.removeprefix(LOCAL)) if inside else None,
     )
 
 
@@ -174,7 +175,5 @@ def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
 
 
 def _place(address: str) -> dict[str, object]:
-    from urllib.parse import unquote
-
     inside = address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
     return {"path": unquote(address.removeprefix(LOCAL))} if inside else {"url": address}

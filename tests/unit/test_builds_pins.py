@@ -111,7 +111,7 @@ def test_all_that_is_wrong_is_told() -> None:
     docopt["source"] = "https://me:pw@example.org/a"
     shop |= {"source": "git+https://example.org/shop@main", "epoch": -1, "inputs": "z"}
     document["builds"].append(shop)
-    wheel |= {"url": "file:../setuptools.whl", "file": "setuptools.tar.gz"}
+    wheel |= {"url": "file:%2e%2e/setuptools.whl", "file": "setuptools.tar.gz"}
     assert problems(document) == [
         "nixgen.lock: buildWheels[0].url: is not a path in the project",
         "nixgen.lock: buildWheels[0].file: has an impossible value: 'setuptools.tar.gz'",

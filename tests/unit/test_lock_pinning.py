@@ -11,24 +11,28 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.debian import Archive, deb, serve_archive
 from support.index import Index
+from support.sdists import make_sdist
 from support.wheels import make_wheel
 
 from nixgen.artifacts import sources
 from nixgen.bases import changes
 from nixgen.bases.debian import busybox, suites
 from nixgen.bases.debian import sources as aptsources
-from nixgen.bases.model import Deb, DebianBase, NixpkgsBase
+from nixgen.bases.model import Base, Deb, DebianBase, NixpkgsBase
+from nixgen.builds import finding
+from nixgen.builds.model import Build, Builds
 from nixgen.errors import MachineError, UserError
 from nixgen.init import setup as init_module
 from nixgen.init.setup import init
 from nixgen.lock import lockfile, pinning
 from nixgen.lock.model import Lock
 from nixgen.lock.pinning import Options
-from nixgen.project.project import find_project
+from nixgen.project.project import Project, find_project
 from nixgen.resolve import hashes, uv
 
 needs_apt = pytest.mark.skipif(
@@ -132,6 +136,55 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     assert isinstance(made.base, DebianBase)
     assert [found.name for found in made.base.debs if found.part == "extra"] == ["git"]
     assert [path.name for path in (project / "nix/nixgen/bootstrap").iterdir()] == ["busybox-x86_64-linux.tar.xz"]
+
+
+@needs_apt
+def test_compilers_are_pinned_while_something_is_built(
+    archive: Archive, tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*suites.TOOLCHAIN, "libpython3.11-dev", "libpq-dev"):
+        archive.add("bookworm", name, "1", Depends="libc6")
+    archive.publish("bookworm")
+    make_sdist(tmp_path / "files", "old", "1.0")
+    make_wheel(tmp_path / "files", "new", "1.0")
+    source = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{index(tmp_path / "files").simple}"\ndefault = true\n'
+    settings = f'base = "debian"\npython = "3.11"\nsystems = ["x86_64-linux"]\n{source}'
+    root = make(tmp_path / "project", settings, 'dependencies = ["new"]')
+    assert {deb.part for deb in debs(run(root))} == {"core"}
+
+    sha = "0" * 64
+    found = Builds((Build("old", "1.0", "https://example.org/a", 1, sha, {"x86_64-linux": ()}, "a", sha),))
+    given: list[tuple[Builds, finding.Options, list[str]]] = []
+
+    def find(_project: Project, base: Base, _tarballs: object, resolutions: Any, old: Builds, options: Any) -> Builds:
+        given.append((old, options, [one.name for one in resolutions[0].packages if one.built]))
+        assert isinstance(base, DebianBase)
+        assert base.toolchain
+        return found
+
+    monkeypatch.setattr(finding, "find", find)
+    capsys.readouterr()
+    make(root, settings, 'dependencies = ["new", "old"]')
+    made = run(root)
+    assert made.builds == found
+    assert {deb.name for deb in debs(made) if deb.part == "build"} == {*suites.TOOLCHAIN, "libpython3.11-dev"}
+    assert "Pinned what old==1.0 needs to be built.\n" in capsys.readouterr().err
+    assert run(root, offline=True) == made
+    assert given == [(Builds(), finding.Options(), ["old"]), (found, finding.Options(offline=True), ["old"])]
+
+    needs = '[tool.nixgen.packages.old]\nbuild-libraries = ["libpq-dev"]\n'
+    make(root, settings + needs, 'dependencies = ["new", "old"]')
+    assert [deb.name for deb in debs(run(root)) if deb.part == "needs"] == ["libpq-dev"]
+
+    make(root, settings + needs, 'dependencies = ["new"]')
+    left = run(root)
+    assert left.builds == Builds()
+    assert {deb.part for deb in debs(left)} == {"core"}
+
+
+def debs(made: Lock) -> tuple[Deb, ...]:
+    assert isinstance(made.base, DebianBase)
+    return made.base.debs
 
 
 def versions(made: Lock, system: str = "x86_64-linux") -> dict[str, str]:
