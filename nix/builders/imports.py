@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.machinery
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -41,6 +42,9 @@ os._exit(0)
 """
 
 
+ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)\b")
+
+
 def top_level(distribution):
     """The names that can be imported after installing a distribution: its folders and modules in site-packages."""
     names = set()
@@ -58,9 +62,12 @@ def top_level(distribution):
     return names
 
 
-def last_lines(text, count=3):
-    """The end of an error text, where Python says what it was."""
-    return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])
+def reason(text, count=3):
+    """Where Python says what it was: the line that begins with the error's name and those behind it, else the end."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    starts = [number for number, line in enumerate(lines) if ERROR.match(line)]
+    begin = starts[-1] if starts else max(0, len(lines) - count)
+    return " | ".join(line.strip() for line in lines[begin : begin + count])
 
 
 def lacking(skip):
@@ -99,7 +106,7 @@ def main():
     for name in sorted(set(waiting) - good):
         result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if result.stdout.split() != [name]:
-            failures.append(f"  {name} (of {modules[name]}): {last_lines(result.stderr) or f'the process ended with {result.returncode}'}")
+            failures.append(f"  {name} (of {modules[name]}): {reason(result.stderr) or f'the process ended with {result.returncode}'}")
     if not modules and not os.environ.get("empty"):
         raise SystemExit("no module was found in any package of the environment: there is nothing to import")
     libraries, packages = lacking(skip)

@@ -26,6 +26,7 @@ FILES = {
     "inner/only_data.txt": "a folder without modules",
     "absent/__init__.py": "import nowhere\n",
     "raises/__init__.py": "raise ValueError('on purpose')\n",
+    "explains/__init__.py": "raise ImportError('Bad git program.\\n\\nSet one:\\n  - PATH\\n\\nExample:\\n  x\\n')\n",
     "leaves/__init__.py": "import sys; sys.exit(0)\n",
     "ends/__init__.py": "import os; os._exit(7)\n",
     "quiet/__init__.py": "import os; os._exit(0)\n",
@@ -33,7 +34,7 @@ FILES = {
     "spoils/__init__.py": "import sys; sys.modules['good'] = None; sys.path.clear()\n",
     "asks/__init__.py": "input()\n",
 }
-BAD = ["absent", "asks", "crashes", "ends", "leaves", "quiet", "raises"]
+BAD = ["absent", "asks", "crashes", "ends", "explains", "leaves", "quiet", "raises"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def printed(lab: Lab, wheel: Path) -> list[str]:
 
 
 def test_the_list_of_what_does_not_import(printed: list[str]) -> None:
-    start = printed.index("7 of 10 modules cannot be imported:")
+    start = printed.index("8 of 11 modules cannot be imported:")
     failures = printed[start + 1 : printed.index(MEND)]
     assert [line.split()[0] for line in failures] == BAD
     assert all("(of mixed): " in line for line in failures)
@@ -58,6 +59,7 @@ def test_the_list_of_what_does_not_import(printed: list[str]) -> None:
     [
         ("absent", "ModuleNotFoundError: No module named 'nowhere'"),
         ("raises", "ValueError: on purpose"),
+        ("explains", "ImportError: Bad git program. | Set one: | - PATH"),
         ("asks", "EOFError: EOF when reading a line"),
         ("crashes", "the process ended with -11"),
         ("ends", "the process ended with 7"),
