@@ -11,6 +11,8 @@ import pytest
 from checking import Checked, findings, steps
 from support.nix import SYSTEM, Nix
 from support.project import PYPROJECT, Project
+from support.sdists import make_sdist
+from support.wheels import make_wheel
 
 if TYPE_CHECKING:
     from support.index import Index
@@ -63,3 +65,49 @@ def test_what_is_to_be_built_is_shown(built: Checked) -> None:
     shown = built.run("show").stdout
     assert "crcmod-1.7.tar.gz (built)" in shown
     assert "3 packages, 0 wheels (sizes not in uv.lock), 3 built" in shown
+
+
+# A backend in the source itself, so that nothing has to be fetched for it. It needs what it imports.
+BACKEND = """
+import zipfile
+{imports}
+def build_wheel(folder, settings=None):
+    info = "{name}-1.0.dist-info"
+    with zipfile.ZipFile(f"{{folder}}/{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("{name}.py", "NAME = 'built'\\n")
+        wheel.writestr(f"{{info}}/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n{depends}")
+        wheel.writestr(f"{{info}}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{{info}}/RECORD", "{name}.py,,\\n")
+    return "{name}-1.0-py3-none-any.whl"
+"""
+
+
+def source(index: Index, name: str, requires: str, imports: str, depends: str = "") -> None:
+    """A source distribution that builds with what it requires, and depends on something when it is installed."""
+    pyproject = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    backend = BACKEND.format(name=name, imports=imports, depends=depends)
+    make_sdist(index.folder, name, "1.0", {"pyproject.toml": pyproject, "own.py": backend})
+
+
+def test_a_build_requirement_without_a_wheel_is_built_with_what_it_depends_on(
+    nix28: Nix, pins: Path, plums: Index, tmp_path: Path
+) -> None:
+    make_wheel(plums.folder, "helper", "1.0")
+    source(plums, "plugin", "", "", "Requires-Dist: helper>=1\\n")
+    source(plums, "user", '"plugin"', "import plugin, helper")
+    folder = tmp_path / "demo"
+    shutil.copytree(pins, folder, ignore=shutil.ignore_patterns("done", "uv.lock", ".git"))
+    index = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{plums.simple}"\ndefault = true\n'
+    settings = f'[tool.nixgen]\nbase = "debian"\npython = "3.13"\nsystems = ["{SYSTEM}"]\n'
+    (folder / "pyproject.toml").write_text(PYPROJECT.format(dependencies='"user"') + f"\n{index}\n{settings}")
+    checked = Checked(Project(folder), nix28, plums)
+    checked.project.lock()
+    for words in (("lock",), ("generate",)):
+        done = checked.run(*words)
+        assert done.ok, done.tail()
+    lock = json.loads((folder / "nixgen.lock").read_text())
+    needs = {one["name"]: one["requires"][SYSTEM] for one in lock["builds"]}
+    assert needs == {"plugin": [], "user": ["helper-1.0-py3-none-any.whl", "plugin==1.0"]}
+    environment = nix28.build(folder, "environment")
+    code = "import user, importlib.util as util; print(user.NAME, util.find_spec('plugin'), util.find_spec('helper'))"
+    assert nix28.run(str(environment / "bin/python"), "-c", code).stdout == "built None None\n"
