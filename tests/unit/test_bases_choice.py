@@ -173,3 +173,11 @@ def test_case_65_the_newest_python_that_has_all_wheels(
     if "python" not in settings:
         (tmp_path / ".python-version").write_text("3.13\n")
         assert choice.best_python(project, project.settings) == "3.13"
+
+
+def test_a_python_with_wheels_is_better_than_one_for_which_all_is_built(tmp_path: Path) -> None:
+    numpy = projects.package("numpy", "2.4.6", projects.wheel(CP312), projects.wheel(CP311), sdist="numpy-2.4.6.tar.gz")
+    six = projects.package("six", "1.17.0", sdist="six-1.17.0.tar.gz")
+    root = projects.make(tmp_path, f"{projects.PYPROJECT}[tool.nixgen]\n", projects.uv_lock(numpy, six))
+    project = find_project(root)
+    assert choice.best_python(project, project.settings) == "3.12"
