@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nixgen.builds import probe, requirements, use
+from nixgen.builds import advice, probe, requirements, use
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.builds.pins import sorted_builds
@@ -76,10 +76,13 @@ def find(
         raise UserError(Problem("nixgen.lock", f"has no pins to build {one.name}", mend) for one in missing or wanted)
     here = _here(targets)
     names = [source.name for source in missing]
+    if hint := advice.beforehand(project.settings, base, names):
+        console.warn(hint)
+    advise = advice.Adviser(project.settings, base, here.system)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     with (
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
-        probe.opened(project.root, base, tarballs, sorted(targets), here.system) as probed,
+        probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
         finder = _Finder(asked, resolver, probed, here, targets, kept)
         finder.find(wanted, ())

@@ -18,6 +18,7 @@ from nixgen.nix.tools import Nix
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
+    from nixgen.nix.failures import Advise
 
 _ASK = """{ folder, root, system }:
 let library = /. + (folder + "/nix/nixgen");
@@ -49,6 +50,7 @@ class Probe:
     python: str
     _folder: Path
     _keep: Path
+    _advise: Advise
 
     def static(self, rows: Sequence[Row]) -> list[Static]:
         """What the files of these sources say."""
@@ -99,7 +101,7 @@ class Probe:
         except UserError as error:
             raise UserError(replace(one, where="nixgen lock") for one in error.problems) from None
         recipes = found[kind]
-        self.nix.realise(sorted({recipe["drv"] for recipe in recipes}), shown(title), keep=self._keep)
+        self.nix.realise(sorted({recipe["drv"] for recipe in recipes}), shown(title), self._keep, advise=self._advise)
         return [recipe["out"] for recipe in recipes]
 
     def _table(self, name: str, text: str) -> Table:
@@ -116,9 +118,11 @@ class Probe:
 
 @contextmanager
 def opened(
-    root: Path, base: Base, tarballs: Mapping[str, bytes], systems: Sequence[str], system: str
+    root: Path, base: Base, tarballs: Mapping[str, bytes], systems: Sequence[str], system: str, advise: Advise
 ) -> Iterator[Probe]:
     """A way to ask, while the context is open: the Nix library in a folder of its own.
+
+    ``advise`` says what to do about a build that fails.
 
     Raises MachineError where there is no Nix.
     """
@@ -129,4 +133,4 @@ def opened(
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        yield Probe(nix, root, system, base.python, folder, keep)
+        yield Probe(nix, root, system, base.python, folder, keep, advise)

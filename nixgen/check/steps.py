@@ -20,7 +20,7 @@ from nixgen.machine.background import Beside
 if TYPE_CHECKING:
     from nixgen.check.rebuild import Choice
     from nixgen.generate.model import Plan
-    from nixgen.nix.failures import Owner
+    from nixgen.nix.failures import Advise, Owner
     from nixgen.nix.tools import Nix
     from nixgen.project.project import Project
 
@@ -62,6 +62,7 @@ class _Check:
     closure: Mapping[str, ClosurePath] = field(default_factory=dict)
     chosen: Choice | None = None
     owners: Mapping[str, Owner] = field(default_factory=dict)
+    advise: Advise | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -147,10 +148,12 @@ def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
 
 
 def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
+    from nixgen.builds.advice import Adviser
     from nixgen.check.inputs import inputs
     from nixgen.generate.origins import owners
 
     run.owners = owners(plan)
+    run.advise = Adviser(run.project.settings, plan.base, run.system)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
         wanted = "as nixgen would write " + ("it" if len(problems) == 1 else "them")
@@ -199,7 +202,7 @@ def _built(run: _Check, nix: Nix, keep: Path) -> bool:
     from nixgen.nix.progress import shown
 
     try:
-        nix.realise([run.recipes["root"].drv], shown("building"), keep, run.owners)
+        nix.realise([run.recipes["root"].drv], shown("building"), keep, run.owners, run.advise)
     except BuildFailed as error:
         told = f"{messages.count(len(error.problems), 'derivation')} could not be built"
         return run.add(Step("build", False, told, BuildFailed.exit_code, error.problems))
@@ -261,7 +264,7 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
             recipe = nix.recipe(run.project.root, run.system, name)
             if recipe is not None:
                 there[name] = recipe
-        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners)
+        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners, run.advise)
     except BuildFailed as error:
         told = "what was built does not work: " + messages.which_check(error.problems, there)
         return Step("works", False, told, BuildFailed.exit_code, error.problems)

@@ -57,6 +57,18 @@ class Owner:
     fetch: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A derivation that was tried and failed, with the last lines of its log."""
+
+    derivation: Derivation
+    log: tuple[str, ...]
+
+
+Advise = Callable[[Mapping[str, Broken]], Mapping[str, str]]
+"""Who knows what to do when builds fail: by the .drv."""
+
+
 def evaluation(stderr: str) -> NixgenError:
     """The error of an evaluation of the project's default.nix that failed, from what Nix printed."""
     text = last_error(stderr)
@@ -104,21 +116,29 @@ def failed(
     show: Callable[[Iterable[str]], Mapping[str, Derivation]],
     owners: Mapping[str, Owner],
     store: str = "",
+    advise: Advise | None = None,
 ) -> NixgenError:
     """The error of a build that failed: one problem for each derivation, and for each of ``errors``.
 
-    ``show`` reads derivations; ``owners`` says, by SHA-256 in hexadecimal digits, whose a file is. BuildFailed when
-    anything cannot be built or fetched any more, else MachineError: no network, no room, no such machine.
+    ``show`` reads derivations; ``owners`` says, by SHA-256 in hexadecimal digits, whose a file is; ``advise`` what to
+    do about builds, in the first lines of the hint. BuildFailed when anything cannot be built or fetched any more, else
+    MachineError: no network, no room, no such machine.
     """
     drvs = show([failure.drv for failure in failures if failure.drv])
-    told = [_told(failure, drvs.get(failure.drv), owners, store) for failure in failures]
+    broken = {
+        failure.drv: Broken(drvs[failure.drv], failure.log)
+        for failure in failures
+        if failure.log and failure.drv in drvs and drvs[failure.drv].fixed is None
+    }
+    advice = advise(broken) if advise is not None and broken else {}
+    told = [_told(failure, drvs.get(failure.drv), owners, store, advice.get(failure.drv, "")) for failure in failures]
     told += [(MachineError, Problem("Nix", text, _machine_mend(text))) for text in dict.fromkeys(errors)]
     grave = any(kind is BuildFailed for kind, _ in told)
     return (BuildFailed if grave else MachineError)(dict.fromkeys(problem for _, problem in told))
 
 
 def _told(
-    failure: Failure, drv: Derivation | None, owners: Mapping[str, Owner], store: str
+    failure: Failure, drv: Derivation | None, owners: Mapping[str, Owner], store: str, advice: str
 ) -> tuple[type[NixgenError], Problem]:
     """One failure: of which class, and the problem."""
     name = drv.name if drv is not None else failure.drv.rpartition("/")[2].removesuffix(".drv")[_HASH:]
@@ -137,7 +157,8 @@ def _told(
         return _not_fetched(failure, name, drv, owners.get(_hex(pinned)))
     # What a builder prints chooses no exit code: it may be anything, and a full disk only one of its reasons.
     room = "free some room, e.g.: nix-collect-garbage; " if any(map(_FULL.search, failure.log)) else ""
-    mend = f"{room}to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
+    shown = f"{room}to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
+    mend = "\n".join(filter(None, (advice, shown)))
     log = "".join(f"\n    > {line}" for line in failure.log)
     return BuildFailed, Problem(name, f"cannot be built: {failure.reason}{log}", mend)
 

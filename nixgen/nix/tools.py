@@ -160,10 +160,12 @@ class Nix:
         progress: Progress | None = None,
         keep: Path | None = None,
         owners: Mapping[str, Owner] | None = None,
+        advise: failures.Advise | None = None,
     ) -> None:
         """Builds or fetches the outputs. ``keep`` is a folder for links that keep them from garbage collection.
 
-        ``owners`` says whose the fetched files are (``generate.origins``). All is tried that does not need what failed.
+        ``owners`` says whose the fetched files are (``generate.origins``), ``advise`` what to do about failures. All
+        is tried that does not need what failed.
         Raises BuildFailed, one problem for each derivation that failed, with the tail of its log; MachineError
         where nothing failed but for want of a network, of room, or of such a machine.
         """
@@ -188,7 +190,7 @@ class Nix:
             printed = "\n".join(log.messages)
             raise MachineError.of(process.shown(command), f"ended with exit code {code}\n{printed}".rstrip())
         if failed or errors:
-            raise failures.failed(failed, errors, self._shown, owners or {}, self.store)
+            raise failures.failed(failed, errors, self._shown, owners or {}, self.store, advise)
 
     @contextmanager
     def roots(self) -> Iterator[Path]:

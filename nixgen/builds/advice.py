@@ -1,0 +1,128 @@
+"""What to put into pyproject.toml when a build, or a check of what was built, misses something: read from its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nixgen.bases.model import DebianBase
+from nixgen.bases.providers import providers
+from nixgen.builds import missing
+from nixgen.builds.known import Known, known
+
+if TYPE_CHECKING:
+    from nixgen.bases.model import Base
+    from nixgen.bases.needs import Need
+    from nixgen.nix.failures import Broken
+    from nixgen.project.settings import PackageSettings, Settings
+
+_EXTRA = "tool.uv.extra-build-dependencies"
+_HAVE = "have this in pyproject.toml, then: nixgen lock && nixgen generate"
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Tables and keys of pyproject.toml with what their lists have, and what is added, each with why."""
+
+    has: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    added: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
+
+    def add(self, table: str, key: str, has: tuple[str, ...], name: str, why: str = "") -> None:
+        """One more name in a list, unless it is there."""
+        if name not in has:
+            self.has[table, key] = has
+            reasons = self.added.setdefault((table, key), {}).setdefault(name, [])
+            if why and why not in reasons:
+                reasons.append(why)
+
+    def text(self) -> str:
+        """TOML that can be pasted, "" for nothing."""
+        lines: list[str] = []
+        for (table, key), names in sorted(self.added.items(), reverse=True):
+            if f"[{table}]" not in lines:
+                lines.append(f"[{table}]")
+            listed = ", ".join(f'"{name}"' for name in (*self.has[table, key], *names))
+            why = ", ".join(reason for reasons in names.values() for reason in reasons)
+            lines.insert(lines.index(f"[{table}]") + 1, f"{key} = [{listed}]" + (f"  # {why}" if why else ""))
+        return "\n".join(f"      {line}" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Adviser:
+    """Knows the project's settings and its base; ``system`` is the one that builds are for."""
+
+    settings: Settings
+    base: Base
+    system: str
+
+    def __call__(self, broken: Mapping[str, Broken]) -> dict[str, str]:
+        """For each derivation that failed, by its .drv, what to do; absent where its log tells nothing."""
+        needs = {drv: missing.needs(one.log) for drv, one in broken.items()}
+        needs = {drv: found if _built(broken[drv]) else _sonames(found) for drv, found in needs.items()}
+        every = {need for found in needs.values() for need in found}
+        packages = providers(self.base, self.system, every) if every else {}
+        texts = {drv: self._text(one, needs[drv], packages) for drv, one in broken.items()}
+        return {drv: text for drv, text in texts.items() if text}
+
+    def _text(self, one: Broken, needs: Sequence[Need], packages: Mapping[Need, tuple[str, ...]]) -> str:
+        lines, name = _Lines(), _built(one)
+        for need in needs:
+            if best := next(iter(packages.get(need, ())), ""):
+                self._add(lines, name, need, best)
+        for requirement in missing.requirements(one.log) if name else ():
+            lines.add(_EXTRA, name, (), requirement)
+        if name and needs:
+            for row in known([name]) if isinstance(self.base, DebianBase) else ():
+                add_known(lines, self.settings, row)
+        text = lines.text()
+        return f"{_HAVE}\n{text}" if text else ""
+
+    def _add(self, lines: _Lines, name: str, need: Need, package: str) -> None:
+        if not name:
+            lines.add("tool.nixgen", "libraries", self.settings.libraries, package, str(need))
+        elif package not in self._toolchain():
+            key = "build-tools" if need.kind == "program" and not package.endswith("-dev") else "build-libraries"
+            lines.add(f"tool.nixgen.packages.{name}", key, _listed(self.settings, name, key), package, str(need))
+
+    def _toolchain(self) -> set[str]:
+        """What is there for every build already: that it is missing has another reason."""
+        debs = self.base.debs if isinstance(self.base, DebianBase) else ()
+        return {deb.name for deb in debs if deb.part in {"core", "build"} and deb.system == self.system}
+
+
+def add_known(lines: _Lines, settings: Settings, row: Known) -> None:
+    """What a row knows and the settings do not have."""
+    table = f"tool.nixgen.packages.{row.name}"
+    for key, names in (("build-libraries", row.build_libraries), ("build-tools", row.build_tools)):
+        for package in names:
+            lines.add(table, key, _listed(settings, row.name, key), package)
+    for package in row.libraries:
+        lines.add("tool.nixgen", "libraries", settings.libraries, package)
+
+
+def beforehand(settings: Settings, base: Base, names: Iterable[str]) -> str:
+    """What the table of known needs says of sources that are to be built, "" where the settings have all of it."""
+    lines = _Lines()
+    rows = known(names) if isinstance(base, DebianBase) else ()
+    for row in rows:
+        add_known(lines, settings, row)
+    told = ", ".join(f"{row.name} (tried: {row.tried} on {row.suite})" for row in rows)
+    return f"known to need packages of the base: {told}. In pyproject.toml:\n{text}" if (text := lines.text()) else ""
+
+
+def _listed(settings: Settings, name: str, key: str) -> tuple[str, ...]:
+    said: PackageSettings | None = settings.packages.get(name)
+    if said is None:
+        return ()
+    return said.build_tools if key == "build-tools" else said.build_libraries
+
+
+def _built(one: Broken) -> str:
+    """The distribution that a derivation builds, "" for a check of what is built."""
+    env = one.derivation.env
+    return env.get("project", "") if env.get("mode") in {"wheel", "dynamic"} else ""
+
+
+def _sonames(needs: Iterable[Need]) -> tuple[Need, ...]:
+    return tuple(need for need in needs if need.kind == "soname")

@@ -1,0 +1,178 @@
+"""What failed builds print, verbatim, and what is read out of it; and what is told to put into pyproject.toml."""
+
+# ruff: noqa: E501 -- the output of programs
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nixgen.bases import providers
+from nixgen.bases.model import Deb, DebianBase, NixpkgsBase
+from nixgen.bases.needs import Need
+from nixgen.builds import advice
+from nixgen.builds.known import KNOWN
+from nixgen.builds.missing import needs, requirements
+from nixgen.nix.failures import Broken
+from nixgen.nix.json import Derivation, Output
+from nixgen.project.settings import PackageSettings, Settings
+
+LINES: list[tuple[str, list[str]]] = [
+    ("src/pyaudio/device_api.c:9:10: fatal error: portaudio.h: No such file or directory", ["header portaudio.h"]),
+    ("./psycopg/psycopg.h:36:10: fatal error: libpq-fe.h: No such file or directory", ["header libpq-fe.h"]),
+    ("a.cpp:1:10: fatal error: Eigen/Core: No such file or directory", ["header Eigen/Core"]),
+    ("a.c:1:10: fatal error: 'sys/soundcard.h' file not found", ["header sys/soundcard.h"]),
+    ("/usr/bin/ld: cannot find -lpq: No such file or directory", ["library pq"]),
+    ("/usr/bin/ld: cannot find -lstdc++", ["library stdc++"]),
+    ("ld.lld: error: unable to find library -lasound", ["library asound"]),
+    ("ld: library not found for -lssl", ["library ssl"]),
+    ("ld: library 'ssl' not found", ["library ssl"]),
+    ("Error: pg_config executable not found.", ["program pg_config"]),
+    ("error: command 'cargo' failed: No such file or directory", ["program cargo"]),
+    ("unable to execute 'swig': No such file or directory", ["program swig"]),
+    ("FileNotFoundError: [Errno 2] No such file or directory: 'cmake'", ["program cmake"]),
+    ("FileNotFoundError: [Errno 2] No such file or directory: 'requirements.txt'", []),
+    ("FileNotFoundError: [Errno 2] No such file or directory: '/build/source/VERSION'", []),
+    ("/bin/sh: 1: mysql_config: not found", ["program mysql_config"]),
+    ("sh: line 1: krb5-config: command not found", ["program krb5-config"]),
+    ("make[2]: bison: No such file or directory", ["program bison"]),
+    ("../meson.build:4:0: ERROR: Program 'cmake' not found or not executable", ["program cmake"]),
+    ("../meson.build:1:0: ERROR: Unknown compiler(s): [['gfortran'], ['flang']]", ["program gfortran"]),
+    ('../scipy/meson.build:216:9: ERROR: Dependency "openblas" not found, tried pkgconfig and cmake', ["module openblas"]),
+    ("../meson.build:31:12: ERROR: Dependency lookup for cairo with method 'pkgconfig' failed: Pkg-config for machine host machine not found. Giving up.", ["module cairo"]),
+    ("No package 'libusb-1.0' found", ["module libusb-1.0"]),
+    ("Package libffi was not found in the pkg-config search path.", ["module libffi"]),
+    ("Package 'xau', required by 'xcb', not found", ["module xau"]),
+    ("configure: error: Package requirements (sndfile >= 1.0.25) were not met:", ["module sndfile"]),
+    ("  Could NOT find PNG (missing: PNG_LIBRARY PNG_PNG_INCLUDE_DIR)", ["cmake PNG"]),
+    ("-- Could NOT find OpenMP_C (missing: OpenMP_C_FLAGS)", []),
+    ('  Could not find a package configuration file provided by "Eigen3" with any', ["cmake Eigen3"]),
+    ('CMake Error: CMake was unable to find a build program corresponding to "Ninja".  CMAKE_MAKE_PROGRAM is not set.', ["program ninja"]),
+    ("Problem with the CMake installation, aborting build. CMake executable is cmake", ["program cmake"]),
+    ("No CMAKE_Fortran_COMPILER could be found.", ["program gfortran"]),
+    ("error: can't find Rust compiler", ["program cargo", "program rustc"]),
+    ("Cargo, the Rust package manager, is not installed or is not on PATH.", ["program cargo", "program rustc"]),
+    ("Error: Please make sure the libxml2 and libxslt development packages are installed.", ["module libxml2", "module libxslt"]),
+    ("The headers or library files could not be found for jpeg,", ["module jpeg"]),
+    ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", ["soname libGL.so.1"]),
+    ("  libsndfile.so.1: soundfile/_ext.so (of soundfile): needs it", []),
+    ("  libtbb.so.12: numba/np/ufunc/tbbpool.so (of numba) needs it, and so do 2 more: numba.np.ufunc.tbbpool cannot be imported", ["soname libtbb.so.12"]),
+    ("note: libpq.so.5 is missing: PySide6/plugins/libqsqlpsql.so (of pyside6) needs it, but no module does", []),
+    ("compilation terminated.", []),
+    ("checking for inflate in -lz... no", []),
+    ("gcc: error: unrecognized command-line option '-mfoo'", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "found"), LINES)
+def test_a_line_of_a_log(line: str, found: list[str]) -> None:
+    assert [f"{need.kind} {need.name}" for need in needs([line])] == found
+
+
+@given(st.lists(st.text()))
+def test_any_output_is_read(lines: list[str]) -> None:
+    needs(lines)
+    requirements(lines)
+
+
+def test_modules_that_a_build_imports() -> None:
+    log = [
+        "ModuleNotFoundError: No module named 'numpy.core'",
+        "ModuleNotFoundError: No module named 'pkg_resources'",
+        "ModuleNotFoundError: No module named 'numpy'",
+    ]
+    assert requirements(log) == ("numpy", "setuptools<81")
+
+
+SYSTEM = "x86_64-linux"
+URL = "http://mirror.example.org/debian/pool/main/g/gcc/gcc.deb"
+BASE = DebianBase(
+    *("trixie", "3.13", "2.41", (), (), ()), debs=(Deb("libc6-dev", "2", SYSTEM, "build", URL, "0" * 64, 1),)
+)
+NIXPKGS = NixpkgsBase("nixos-26.05", "0" * 40, "sha256-", 1, "2.42", "3.13", (), ())
+INDEX = {
+    "pg_config": "libpq-dev",
+    "libpq-fe.h": "libpq-dev",
+    "cmake": "cmake",
+    "libGL.so.1": "libgl1",
+    "stdio.h": "libc6-dev",
+}
+
+
+@pytest.fixture(autouse=True)
+def index(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(base: object, system: str, needs: set[Need]) -> dict[Need, tuple[str, ...]]:
+        assert (base, system) == (BASE, SYSTEM)
+        return {need: (INDEX[need.name], "other") for need in needs if need.name in INDEX}
+
+    monkeypatch.setattr(providers, "_debian", asked)
+
+
+def told(settings: Settings, log: list[str], base: DebianBase | NixpkgsBase = BASE, **env: str) -> str:
+    derivation = Derivation("x", SYSTEM, "b", (), env, {"out": Output("/nix/store/x", None)}, (), ())
+    found = advice.Adviser(settings, base, SYSTEM)({"a.drv": Broken(derivation, tuple(log))})
+    return found.get("a.drv", "")
+
+
+THEN = "have this in pyproject.toml, then: nixgen lock && nixgen generate\n"
+MADEUP = {"project": "madeup", "mode": "wheel"}
+
+
+def test_a_build_gets_the_line_that_mends_it() -> None:
+    settings = Settings(base="debian", packages={"madeup": PackageSettings(build_libraries=("zlib1g-dev",))})
+    log = [
+        "a.c:1:10: fatal error: libpq-fe.h: No such file or directory",
+        "Error: pg_config executable not found.",
+        "error: command 'cmake' failed: No such file or directory",
+        "ModuleNotFoundError: No module named 'numpy'",
+        "a.c:1:10: fatal error: no-package-has-this.h: No such file or directory",
+        "a.c:1:10: fatal error: stdio.h: No such file or directory",
+    ]
+    assert told(settings, log, **MADEUP) == THEN + (
+        "      [tool.uv.extra-build-dependencies]\n"
+        '      madeup = ["numpy"]\n'
+        "      [tool.nixgen.packages.madeup]\n"
+        '      build-libraries = ["zlib1g-dev", "libpq-dev"]  # libpq-fe.h, pg_config\n'
+        '      build-tools = ["cmake"]  # cmake'
+    )
+
+
+def test_a_check_gets_the_library_and_nothing_else() -> None:
+    log = [
+        "  libGL.so.1: cv2/cv2.so (of opencv-python) needs it: cv2 cannot be imported",
+        "    ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
+        "Error: pg_config executable not found.",
+        "ModuleNotFoundError: No module named 'numpy'",
+    ]
+    settings = Settings(base="debian", libraries=("libsndfile1",))
+    assert told(settings, log) == THEN + (
+        '      [tool.nixgen]\n      libraries = ["libsndfile1", "libgl1"]  # libGL.so.1'
+    )
+    assert told(Settings(base="debian", libraries=("libgl1",)), log) == "", "it is there, and did not help"
+
+
+def test_what_says_nothing_gets_nothing() -> None:
+    assert told(Settings(base="debian"), ["error: subprocess-exited-with-error"], **MADEUP) == ""
+
+
+def test_on_nixpkgs_a_table_is_asked() -> None:
+    log = ["a.c:1:10: fatal error: portaudio.h: No such file or directory", "ld: cannot find -lpng", "No package 'libffi' found"]  # fmt: skip
+    assert told(Settings(), log, NIXPKGS, project="pyaudio", mode="wheel") == THEN + (
+        "      [tool.nixgen.packages.pyaudio]\n"
+        '      build-libraries = ["portaudio", "libpng", "libffi"]  # portaudio.h, libpng.so, libffi'
+    )
+
+
+def test_what_is_known_is_told_before_a_build_is_tried() -> None:
+    text = advice.beforehand(Settings(base="debian"), BASE, ["numpy", "psycopg2"])
+    assert text == (
+        "known to need packages of the base: psycopg2 (tried: 2.9.10 on trixie). In pyproject.toml:\n"
+        '      [tool.nixgen.packages.psycopg2]\n      build-libraries = ["libpq-dev"]\n'
+        '      [tool.nixgen]\n      libraries = ["libpq5"]'
+    )
+    has = PackageSettings(build_libraries=("libpq-dev",))
+    settings = Settings(base="debian", libraries=("libpq5",), packages={"psycopg2": has})
+    assert advice.beforehand(settings, BASE, ["psycopg2"]) == ""
+    assert advice.beforehand(Settings(), NIXPKGS, ["psycopg2"]) == ""
+    assert [row.name for row in KNOWN] == sorted({row.name for row in KNOWN})
+    assert all(row.tried and row.suite for row in KNOWN)
