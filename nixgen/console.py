@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TextIO
@@ -24,6 +24,10 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 _OURS = re.compile(r"(?<=\n)(?=(?:error|warning|hint|interrupted)\b)")
 _COMMAND = re.compile(r"(?:(?<=\n)|\A)([ \t]*)(?=::|##\[)")  # a line that GitHub's runner takes for an order
 _PATIENCE = 1.0  # seconds before a step is announced: what is over sooner needs no announcement
+
+
+_COLOURS = {"bad": "31", "note": "33", "head": "1", "dim": "2"}
+_NARROWEST = 8  # characters that a column keeps
 
 
 class ReaderGoneError(BrokenPipeError):
@@ -68,6 +72,12 @@ class Console:
     def result(self, text: str) -> None:
         """What was asked for, on stdout."""
         _put(sys.stdout, visible(text))
+
+    def results(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Lines on stdout, each with the name of its colour, "" for none; only a terminal shows it."""
+        shown = sys.stdout is not None and coloured(sys.stdout)
+        texts = ((visible(text), _COLOURS.get(style, "") if shown else "") for style, text in lines)
+        _put(sys.stdout, "\n".join(f"\x1b[{code}m{text}\x1b[0m" if code else text for text, code in texts))
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -134,19 +144,45 @@ def coloured(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
-def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset(), indent: str = "  ") -> list[str]:
-    """Rows as lines with aligned columns, two blanks apart; the columns in ``right`` end at the same place."""
+def table(
+    rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset(), indent: str = "  ", width: int | None = None
+) -> list[str]:
+    """Rows as lines with aligned columns, two blanks apart; the columns in ``right`` end at the same place.
+
+    Where a line would have more than ``width`` characters, the widest columns are cut.
+    """
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    over = len(indent) + sum(widths) + 2 * (len(widths) - 1) - (width or sys.maxsize)
+    while over > 0 and (widest := max(widths)) > _NARROWEST:
+        at = widths.index(widest)
+        below = max((other for other in widths if other < widest), default=_NARROWEST)
+        less = min(over, max(widest - max(below, _NARROWEST), 1))
+        widths[at], over = widest - less, over - less
     return [
         indent
         + "  ".join(
-            cell.rjust(widths[column]) if column in right else cell.ljust(widths[column])
+            _cut(cell, widths[column]).rjust(widths[column])
+            if column in right
+            else _cut(cell, widths[column]).ljust(widths[column])
             for column, cell in enumerate(row)
         ).rstrip()
         for row in rows
     ]
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 1] + "…"
+
+
+def width() -> int | None:
+    """How many characters a line of stdout has room for, None where no terminal cuts it."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def size(count: int | None) -> str:

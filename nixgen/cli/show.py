@@ -9,6 +9,10 @@ import typer
 
 from nixgen.cli import options
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a finding (--problems only), 2 a mistake in the input, 3 the machine lacks something."
+)
+
 
 def show(
     project: options.ProjectOption = Path(),
@@ -19,24 +23,32 @@ def show(
     python: Annotated[
         str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    problems: Annotated[
+        bool, typer.Option("--problems", help="Print only what is wrong; exit 1 when anything is, else 0.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """Show what would be installed for each target: packages, files, sizes, and what stands in the way.
 
-    Reads uv.lock and, where there is one, nixgen.lock. Needs no Nix and no network.
+    What is wrong comes first, then what is built from source, then one table of all targets. Reads uv.lock and, where
+    there is one, nixgen.lock. Needs no Nix and no network.
 
     Example: nixgen show --system x86_64-linux --python 3.12
     """
-    from nixgen.console import console
+    from nixgen.console import console, width
     from nixgen.generate import show as implementation
     from nixgen.project.project import find_project
 
     found = find_project(project)
     with console.step("resolving"):
-        resolutions = implementation.resolutions(found, system or [], python)
+        report = implementation.report(found, system or [], python)
     if json:
-        console.result(implementation.as_json(found.name, resolutions))
+        console.result(implementation.as_json(report))
+    elif problems:
+        console.results(implementation.problems_as_text(report))
     else:
-        console.result(implementation.as_text(found.name, resolutions))
+        console.results(implementation.as_text(report, width=width()))
+    if problems and report.problems:
+        raise typer.Exit(1)

@@ -19,7 +19,6 @@ from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.nix import vendored
-from nixgen.resolve.model import Resolution
 
 if TYPE_CHECKING:
     from nixgen.artifacts.model import Manifest
@@ -122,7 +121,7 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     from nixgen.bases.python import full_version, targets
     from nixgen.generate.trees import source_trees
     from nixgen.resolve import hashes
-    from nixgen.resolve.resolution import left_out, resolve, split_served
+    from nixgen.resolve.resolution import left_out, merged_problems, resolve, split_served
 
     base = pins.lock.base
     systems = project.settings.systems
@@ -191,22 +190,6 @@ def digests(
     for path in (path for tree in trees for path in tree.files):
         found[path] = of_bytes((files.read(root, path) or b"").replace(b"\r\n", b"\n"))
     return found
-
-
-def merged_problems(resolutions: tuple[Resolution, ...]) -> list[Problem]:
-    """The problems of all targets, those that most share first; each is told once, with the systems that have it.
-
-    What all of several have is no matter of the system, and named without.
-    """
-    systems: dict[Problem, list[str]] = {}
-    for resolution in resolutions:
-        for problem in resolution.problems:
-            systems.setdefault(problem, []).append(resolution.target.system)
-    whole = len(resolutions) if len(resolutions) > 1 else 0
-    return [
-        problem if len(names) == whole else replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
-        for problem, names in sorted(systems.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
 
 
 def rendered(made: Plan, pins: Pins, flake: flakelock.Flake | None) -> dict[str, bytes]:

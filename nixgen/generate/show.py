@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nixgen import console
@@ -11,31 +12,57 @@ from nixgen.errors import Problem, UserError
 from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
 from nixgen.project.settings import SYSTEMS
+from nixgen.resolve.hashes import FILES
 from nixgen.resolve.model import FileHash, Package, Resolution, Target
+from nixgen.resolve.resolution import LOCK_MEND, left_out, merged_problems
+from nixgen.resolve.wheels import needs
+
+Lines = list[tuple[str, str]]
+"""Lines, each with its style: "head", "bad", "note", or "" (:meth:`nixgen.console.Console.results`)."""
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
+_LARGEST = 10
+_SHOWN = 6
+_SOURCES = {"sdist": "sdist", "vcs": "git", "archive": "archive"}
 
-def resolutions(project: Project, systems: Sequence[str], python: str | None) -> tuple[Resolution, ...]:
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What would be installed, for each target; ``left_out`` are default systems that have problems of their own.
+
+    ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for.
+    """
+
+    name: str
+    glibc: str
+    macos: str
+    resolutions: tuple[Resolution, ...]
+    left_out: tuple[Resolution, ...] = ()
+
+    @property
+    def problems(self) -> bool:
+        """Whether anything stands in the way on a target that is not left out."""
+        return any(one.problems for one in self.resolutions)
+
+
+def report(project: Project, systems: Sequence[str], python: str | None) -> Report:
     """What would be installed, for ``systems`` (none: all of the project's) and ``python`` (None: the project's).
 
     The base is that of nixgen.lock where it is there and of these settings, else what a new one would have. Raises
     UserError for a system or Python that nixgen or the base does not know.
     """
-    from nixgen.resolve.resolution import export, hint_groups, left_out, select, split_served
+    from nixgen.resolve.resolution import export, hint_groups, select, split_served
 
     _known(systems)
     base, hashes = _locked(project)
     exported = export(project, hashes)
     targets, glibc = _targets(project, systems, python, base, exported)
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
-    if systems or project.settings.systems is not None:
-        return found
-    served, dropped = split_served(found)
-    for resolution in dropped:
-        console.info(f"{left_out(resolution)} (--system shows it)")
-    return served
+    named = systems or project.settings.systems is not None
+    served, dropped = (found, ()) if named else split_served(found)
+    return Report(project.name, glibc, project.settings.macos, served, dropped)
 
 
 def targets(project: Project, systems: Sequence[str], python: str | None) -> tuple[Target, ...]:
@@ -81,66 +108,218 @@ def _locked(project: Project) -> tuple[Base | None, dict[str, FileHash]]:
     return (lock.base if lock.base.kind == project.settings.base else None), hashes
 
 
-def as_json(name: str, found: Sequence[Resolution]) -> str:
+def as_json(found: Report) -> str:
     """The JSON of ``nixgen show --json``, version 1: what is not known is null, nothing is left out."""
     targets = {
-        resolution.target.system: {
-            "python": resolution.target.python,
-            "packages": [_package(package) for package in resolution.packages],
-            "problems": [
-                {"package": problem.where, "problem": problem.what, "mend": problem.mend}
-                for problem in resolution.problems
-            ],
+        one.target.system: {
+            "python": one.target.python,
+            "packages": [_package(package) for package in one.packages],
+            "problems": _problems(one),
+            "needs": _limit(found, one),
+            "download": sum(package.size or 0 for package in one.packages),
+            "sizesUnknown": _unknown(one.packages),
         }
-        for resolution in found
+        for one in found.resolutions
     }
-    return jsontext.dumps({"version": JSON_VERSION, "project": name, "targets": targets})
+    left = {one.target.system: _problems(one) for one in found.left_out}
+    return jsontext.dumps({"version": JSON_VERSION, "project": found.name, "targets": targets, "leftOut": left})
 
 
 def _package(package: Package) -> dict[str, Any]:
     keys = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
-    return {key: getattr(package, key) for key in keys}
+    told = {key: getattr(package, key) for key in keys}
+    return told | {"why": package.why} if package.built else told
 
 
-def as_text(name: str, found: Sequence[Resolution]) -> str:
-    """A table for each target, with totals and problems, and a line for each target at the end."""
-    lines = []
-    summary = []
-    for resolution in found:
-        target = resolution.target
-        lines += [f"{name} for {target.system}, Python {target.python}", ""]
-        lines += console.table(
-            [("package", "version", "file", "size"), *map(_row, resolution.packages)], right=frozenset({3})
+def _problems(one: Resolution) -> list[dict[str, str]]:
+    return [{"package": problem.where, "problem": problem.what, "mend": problem.mend} for problem in one.problems]
+
+
+def _limit(found: Report, one: Resolution) -> str:
+    """The newest system that a wheel may ask for."""
+    return f"macOS {found.macos}" if one.target.system.endswith("-darwin") else f"glibc {found.glibc}"
+
+
+def _unknown(packages: Sequence[Package]) -> int:
+    """How many files have no size in uv.lock."""
+    return sum(package.size is None for package in packages if package.kind in FILES and package.file)
+
+
+def as_text(found: Report, *, width: int | None = None) -> Lines:
+    """The report for people: what is wrong, what is built, one table of all targets, and totals.
+
+    No line of the table has more than ``width`` characters.
+    """
+    lines = [("head", _title(found)), ("", "")]
+    lines += _wrong(found)
+    lines += _built(found)
+    lines += _table(found, width)
+    lines += _largest(found)
+    lines += [("head", "in all"), *_plain(console.table([_total(one) for one in found.resolutions]))]
+    return lines
+
+
+def problems_as_text(found: Report) -> Lines:
+    """Only what is wrong, for ``--problems``."""
+    if found.problems:
+        return _wrong(found)[:-1]
+    return [("", f"{found.name}: no problems on {_listed([one.target.system for one in found.resolutions])}")]
+
+
+def _title(found: Report) -> str:
+    pythons = sorted({one.target.python for one in found.resolutions})
+    limits = dict.fromkeys(_limit(found, one) for one in found.resolutions)
+    systems = _listed([one.target.system for one in found.resolutions])
+    return f"{found.name} for {systems}: Python {' and '.join(pythons)}, {' and '.join(limits)}"
+
+
+def _wrong(found: Report) -> Lines:
+    """The problems, each once; then those of systems that are left out."""
+    lines: Lines = []
+    merged = merged_problems(found.resolutions)
+    hashes = [one for one in merged if one.mend.startswith(LOCK_MEND)]
+    if merged:
+        lines.append(("bad", _count(len(merged), "problem")))
+    for problem in merged:
+        if problem not in hashes:
+            lines.append(("bad", f"  {problem.where}: {problem.what}"))
+            lines += [("", f"      {problem.mend}")] if problem.mend else []
+    if hashes:
+        lines.append(("bad", f"  no hash in uv.lock: {_listed([one.where for one in hashes], _SHOWN)}"))
+        lines.append(("", f"      {hashes[0].mend}"))
+    if found.left_out:
+        lines += [("", "")] if lines else []
+        lines.append(("note", "left out: default systems with problems of their own (--system shows one)"))
+        lines += [("", f"  {left_out(one).replace(' is left out', '', 1)}") for one in found.left_out]
+    return [*lines, ("", "")] if lines else []
+
+
+def _built(found: Report) -> Lines:
+    """What is built from its source: where, from what, and why no wheel is taken."""
+    systems: dict[tuple[str, str, str], list[str]] = {}
+    for one in found.resolutions:
+        for package in one.packages:
+            if package.built:
+                source = _SOURCES[package.kind]
+                named = f"{package.name} {package.version}" if package.version else package.name
+                systems.setdefault((named, source, package.why), []).append(one.target.system)
+    if not systems:
+        return []
+    rows = [
+        (named, f"{source}{_only(names, found)}" + (f": {why}" if why else ""))
+        for (named, source, why), names in sorted(systems.items())
+    ]
+    return [("note", "built from source"), *_plain(console.table(rows)), ("", "")]
+
+
+def _only(systems: Sequence[str], found: Report) -> str:
+    return "" if len(systems) == len(found.resolutions) else f" on {_listed(systems)}"
+
+
+def _table(found: Report, width: int | None) -> Lines:
+    """A row for each package; targets that differ in no row share a column."""
+    packages = [{package.name: package for package in one.packages} for one in found.resolutions]
+    bad = [{problem.where for problem in one.problems} for one in found.resolutions]
+    names = sorted(set().union(*packages))
+    if not names:
+        return []
+    of_name = {name: [one.get(name) for one in packages] for name in names}
+    versions = {name: sorted({_version(one) for one in of_name[name] if one}) for name in names}
+    cells = [
+        tuple(
+            _cell(of_name[name][at], wrong=name in bad[at], alone=len(packages) == 1, forked=len(versions[name]) > 1)
+            for name in names
         )
-        total = _total(resolution.packages)
-        lines += ["", f"  {total}"]
-        if resolution.problems:
-            lines += ["", "  " + _count(len(resolution.problems), "problem") + ":"]
-            for problem in resolution.problems:
-                lines.append(f"    {problem.where} {problem.what}")
-                lines += [f"      {problem.mend}"] if problem.mend else []
-        lines.append("")
-        summary.append((f"{target.system}:", total + "; " + _count(len(resolution.problems), "problem")))
-    return "\n".join(lines + (console.table(summary, indent="") if len(summary) > 1 else [])).rstrip()
+        for at in range(len(packages))
+    ]
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for one, cell in zip(found.resolutions, cells, strict=True):
+        columns.setdefault(cell, []).append(one.target.system)
+    heads = [_head(systems, found) for systems in columns.values()]
+    rows = [("package", "version", "download", *heads)]
+    rows += [
+        (name, ", ".join(versions[name]), _size(of_name[name]), *(column[at] for column in columns))
+        for at, name in enumerate(names)
+    ]
+    styles = ["head"]
+    for name in names:
+        built = any(one is not None and one.built for one in of_name[name])
+        styles.append("bad" if any(name in one for one in bad) else "note" if built else "")
+    lines = console.table(rows, right=frozenset({2}), indent="", width=width)
+    return [*zip(styles, lines, strict=True), ("", "")]
 
 
-def _row(package: Package) -> tuple[str, str, str, str]:
-    if package.kind == "directory":
-        return package.name, package.version or "dynamic", f"the folder {package.path}", ""
-    file = package.file or f"({package.kind})" if package.kind != "vcs" else f"({package.url})"
-    file = f"{file} (built)" if package.built else file
-    return package.name, package.version or "?", file, console.size(package.size)
+def _head(systems: Sequence[str], found: Report) -> str:
+    if len(systems) == len(found.resolutions) > 1:
+        return "all targets"
+    for kernel in ("linux", "darwin"):
+        if len(systems) > 1 and set(systems) == {one for one in SYSTEMS if one.endswith(kernel)}:
+            return kernel
+    return ", ".join(systems)
 
 
-def _total(packages: Sequence[Package]) -> str:
-    wheels = [package for package in packages if package.kind == "wheel" and package.file is not None]
-    known = [package.size for package in wheels if package.size is not None]
-    size = f"{console.size(sum(known))}" if known else "sizes not in uv.lock"
-    if known and len(known) < len(wheels):
-        size = f"at least {size}: {len(wheels) - len(known)} sizes are not in uv.lock"
-    built = sum(package.built for package in packages)
-    more = f", {built} built" if built else ""
-    return f"{_count(len(packages), 'package')}, {_count(len(wheels), 'wheel')} ({size}){more}"
+def _cell(package: Package | None, *, wrong: bool, alone: bool, forked: bool) -> str:
+    """What a target gets of a package."""
+    if package is None:
+        return "-"
+    if package.kind == "wheel" and package.file is None:
+        told = "no wheel"
+    elif package.kind == "wheel":
+        told = package.file if alone and package.file else needs(package.file or "")
+    elif package.kind == "directory":
+        told = f"the folder {package.path}"
+    else:
+        told = f"built ({_SOURCES[package.kind]})"
+    version = f"{_version(package)}, " if forked else ""
+    return f"{version}{told}" + (" (!)" if wrong else "")
+
+
+def _version(package: Package) -> str:
+    return package.version or ("dynamic" if package.kind == "directory" else "?")
+
+
+def _size(packages: Sequence[Package | None]) -> str:
+    sizes = {package.size for package in packages if package is not None and package.kind in FILES and package.file}
+    known = [size for size in sizes if size is not None]
+    if not sizes:
+        return ""
+    return ("≤ " if len(set(map(console.size, known))) > 1 else "") + console.size(max(known, default=None))
+
+
+def _largest(found: Report) -> Lines:
+    sizes: dict[tuple[str, str], int] = {}
+    for package in (package for one in found.resolutions for package in one.packages):
+        key = (package.name, package.version or "?")
+        sizes[key] = max(sizes.get(key, 0), package.size or 0)
+    if len(sizes) <= _LARGEST:
+        return []
+    ordered = sorted(((size, key) for key, size in sizes.items() if size), key=lambda item: (-item[0], item[1]))
+    rows = [(name, version, console.size(size)) for size, (name, version) in ordered[:_LARGEST]]
+    return [("head", "largest downloads"), *_plain(console.table(rows, right=frozenset({2}))), ("", "")] if rows else []
+
+
+def _total(one: Resolution) -> tuple[str, str]:
+    wheels = sum(package.kind == "wheel" and package.file is not None for package in one.packages)
+    built = sum(package.built for package in one.packages)
+    parts = [_count(len(one.packages), "package"), _count(wheels, "wheel"), *([f"{built} built"] if built else [])]
+    known, unknown = sum(package.size or 0 for package in one.packages), _unknown(one.packages)
+    size = (
+        f"{'at least ' if unknown else ''}{console.size(known)} to download" if known or not unknown else "size unknown"
+    )
+    if unknown:
+        size += f" ({_count(unknown, 'size')} not in uv.lock)"
+    return one.target.system, "; ".join([", ".join(parts), size, _count(len(one.problems), "problem")])
+
+
+def _plain(lines: Sequence[str]) -> Lines:
+    return [("", line) for line in lines]
+
+
+def _listed(names: Sequence[str], most: int | None = None) -> str:
+    shown = list(names[:most])
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else "no target"
 
 
 def _count(number: int, what: str) -> str:

@@ -162,13 +162,13 @@ def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
     Raises UserError with what stands in the way on the others.
     """
     from nixgen.bases.python import targets
-    from nixgen.resolve.resolution import resolve, split_served
+    from nixgen.resolve.resolution import merged_problems, resolve, split_served
 
     settings = project.settings
     assert settings.python is not None  # noqa: S101 -- init chose it before
     glibc = choice.default_glibc(settings, settings.python)
     served, left = split_served(resolve(project, targets(settings, None, settings.python), glibc, {}))
-    problems = planning.merged_problems(tuple(map(_without_missing_hashes, served)))
+    problems = merged_problems(tuple(map(_without_missing_hashes, served)))
     if problems:
         raise UserError(problems)
     for one in left:

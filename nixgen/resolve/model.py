@@ -33,6 +33,7 @@ class Package:
     ``name`` is normalized (PEP 503). ``file``, ``url``, ``sha256`` (hexadecimal) and ``size`` (bytes) tell the one
     file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
     source's folder, or a file that lies in the project, relative to it, with forward slashes ("." is the project).
+    ``why`` says why no wheel is taken of one that is built, if it has any.
     ``uploaded`` is when a source distribution reached its index, "" where uv.lock does not say.
     """
 
@@ -45,6 +46,7 @@ class Package:
     size: int | None = None
     path: str | None = None
     uploaded: str = ""
+    why: str = ""
 
     @property
     def built(self) -> bool:

@@ -26,7 +26,7 @@ from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
 LOCK = "uv.lock"
-_LOCK_MEND = "run: nixgen lock"
+LOCK_MEND = "run: nixgen lock"
 _REFRESH = "bring it up to date: uv lock"
 
 
@@ -58,7 +58,9 @@ def hint_groups(
         replace(
             one,
             problems=tuple(
-                problem if problem.where in _names(other) else replace(problem, mend=f"{problem.mend}; {hint}")
+                problem
+                if problem.where in {kept.where for kept in other.problems}
+                else replace(problem, mend=f"{problem.mend}; {hint}")
                 for problem in one.problems
             ),
         )
@@ -149,20 +151,19 @@ def _unsupported(environments: Sequence[str]) -> Problem:
 
 
 def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, ...], tuple[Resolution, ...]]:
-    """Those targets that wheels exist for, and those that lack one which others have, or that uv.lock is not for.
+    """Those targets that the project can be had for, and those that it cannot, while it can for others.
 
-    For projects that leave the systems to the default: a system that a package's publisher does not serve is then not
-    one of them. A problem that all have keeps none out, one of another sort (a git source) neither. The second have
-    only the problems that are theirs.
+    For projects that leave the systems to the default: a system that has a problem of its own (a package without a
+    wheel for it, say) is then not one of them. A problem that all have keeps none out, nor does one that a command
+    mends (``nixgen lock``, ``uv lock``). The second have only the problems that are theirs.
     """
     common = frozenset[str].intersection(*(_names(one) for one in resolutions)) if resolutions else frozenset[str]()
-    whole = [one for one in resolutions if _names(one) == common]
-    has = {package.name for one in whole for package in one.packages if package.kind == "wheel"}
     served: list[Resolution] = []
     dropped: list[Resolution] = []
+    whole = any(_names(one) == common for one in resolutions)
     for one in resolutions:
         own = _names(one) - common
-        if own and whole and own <= (without_wheel(one) & has) | {LOCK}:
+        if own and whole:
             dropped.append(replace(one, problems=tuple(problem for problem in one.problems if problem.where in own)))
         else:
             served.append(one)
@@ -170,7 +171,8 @@ def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, .
 
 
 def _names(resolution: Resolution) -> frozenset[str]:
-    return frozenset(problem.where for problem in resolution.problems)
+    """What has problems that no command mends."""
+    return frozenset(one.where for one in resolution.problems if not one.mend.startswith((LOCK_MEND, _REFRESH)))
 
 
 def without_wheel(resolution: Resolution) -> set[str]:
@@ -180,10 +182,27 @@ def without_wheel(resolution: Resolution) -> set[str]:
 
 def left_out(resolution: Resolution) -> str:
     """The sentence for a target that :func:`split_served` dropped."""
-    system = resolution.target.system
-    if resolution.problems[0].where == LOCK:
-        return f"{system} is left out: {LOCK} {resolution.problems[0].what}"
-    return f"{system} is left out: no wheel there for {', '.join(problem.where for problem in resolution.problems)}"
+    system, names = resolution.target.system, [problem.where for problem in resolution.problems]
+    if set(names) <= without_wheel(resolution):
+        return f"{system} is left out: no wheel there for {', '.join(names)}"
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return f"{system} is left out: {names[0]} {resolution.problems[0].what}{more}"
+
+
+def merged_problems(resolutions: Sequence[Resolution]) -> list[Problem]:
+    """The problems of all targets, those that most share first; each is told once, with the systems that have it.
+
+    What all of several have is no matter of the system, and named without.
+    """
+    systems: dict[Problem, list[str]] = {}
+    for resolution in resolutions:
+        for problem in resolution.problems:
+            systems.setdefault(problem, []).append(resolution.target.system)
+    whole = len(resolutions) if len(resolutions) > 1 else 0
+    return [
+        problem if len(names) == whole else replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
+        for problem, names in sorted(systems.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
 
 
 def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
@@ -296,7 +315,10 @@ def _without_wheel(
         return Package(name, version, "wheel"), choice.explain(name, offered)
     package = _file(name, version, "sdist", sdist, hashes)
     uploaded = sdist.get("upload-time")
-    package = replace(package, uploaded=uploaded.isoformat() if isinstance(uploaded, datetime) else "")
+    why = choice.explain(name, offered).what if offered else ""
+    if entry.get("wheels") and not offered:
+        why = "no wheel is wanted of it (no-binary under [tool.uv])"
+    package = replace(package, why=why, uploaded=uploaded.isoformat() if isinstance(uploaded, datetime) else "")
     return package, _source_problem(project, package)
 
 
@@ -333,7 +355,7 @@ def _file_problem(package: Package) -> Problem | None:
         mend = 'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock'
         return Problem(package.name, what, mend)
     if package.sha256 is None:
-        return Problem(package.name, f"uv.lock has no SHA-256 of {package.file}", _LOCK_MEND)
+        return Problem(package.name, f"uv.lock has no SHA-256 of {package.file}", LOCK_MEND)
     return None
 
 

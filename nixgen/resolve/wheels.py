@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from nixgen.errors import Problem
 from nixgen.resolve.model import Target
-from nixgen.resolve.targets import platforms, tags
+from nixgen.resolve.targets import LAST_PATCH, platforms, tags
 
 _ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.zst", ".tar")
@@ -64,12 +64,21 @@ class Choice:
         pythons = sorted({group.split("-")[0] for group, platform in names if platform in here}, key=_by_number)
         if pythons:
             what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
-            return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
+            other = self._other_python(offered)
+            mend = f'python = "{other}" has one ([tool.nixgen])' if other else "set another python under [tool.nixgen]"
+            return Problem(package, what, f"choose a version that has one, or {mend}")
         systems = sorted({platform for _, platform in names})
         known = _listed(systems) or "nothing that is known"
         what = f"has no wheel that fits this system: its wheels are for {known}"
         mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
         return Problem(package, what, mend)
+
+    def _other_python(self, offered: Sequence[Mapping[str, Any]]) -> str:
+        """The Python nearest to the target's that one of these wheels fits, "" if none does."""
+        minor = int(self.target.python.partition(".")[2])
+        near = sorted(LAST_PATCH, key=lambda python: abs(int(python.partition(".")[2]) - minor))
+        others = ((python, Choice(Target(self.target.system, python), self.glibc, self.macos)) for python in near)
+        return next((python for python, other in others if other.best(offered) is not None), "")
 
     def _too_old(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem | None:
         """The problem of a wheel that would fit if glibc or macOS were newer."""
@@ -162,6 +171,16 @@ def file_name(file: Mapping[str, Any]) -> str:
 def _last_part(url: str) -> str:
     path = url.partition("#")[0].partition("?")[0]
     return unquote(path[max(path.rfind("/"), path.rfind("\\")) + 1 :])
+
+
+def needs(file: str) -> str:
+    """What a wheel asks of a system, for people: "glibc 2.28", "macOS 11.0", "linux", "any"."""
+    systems = [platform for _, platform in (parse(file) or ((), 0))[0]]
+    versions = [version for version in map(_needs, systems) if version is not None]
+    if versions:
+        major, minor = min(versions)
+        return f"{'macOS' if systems[0].startswith('macosx') else 'glibc'} {major}.{minor}"
+    return systems[0].partition("_")[0] if systems else file
 
 
 def _needs(platform: str) -> tuple[int, int] | None:

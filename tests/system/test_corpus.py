@@ -64,7 +64,7 @@ def test_the_graph_leads_to_what_is_chosen(pairs: dict[str, list[corpus.Pair] | 
     """``nixgen why`` reads uv.lock's own graph, and comes to the same packages as uv's export."""
     assert not isinstance(pairs[name], str)
     project = find_project(folder / "projects" / name)
-    for one in show.resolutions(project, list(corpus.PLATFORMS), None):
+    for one in show.report(project, list(corpus.PLATFORMS), None).resolutions:
         assert walked(project, one.target) == {package.name: package.version for package in one.packages}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
+from support.program import nixgen
 
 from nixgen.console import size, table
 from nixgen.errors import Problem, UserError
@@ -12,6 +13,7 @@ from nixgen.generate import show
 from nixgen.project.project import find_project
 from nixgen.resolve.model import Package, Resolution, Target
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "show"
 LINUX = Target("x86_64-linux", "3.11")
 FILE = "six-1.17.0-py2.py3-none-any.whl"
 FOUND = Resolution(
@@ -26,8 +28,13 @@ FOUND = Resolution(
 )
 
 
+def report(*found: Resolution, left_out: tuple[Resolution, ...] = ()) -> show.Report:
+    return show.Report("demo", "2.36", "14.0", found, left_out)
+
+
 def test_json_is_what_the_documentation_says() -> None:
-    assert json.loads(show.as_json("demo", [FOUND])) == {
+    mac = Resolution(Target("aarch64-darwin", "3.11"), (), (Problem("gone", "is not there"),))
+    assert json.loads(show.as_json(report(FOUND, left_out=(mac,)))) == {
         "version": 1,
         "project": "demo",
         "targets": {
@@ -47,6 +54,7 @@ def test_json_is_what_the_documentation_says() -> None:
                         "path": None,
                         "sha256": None,
                         "size": None,
+                        "why": "",
                     },
                     {
                         "name": "six",
@@ -62,41 +70,91 @@ def test_json_is_what_the_documentation_says() -> None:
                 "problems": [
                     {"package": "gone", "problem": "has no wheel that fits", "mend": "choose a version that has one"}
                 ],
+                "needs": "glibc 2.36",
+                "download": 11050,
+                "sizesUnknown": 0,
             }
         },
+        "leftOut": {"aarch64-darwin": [{"package": "gone", "problem": "is not there", "mend": ""}]},
     }
 
 
-def test_the_table_is_for_people() -> None:
-    assert show.as_text("demo", [FOUND]) == (
-        "demo for x86_64-linux, Python 3.11\n"
-        "\n"
-        "  package  version  file                                      size\n"
-        "  demo     dynamic  the folder .\n"
-        "  gone     1        (wheel)                                      ?\n"
-        "  repo     2        (https://example.org/repo.git) (built)       ?\n"
-        "  six      1.17.0   six-1.17.0-py2.py3-none-any.whl         11 KiB\n"
-        "\n"
-        "  4 packages, 1 wheel (11 KiB), 1 built\n"
-        "\n"
-        "  1 problem:\n"
-        "    gone has no wheel that fits\n"
-        "      choose a version that has one"
-    )
+def whl(name: str, tags: str, size: int | None = None, version: str = "1") -> Package:
+    file = f"{name}-{version}-{tags}.whl"
+    return Package(name, version, "wheel", file, f"{FILES}/{file}", HASH, size)
 
 
-def test_several_targets_end_with_a_line_each() -> None:
-    lines = show.as_text("demo", [FOUND, Resolution(Target("aarch64-linux", "3.11"), ())]).splitlines()
-    assert lines[-2:] == [
-        "x86_64-linux:   4 packages, 1 wheel (11 KiB), 1 built; 1 problem",
-        "aarch64-linux:  0 packages, 0 wheels (sizes not in uv.lock); 0 problems",
-    ]
+def target(system: str, *packages: Package, problems: tuple[Problem, ...] = ()) -> Resolution:
+    return Resolution(Target(system, "3.11"), (*packages, whl("six", "py2.py3-none-any", 11050)), problems)
 
 
-def test_sizes_that_are_not_known_are_told() -> None:
-    unknown = Package("numpy", "2", "wheel", "numpy-2-py3-none-any.whl")
-    text = show.as_text("demo", [Resolution(LINUX, (unknown, *FOUND.packages[3:]))])
-    assert text.endswith("2 packages, 2 wheels (at least 11 KiB: 1 sizes are not in uv.lock)")
+SOURCE = Package(
+    "annoy",
+    "1.17",
+    "sdist",
+    "annoy-1.17.tar.gz",
+    f"{FILES}/annoy-1.17.tar.gz",
+    HASH,
+    60000,
+    why="has no wheel that fits",
+)
+OLD = Problem("big", "has no wheel that fits: big-1.whl needs glibc 2.38, and the base has 2.36", "choose an older one")
+NO_HASH = Problem("six", "uv.lock has no SHA-256 of six-1-py2.py3-none-any.whl", "run: nixgen lock")
+MANY = [whl(f"package-{number:02}", "py3-none-any", number * 1024**2) for number in range(12)]
+WHOLE = report(
+    target("aarch64-darwin", SOURCE, whl("big", "cp311-cp311-macosx_11_0_arm64", 9 * 1024**2)),
+    target(
+        "aarch64-linux",
+        whl("annoy", "cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64", 70000, "1.16"),
+        Package("big", "1", "wheel"),
+        problems=(OLD,),
+    ),
+    target(
+        "x86_64-linux",
+        whl("annoy", "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64", 70000, "1.16"),
+        Package("big", "1", "wheel"),
+        Package("own", None, "directory", path="libs/own"),
+        problems=(OLD, NO_HASH),
+    ),
+    left_out=(
+        Resolution(Target("x86_64-darwin", "3.11"), (Package("x", "1", "wheel"),), (Problem("x", "has no wheel"),)),
+    ),
+)
+SHOWN = {
+    "one-target": (report(FOUND), None),
+    "targets": (WHOLE, None),
+    "narrow": (WHOLE, 60),
+    "largest": (report(Resolution(LINUX, tuple(MANY))), None),
+    "nothing": (report(Resolution(LINUX, ())), None),
+    "unknown-size": (report(Resolution(LINUX, (whl("numpy", "py3-none-any"), *FOUND.packages[3:]))), None),
+}
+
+
+def text(lines: show.Lines) -> str:
+    return "".join(f"{line}\n" for _, line in lines)
+
+
+def compared(name: str, text: str, *, update: bool) -> None:
+    if update:
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / f"{name}.txt").write_text(text)
+    assert (GOLDEN / f"{name}.txt").read_text() == text
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_report_is_for_people(name: str, *, update_goldens: bool) -> None:
+    found, width = SHOWN[name]
+    compared(name, text(show.as_text(found, width=width)), update=update_goldens)
+
+
+def test_only_the_problems(*, update_goldens: bool) -> None:
+    compared("problems", text(show.problems_as_text(WHOLE)), update=update_goldens)
+    assert text(show.problems_as_text(report(target("x86_64-linux")))) == "demo: no problems on x86_64-linux\n"
+
+
+def test_what_is_wrong_and_what_is_built_has_a_colour() -> None:
+    styles = {line.split()[0]: style for style, line in show.as_text(WHOLE) if line}
+    assert [styles[word] for word in ("big", "annoy", "own", "six", "package")] == ["bad", "note", "", "bad", "head"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +180,7 @@ def test_a_table_without_rows_has_no_lines() -> None:
 
 def test_without_a_lock_the_base_gives_python_and_glibc(tmp_path: Path) -> None:
     project = find_project(make(tmp_path, PYPROJECT + '[tool.nixgen]\nbase = "debian"\n'))
-    found = show.resolutions(project, ["x86_64-linux"], "3.11")
+    found = show.report(project, ["x86_64-linux"], "3.11").resolutions
     assert [one.target for one in found] == [LINUX]
     assert [package.file for package in found[0].packages] == [
         "numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
@@ -132,25 +190,52 @@ def test_without_a_lock_the_base_gives_python_and_glibc(tmp_path: Path) -> None:
 
 def test_the_python_can_be_overridden(tmp_path: Path) -> None:
     project = find_project(make(tmp_path, PYPROJECT + '[tool.nixgen]\npython = "3.11"\n'))
-    (found,) = show.resolutions(project, ["x86_64-linux"], "3.12")
+    (found,) = show.report(project, ["x86_64-linux"], "3.12").resolutions
     assert found.target.python == "3.12"
     assert found.packages[0].file == "numpy-2.4.6-cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl"
 
 
-def test_a_default_system_without_wheels_is_left_out_and_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_default_system_without_wheels_is_left_out_and_said(tmp_path: Path) -> None:
     lock = uv_lock(NUMPY, package("six", "1.17.0", wheel("six-1.17.0-py3-none-manylinux_2_17_x86_64.whl")))
     project = find_project(make(tmp_path, PYPROJECT + '[tool.nixgen]\npython = "3.11"\n', lock))
-    assert [one.target.system for one in show.resolutions(project, [], None)] == ["x86_64-linux"]
-    assert "aarch64-linux is left out: no wheel there for six (--system shows it)\n" in capsys.readouterr().err
-    (found,) = show.resolutions(project, ["aarch64-linux"], None)
-    assert found.problems[0].where == "six"
+    found = show.report(project, [], None)
+    assert [one.target.system for one in found.resolutions] == ["x86_64-linux"]
+    assert "  aarch64-linux: no wheel there for six\n" in text(show.as_text(found))
+    assert not found.problems
+    found = show.report(project, ["aarch64-linux"], None)
+    assert found.resolutions[0].problems[0].where == "six"
+    assert found.problems
+
+
+@pytest.mark.parametrize(("systems", "code"), [([], 0), (["--system", "aarch64-linux"], 1)])
+def test_problems_are_an_exit_code(tmp_path: Path, systems: list[str], code: int) -> None:
+    lock = uv_lock(NUMPY, package("six", "1.17.0", wheel("six-1.17.0-py3-none-manylinux_2_17_x86_64.whl")))
+    root = make(tmp_path, PYPROJECT + '[tool.nixgen]\npython = "3.11"\n', lock)
+    done = nixgen("show", "--problems", *systems, "--project", str(root))
+    assert (done.returncode, "package  version" in done.stdout) == (code, False)
+    assert nixgen("show", *systems, "--project", str(root)).returncode == 0
+    done = nixgen("show", "--problems", "--json", *systems, "--project", str(root))
+    assert (done.returncode, json.loads(done.stdout)["version"]) == (code, 1)
+
+
+def test_a_problem_of_one_default_system_does_not_refuse_the_others(tmp_path: Path) -> None:
+    """Of any sort: here a marker that machines of the system differ in. What a command mends leaves no system out."""
+    marker = "sys_platform == 'darwin' and platform_release > '23'"
+    six = package("six", "1.17.0", wheel("six-1.17.0-py3-none-any.whl", digest=None))
+    lock = uv_lock(NUMPY, six).replace('{ name = "six" },\n]', f'{{ name = "six", marker = "{marker}" }},\n]')
+    lock = lock.replace('{ name = "six" }]', f'{{ name = "six", marker = "{marker}" }}]')
+    root = make(tmp_path, PYPROJECT.replace('"six"', f'"six; {marker}"') + '[tool.nixgen]\npython = "3.11"\n', lock)
+    found = show.report(find_project(root), [], None)
+    assert [one.target.system for one in found.resolutions] == ["aarch64-linux", "x86_64-linux"]
+    assert "is wanted on some machines of this system only" in text(show.as_text(found))
+    root = make(tmp_path / "hash", PYPROJECT + '[tool.nixgen]\npython = "3.11"\n', uv_lock(NUMPY, six))
+    found = show.report(find_project(root), [], None)
+    assert (len(found.resolutions), found.left_out, found.problems) == (4, (), True)
 
 
 def test_an_unknown_system_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        show.resolutions(find_project(make(tmp_path)), ["amiga"], None)
+        show.report(find_project(make(tmp_path)), ["amiga"], None)
     assert str(caught.value) == (
         '--system: "amiga" is not a system\n    use one of aarch64-darwin, aarch64-linux, x86_64-darwin, x86_64-linux'
     )

@@ -186,5 +186,5 @@ def test_a_package_that_is_not_there(root: Path) -> None:
 
 def test_the_graph_agrees_with_what_uv_exports(root: Path) -> None:
     project = find_project(root)
-    for one in show.resolutions(project, SYSTEMS, "3.11"):
+    for one in show.report(project, SYSTEMS, "3.11").resolutions:
         assert walked(project, one.target) == {package.name: package.version for package in one.packages}

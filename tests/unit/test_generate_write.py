@@ -26,6 +26,7 @@ from nixgen.nix.nar import hash_path
 from nixgen.project.project import Project
 from nixgen.project.settings import Settings
 from nixgen.resolve.model import Resolution, Target
+from nixgen.resolve.resolution import merged_problems
 
 Run = Callable[..., tuple[tuple[str, ...], list[str]]]
 TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
@@ -278,7 +279,7 @@ def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
 def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     shared, alone = Problem("torch", "has no wheel", "wait"), Problem("apex", "is from git", "")
     everywhere = Problem("zulip", "is from git", "")
-    found = planning.merged_problems(
+    found = merged_problems(
         (
             Resolution(Target("x86_64-darwin", "3.11"), (), (shared, everywhere)),
             Resolution(Target("aarch64-linux", "3.11"), (), (shared, alone, everywhere)),

@@ -10,9 +10,8 @@ from support.resolving import resolved
 
 from nixgen.bases.python import targets
 from nixgen.errors import UserError
-from nixgen.generate import planning
 from nixgen.project.project import find_project
-from nixgen.resolve.resolution import left_out, resolve, split_served
+from nixgen.resolve.resolution import left_out, merged_problems, resolve, split_served
 
 WINDOWS = wheel("six-1.17.0-cp311-cp311-win_amd64.whl")
 NO_BUILD = "[tool.uv]\nno-build = true\n"
@@ -37,10 +36,10 @@ def test_case_67_what_all_systems_lack_is_told_alone(tmp_path: Path) -> None:
     )
     project = find_project(make(tmp_path, lock=lock))
     found = resolve(project, targets(project.settings, None, "3.11"), "2.36", {})
-    assert [problem.where for problem in planning.merged_problems(found)] == ["six", "numpy (aarch64-darwin)"]
+    assert [problem.where for problem in merged_problems(found)] == ["six", "numpy (aarch64-darwin)"]
     served, dropped = split_served(found)
     assert [left_out(one) for one in dropped] == ["aarch64-darwin is left out: no wheel there for numpy"]
-    assert [problem.where for problem in planning.merged_problems(served)] == ["six"]
+    assert [problem.where for problem in merged_problems(served)] == ["six"]
 
 
 GROUP = '\n[dependency-groups]\ndev = ["six"]\n'

@@ -17,7 +17,7 @@ from nixgen.lock import lockfile, pinning
 from nixgen.project.project import find_project
 from nixgen.resolve.markers import Markers
 from nixgen.resolve.model import Target
-from nixgen.resolve.resolution import left_out, resolve, split_served
+from nixgen.resolve.resolution import left_out, merged_problems, resolve, split_served
 
 LINUX = Markers(
     Target("x86_64-linux", "3.11", "3.11.2"), "14.0", ["sys_platform == 'linux' and platform_release >= '6'"]
@@ -121,7 +121,7 @@ def test_case_62_a_system_that_environments_leave_out(tmp_path: Path) -> None:
     ]
     only = resolve(project, targets(project.settings, ["aarch64-darwin"], "3.11"), "2.36", {})
     assert split_served(only) == (only, ())
-    (problem,) = planning.merged_problems(only)
+    (problem,) = merged_problems(only)
     assert problem.where == "uv.lock (aarch64-darwin)"
 
 
