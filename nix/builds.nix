@@ -4,13 +4,14 @@
 { system, install, build }:
 { wheels, builds }:
 let
-  here = builtins.filter (row: builtins.elem system row.systems);
+  here = builtins.filter (row:
+    builtins.elem system (builtins.concatLists ([ row.systems ] ++ builtins.attrValues (row.environments or { }))));
   named = key: value: rows: builtins.listToAttrs (map (row: { name = key row; value = value row; }) (here rows));
   keyOf = row: "${row.name}==${row.version}";
   available = named (row: row.file) install' wheels // built;
   install' = row: install (removeAttrs row [ "systems" ]);
   built = named keyOf
-    (row: build (removeAttrs row [ "systems" "installed" ] // {
+    (row: build (removeAttrs row [ "systems" "environments" "installed" ] // {
       requires = map (name: available.${name}) row.requires.${system};
     }))
     builds;
@@ -18,9 +19,9 @@ in
 {
   # By "name==version".
   inherit built;
-  # Those that the environment has, as wheels are: { name, drv }.
-  installed = map (row: { inherit (row) name; drv = built.${keyOf row}; })
-    (builtins.filter (row: row.installed or true) (here builds));
+  # Those that an environment has, as wheels are: { name, drv }. `chosen` gives its rows.
+  installed = chosen: map (row: { inherit (row) name; drv = built.${keyOf row}; })
+    (builtins.filter (row: row.installed or true) (chosen builds));
   # The installed wheels and builds with these names.
   all = map (name: available.${name});
 }

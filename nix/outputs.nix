@@ -7,15 +7,16 @@ let
   forEach = attributes: builtins.listToAttrs (map
     (system: { name = system; value = attributes (import ../../default.nix ({ inherit system; } // given)); })
     pins.systems);
+  each = of: project: builtins.mapAttrs (_: of) project.environments;
 in
 {
-  packages = forEach (project: project.services // {
+  packages = forEach (project: each (one: one.environment) project // project.services // {
     default = project.environment;
     models = project.models-all;
     data = project.data-all;
   });
   apps = forEach (project: project.apps);
-  devShells = forEach (project: { default = project.shell; });
+  devShells = forEach (project: each (one: one.shell) project // { default = project.shell; });
   checks = forEach (project: project.checks);
   formatter = forEach (project: project.formatter);
 }

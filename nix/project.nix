@@ -9,6 +9,7 @@
 , artifacts ? [ ]
 , files ? [ ]
 , services ? [ ]
+, environments ? { }
 , buildWheels ? [ ]
 , builds ? [ ]
 , locks ? { }
@@ -26,7 +27,6 @@ let
     else
       throw "${builtins.concatStringsSep " and " stale} changed after default.nix was generated. Run: nixgen generate";
 
-  here = builtins.filter (entry: builtins.elem system entry.systems);
   fetch = import ./fetch.nix;
   support = import ./support.nix { inherit pins system name nixpkgs; };
 
@@ -35,78 +35,58 @@ let
   install = import ./wheel.nix { base = support; inherit fetch builder root; };
   build = import ./build.nix { base = support; inherit fetch builder root; };
   made = import ./builds.nix { inherit system install build; } { wheels = buildWheels; inherit builds; };
-  installed = map (wheel: { inherit (wheel) name; drv = install wheel; }) (here wheels) ++ made.installed;
-  ownTrees = map (tree: removeAttrs tree [ "systems" ]) (here trees);
-
-  environment = import ./environment.nix { base = support; } {
-    inherit name launcher prefer;
-    wheels = installed;
-    trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
-  };
-  # The project's own code as it is now, and the environment with it.
-  source = import ./source.nix { inherit root name; } ownTrees;
-  own = import ./own.nix { base = support; } { inherit name environment source; trees = ownTrees; };
 
   pinned = import ./artifacts.nix { base = support; inherit fetch root name; } { inherit artifacts files; };
   together = pinned.collect pinned.known;
-  serve = import ./services.nix {
+  # The environment that has no name, and those that have one, each of its own rows.
+  environmentOf = import ./named.nix {
     base = support;
-    inherit source;
-    environment = own;
-    packaged = ownTrees != [ ];
-    artifacts = pinned;
+    inherit system root name launcher install made pinned together prefer;
+    inherit wheels trees skipImports;
   };
-  served = serve services;
-
-  shell = import ./shell.nix { base = support; } {
-    inherit name root environment launcher source;
-    variables = support.variables // together.variables;
-    trees = ownTrees;
-    count = builtins.length installed + builtins.length ownTrees;
-  };
-  checks = {
-    imports = import ./imports.nix { base = support; } {
-      inherit name environment own;
-      trees = ownTrees;
-      wheels = installed;
-      skip = skipImports;
-      empty = installed == [ ];
-    };
-  } // (if smoke == [ ] then { } else {
-    smoke = import ./smoke.nix { base = support; } {
-      inherit name environment source;
-      variables = support.variables // together.variables;
-      trees = ownTrees;
-      commands = smoke;
-    };
-  });
-  byName = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
+  own = environmentOf { label = ""; inherit smoke services; };
+  isHere = label: builtins.elem system environments.${label}.systems;
+  labels = builtins.filter isHere (builtins.attrNames environments);
+  namedOf = label: environmentOf { inherit label; smoke = environments.${label}.smoke or [ ]; services = [ ]; };
+  named = builtins.listToAttrs (map (label: { name = label; value = namedOf label; }) labels);
+  # What each has by name, as NAME-WHAT.
+  prefixed = of: builtins.foldl'
+    (found: label:
+      let values = of named.${label};
+      in
+      found // builtins.listToAttrs (map
+        (key: { name = "${label}-${key}"; value = values.${key}; })
+        (builtins.attrNames values)))
+    { }
+    labels;
 
   counted = import ./counted.nix { base = support; } {
     inherit name;
     # The shell itself holds what its builder's machine was like; what it sources does not.
-    alone = { inherit environment; shell = shell.stdenv; } // (if artifacts == [ ] then { } else {
+    alone = { environment = own.bare; shell = own.shell.stdenv; } // (if artifacts == [ ] then { } else {
       models-all = together.models;
       data-all = together.data;
     }) // (if builtins.any (artifact: artifact.inHub) pinned.known then { inherit (together) cache; } else { });
     parts = {
       models = pinned.folders "models";
       data = pinned.folders "data";
-      services = served;
-    };
-    wheels = byName;
+      services = own.services;
+    } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; }) named;
+    wheels = own.wheels;
+    more = builtins.mapAttrs (_: one: one.wheels) named;
     built = support.built // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
   };
 in
 {
-  environment = current own;
-  shell = current shell;
-  imports = current checks.imports;
+  environment = current own.environment;
+  # Those with a name are attributes of it, for `nix-shell -A NAME`.
+  shell = current (own.shell // builtins.mapAttrs (_: one: one.shell) named);
+  imports = current own.checks.imports;
   # Null where no commands are set.
-  smoke = current (checks.smoke or null);
+  smoke = current (own.checks.smoke or null);
   # The same as a flake's checks.
-  checks = current checks;
-  wheels = current byName;
+  checks = current (own.checks // prefixed (one: one.checks));
+  wheels = current own.wheels;
   # By name, in the first of its layouts; `.hf` and `.plain` are both of them.
   models = current pinned.models;
   data = current pinned.data;
@@ -114,18 +94,14 @@ in
   models-all = current together.models;
   data-all = current together.data;
   cache = current together.cache;
-  services = current served;
+  services = current own.services;
   # The same as a flake's apps.
-  apps = current (import ./apps.nix { base = support; } {
-    inherit name;
-    environment = own;
-    trees = ownTrees;
-    services = served;
-    serve = if pinned.known == [ ] then _: { } else serve;
-  });
+  apps = current (builtins.foldl' (found: label: named.${label}.apps // found) own.apps labels);
+  # By name, each with its environment, shell, checks and wheels.
+  environments = current named;
   formatter =
     if support.formatter != null then support.formatter
-    else import ./formatter.nix { base = support; } { inherit environment; };
+    else import ./formatter.nix { base = support; } { environment = own.bare; };
   base = support;
   # Everything that counts, linked by one derivation; and the derivations that are built here, by name.
   root = current counted.root;

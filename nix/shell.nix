@@ -1,7 +1,7 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, root, environment, launcher, trees, source, count, variables }:
+{ name, label, root, environment, launcher, trees, source, count, variables }:
 let
   # The project's folder, where Nix knows it. A flake is evaluated from a copy in the store: then the shell looks for
   # the folder that has this default.nix and this code, in its own and those above.
@@ -30,6 +30,7 @@ derivation ({
   stdenv = import ./python.nix base ./builders/setup.py {
     name = "${name}-setup";
     project = name;
+    inherit label;
     inherit (base) bash;
     inherit environment;
     tools = builtins.concatStringsSep ":" base.tools;

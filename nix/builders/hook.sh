@@ -45,7 +45,7 @@ nixgen_venv() {
       */nixgen-venv-*/venv) nixgen_remove_at_exit "${VIRTUAL_ENV%/venv}" ;;
     esac
   fi
-  export NIXGEN_ROOT VIRTUAL_ENV VIRTUAL_ENV_PROMPT=$NIXGEN_NAME
+  export NIXGEN_ROOT NIXGEN_LABEL VIRTUAL_ENV VIRTUAL_ENV_PROMPT=$NIXGEN_NAME
 }
 
 # Whether a folder has the venv of this shell, as its note says (enter.py writes it), with nothing put into it, and .venv

@@ -1,8 +1,8 @@
 """Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup; beside it, in lib, the programs that it runs.
 
-Input, as environment variables: out, project (its name), environment, tools (PATH entries), hook (a bash file), bash,
-title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on sys.path), venv (a folder of
-programs), python (the program below the environment).
+Input, as environment variables: out, project (its name), label (the environment's), environment, tools (PATH entries),
+hook (a bash file), bash, title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on
+sys.path), venv (a folder of programs), python (the program below the environment).
 """
 
 import glob
@@ -25,6 +25,7 @@ with open(given["hook"], encoding="utf-8") as file:
     hook = file.read()
 ours = {
     "NAME": given["project"],
+    "LABEL": given["label"],
     "TITLE": given["title"],
     "BASH": given["bash"],
     "BASE": given["python"],

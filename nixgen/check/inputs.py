@@ -21,7 +21,9 @@ _NOT_LIBRARY = (vendored.LISTING, f"{vendored.FOLDER}/base.nix", f"{vendored.FOL
 def inputs(plan: Plan, root: Path, system: str) -> Inputs:
     """The inputs of ``system``. ``root`` is the project's folder, whose nix/nixgen is the library that counts."""
     wheels = {
-        package.name: WheelInput(package.version or "", package.file or "", package.sha256 or "")
+        _in(resolution.environment, package.name): WheelInput(
+            package.version or "", package.file or "", package.sha256 or ""
+        )
         for resolution in plan.resolutions
         if resolution.target.system == system
         for package in resolution.packages
@@ -72,18 +74,34 @@ def _project(plan: Plan, system: str) -> str:
     own = {
         "name": plan.name,
         "trees": [
-            {key: value for key, value in row.items() if key != "systems"}
+            {key: value for key, value in row.items() if key not in {"systems", "environments"}}
             for row in render.tree_rows(plan)
-            if system in _systems(row["systems"])
+            if any(system in _systems(systems) for systems in (row["systems"], *_values(row.get("environments"))))
         ],
         "prefer": list(plan.prefer),
         "services": render.service_rows(plan),
         "layouts": {artifact.key: [*artifact.layout, artifact.repo] for artifact in plan.artifacts},
     }
+    others = {
+        one.environment: sorted(package.name for package in one.packages if package.kind == "directory")
+        for one in plan.resolutions
+        if one.environment and one.target.system == system
+    }
+    if others:
+        own["environments"] = others
     if plan.builds:
         rows = [*plan.build_wheels, *plan.builds]
         own["builds"] = [row for row in rows if system in _systems(row["systems"])]
     return _digest([json.dumps(own, sort_keys=True, ensure_ascii=False)])
+
+
+def _in(environment: str, name: str) -> str:
+    """What the record calls a package of an environment: its own name in the default one."""
+    return f"{environment}.{name}" if environment else name
+
+
+def _values(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else ()
 
 
 def _systems(value: object) -> Iterable[str]:

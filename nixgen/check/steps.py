@@ -260,17 +260,14 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
 
     there: dict[str, Recipe] = {}
     try:
-        for name in ("imports", "smoke"):
-            recipe = nix.recipe(run.project.root, run.system, name)
-            if recipe is not None:
-                there[name] = recipe
+        there = nix.checks(run.project.root, run.system)
         nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners, run.advise)
     except BuildFailed as error:
         told = "what was built does not work: " + messages.which_check(error.problems, there)
         return Step("works", False, told, BuildFailed.exit_code, error.problems)
     except MachineError as error:
         return Step("works", None, "it could not be tried here", MachineError.exit_code, error.problems)
-    return Step("works", True, messages.works(_imported(nix, there), smoke="smoke" in there))
+    return Step("works", True, messages.works(_imported(nix, there), tuple(there)))
 
 
 def _imported(nix: Nix, there: Mapping[str, Recipe]) -> int | None:

@@ -29,6 +29,10 @@ def run(
             "--service", metavar="NAME", help="The command of [services.NAME] in models.toml, and its models."
         ),
     ] = None,
+    environment: Annotated[
+        str,
+        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
+    ] = "",
     stamp: Annotated[
         Path | None,
         typer.Option("--stamp", metavar="DIR", help="Where the stamp is kept.", show_default="this user's state"),
@@ -54,6 +58,10 @@ def run(
     if report not in {"text", "json"}:
         raise UserError.of("--report", f"is {report}, not text or json")
     lock = implementation.find_lock(project)
+    if environment:
+        from nixgen.project.project import find_project
+
+        find_project(lock.parent).of(environment)
     words: tuple[str, ...] = tuple(command or ())
     names: tuple[str, ...] = ()
     if service is not None:
@@ -62,6 +70,11 @@ def run(
     if not words:
         raise UserError.of("", "there is no command to run", "nixgen run -- COMMAND, or nixgen run --service NAME")
     how = implementation.Options(
-        stamp=not no_stamp, stamps=stamp, age=stamp_age, report=report, optional=service is not None
+        stamp=not no_stamp,
+        stamps=stamp,
+        age=stamp_age,
+        report=report,
+        optional=service is not None,
+        environment=environment,
     )
     raise typer.Exit(implementation.start(lock, names, words, how))

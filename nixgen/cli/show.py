@@ -23,6 +23,10 @@ def show(
     python: Annotated[
         str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
     ] = None,
+    environment: Annotated[
+        str,
+        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
+    ] = "",
     problems: Annotated[
         bool, typer.Option("--problems", help="Print only what is wrong; exit 1 when anything is, else 0.")
     ] = False,
@@ -43,7 +47,7 @@ def show(
 
     found = find_project(project)
     with console.step("resolving"):
-        report = implementation.report(found, system or [], python)
+        report = implementation.report(found, system or [], python, environment)
     if json:
         console.result(implementation.as_json(report))
     elif problems:

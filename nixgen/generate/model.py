@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nixgen.artifacts.model import PinnedArtifact, ServiceSpec
@@ -36,10 +37,11 @@ class Plan:
     """All that the templates need.
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
-    ``skip_imports`` and ``smoke`` are the settings of these names; ``exact_python`` is the version that the base's
-    Python must have, where that counts and Nix alone can tell; ``builds`` and ``build_wheels`` are rows of what is
-    built from its source, and of the wheels that this needs (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's,
-    ``services`` those of models.toml.
+    ``skip_imports`` and ``smoke`` are the settings of these names; ``systems`` are those of the default environment,
+    ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of each;
+    ``exact_python`` is the version that the base's Python must have, where that counts and Nix alone can tell;
+    ``builds`` and ``build_wheels`` are rows of what is built from its source, and of the wheels that this needs
+    (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services`` those of models.toml.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Plan:
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
+    environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exact_python: str | None = None
     build_wheels: tuple[dict[str, object], ...] = ()
     builds: tuple[dict[str, object], ...] = ()

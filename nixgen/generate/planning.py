@@ -120,8 +120,8 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     from nixgen.artifacts.manifest import read_manifest
     from nixgen.bases.python import full_version, targets
     from nixgen.generate.trees import source_trees
-    from nixgen.resolve import hashes
-    from nixgen.resolve.resolution import left_out, merged_problems, resolve, split_served
+    from nixgen.resolve import environments, hashes
+    from nixgen.resolve.resolution import left_out, merged_problems
 
     base = pins.lock.base
     systems = project.settings.systems
@@ -130,11 +130,11 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     full = full_version(project.settings, base.python, base)
     wanted = targets(project.settings, systems, base.python, full)
     known = {entry.url: entry for entry in pins.lock.hashes}
-    resolutions = resolve(project, wanted, base.glibc, known)
-    if project.settings.systems is None:
-        resolutions, dropped = split_served(resolutions)
-        for one in dropped:
-            console.warn(f"{left_out(one)} (nixgen show --system {one.target.system})")
+    exported = environments.export(project, known)
+    resolutions, dropped = environments.select(project, exported, wanted, base.glibc, known, hints=True)
+    for one in dropped:
+        option = f" --environment {one.environment}" if one.environment else ""
+        console.warn(f"{left_out(one)} (nixgen show{option} --system {one.target.system})")
     problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
     wanted_builds = asked.read(project, base, resolutions)
     builds = use.used(wanted_builds, resolutions, pins.lock.builds)
@@ -146,6 +146,10 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)
+    taken = {service.name for service in manifest.services} & project.settings.environments.keys()
+    if taken:
+        what, mend = "is the name of a service in models.toml, too", "give one of the two another name"
+        raise UserError(Problem(f"{PYPROJECT}: tool.nixgen.environments.{name}", what, mend) for name in sorted(taken))
     trees = source_trees(project, resolutions)
     for note in (note for tree in trees for note in tree.notes):
         console.warn(str(note))
@@ -153,13 +157,14 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     return Plan(
         name=project.name,
         base=base,
-        systems=tuple(one.target.system for one in resolutions),
+        systems=tuple(one.target.system for one in environments.of(environments.DEFAULT, resolutions)),
         resolutions=resolutions,
         trees=trees,
         digests=digests(project.root, pins, manifest, pyproject, trees),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
+        environments={name: own.smoke for name, own in project.settings.environments.items()},
         exact_python=full if exact and isinstance(base, NixpkgsBase) else None,
         build_wheels=tuple(use.wheel_row(*row) for row in builds.wheels),
         builds=tuple(use.planned_row(wanted_builds, row) for row in builds.builds),

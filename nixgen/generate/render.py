@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
 
 from nixgen.artifacts.model import PinnedArchive, PinnedArtifact
 from nixgen.bases.model import Base
 from nixgen.generate.model import Plan
 from nixgen.nix import templates
 from nixgen.nix.nixtext import to_nix
+from nixgen.resolve.model import Resolution
 
 
 def default_nix(plan: Plan) -> str:
@@ -16,6 +17,7 @@ def default_nix(plan: Plan) -> str:
 
     One line each, sorted; wheels and trees with the systems that use them.
     """
+    by_environment = _systems_by_environment(plan)
     return templates.render(
         "default.nix.j2",
         name=plan.name,
@@ -25,11 +27,15 @@ def default_nix(plan: Plan) -> str:
         prefer=plan.prefer,
         skip_imports=plan.skip_imports,
         smoke=plan.smoke,
+        environments=[
+            (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None)))
+            for name, smoke in sorted(plan.environments.items())
+        ],
         pinned=[
             (name, [to_nix(row) for row in rows])
             for name, rows in (
                 ("buildWheels", plan.build_wheels),
-                ("builds", plan.builds),
+                ("builds", build_rows(plan)),
                 ("artifacts", artifact_rows(plan)),
                 ("files", file_rows(plan)),
                 ("services", service_rows(plan)),
@@ -60,43 +66,67 @@ def wheel_rows(plan: Plan) -> list[dict[str, object]]:
 
     ``path`` is that of a wheel in the project, ``url`` of any other.
     """
-    systems: dict[tuple[str, str, str, str, str, str], set[str]] = {}
+    places: dict[tuple[str, str, str, str, str, str], _Places] = {}
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.kind == "wheel":
                 file = package.file or ""
                 version = file.split("-")[1] if package.version is None else package.version
                 key = (package.name, version, file, package.sha256 or "", package.url or "", package.path or "")
-                systems.setdefault(key, set()).add(resolution.target.system)
+                places.setdefault(key, _Places()).add(resolution)
     return [
         _given(
             name=name,
             version=version,
             file=file,
-            systems=sorted(used),
+            systems=used.systems(),
+            environments=used.environments(),
             sha256=sha256,
             url=url if not path else None,
             path=path or None,
         )
-        for (name, version, file, sha256, url, path), used in sorted(systems.items())
+        for (name, version, file, sha256, url, path), used in sorted(places.items(), key=operator.itemgetter(0))
     ]
 
 
 def tree_rows(plan: Plan) -> list[dict[str, object]]:
     """One row for each directory source, with the systems whose resolution names it."""
+    places: dict[tuple[str, str], _Places] = {}
+    for resolution in plan.resolutions:
+        for package in resolution.packages:
+            if package.kind == "directory":
+                places.setdefault((package.name, package.path or ""), _Places()).add(resolution)
     return [
-        {
-            "name": tree.name,
-            "version": tree.version,
-            "path": tree.path,
-            "roots": tree.roots,
-            "modules": tree.modules,
-            "systems": sorted(set(_systems_with(plan, tree.name, tree.path))),
-            "metadata": tree.metadata,
-            "entryPoints": tree.entry_points,
-        }
+        _given(
+            name=tree.name,
+            version=tree.version,
+            path=tree.path,
+            roots=tree.roots,
+            modules=tree.modules,
+            systems=places.get((tree.name, tree.path), _Places()).systems(),
+            environments=places.get((tree.name, tree.path), _Places()).environments(),
+            metadata=tree.metadata,
+            entryPoints=tree.entry_points,
+        )
         for tree in sorted(plan.trees, key=lambda tree: (tree.name, tree.version, tree.path))
     ]
+
+
+def build_rows(plan: Plan) -> list[dict[str, object]]:
+    """The rows of what is built from its source. What only other builds need is of no environment."""
+    places: dict[tuple[object, object], _Places] = {}
+    for resolution in plan.resolutions:
+        for package in resolution.packages:
+            if package.built:
+                places.setdefault((package.name, package.version), _Places()).add(resolution)
+
+    def placed(row: dict[str, object]) -> dict[str, object]:
+        found = places.get((row["name"], row["version"])) or places.get((row["name"], None))
+        if found is None or not row.get("installed", True):
+            return row
+        return {**row, "systems": found.systems(), **_given(environments=found.environments())}
+
+    return [placed(row) for row in plan.builds]
 
 
 def artifact_rows(plan: Plan) -> list[dict[str, object]]:
@@ -169,8 +199,26 @@ def _given(**values: object) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _systems_with(plan: Plan, name: str, path: str) -> Iterable[str]:
-    for resolution in plan.resolutions:
-        for package in resolution.packages:
-            if package.kind == "directory" and (package.name, package.path) == (name, path):
-                yield resolution.target.system
+def _systems_by_environment(plan: Plan) -> dict[str, list[str]]:
+    return {
+        name: sorted(one.target.system for one in plan.resolutions if one.environment == name)
+        for name in plan.environments
+    }
+
+
+class _Places:
+    """The systems that something is for, by environment."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, set[str]] = {}
+
+    def add(self, resolution: Resolution) -> None:
+        self._found.setdefault(resolution.environment, set()).add(resolution.target.system)
+
+    def systems(self) -> list[str]:
+        """Those of the default environment."""
+        return sorted(self._found.get("", ()))
+
+    def environments(self) -> dict[str, list[str]] | None:
+        """Those of the other environments, None where it is in none."""
+        return {name: sorted(systems) for name, systems in sorted(self._found.items()) if name} or None

@@ -32,7 +32,8 @@ _SOURCES = {"sdist": "sdist", "vcs": "git", "archive": "archive"}
 class Report:
     """What would be installed, for each target; ``left_out`` are default systems that have problems of their own.
 
-    ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for.
+    ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for; ``environment`` is the name of the
+    environment that this is of, "" for the default one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Report:
     macos: str
     resolutions: tuple[Resolution, ...]
     left_out: tuple[Resolution, ...] = ()
+    environment: str = ""
 
     @property
     def problems(self) -> bool:
@@ -47,22 +49,25 @@ class Report:
         return any(one.problems for one in self.resolutions)
 
 
-def report(project: Project, systems: Sequence[str], python: str | None) -> Report:
+def report(project: Project, systems: Sequence[str], python: str | None, environment: str = "") -> Report:
     """What would be installed, for ``systems`` (none: all of the project's) and ``python`` (None: the project's).
 
-    The base is that of nixgen.lock where it is there and of these settings, else what a new one would have. Raises
-    UserError for a system or Python that nixgen or the base does not know.
+    ``environment`` is the name of one of the project's environments, "" for the default one. The base is that of
+    nixgen.lock where it is there and of these settings, else what a new one would have. Raises UserError for a system
+    or Python that nixgen or the base does not know, and for an environment that is not there.
     """
     from nixgen.resolve.resolution import export, hint_groups, select, split_served
 
     _known(systems)
+    every = project.settings.systems or ()
+    project = project.of(environment) if environment else project
     base, hashes = _locked(project)
     exported = export(project, hashes)
-    targets, glibc = _targets(project, systems, python, base, exported)
+    targets, glibc = _targets(project, systems or project.settings.systems or every, python, base, exported)
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
     named = systems or project.settings.systems is not None
     served, dropped = (found, ()) if named else split_served(found)
-    return Report(project.name, glibc, project.settings.macos, served, dropped)
+    return Report(project.name, glibc, project.settings.macos, served, dropped, environment)
 
 
 def targets(project: Project, systems: Sequence[str], python: str | None) -> tuple[Target, ...]:
@@ -122,7 +127,8 @@ def as_json(found: Report) -> str:
         for one in found.resolutions
     }
     left = {one.target.system: _problems(one) for one in found.left_out}
-    return jsontext.dumps({"version": JSON_VERSION, "project": found.name, "targets": targets, "leftOut": left})
+    document = {"version": JSON_VERSION, "project": found.name, "targets": targets, "leftOut": left}
+    return jsontext.dumps({**document, **({"environment": found.environment} if found.environment else {})})
 
 
 def _package(package: Package) -> dict[str, Any]:
@@ -170,7 +176,8 @@ def _title(found: Report) -> str:
     pythons = sorted({one.target.python for one in found.resolutions})
     limits = dict.fromkeys(_limit(found, one) for one in found.resolutions)
     systems = _listed([one.target.system for one in found.resolutions])
-    return f"{found.name} for {systems}: Python {' and '.join(pythons)}, {' and '.join(limits)}"
+    whose = f"{found.name}, environment {found.environment}," if found.environment else found.name
+    return f"{whose} for {systems}: Python {' and '.join(pythons)}, {' and '.join(limits)}"
 
 
 def _wrong(found: Report) -> Lines:

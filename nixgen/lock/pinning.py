@@ -20,7 +20,7 @@ from nixgen.lock import lockfile
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
-from nixgen.resolve import resolution
+from nixgen.resolve import environments
 from nixgen.resolve.model import FileHash, Package, Resolution
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def check_mirrors(project: Project, options: Options) -> None:
 def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
     """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
     python = _python(project, old)
-    exported = resolution.export(project, {})
+    exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
     resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
     asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions))
@@ -251,16 +251,15 @@ def _resolve_debian(
 
 
 def _resolutions(
-    project: Project, exported: Mapping[str, Any], python: str, base: Base | None
+    project: Project, exported: Mapping[str, Mapping[str, Any]], python: str, base: Base | None
 ) -> tuple[Resolution, ...]:
-    """What uv would install, for the targets that the project has; without a base, on what a new one would be."""
+    """What uv would install in all environments, for their targets; without a base, on what a new one would be."""
     from nixgen.bases import python as versions
 
     full = versions.full_version(project.settings, python, base)
     glibc = base.glibc if base is not None else choice.default_glibc(project.settings, python)
     wanted = versions.targets(project.settings, None, python, full)
-    found = resolution.select(project, exported, wanted, glibc, {})
-    return found if project.settings.systems is not None else resolution.split_served(found)[0]
+    return environments.select(project, exported, wanted, glibc, {})[0]
 
 
 def _builds_any(resolutions: Iterable[Resolution]) -> bool:

@@ -34,7 +34,8 @@ in {
 class Options:
     """How a check is done: with a stamp or without, where it is kept, its age in seconds, and the report's form.
 
-    ``optional``: a lock that pins nothing lets the command start, as a service does that has no models.
+    ``optional``: a lock that pins nothing lets the command start, as a service does that has no models. ``environment``
+    is the name of the one to run in, "" for the default one, or that of the shell in which this runs.
     """
 
     stamp: bool = True
@@ -42,6 +43,7 @@ class Options:
     age: float = guard.STAMP_AGE
     report: str = "text"
     optional: bool = False
+    environment: str = ""
 
 
 def find_lock(start: Path) -> Path:
@@ -105,7 +107,7 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     with every version of Nix and with flakes or without.
     """
     unpinned = options.optional and not names and not lockfile.read_lock(lock).artifacts
-    if _in_shell(lock.parent):
+    if _in_shell(lock.parent) and options.environment in {"", os.environ.get("NIXGEN_LABEL")}:
         if unpinned:
             return guard.become(command)
         found = trees(lock, names)
@@ -121,7 +123,8 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
     words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
     inner = f"exec {shlex.join(command if unpinned else [*words, *names, '--', *command])}"
-    outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", "shell", "--run", inner]
+    shell = f"environments.{options.environment}.shell" if options.environment else "shell"
+    outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", shell, "--run", inner]
     console.detail(f"$ {process.shown(outer)}")
     # Without this nix-shell looks for an interactive bash in the user's nixpkgs, to run one line.
     bash = {"NIX_BUILD_SHELL": found_bash} if (found_bash := shutil.which("bash")) else {}

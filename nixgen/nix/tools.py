@@ -40,10 +40,7 @@ _SHOW = (2, 15)  # from here on `derivation show` is the command's name
 # Values come as arguments: no name of a folder is spliced into Nix.
 _PROJECT = "{ root, system, attribute }: let project = import (/. + root) { inherit system; }; in "
 _RECIPES = _PROJECT + "project.${attribute}"
-_RECIPE = _PROJECT + (
-    "let found = project.${attribute} or null; in "
-    "if found == null then null else { drv = found.drvPath; out = found.outPath; }"
-)
+_CHECKS = _PROJECT + "builtins.mapAttrs (_: check: { drv = check.drvPath; out = check.outPath; }) project.${attribute}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +127,10 @@ class Nix:
         except (AttributeError, KeyError, TypeError):
             raise Stale.of("default.nix", failures.STRANGE, failures.GENERATE) from None
 
-    def recipe(self, root: Path, system: str, attribute: str) -> Recipe | None:
-        """One attribute of default.nix ("imports", "smoke"), None where it is null or absent; raises as recipes."""
-        found = self._evaluated(_RECIPE, root, system, attribute)
-        return None if found is None else Recipe(found["drv"], found["out"])
+    def checks(self, root: Path, system: str) -> dict[str, Recipe]:
+        """The checks of default.nix by name ("imports", "smoke"), sorted; raises as recipes."""
+        found = self._evaluated(_CHECKS, root, system, "checks")
+        return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
 
     def evaluate(self, expression: str, **arguments: str) -> Any:  # noqa: ANN401 -- any JSON value
         """The value of a Nix expression as JSON; derivations that it names are in the store then.

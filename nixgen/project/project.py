@@ -53,6 +53,14 @@ class Project:
         """A file of the project."""
         return self.root / relative
 
+    def of(self, environment: str) -> Project:
+        """The project as the environment of that name has it. Raises UserError where there is none."""
+        if environment not in self.settings.environments:
+            known = ", ".join(self.settings.environments) or "none"
+            what = f"pyproject.toml has no environment {environment}"
+            raise UserError.of("--environment", what, f"the environments: {known} (tool.nixgen.environments)")
+        return replace(self, settings=self.settings.of(environment))
+
     def python_version_file(self) -> str | None:
         """The text of .python-version beside pyproject.toml, None where there is none."""
         path = self.path(".python-version")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from nixgen.errors import Problem, UserError
@@ -33,6 +33,15 @@ _SET = frozenset(
 )
 _LONGEST = 7 * 24 * 3600  # seconds
 _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
+_ENVIRONMENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_TAKEN = frozenset(
+    """
+    default shell environment environments imports smoke checks wheels models data models-all data-all cache services
+    apps formatter base root recipes
+    all args builder drvAttrs drvPath keep name out outPath outputName outputs shellHook stdenv system type
+    """.split()  # noqa: SIM905 -- quoted one by one, the words would take 30 lines
+)
+"""What default.nix, its shell and the record have by these names: attributes that an environment would hide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,21 @@ class PackageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """What ``[tool.nixgen.environments.NAME]`` says; groups and extras that are None are as the project has them.
+
+    ``systems`` are some of the project's, None for all of these that its wheels exist for; ``smoke`` are the commands
+    that must succeed in this environment, and no others.
+    """
+
+    groups: tuple[str, ...] | None = None
+    extras: tuple[str, ...] | None = None
+    all_extras: bool | None = None
+    systems: tuple[str, ...] | None = None
+    smoke: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``[tool.nixgen]`` says; docs/settings.md explains each key.
 
@@ -62,7 +86,8 @@ class Settings:
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
     two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
     ``smoke`` shell commands that must succeed in the environment; ``packages`` what distributions that are built need,
-    by normalized name.
+    by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
+    of the one that these settings are of, "" for the default one (:meth:`of`).
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -81,6 +106,8 @@ class Settings:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     packages: Mapping[str, PackageSettings] = field(default_factory=dict)
+    environments: Mapping[str, EnvironmentSettings] = field(default_factory=dict)
+    environment: str = ""
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -102,6 +129,26 @@ class Settings:
     def default_systems(self) -> tuple[str, ...]:
         """The systems to resolve for: those that are set, else all that the base serves."""
         return DEFAULT_SYSTEMS[self.base] if self.systems is None else self.systems
+
+    def of(self, environment: str) -> Settings:
+        """The settings as one of ``environments`` has them."""
+        own = self.environments[environment]
+        chosen = own.extras is not None or own.all_extras is not None
+        return replace(
+            self,
+            groups=self.groups if own.groups is None else own.groups,
+            extras=(own.extras or ()) if chosen else self.extras,
+            all_extras=bool(own.all_extras) if chosen else self.all_extras,
+            systems=own.systems,
+            smoke=own.smoke,
+            environments={},
+            environment=environment,
+        )
+
+    @property
+    def table(self) -> str:
+        """The table of pyproject.toml that groups, extras and systems stand in."""
+        return f"tool.nixgen.environments.{self.environment}" if self.environment else "tool.nixgen"
 
     @property
     def build_libraries(self) -> tuple[str, ...]:
@@ -128,9 +175,30 @@ def _contradictions(values: Mapping[str, Any], where: str) -> list[Problem]:
                 mend = "take it out, or use the nixpkgs base"
                 problems.append(Problem(f"{where}.systems", f"the debian base cannot serve {system}", mend))
     if values.get("all_extras") and values.get("extras"):
-        mend = "keep one of the two"
-        problems.append(Problem(f"{where}.extras", "says nothing that all-extras does not say", mend))
+        problems.append(Problem(f"{where}.extras", *_SAME_EXTRAS))
+    return problems + _environment_problems(values, values.get("systems") or DEFAULT_SYSTEMS[base], where)
+
+
+def _environment_problems(values: Mapping[str, Any], offered: Sequence[str], where: str) -> list[Problem]:
+    """What environments say that excludes each other, or that the project does not have."""
+    problems = []
+    what = f"is not one of the project's systems: {', '.join(offered)}"
+    for name, own in values.get("environments", {}).items():
+        if own.all_extras and own.extras:
+            problems.append(Problem(f"{where}.environments.{name}.extras", *_SAME_EXTRAS))
+        problems += [
+            Problem(
+                f"{where}.environments.{name}.systems",
+                f"{system} {what}",
+                "take it out, or add it to tool.nixgen.systems",
+            )
+            for system in own.systems or ()
+            if system not in offered
+        ]
     return problems
+
+
+_SAME_EXTRAS = ("says nothing that all-extras does not say", "keep one of the two")
 
 
 class _WrongError(Exception):
@@ -297,30 +365,50 @@ def _seconds(value: object) -> int:
     return int(cast("int", value))
 
 
-def _package_problem(name: str, table: object, found: Mapping[str, PackageSettings]) -> _WrongError | None:
-    if type(table) is not dict:
-        return _WrongError("is not a table", f"write [tool.nixgen.packages.{name}]", f".{name}")
-    if not _NAME.fullmatch(name):
-        return _WrongError("is not a distribution's name", "write it like psycopg2", f".{name}")
-    if normalized(name) in found:
-        return _WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two", f".{name}")
-    return None
+def _tables(value: object, example: str, one: Callable[[str, dict[str, object]], list[_WrongError]]) -> None:
+    """Reads a table of tables; ``one`` is given each with its name, and says what is wrong with it."""
+    _typed(value, dict, example)
+    wrong: list[_WrongError] = []
+    for name, table in cast("dict[str, object]", value).items():
+        if type(table) is not dict:
+            mend = f"write {example.partition(',')[0].replace('NAME', name)}"
+            wrong.append(_WrongError("is not a table", mend, f".{name}"))
+            continue
+        wrong += [each.below(f".{name}") for each in one(name, cast("dict[str, object]", table))]
+    if wrong:
+        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
 
 
 def _packages(value: object) -> Mapping[str, PackageSettings]:
-    example = '[tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
-    _typed(value, dict, example)
     found: dict[str, PackageSettings] = {}
-    wrong: list[_WrongError] = []
-    for name, table in cast("dict[str, object]", value).items():
-        if problem := _package_problem(name, table, found):
-            wrong.append(problem)
-            continue
-        values, inner = _read(cast("dict[str, object]", table), _PACKAGE_READERS, "is not a setting of a package")
-        wrong += [one.below(f".{name}") for one in inner]
+
+    def one(name: str, table: dict[str, object]) -> list[_WrongError]:
+        if not _NAME.fullmatch(name):
+            return [_WrongError("is not a distribution's name", "write it like psycopg2")]
+        if normalized(name) in found:
+            return [_WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two")]
+        values, wrong = _read(table, _PACKAGE_READERS, "is not a setting of a package")
         found[normalized(name)] = PackageSettings(**values)
-    if wrong:
-        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
+        return wrong
+
+    _tables(value, '[tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]', one)
+    return dict(sorted(found.items()))
+
+
+def _environments(value: object) -> Mapping[str, EnvironmentSettings]:
+    found: dict[str, EnvironmentSettings] = {}
+
+    def one(name: str, table: dict[str, object]) -> list[_WrongError]:
+        if not _ENVIRONMENT.fullmatch(name):
+            what = "is not a name that an environment can have"
+            return [_WrongError(what, "use letters, digits, - and _, and begin with a letter: gpu")]
+        if name in _TAKEN or name.startswith("NIXGEN_"):
+            return [_WrongError("is the name of something else in default.nix", "give it another name, like gpu")]
+        values, wrong = _read(table, _ENVIRONMENT_READERS, "is not a setting of an environment")
+        found[name] = EnvironmentSettings(**values)
+        return wrong
+
+    _tables(value, '[tool.nixgen.environments.NAME], and below it extras = ["gpu"]', one)
     return dict(sorted(found.items()))
 
 
@@ -353,4 +441,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
     "smoke": _commands,
     "packages": _packages,
+    "environments": _environments,
 }
+
+_ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke")}

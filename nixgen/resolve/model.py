@@ -65,12 +65,14 @@ class Resolution:
     """What uv would install for one target, sorted by name, and what stands in the way of building it.
 
     A problem's ``where`` is the package's name. ``patch``: another patch release of the Python could get others.
+    ``environment`` is the name of the environment that this is for, "" for the default one.
     """
 
     target: Target
     packages: tuple[Package, ...]
     problems: tuple[Problem, ...] = ()
     patch: bool = False
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ best tag the higher build number is taken, as uv does.
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -53,7 +54,7 @@ def hint_groups(
         return found
     without = replace(project, settings=replace(project.settings, groups=()))
     left = select(without, export(without, hashes, check=False), [one.target for one in found], glibc, hashes)
-    hint = "or leave the dependency groups out: groups = [] under [tool.nixgen]"
+    hint = f"or leave the dependency groups out: groups = [] under [{project.settings.table}]"
     return tuple(
         replace(
             one,
@@ -94,7 +95,7 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
     if verdict.why:
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
     if exported.code != 0:
-        raise uv.explained(exported)
+        raise uv.explained(exported, project.settings.table)
     if verdict.unknown:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return _with_versions(project, lock)
@@ -132,15 +133,17 @@ def select(
     requires = lock.get("requires-python") or project.requires_python
     _require_python(requires, targets)
     environments = strings(lock.get("environments"))
+    own = project.settings.environment
     found = []
     for target in targets:
         choice = wheels.Choice(target, glibc, project.settings.macos)
         decides = markers.Markers(target, project.settings.macos, environments)
         if environments and not any(decides.holds(marker) for marker in environments):
-            found.append(Resolution(target, (), (_unsupported(environments),)))
+            found.append(replace(Resolution(target, (), (_unsupported(environments),)), environment=own))
             continue
         resolution = _for_target(project, lock.get("packages", ()), choice, decides, hashes)
-        found.append(replace(resolution, patch=resolution.patch or _separates(requires, target.python)))
+        patch = resolution.patch or _separates(requires, target.python)
+        found.append(replace(resolution, patch=patch, environment=own))
     return tuple(found)
 
 
@@ -183,6 +186,8 @@ def without_wheel(resolution: Resolution) -> set[str]:
 def left_out(resolution: Resolution) -> str:
     """The sentence for a target that :func:`split_served` dropped."""
     system, names = resolution.target.system, [problem.where for problem in resolution.problems]
+    if resolution.environment:
+        system = f"the environment {resolution.environment} on {system}"
     if set(names) <= without_wheel(resolution):
         return f"{system} is left out: no wheel there for {', '.join(names)}"
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
@@ -192,17 +197,22 @@ def left_out(resolution: Resolution) -> str:
 def merged_problems(resolutions: Sequence[Resolution]) -> list[Problem]:
     """The problems of all targets, those that most share first; each is told once, with the systems that have it.
 
-    What all of several have is no matter of the system, and named without.
+    What all of several have is no matter of the system, and named without. Where there are several environments, theirs
+    are told with the name; what the default one has is not told again of others.
     """
-    systems: dict[Problem, list[str]] = {}
+    found: dict[Problem, dict[str, list[str]]] = {}
+    count = Counter(one.environment for one in resolutions)
     for resolution in resolutions:
         for problem in resolution.problems:
-            systems.setdefault(problem, []).append(resolution.target.system)
-    whole = len(resolutions) if len(resolutions) > 1 else 0
-    return [
-        problem if len(names) == whole else replace(problem, where=f"{problem.where} ({', '.join(sorted(names))})")
-        for problem, names in sorted(systems.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
+            found.setdefault(problem, {}).setdefault(resolution.environment, []).append(resolution.target.system)
+    told: list[tuple[int, Problem, Problem]] = []
+    for problem, places in found.items():
+        for name, systems in {"": places[""]}.items() if "" in places else places.items():
+            words = [f"environment {name}"] if name and len(count) > 1 else []
+            words += [] if len(systems) == count[name] > 1 else sorted(systems)
+            where = f"{problem.where} ({', '.join(words)})" if words else problem.where
+            told.append((-len(systems), problem, replace(problem, where=where)))
+    return [problem for _, _, problem in sorted(told)]
 
 
 def _require_python(requires: str | None, targets: Sequence[Target]) -> None:

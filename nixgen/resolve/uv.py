@@ -54,6 +54,7 @@ _ANOTHER_PYTHON = re.compile(
     r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
 )
 _UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
+_CONFLICT = re.compile(r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts")
 _MISSING = "install it beside nixgen: pip install uv"
 
 
@@ -183,10 +184,11 @@ def _done(result: process.Result) -> None:
         raise explained(result)
 
 
-def explained(result: process.Result) -> NixgenError:
+def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError:
     """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it.
 
-    A network, a disk or a Python that is missing is a MachineError, everything else a UserError.
+    ``table`` is the one of pyproject.toml that extras and groups stand in. A network, a disk or a Python that is
+    missing is a MachineError, everything else a UserError.
     """
     lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
     first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
@@ -199,7 +201,10 @@ def explained(result: process.Result) -> NixgenError:
     what = "; ".join(said)
     if unknown := _UNKNOWN.match(what):
         key = f"{unknown[1].lower()}s"
-        return UserError.of(f"pyproject.toml: tool.nixgen.{key}", what, f"define it there, or take it out of {key}")
+        return UserError.of(f"pyproject.toml: {table}.{key}", what, f"define it there, or take it out of {key}")
+    if _CONFLICT.search(what):
+        mend = "give each of them an environment of its own: [tool.nixgen.environments.NAME]"
+        return UserError.of(f"pyproject.toml: {table}", what, mend)
     if python := _NO_PYTHON.match(what):
         wanted = shlex.quote(python["wanted"])
         mend = f"install one (with uv: uv python install {wanted}), and run the command again"

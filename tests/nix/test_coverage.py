@@ -88,6 +88,7 @@ TESTED = {
     "asking.nix": ["test_source_builds"],
     "build.nix": ["test_source_builds", "test_toolchain"],
     "builds.nix": ["test_source_builds"],
+    "named.nix": ["test_environments"],
     "builders/source/archive.py": ["test_source_builds"],
     "builders/source/build.py": ["test_source_builds", "test_toolchain"],
     "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],

@@ -40,15 +40,15 @@ def test_the_recipes_of_a_project(nix: Nix, project: Path) -> None:
     code = """
 root, system = Path(sys.argv[1]), sys.argv[2]
 found = nix.recipes(root, system)
-imports, smoke = (nix.recipe(root, system, name) for name in ('imports', 'smoke'))
-answer = [sorted(found), all(Path(recipe.drv).exists() for recipe in found.values()), imports.drv[44:], smoke]
+checks = nix.checks(root, system)
+there = all(Path(recipe.drv).exists() for recipe in found.values())
+answer = [sorted(found), there, [[name, check.drv[44:]] for name, check in checks.items()]]
 """
     found = ask(nix, code, project, SYSTEM)
     assert found == [
         ["base.builder", "base.busybox", "base.core", "environment", "root", "shell"],
         True,
-        "demo-imports.drv",
-        None,
+        [["imports", "demo-imports.drv"]],
     ]
 
 

@@ -75,6 +75,23 @@ NIXPKGS = NixpkgsBase(
 
 DEBIAN_PLAN = Plan("demo", DEBIAN, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
 NIXPKGS_PLAN = Plan("demo", NIXPKGS, ("x86_64-linux", "aarch64-linux"), RESOLUTIONS, (TREE,), DIGESTS)
+CPU = wheel("torch", "2.13.0+cpu", "cp311-cp311-manylinux_2_28_x86_64", "7")
+CUDA = wheel("torch", "2.13.0+cu128", "cp311-cp311-manylinux_2_28_x86_64", "8")
+SOLVER = Package("solver", "1.0", "sdist", "solver-1.0.tar.gz", "https://files.example.org/solver-1.0.tar.gz", "9" * 64)
+ENVIRONMENTS_PLAN = replace(
+    NIXPKGS_PLAN,
+    resolutions=(
+        *RESOLUTIONS,
+        Resolution(Target("aarch64-linux", "3.11"), (DEMO, SIX, SOLVER), environment="cpu"),
+        Resolution(Target("x86_64-linux", "3.11"), (DEMO, SIX, CPU, SOLVER), environment="cpu"),
+        Resolution(Target("x86_64-linux", "3.11"), (DEMO, SIX, CUDA), environment="in"),
+    ),
+    environments={"in": ("python -c 'import torch'",), "cpu": ()},
+    builds=(
+        {"name": "maker", "version": "2.0", "systems": ["aarch64-linux", "x86_64-linux"], "installed": False},
+        {"name": "solver", "version": "1.0", "systems": ["aarch64-linux", "x86_64-linux"]},
+    ),
+)
 EMPTY_PLAN = Plan("empty", NIXPKGS, ("x86_64-linux",), (Resolution(Target("x86_64-linux", "3.11"), ()),), (), DIGESTS)
 
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"

@@ -30,7 +30,7 @@ GOOD = Report(
         Step("recipe", True, "the 3 derivations are those of nixgen.hashes.json"),
         Step("build", True, "all is built: 3 outputs"),
         Step("bytes", True, bytes_same(4, 480, "nixgen.hashes.json"), seconds=1.25),
-        Step("works", True, works(23, smoke=False)),
+        Step("works", True, works(23)),
     ),
     SYSTEM.digest,
     4,
@@ -245,15 +245,25 @@ def test_the_path_helper_is_what_the_forms_show() -> None:
 
 
 @pytest.mark.parametrize(
-    ("imported", "smoke", "sentence"),
+    ("imported", "checks", "sentence"),
     [
-        (0, False, "there is no module to import"),
-        (0, True, "there is no module to import; the smoke commands succeed, in a build by Nix"),
-        (1, False, "1 module can be imported, in a build by Nix"),
-        (23, True, "23 modules can be imported, and the smoke commands succeed, in a build by Nix"),
-        (None, False, "modules can be imported, in a build by Nix"),
+        (0, "imports", "there is no module to import"),
+        (0, "imports smoke", "there is no module to import; the smoke commands succeed, in a build by Nix"),
+        (1, "imports", "1 module can be imported, in a build by Nix"),
+        (23, "imports smoke", "23 modules can be imported, and the smoke commands succeed, in a build by Nix"),
+        (None, "imports", "modules can be imported, in a build by Nix"),
+        (
+            2,
+            "gpu-imports gpu-smoke imports",
+            "2 modules can be imported, in a build by Nix; and in the environment gpu",
+        ),
+        (
+            2,
+            "cpu-imports gpu-imports imports",
+            "2 modules can be imported, in a build by Nix; and in the environments cpu, gpu",
+        ),
     ],
 )
-def test_of_no_module_nothing_is_claimed(imported: int | None, smoke: bool, sentence: str) -> None:  # noqa: FBT001
+def test_of_no_module_nothing_is_claimed(imported: int | None, checks: str, sentence: str) -> None:
     """Cases 10 and 61: the number is said, and of none that it is none."""
-    assert works(imported, smoke=smoke) == sentence
+    assert works(imported, checks.split()) == sentence

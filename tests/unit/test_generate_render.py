@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.plans import COMMIT, DEBIAN_PLAN, EMPTY_PLAN, MODELS_PLAN, NIXPKGS_PLAN, NUMPY_X86, SIX, TREE, WHEEL
+from support.plans import (
+    COMMIT,
+    DEBIAN_PLAN,
+    EMPTY_PLAN,
+    ENVIRONMENTS_PLAN,
+    MODELS_PLAN,
+    NIXPKGS_PLAN,
+    NUMPY_X86,
+    SIX,
+    TREE,
+    WHEEL,
+)
 
 from nixgen.artifacts.model import PinnedArtifact, PinnedFile, ServiceSpec
 from nixgen.artifacts.store import archive_name
@@ -28,7 +39,8 @@ from nixgen.resolve.model import Package, Resolution, Target
 Golden = Callable[[str, str], None]
 needs_nix = pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="no Nix on this machine")
 STUB = """{
-  project = given: { artifacts = [ ]; files = [ ]; services = [ ]; } // removeAttrs given [ "root" "system" "nixpkgs" ];
+  project = given: { artifacts = [ ]; files = [ ]; services = [ ]; builds = [ ]; }
+    // removeAttrs given [ "root" "system" "nixpkgs" ];
 }
 """
 
@@ -46,7 +58,13 @@ def evaluate(folder: Path, plan: Plan) -> Any:
     return json.loads(done.stdout)
 
 
-PLANS = [("debian", DEBIAN_PLAN), ("nixpkgs", NIXPKGS_PLAN), ("empty", EMPTY_PLAN), ("models", MODELS_PLAN)]
+PLANS = [
+    ("debian", DEBIAN_PLAN),
+    ("nixpkgs", NIXPKGS_PLAN),
+    ("empty", EMPTY_PLAN),
+    ("models", MODELS_PLAN),
+    ("environments", ENVIRONMENTS_PLAN),
+]
 
 
 @pytest.mark.parametrize(("name", "plan"), PLANS)
@@ -123,6 +141,7 @@ def test_the_goldens_evaluate(tmp_path: Path, plan: Plan) -> None:
     seen = evaluate(tmp_path, plan)
     rows = {
         "wheels": render.wheel_rows(plan),
+        "builds": render.build_rows(plan),
         "artifacts": render.artifact_rows(plan),
         "files": render.file_rows(plan),
         "services": render.service_rows(plan),

@@ -103,11 +103,11 @@ def test_recipes_come_from_default_nix_and_no_folder_name_is_spliced(fake: Fake,
     assert "${c}" not in words[15]
 
 
-def test_a_check_that_is_not_there_is_none(fake: Fake, tmp_path: Path) -> None:
-    fake.say("nix-instantiate", printing("null"))
-    assert Nix().recipe(tmp_path, "x86_64-linux", "smoke") is None
-    fake.say("nix-instantiate", printing(json.dumps({"drv": DRV, "out": OUT})))
-    assert Nix().recipe(tmp_path, "x86_64-linux", "imports") == Recipe(DRV, OUT)
+def test_the_checks_by_name(fake: Fake, tmp_path: Path) -> None:
+    entry = {"drv": DRV, "out": OUT}
+    fake.say("nix-instantiate", printing(json.dumps({"smoke": entry, "imports": entry})))
+    found = Nix().checks(tmp_path, "x86_64-linux")
+    assert list(found.items()) == [("imports", Recipe(DRV, OUT)), ("smoke", Recipe(DRV, OUT))]
 
 
 def test_a_stale_project_is_told_as_such(fake: Fake, tmp_path: Path) -> None:

@@ -208,3 +208,67 @@ def test_all_that_is_wrong_with_packages_is_told_at_once() -> None:
     assert problems('packages = ["a"]') == [
         f'{WHERE}.packages: is a list, not a table\n    write [tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
     ]
+
+
+def test_environments_take_from_the_project_what_they_do_not_say() -> None:
+    found = Settings.parse(
+        tomllib.loads("""
+        groups = ["dev"]
+        extras = ["plot"]
+        systems = ["x86_64-linux", "aarch64-linux"]
+        smoke = ["true"]
+        [environments.gpu]
+        extras = ["cu128"]
+        systems = ["x86_64-linux"]
+        [environments.docs]
+        groups = ["docs"]
+        smoke = ["mkdocs --version"]
+        [environments.every]
+        all-extras = true
+    """)
+    )
+    assert list(found.environments) == ["docs", "every", "gpu"]
+    gpu, docs, every = (found.of(name) for name in ("gpu", "docs", "every"))
+    assert (gpu.extras, gpu.groups, gpu.systems, gpu.smoke) == (("cu128",), ("dev",), ("x86_64-linux",), ())
+    assert (docs.extras, docs.groups, docs.systems) == (("plot",), ("docs",), None)
+    assert (every.extras, every.all_extras) == ((), True)
+    assert (gpu.environment, gpu.table) == ("gpu", "tool.nixgen.environments.gpu")
+    assert (found.environment, found.table, gpu.environments) == ("", "tool.nixgen", {})
+
+
+def test_all_that_is_wrong_with_environments_is_told_at_once() -> None:
+    text = """
+        systems = ["x86_64-linux"]
+        [environments]
+        default = {}
+        "a.b" = {}
+        models = {extras = ["a"]}
+        list = []
+        gpu = {extra = ["a"], systems = ["x86-linux"]}
+        [environments.both]
+        extras = ["a"]
+        all-extras = true
+        systems = ["aarch64-linux"]
+    """
+    taken = "is the name of something else in default.nix\n    give it another name, like gpu"
+    assert problems(text) == [
+        f"{WHERE}.environments.default: {taken}",
+        f"{WHERE}.environments.a.b: is not a name that an environment can have\n"
+        "    use letters, digits, - and _, and begin with a letter: gpu",
+        f"{WHERE}.environments.models: {taken}",
+        f"{WHERE}.environments.list: is not a table\n    write [tool.nixgen.environments.list]",
+        f"{WHERE}.environments.gpu.extra: is not a setting of an environment\n    did you mean extras?",
+        f'{WHERE}.environments.gpu.systems[0]: "x86-linux" is not a system\n    did you mean x86_64-linux?',
+    ]
+    text = """
+        systems = ["x86_64-linux"]
+        [environments.both]
+        extras = ["a"]
+        all-extras = true
+        systems = ["aarch64-linux"]
+    """
+    assert problems(text) == [
+        f"{WHERE}.environments.both.extras: says nothing that all-extras does not say\n    keep one of the two",
+        f"{WHERE}.environments.both.systems: aarch64-linux is not one of the project's systems: x86_64-linux\n"
+        "    take it out, or add it to tool.nixgen.systems",
+    ]

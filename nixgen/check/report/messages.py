@@ -29,8 +29,16 @@ def are(number: int, what: str) -> str:
     return f"{count(number, what)} {'is' if number == 1 else 'are'}"
 
 
-def works(imported: int | None, *, smoke: bool) -> str:
-    """What the last step found in order; ``imported`` counts modules, and of none nothing is claimed."""
+def works(imported: int | None, checks: Sequence[str] = ("imports",)) -> str:
+    """What the last step found in order; ``imported`` counts modules, and of none nothing is claimed.
+
+    ``checks`` are the names of all that was tried: those of an environment with a name begin with that.
+    """
+    smoke = "smoke" in checks
+    others = [name.removesuffix("-imports") for name in checks if name.endswith("-imports")]
+    if others:
+        environments = f"the environment{'' if len(others) == 1 else 's'} {', '.join(others)}"
+        return f"{works(imported, [name for name in checks if name in {'imports', 'smoke'}])}; and in {environments}"
     if imported == 0:
         return "there is no module to import" + ("; the smoke commands succeed, in a build by Nix" if smoke else "")
     told = "modules can be imported" if imported is None else f"{count(imported, 'module')} can be imported"
@@ -167,8 +175,13 @@ def rehashed(old: ClosurePath, new: ClosurePath) -> Problem:
 def which_check(problems: Sequence[Problem], checks: Mapping[str, Recipe]) -> str:
     """Which of the checks these failures are of."""
     named = [name for name, recipe in checks.items() if any(recipe.drv in str(problem) for problem in problems)]
-    known = {"imports": "the import check", "smoke": "the smoke commands"}
-    return " and ".join(known[name] for name in named or checks)
+    return " and ".join(map(_check, named or checks))
+
+
+def _check(name: str) -> str:
+    environment, _, kind = name.rpartition("-")
+    told = {"imports": "the import check", "smoke": "the smoke commands"}.get(kind, name)
+    return f"{told} of the environment {environment}" if environment else told
 
 
 def progress(step: Step) -> str:

@@ -1,0 +1,73 @@
+# One environment of a project, from the rows that are its: the one without a name (`label` is empty), or one of
+# `environments`. `bare` is without the project's own code.
+{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, skipImports }:
+{ label, smoke, services }:
+let
+  full = if label == "" then name else "${name}-${label}";
+  here = builtins.filter (row:
+    builtins.elem system (if label == "" then row.systems else row.environments.${label} or [ ]));
+  strip = row: removeAttrs row [ "systems" "environments" ];
+
+  installed = map (wheel: { inherit (wheel) name; drv = install (strip wheel); }) (here wheels) ++ made.installed here;
+  ownTrees = map strip (here trees);
+
+  bare = import ./environment.nix { inherit base; } {
+    inherit launcher prefer;
+    name = full;
+    wheels = installed;
+    trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
+  };
+  # The project's own code as it is now, and the environment with it.
+  source = import ./source.nix { inherit root name; } ownTrees;
+  environment = import ./own.nix { inherit base; } {
+    name = full;
+    environment = bare;
+    inherit source;
+    trees = ownTrees;
+  };
+  variables = base.variables // together.variables;
+
+  serve = import ./services.nix {
+    inherit base source environment;
+    packaged = ownTrees != [ ];
+    artifacts = pinned;
+  };
+  served = serve services;
+in
+{
+  inherit bare environment;
+  services = served;
+  shell = import ./shell.nix { inherit base; } {
+    inherit root label launcher source variables;
+    name = full;
+    environment = bare;
+    trees = ownTrees;
+    count = builtins.length installed + builtins.length ownTrees;
+  };
+  checks = {
+    imports = import ./imports.nix { inherit base; } {
+      name = full;
+      environment = bare;
+      own = environment;
+      trees = ownTrees;
+      wheels = installed;
+      skip = skipImports;
+      empty = installed == [ ];
+    };
+  } // (if smoke == [ ] then { } else {
+    smoke = import ./smoke.nix { inherit base; } {
+      name = full;
+      environment = bare;
+      inherit source variables;
+      trees = ownTrees;
+      commands = smoke;
+    };
+  });
+  wheels = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
+  apps = import ./apps.nix { inherit base; } {
+    inherit name label environment;
+    trees = ownTrees;
+    services = served;
+    serve = if pinned.known == [ ] then _: { } else serve;
+  };
+}
