@@ -1,5 +1,4 @@
 # nixgen's Nix library. Every function takes a closed set of arguments: a misspelt one ends the evaluation.
 {
   project = import ./project.nix;
-  asking = import ./asking.nix;
 }

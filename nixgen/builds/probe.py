@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ASK = """{ folder, root, system }:
 let library = /. + (folder + "/nix/nixgen");
-in (import library).asking {
+in import (library + "/asking.nix") {
   inherit system;
   root = /. + root;
   base = import (library + "/base.nix");

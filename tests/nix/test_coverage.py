@@ -93,6 +93,8 @@ TESTED = {
     "builders/source/build.py": ["test_source_builds", "test_toolchain"],
     "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],
     "builders/source/project.py": ["test_source_builds"],
+    "builders/source/references.py": ["test_source_builds"],
+    "builders/source/shell.py": ["test_source_builds"],
     "builders/toolchain.py": ["test_toolchain"],
     "file.nix": ["test_local_wheel"],
     "json.nix": ["test_refusals"],
@@ -112,7 +114,7 @@ def test_the_tests_that_the_table_names_exist(module: str) -> None:
 
 def test_the_library_offers_what_the_tests_know() -> None:
     names = re.findall(r"^  (\w+) = ", resources.library()["default.nix"].decode(), re.MULTILINE)
-    assert names == ["project", "asking"]
+    assert names == ["project"]
 
 
 @pytest.mark.parametrize("name", ["environment", "shell", "imports", "wheels", "formatter", "base", "root", "recipes"])
