@@ -63,7 +63,9 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   patches = map (patch: builtins.path { name = safe (baseNameOf patch); path = root + "/${patch}"; }) patches;
   inherit lib;
   PYTHONPATH = lib;
-  path = builtins.concatStringsSep ":" (needed.path ++ toolchain.path ++ applets ++ [ (builtins.dirOf base.bash) ]);
+  # What only reads does not wait for compilers.
+  path = builtins.concatStringsSep ":"
+    ((if mode == "static" then [ ] else needed.path ++ toolchain.path) ++ applets ++ [ (builtins.dirOf base.bash) ]);
 } // (if mode == "static" then { } else {
   inherit environment;
   inherit (base) loader libdeflate;
