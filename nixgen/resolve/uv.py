@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,7 @@ _ANOTHER_PYTHON = re.compile(
 _UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
 _CONFLICT = re.compile(r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts")
 _MISSING = "install it beside nixgen: pip install uv"
+_FINDING = threading.Lock()  # the standard library's sysconfig, which uv asks, is not made for several threads
 
 
 def binary() -> str:
@@ -63,7 +65,8 @@ def binary() -> str:
     try:
         import uv
 
-        return os.fsdecode(uv.find_uv_bin())
+        with _FINDING:
+            return os.fsdecode(uv.find_uv_bin())
     except (ImportError, FileNotFoundError):
         raise MachineError.of("", "uv is not installed", _MISSING) from None
 

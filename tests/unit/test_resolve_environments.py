@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,3 +108,20 @@ def test_an_environment_that_is_not_there(locked: Path, tmp_path: Path) -> None:
     project = with_settings(locked, tmp_path, '[tool.nixgen.environments.gpu]\nextras = ["gpu"]\n')
     with pytest.raises(UserError, match="has no environment tpu\n    the environments: gpu"):
         project.of("tpu")
+
+
+def test_uv_is_not_looked_for_by_two_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Python 3.11 sysconfig, which uv asks, answers None to the second of two first questions."""
+    import uv as package
+
+    together = threading.Barrier(2)
+
+    def find() -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.2)
+            return "two at once"
+        return "uv"
+
+    monkeypatch.setattr(package, "find_uv_bin", find)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda _: uv.binary(), range(2))) == ["uv", "uv"]
