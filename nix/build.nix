@@ -1,7 +1,7 @@
 # A source, built by its own backend (PEP 517) into a wheel that is installed as any wheel: the output has the form of
 # wheel.nix's. One derivation does both: a wheel is compressed, and would hide the store paths in it from Nix.
 #
-# `requires` are the installed wheels that its backend needs, `source` a folder instead of a file; with `needs` it gets
+# `requires` are the installed wheels that its backend needs, `git` a commit instead of a file; with `needs` it gets
 # the project's build-libraries and build-tools, too. `mode` is for requires.nix.
 { base, fetch, builder, root }:
 { name
@@ -12,7 +12,7 @@
 , sha256 ? null
 , url ? null
 , path ? null
-, source ? null
+, git ? null
 , subdirectory ? ""
 , env ? { }
 , settings ? { }
@@ -58,7 +58,7 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   project = name;
   inherit version file mode subdirectory;
   src =
-    if source != null then source
+    if git != null then import ./git.nix base (git // { inherit name; })
     else import ./file.nix { inherit fetch root; } { inherit path url sha256; name = safe file; };
   patches = map (patch: builtins.path { name = safe (baseNameOf patch); path = root + "/${patch}"; }) patches;
   inherit lib;

@@ -84,6 +84,13 @@ let
     beside = "${compilers}";
     preload = "";
   };
+  # What fetches sources from git, where there are any.
+  fetcher = unpack {
+    name = "git-${pins.suite}";
+    debs = debs "git";
+    core = "${core}";
+    preload = "";
+  };
   none = part: debs part == [ ];
 
   extras = if debs "extra" == [ ] then [ ] else [ extra ];
@@ -133,6 +140,9 @@ in
           };
         };
     };
+  git =
+    if none "git" then null
+    else { program = "${fetcher}/usr/bin/git"; parts = "${fetcher}/usr/lib/git-core"; };
   libdeflate =
     if builtins.any (deb: deb.name == "libdeflate0" && deb.part == "core") pins.debs then "libdeflate.so.0" else "";
   bash = "${core}/usr/bin/bash";

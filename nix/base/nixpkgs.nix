@@ -80,6 +80,7 @@ in
           // flags "CMAKE_PREFIX_PATH" "." needed // { LIBRARY_PATH = builtins.concatStringsSep ":" built; };
       };
     };
+  git = { program = "${pkgs.gitMinimal}/bin/git"; parts = ""; };
   bash = "${pkgs.bash}/bin/bash";
   tools = map (name: "${lib.getBin (package "tools" name)}/bin") pins.tools;
   applets = "";

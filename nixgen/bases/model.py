@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 BaseKind = Literal["nixpkgs", "debian"]
-Part = Literal["core", "extra", "build", "needs"]
-PARTS: tuple[Part, ...] = ("core", "extra", "build", "needs")
+Part = Literal["core", "extra", "build", "needs", "git"]
+PARTS: tuple[Part, ...] = ("core", "extra", "build", "needs", "git")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Deb:
     """One Debian package, pinned by the SHA-256 that apt's signed index gives.
 
     ``part`` is the tree that it is unpacked into: core, the same for every project; extra, ``libraries`` and ``tools``;
-    build, the compilers, where something is built from its source; needs, ``build-libraries`` and ``build-tools``. The
-    last two may hold a package that extra has, too.
+    build, the compilers, where something is built from its source; needs, ``build-libraries`` and ``build-tools``. git,
+    what fetches sources from git, where there are any. The last three may hold a package that extra has, too.
     """
 
     name: str
@@ -59,6 +59,11 @@ class DebianBase:
     def toolchain(self) -> bool:
         """Whether compilers are pinned with it."""
         return any(deb.part == "build" for deb in self.debs)
+
+    @property
+    def git(self) -> bool:
+        """Whether git is pinned with it."""
+        return any(deb.part == "git" for deb in self.debs)
 
 
 @dataclass(frozen=True, slots=True)

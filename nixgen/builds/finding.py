@@ -12,14 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nixgen.builds import advice, probe, requirements, use
+from nixgen.builds import advice, checkouts, probe, requirements, use
 from nixgen.builds.asked import Asked, Source
+from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.builds.pins import sorted_builds
+from nixgen.builds.probe import Static
 from nixgen.builds.requirements import Answer, LackingError, Question, Resolver
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
-from nixgen.resolve.model import Package, Resolution, Target
+from nixgen.resolve.model import Git, Package, Resolution, Target
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
@@ -69,7 +71,7 @@ def find(
     )
     kept = Builds() if options.upgrade else old
     if not use.used(asked, resolutions, kept).problems:
-        return _reached(asked, resolutions, kept)
+        return _restored(_reached(asked, resolutions, kept), options)
     missing = [source for source in wanted if use.pinned(source, kept.sources) is None]
     if options.offline:
         mend = "run it with the network: nixgen lock"
@@ -86,7 +88,14 @@ def find(
     ):
         finder = _Finder(asked, resolver, probed, here, targets, kept)
         finder.find(wanted, ())
-    return _reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values()))
+    return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
+
+
+def _restored(builds: Builds, options: Options) -> Builds:
+    """The same builds, their checkouts in the store: for those that only this machine's git may fetch."""
+    if not options.offline:
+        checkouts.restore(builds)
+    return builds
 
 
 def _reached(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) -> Builds:
@@ -134,18 +143,20 @@ class _Finder:
     depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What builds depend on once they are installed."""
     answers: dict[Question, Answer] = field(default_factory=dict)
+    fetched: dict[Git, Checkout] = field(default_factory=dict)
 
     def find(self, wanted: Sequence[Source], above: tuple[str, ...]) -> None:
         """Pins these, and all that they need; ``above`` are the builds that need them."""
         fresh = [source for source in wanted if not self._keep(source)]
         if not fresh:
             return
+        self.fetched |= checkouts.fetched(source.package for source in fresh)
         static = self.probe.static([self._row(source, {}, 0) for source in fresh])
         versions = [source.package.version or said.version for source, said in zip(fresh, static, strict=True)]
         asked = [(source, said.requires) for source, said in zip(fresh, static, strict=True)]
         found = self._requirements(asked, versions, above)
         rows = [
-            {**self._row(source, {}, said.epoch), "requires": list(names[self.here.system])}
+            {**self._row(source, {}, self._epoch(source, said)), "requires": list(names[self.here.system])}
             for source, said, names in zip(fresh, static, found, strict=True)
         ]
         more = self.probe.dynamic(rows, self._build_rows(), self._wheel_rows())
@@ -159,13 +170,23 @@ class _Finder:
         for source, said, version, names in zip(fresh, static, versions, found, strict=True):
             package = source.package
             build = Build(
-                *(source.name, version, source.address, said.epoch, source.inputs, names),
+                *(source.name, version, source.address, self._epoch(source, said), source.inputs, names),
                 file=package.file or "",
                 sha256=package.sha256 or "",
                 size=package.size,
+                nar_hash=self._nar_hash(source),
             )
             self.done[build.key] = build
             self.sources[build.key] = source
+
+    def _nar_hash(self, source: Source) -> str:
+        checkout = self.fetched.get(source.package.git) if source.package.git is not None else None
+        return checkout.nar_hash if checkout is not None else ""
+
+    def _epoch(self, source: Source, said: Static) -> int:
+        """The time of a commit, which the folder that it is checked out to does not have."""
+        checkout = self.fetched.get(source.package.git) if source.package.git is not None else None
+        return checkout.time if checkout is not None else said.epoch
 
     def _keep(self, source: Source) -> bool:
         """Whether a source is done, or its pins are kept, with those of all that it needs."""
@@ -262,7 +283,7 @@ class _Finder:
         return tuple(sorted([*(wheel.file for wheel in answer.wheels), *keys]))
 
     def _row(self, source: Source, requires: Mapping[str, Sequence[str]], epoch: int) -> dict[str, object]:
-        row = use.build_row(self.asked, source, requires, epoch, source.package.version or "0")
+        row = use.build_row(self.asked, source, requires, epoch, source.package.version or "0", self._nar_hash(source))
         if not epoch:  # nothing is known of it yet
             del row["requires"], row["epoch"]
         return row
@@ -272,7 +293,12 @@ class _Finder:
         return [
             {
                 **use.build_row(
-                    self.asked, self.sources[key], {here: build.requires[here]}, build.epoch, build.version
+                    self.asked,
+                    self.sources[key],
+                    {here: build.requires[here]},
+                    build.epoch,
+                    build.version,
+                    build.nar_hash,
                 ),
                 "systems": [here],
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -10,8 +9,9 @@ from urllib.parse import unquote
 
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.formats.strictjson import Table
+from nixgen.machine import addresses
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve.model import LOCAL
+from nixgen.resolve.model import LOCAL, Git
 
 KEYS = ("builds", "buildWheels")
 _NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"  # PEP 503
@@ -20,7 +20,6 @@ _FILE = r"[A-Za-z0-9_][A-Za-z0-9._+!-]*"
 _WHEEL = rf"{_FILE}\.whl"
 _REQUIRED = rf"{_WHEEL}|{_NAME}=={_VERSION}"
 _SHA256 = r"[0-9a-f]{64}"
-_GIT = r"git\+\S+@[0-9a-f]{40}(?:#subdirectory=[^\s#]+)?"
 _URLS = ("https", "http", "file")
 
 
@@ -107,8 +106,10 @@ def _build(entry: Table) -> Build:
     entry.closed("name", "version", "source", "epoch", "inputs", "requires", *own)
     if not git:
         _check_address(entry, "source", source)
-    elif not re.fullmatch(_GIT, source):
+    elif (place := Git.parse(source)) is None:
         entry.problem("source", "is not git+, an address, @ and a commit of 40 hexadecimal digits")
+    elif next(addresses.found(place.url), None):
+        entry.problem("source", "is an address with a login in it")
     systems = entry.table("requires")
     systems.closed(*SYSTEMS)
     return Build(

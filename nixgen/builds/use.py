@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.errors import Problem
-from nixgen.resolve.model import LOCAL, Package, Resolution, Target
+from nixgen.nix.json import hexadecimal
+from nixgen.resolve.model import LOCAL, Git, Package, Resolution, Target
 
 _LOCK = "nixgen.lock"
 _MEND = "nixgen lock"
@@ -52,6 +53,8 @@ def sources(asked: Asked, resolutions: Sequence[Resolution]) -> tuple[Source, ..
 
 def package_of(build: Build) -> Package:
     """The package that a build is of, as far as its pins tell."""
+    if git := Git.parse(build.source):
+        return Package(build.name, build.version, "vcs", git=git)
     inside = build.source.startswith(LOCAL) and not build.source.startswith(f"{LOCAL}//")
     return Package(
         *(build.name, build.version, "sdist", build.file),
@@ -140,17 +143,23 @@ def wheel_row(wheel: BuildWheel, systems: Sequence[str]) -> dict[str, object]:
 
 
 def build_row(
-    asked: Asked, source: Source, requires: Mapping[str, Sequence[str]], epoch: int, version: str
+    asked: Asked,
+    source: Source,
+    requires: Mapping[str, Sequence[str]],
+    epoch: int,
+    version: str,
+    nar_hash: str = "",
 ) -> dict[str, object]:
-    """The row of a build in default.nix, but for what only that has (``systems``, ``installed``)."""
+    """The row of a build in default.nix, but for what only that has (``systems``, ``installed``).
+
+    ``nar_hash`` is that of a checkout, where it comes from git.
+    """
     package = source.package
     settings = asked.packages.get(source.name)
     row: dict[str, object] = {
         "name": source.name,
         "version": version,
-        "file": package.file or "",
-        "sha256": package.sha256 or "",
-        **_place(source.address),
+        **(_checkout(package.git, nar_hash) if package.git else _archive(package)),
         "epoch": epoch,
         "requires": {system: list(names) for system, names in sorted(requires.items())},
     }
@@ -170,8 +179,31 @@ def build_row(
 def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
     """The row of a build in default.nix."""
     requires = {system: one.build.requires[system] for system in one.systems}
-    row = build_row(asked, one.source, requires, one.build.epoch, one.build.version)
+    row = build_row(asked, one.source, requires, one.build.epoch, one.build.version, one.build.nar_hash)
     return {**row, "systems": list(one.systems), **({} if one.installed else {"installed": False})}
+
+
+def source_hash(row: Mapping[str, object]) -> str:
+    """The SHA-256 of what a row has Nix fetch, in hexadecimal digits: of a file, or of a checkout's NAR."""
+    git = row.get("git")
+    return hexadecimal(str(git["narHash"])) if isinstance(git, Mapping) else str(row["sha256"])
+
+
+def source_address(row: Mapping[str, object]) -> str:
+    """What nixgen.lock calls the commit that a row is built from; "" for a file."""
+    git = row.get("git")
+    return str(Git(git["url"], git["rev"], str(row.get("subdirectory", "")))) if isinstance(git, Mapping) else ""
+
+
+def _archive(package: Package) -> dict[str, object]:
+    inside = {"subdirectory": package.subdirectory} if package.subdirectory else {}
+    return {"file": package.file or "", "sha256": package.sha256 or "", **_place(package.address), **inside}
+
+
+def _checkout(git: Git, nar_hash: str) -> dict[str, object]:
+    inside = {"subdirectory": git.subdirectory} if git.subdirectory else {}
+    place = {"url": git.url, "rev": git.commit, "narHash": nar_hash}
+    return {"file": f"{git.url} at {git.commit}", "git": place, **inside}
 
 
 def _place(address: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nixgen.artifacts.model import PinnedArtifact
 from nixgen.bases.model import Base, DebianBase
+from nixgen.builds import use
 from nixgen.check.model import ArtifactInput, BaseInput, Inputs, WheelInput
 from nixgen.generate import render
 from nixgen.generate.model import Plan
@@ -20,9 +21,12 @@ _NOT_LIBRARY = (vendored.LISTING, f"{vendored.FOLDER}/base.nix", f"{vendored.FOL
 
 def inputs(plan: Plan, root: Path, system: str) -> Inputs:
     """The inputs of ``system``. ``root`` is the project's folder, whose nix/nixgen is the library that counts."""
+    checkouts = {use.source_address(row): use.source_hash(row) for row in plan.builds if "git" in row}
     wheels = {
         _in(resolution.environment, package.name): WheelInput(
-            package.version or "", package.file or "", package.sha256 or ""
+            package.version or "",
+            package.file or package.address,
+            package.sha256 or checkouts.get(package.address, ""),
         )
         for resolution in plan.resolutions
         if resolution.target.system == system

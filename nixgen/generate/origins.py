@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase
+from nixgen.builds import use
 from nixgen.nix.failures import Owner
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
                 found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
             found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
     for row in (*plan.build_wheels, *plan.builds):
-        mend = "nixgen lock --upgrade && nixgen generate"
-        found[str(row["sha256"])] = Owner(f"{row['name']} {row['version']}, which a build needs", "nixgen.lock", mend)
+        found[use.source_hash(row)] = _of_build(row)
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.sha256:
@@ -36,3 +36,11 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
                 mend = f"uv lock --upgrade-package {package.name} && nixgen generate"
                 found[package.sha256] = Owner(what, "uv.lock", mend)
     return found
+
+
+def _of_build(row: Mapping[str, object]) -> Owner:
+    mend = "nixgen lock --upgrade && nixgen generate"
+    what = f"{row['name']} {row['version']}"
+    if "git" in row:
+        return Owner(what, "nixgen.lock", mend, "nixgen lock")
+    return Owner(f"{what}, which a build needs", "nixgen.lock", mend)

@@ -134,6 +134,8 @@ def as_json(found: Report) -> str:
 def _package(package: Package) -> dict[str, Any]:
     keys = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
     told = {key: getattr(package, key) for key in keys}
+    if package.git is not None:
+        told["url"] = str(package.git)
     return told | {"why": package.why} if package.built else told
 
 

@@ -90,7 +90,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
     resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
-    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions))
+    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), _any_from_git(resolutions))
     base, tarballs = _base(project, asked, old, options)
     resolutions = _resolutions(project, exported, python, base)
     hashes = _hashes(project, resolutions, old, options)
@@ -124,11 +124,12 @@ def _caches(project: Project) -> tuple[CachePin, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the base is to have: a Python, systems, and what sources are built with (``toolchain``)."""
+    """What the base is to have: a Python, systems, what sources are built with (``toolchain``), and git."""
 
     python: str
     systems: Sequence[str]
     toolchain: bool
+    git: bool = False
 
 
 def fits(settings: Settings, asked: _Asked, base: Base) -> bool:
@@ -156,6 +157,7 @@ def fits(settings: Settings, asked: _Asked, base: Base) -> bool:
         and sorted(settings.tools) == sorted(base.tools)
         and set(asked.systems) == {entry.system for entry in base.bootstrap}
         and asked.toolchain == base.toolchain
+        and asked.git == base.git
         and (not asked.toolchain or settings.build_libraries == base.build_libraries)
         and (not asked.toolchain or settings.build_tools == base.build_tools)
     )
@@ -245,7 +247,7 @@ def _resolve_debian(
             "name it with a second --mirror"
         )
     with console.step(f"Asking apt for the packages of {suite}"):
-        wanted = suites.Wanted(project.settings, asked.python, asked.toolchain)
+        wanted = suites.Wanted(project.settings, asked.python, asked.toolchain, asked.git)
         base = suites.resolve_base(wanted, asked.systems, mirror, bootstrap=pack, kept=kept)
     return base, tarballs
 
@@ -264,6 +266,10 @@ def _resolutions(
 
 def _builds_any(resolutions: Iterable[Resolution]) -> bool:
     return any(package.built for one in resolutions for package in one.packages)
+
+
+def _any_from_git(resolutions: Iterable[Resolution]) -> bool:
+    return any(package.kind == "vcs" for one in resolutions for package in one.packages)
 
 
 def _with_hashes(resolutions: Iterable[Resolution], hashes: Iterable[FileHash]) -> tuple[Resolution, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from nixgen.errors import Problem
 
 LOCAL = "file:"
 """How addresses of files in the project start; ``file://`` has a path from the root of the machine."""
+
+_GIT = re.compile(r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?")
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
 
@@ -27,6 +30,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Git:
+    """Where a package from git comes from: a commit of a repository, and the folder in it ("": all of it).
+
+    ``ref`` is the branch, tag or commit that was asked for when it was locked, "" for the default branch.
+    """
+
+    url: str
+    commit: str
+    subdirectory: str = ""
+    ref: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """The address, as pip and uv write it: ``git+URL@COMMIT#subdirectory=FOLDER``."""
+        return f"git+{self.url}@{self.commit}" + (
+            f"#subdirectory={quote(self.subdirectory)}" if self.subdirectory else ""
+        )
+
+    @classmethod
+    def parse(cls, address: str) -> Git | None:
+        """The counterpart of ``str``; None for what is no such address."""
+        match = _GIT.fullmatch(address)
+        return cls(match[1], match[2], unquote(match[3] or "")) if match else None
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A distribution that uv would install for a target.
 
@@ -34,7 +62,8 @@ class Package:
     file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
     source's folder, or a file that lies in the project, relative to it, with forward slashes ("." is the project).
     ``why`` says why no wheel is taken of one that is built, if it has any.
-    ``uploaded`` is when a source distribution reached its index, "" where uv.lock does not say.
+    ``uploaded`` is when a source distribution reached its index, "" where uv.lock does not say; ``git`` is where one
+    from git comes from, and ``subdirectory`` the folder of an archive that the package is in, "" for all of it.
     """
 
     name: str
@@ -47,6 +76,8 @@ class Package:
     path: str | None = None
     uploaded: str = ""
     why: str = ""
+    git: Git | None = None
+    subdirectory: str = ""
 
     @property
     def built(self) -> bool:
@@ -55,7 +86,9 @@ class Package:
 
     @property
     def address(self) -> str:
-        """What nixgen.lock calls the file: its URL, or ``file:`` and its path in the project, "" without any."""
+        """What nixgen.lock calls it: its URL, ``file:`` and its path in the project, ``git+…``, or "" without any."""
+        if self.git is not None:
+            return str(self.git)
         inside = self.kind != "directory" and self.path and not self.path.startswith(("../", "/"))
         return self.url or (f"{LOCAL}{quote(self.path)}" if inside and self.path else "")
 

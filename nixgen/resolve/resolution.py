@@ -9,6 +9,7 @@ best tag the higher build number is taken, as uv does.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,15 +21,18 @@ from urllib.parse import unquote, urlsplit
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
+from nixgen.machine import addresses
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
-from nixgen.resolve.model import FileHash, Kind, Package, Resolution, Target
+from nixgen.resolve.model import FileHash, Git, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
 LOCK = "uv.lock"
 LOCK_MEND = "run: nixgen lock"
 _REFRESH = "bring it up to date: uv lock"
+_GIT_SCHEMES = ("https", "ssh", "http", "git", "file")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def resolve(
@@ -302,12 +306,37 @@ def _unpublished(
 ) -> tuple[Package, Problem | None]:
     name, version = entry["name"], entry.get("version")
     if "vcs" in entry:
-        vcs = entry["vcs"]
-        source = f"{vcs.get('type', 'git')} ({vcs.get('url') or vcs.get('path')})"
-        package = Package(name, version, "vcs", url=vcs.get("url"))
-        return package, Problem(name, f"comes from {source}, which nixgen cannot build yet", _published(name))
+        return _checkout(project, name, version, entry["vcs"])
     package = _file(name, version, "archive", entry["archive"], hashes)
+    package = replace(package, subdirectory=str(entry["archive"].get("subdirectory", "")))
     return package, _source_problem(project, package)
+
+
+def _checkout(
+    project: Project, name: str, version: str | None, vcs: Mapping[str, Any]
+) -> tuple[Package, Problem | None]:
+    """A package from git. ``nixgen lock`` needs one commit, which is never a branch or a tag."""
+    kind, url, commit = (str(vcs.get(key, "")) for key in ("type", "url", "commit-id"))
+    package = Package(name, version, "vcs")
+    if kind != "git":
+        return package, Problem(name, f"comes from {kind or 'nowhere'}, and nixgen knows git only", _published(name))
+    secret = next(addresses.found(url), None)
+    if secret is not None:
+        mend = f"take it out of [tool.uv.sources], log in with git (git ls-remote), then: uv lock -P {name}"
+        return package, Problem(name, f"its repository has a login in its address ({secret})", mend)
+    if urlsplit(url).scheme not in _GIT_SCHEMES:
+        what = f"its repository has an address that git knows, and nixgen does not ({url})"
+        mend = f"use one that starts with {' or '.join(f'{one}://' for one in _GIT_SCHEMES)}"
+        return package, Problem(name, what, mend)
+    if not _COMMIT.fullmatch(commit):
+        what = f'is locked to "{commit}", which is not a commit of 40 hexadecimal digits'
+        return package, Problem(name, what, f"uv lock --upgrade-package {name}")
+    folder = posixpath.normpath(str(vcs.get("subdirectory") or "."))
+    if folder.startswith(("/", "../")) or folder == "..":
+        return package, Problem(name, f"its subdirectory {folder} is outside of its repository", _published(name))
+    git = Git(url, commit, "" if folder == "." else folder, str(vcs.get("requested-revision", "")))
+    package = replace(package, git=git)
+    return package, _forbidden(project, name)
 
 
 def _without_wheel(
@@ -333,12 +362,17 @@ def _without_wheel(
 
 
 def _source_problem(project: Project, package: Package) -> Problem | None:
-    """What stands in the way of building a file from its source. The first sentence is uv's (``uv sync``)."""
-    if _told(project, "no-build", package.name):
-        what = "can't be installed because it is marked as `--no-build` but has no binary distribution"
-        mend = f"{_other_version(project, package.name)}; or allow it: no-build = false under [tool.uv]"
-        return Problem(package.name, what, mend)
-    return _file_problem(package)
+    """What stands in the way of building a file from its source."""
+    return _forbidden(project, package.name) or _file_problem(package)
+
+
+def _forbidden(project: Project, name: str) -> Problem | None:
+    """Whether it may not be built. The sentence is uv's (``uv sync``)."""
+    if not _told(project, "no-build", name):
+        return None
+    what = "can't be installed because it is marked as `--no-build` but has no binary distribution"
+    mend = f"{_other_version(project, name)}; or allow it: no-build = false under [tool.uv]"
+    return Problem(name, what, mend)
 
 
 def _file(

@@ -89,6 +89,8 @@ TESTED = {
     "build.nix": ["test_source_builds", "test_toolchain"],
     "builds.nix": ["test_source_builds"],
     "named.nix": ["test_environments"],
+    "builders/git.py": ["test_git_sources"],
+    "git.nix": ["test_git_sources"],
     "builders/source/archive.py": ["test_source_builds"],
     "builders/source/build.py": ["test_source_builds", "test_toolchain"],
     "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],

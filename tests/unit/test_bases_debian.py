@@ -118,11 +118,13 @@ def test_what_one_system_lacks_is_told_with_its_name(archive: Archive, mirror: M
 def test_the_toolchain_is_a_tree_of_its_own(mirror: Mirror, tmp_path: Path) -> None:
     """What the project adds changes nothing of it, and what packages need for their builds is a tree on top."""
 
-    def parts(settings: Settings, *, toolchain: bool = True, kept: DebianBase | None = None) -> dict[str, list[str]]:
+    def parts(
+        settings: Settings, *, toolchain: bool = True, git: bool = False, kept: DebianBase | None = None
+    ) -> dict[str, list[str]]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path))
             base = suites.resolve_base(
-                suites.Wanted(settings, "3.11", toolchain=toolchain),
+                suites.Wanted(settings, "3.11", toolchain=toolchain, git=git),
                 ["x86_64-linux"],
                 mirror,
                 bootstrap=lambda system, package: Bootstrap(system, "busybox.tar.xz", package.sha256),
@@ -137,12 +139,15 @@ def test_the_toolchain_is_a_tree_of_its_own(mirror: Mirror, tmp_path: Path) -> N
     core = sorted([*suites.core_roots(suites.SUITES["bookworm"], "3.11"), "libc6"])
     plain = Settings(base="debian", tools=("git",))
     building = replace(plain, packages={"psycopg2": PackageSettings(build_libraries=("libpq-dev",))})
-    wanted = {"core": core, "extra": ["git", "libcurl"], "build": compilers, "needs": []}
+    wanted = {"core": core, "extra": ["git", "libcurl"], "build": compilers, "needs": [], "git": []}
     assert parts(plain, toolchain=False) == {**wanted, "build": []}
     assert parts(plain, kept=made[0]) == wanted
     assert made[-1].toolchain
     assert parts(building) == {**wanted, "needs": ["libpq-dev", "libpq5"]}
     assert made[-1].build_libraries == ("libpq-dev",)
+    assert parts(plain, kept=made[-1]) == wanted
+    assert parts(plain, git=True, kept=made[-1]) == {**wanted, "git": ["git", "libcurl"]}
+    assert made[-1].git
     assert parts(plain, kept=made[-1]) == wanted
     assert parts(plain, toolchain=False, kept=made[-1]) == {**wanted, "build": []}
 

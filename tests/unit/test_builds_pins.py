@@ -174,3 +174,13 @@ def test_what_is_written_is_read_back(builds: Builds) -> None:
     lock = Lock(BASE, builds=builds)
     assert parse_lock(dump_lock(lock)) == lock
     assert dump_lock(parse_lock(dump_lock(lock))) == dump_lock(lock)
+
+
+def test_a_login_in_the_address_of_a_repository_is_refused_and_not_printed() -> None:
+    document = json.loads(dump_lock(LOCK))
+    (shop,) = (one for one in document["builds"] if one["name"] == "shop")
+    shop["source"] = f"git+https://demo:plum@example.org/shop@{'c' * 40}"
+    with pytest.raises(UserError) as error:
+        parse_lock(json.dumps(document))
+    assert "source: is an address with a login in it" in str(error.value)
+    assert "plum" not in str(error.value)

@@ -11,7 +11,7 @@ from nixgen.console import size, table
 from nixgen.errors import Problem, UserError
 from nixgen.generate import show
 from nixgen.project.project import find_project
-from nixgen.resolve.model import Package, Resolution, Target
+from nixgen.resolve.model import Git, Package, Resolution, Target
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "show"
 LINUX = Target("x86_64-linux", "3.11")
@@ -21,7 +21,7 @@ FOUND = Resolution(
     (
         Package("demo", None, "directory", path="."),
         Package("gone", "1", "wheel"),
-        Package("repo", "2", "vcs", url="https://example.org/repo.git"),
+        Package("repo", "2", "vcs", git=Git("https://example.org/repo.git", "a" * 40)),
         Package("six", "1.17.0", "wheel", FILE, f"{FILES}/{FILE}", HASH, 11050),
     ),
     (Problem("gone", "has no wheel that fits", "choose a version that has one"),),
@@ -50,7 +50,7 @@ def test_json_is_what_the_documentation_says() -> None:
                         "version": "2",
                         "kind": "vcs",
                         "file": None,
-                        "url": "https://example.org/repo.git",
+                        "url": f"git+https://example.org/repo.git@{'a' * 40}",
                         "path": None,
                         "sha256": None,
                         "size": None,

@@ -21,7 +21,7 @@ from nixgen.lock.model import Lock
 from nixgen.project.project import find_project
 from nixgen.project.settings import SYSTEMS, Settings
 from nixgen.resolve import hashes, uv
-from nixgen.resolve.model import FileHash, Package, Resolution, Target
+from nixgen.resolve.model import FileHash, Git, Package, Resolution, Target
 from nixgen.resolve.resolution import resolve, select
 
 
@@ -161,25 +161,22 @@ SOURCES = [
         'source = { git = "https://example.org/six.git#' + "a" * 40 + '" }',
         'git = "https://example.org/six.git"',
         "vcs",
-        "comes from git (https://example.org/six.git), which nixgen cannot build yet",
     ),
     (
         f'source = {{ url = "{FILES}/six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
         f'url = "{FILES}/six-1.17.0.tar.gz"',
         "archive",
-        None,
     ),
     (
         f'source = {{ path = "six-1.17.0.tar.gz" }}\nsdist = {{ hash = "sha256:{HASH}" }}',
         'path = "six-1.17.0.tar.gz"',
         "archive",
-        None,
     ),
 ]
 
 
-@pytest.mark.parametrize(("source", "asked", "kind", "what"), SOURCES, ids=[kind for _, _, kind, _ in SOURCES])
-def test_other_sources(tmp_path: Path, source: str, asked: str, kind: str, what: str | None) -> None:
+@pytest.mark.parametrize(("source", "asked", "kind"), SOURCES, ids=[kind for _, _, kind in SOURCES])
+def test_other_sources(tmp_path: Path, source: str, asked: str, kind: str) -> None:
     lock = uv_lock(
         NUMPY,
         f'[[package]]\nname = "six"\nversion = "1.17.0"\n{source}\n',
@@ -187,15 +184,70 @@ def test_other_sources(tmp_path: Path, source: str, asked: str, kind: str, what:
     )
     found = resolved(make(tmp_path, PYPROJECT + f"[tool.uv.sources]\nsix = {{ {asked} }}\n", lock))
     assert found.packages[1].kind == kind
-    mend = "use a published version that has wheels: remove six from [tool.uv.sources], or depend on it by version"
-    assert found.problems == (() if what is None else (Problem("six", what, mend),))
+    assert found.problems == ()
     assert (
         found.packages[1].address
         == {
-            "vcs": "https://example.org/six.git",
+            "vcs": f"git+https://example.org/six.git@{'a' * 40}",
             "archive": "file:six-1.17.0.tar.gz" if "path" in asked else f"{FILES}/six-1.17.0.tar.gz",
         }[kind]
     )
+
+
+COMMIT = "a" * 40
+
+
+def from_git(root: Path, address: str, asked: str = 'git = "https://example.org/six.git"') -> Resolution:
+    """A project whose six is from git, with this address in uv.lock."""
+    made = f'[[package]]\nname = "six"\nversion = "1.17.0"\nsource = {{ git = "{address}" }}\n'
+    lock = uv_lock(
+        NUMPY,
+        made,
+        requires=f'{{ name = "numpy", specifier = ">=2" }}, {{ name = "six", git = "{address.partition("#")[0]}" }}',
+    )
+    return resolved(make(root, PYPROJECT + f"[tool.uv.sources]\nsix = {{ {asked} }}\n", lock))
+
+
+def test_a_tag_and_a_subdirectory(tmp_path: Path) -> None:
+    address = f"https://example.org/a%20six.git?subdirectory=more%2Fa+six&tag=v1#{COMMIT}"
+    asked = 'git = "https://example.org/a%20six.git", subdirectory = "more/a six", tag = "v1"'
+    found = from_git(tmp_path, address, asked)
+    assert found.problems == ()
+    assert found.packages[1].git == Git("https://example.org/a%20six.git", COMMIT, "more/a six", "v1")
+    assert found.packages[1].git.ref == "v1"
+    assert found.packages[1].address == f"git+https://example.org/a%20six.git@{COMMIT}#subdirectory=more/a%20six"
+    assert Git.parse(found.packages[1].address) == found.packages[1].git
+
+
+@pytest.mark.parametrize(
+    ("vcs", "what"),
+    [
+        ({"type": "hg", "url": "https://example.org/six"}, "comes from hg, and nixgen knows git only"),
+        ({"url": "https://demo:plum@example.org/six"}, "its repository has a login in its address (https://***@example.org/six)"),
+        ({"url": "ssh://git:plum@example.org/six"}, "its repository has a login in its address (ssh://***@example.org/six)"),
+        ({"url": "ext::sh -c touch"}, "its repository has an address that git knows, and nixgen does not (ext::sh -c touch)"),
+        ({"path": "../six"}, "its repository has an address that git knows, and nixgen does not ()"),
+        ({"commit-id": "abc123"}, 'is locked to "abc123", which is not a commit of 40 hexadecimal digits'),
+        ({"commit-id": ""}, 'is locked to "", which is not a commit of 40 hexadecimal digits'),
+        ({"subdirectory": "a/../.."}, "its subdirectory .. is outside of its repository"),
+    ],
+)  # fmt: skip
+def test_what_is_no_commit_in_git_is_refused(tmp_path: Path, vcs: dict[str, str], what: str) -> None:
+    root = make(tmp_path, PYPROJECT, uv_lock(NUMPY))
+    usual = {} if "path" in vcs else {"url": "https://example.org/six"}
+    entry = {"name": "six", "vcs": {"type": "git", "commit-id": COMMIT, **usual, **vcs}}
+    lock = {"lock-version": "1.0", "packages": [entry]}
+    (found,) = select(find_project(root), lock, [LINUX], "2.36", {})
+    assert [(problem.where, problem.what) for problem in found.problems] == [("six", what)]
+    assert all(problem.mend for problem in found.problems)
+    assert found.packages[0].git is None
+
+
+def test_a_login_by_ssh_is_part_of_the_address(tmp_path: Path) -> None:
+    asked = 'git = "ssh://git@example.org/six.git"'
+    found = from_git(tmp_path, f"ssh://git@example.org/six.git#{COMMIT}", asked)
+    assert found.problems == ()
+    assert found.packages[1].address == f"git+ssh://git@example.org/six.git@{COMMIT}"
 
 
 WHEEL = "six-1.17.0-py3-none-any.whl"

@@ -27,6 +27,10 @@ OUT, MODE = GIVEN["out"], GIVEN["mode"]
 TOP = os.getcwd()
 # A line that says why, for the end of the log: compilers', linkers', Python's, and those of build tools.
 _REASON = re.compile(r"error\b|Error:|ERROR|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
+# Where tools that take versions from git's history read one instead. hatch-vcs has no name to ask setuptools-scm for.
+_VERSIONS = ("SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_DYNAMIC_VERSIONING_BYPASS", "UV_DYNAMIC_VERSIONING_BYPASS", "PBR_VERSION")
+# What they make where they find none: versioneer's "0+unknown", setuptools' "0.0.0".
+_NO_VERSION = re.compile(r"0(\.0)*(\+.*)?")
 _MOST_REASONS, _LAST_LINES = 6, 5
 
 
@@ -102,9 +106,8 @@ def surroundings(folder):
     if not os.path.isfile(f"{folder}/PKG-INFO") and GIVEN["version"]:
         # A checkout: the version was found when it was locked, and its history is not here.
         word = re.sub(r"[-_.]+", "_", GIVEN["project"]).upper()
-        given[f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{word}"] = GIVEN["version"]
-        given["PDM_BUILD_SCM_VERSION"] = GIVEN["version"]
-        given["POETRY_DYNAMIC_VERSIONING_BYPASS"] = GIVEN["version"]
+        for name in (f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{word}", *_VERSIONS):
+            given[name] = GIVEN["version"]
     return {**given, **json.loads(GIVEN["variables"])}
 
 
@@ -179,6 +182,9 @@ def install(wheel):
         stop(f"its backend made a wheel of {normal}")
     for name in references.blank(path, GIVEN["tools"].split()):
         print(f"{name}: names the tools that it was built with; their paths are blanked")
+    made = wheel.split("-")[1]
+    if _NO_VERSION.fullmatch(made) and GIVEN["version"] and not _NO_VERSION.fullmatch(GIVEN["version"]):
+        stop(f"its backend made version {made}, as it does not see git's history. Tell it the version, under env of [tool.nixgen.packages.{GIVEN['project']}] in pyproject.toml, or by a patch")
     os.environ.update(src=path, file=wheel, PYTHONPATH=GIVEN["wheels"])
     sys.stdout.flush()
     python = f"{GIVEN['PYTHONHOME']}/bin/python{GIVEN['python']}"
@@ -206,7 +212,12 @@ def main():
         stop(problem)
     if MODE == "static":
         answer({**found, "epoch": newest})
-    elif MODE == "dynamic":
+        return
+    if any(re.match(r"versioningit\b", entry) for entry in found["requires"]) and not os.path.exists(f"{folder}/PKG-INFO"):
+        # It reads no variable, but what a source distribution says.
+        with open(f"{folder}/PKG-INFO", "x", encoding="utf-8") as file:
+            file.write(f"Metadata-Version: 2.1\nName: {GIVEN['project']}\nVersion: {GIVEN['version']}\n")
+    if MODE == "dynamic":
         wanted = ask("requires", folder, found)
         if not all(isinstance(entry, str) for entry in wanted):
             stop(f"{found['backend']} asks for what is no text: {wanted!r}")

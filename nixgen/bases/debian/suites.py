@@ -98,6 +98,9 @@ TOOLCHAIN = ("binutils", "g++", "gcc", "libc6-dev", "make", "perl-base", "pkg-co
 """What sources are built with, besides Python's headers. perl-base is on every Debian, so no package asks for it, and
 libpq-dev's pg_config is written in perl."""
 
+UNUSED = ("git-man", "liberror-perl", "perl")
+"""What git depends on, and fetching does not: these are in no part on its behalf."""
+
 _SHOWN = 5
 
 
@@ -164,11 +167,12 @@ def core_roots(suite: Suite, python: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to pin: the base of these settings for a Python; with ``toolchain`` the compilers, too."""
+    """What to pin: the base of these settings for a Python; with ``toolchain`` the compilers, with ``git`` git."""
 
     settings: Settings
     python: str
     toolchain: bool = False
+    git: bool = False
 
     @property
     def suite(self) -> Suite:
@@ -197,6 +201,8 @@ class Wanted:
         }
         if self.toolchain:
             found["build"] = tuple(sorted([*TOOLCHAIN, f"libpython{self.python}-dev"]))
+        if self.git:
+            found["git"] = ("git",)
         return {part: names for part, names in found.items() if names}
 
 
@@ -297,7 +303,10 @@ def _pin(tool: apt.Apt, wanted: Wanted, system: str, kept: DebianBase | None) ->
         ) from None
     try:
         everything = tool.plan([*roots, *added], without) if added else core
-        closures = {part: tool.plan([*roots, *names], without) for part, names in wanted.parts.items()}
+        closures = {
+            part: tool.plan([*roots, *names], {*without, *UNUSED} if part == "git" else without)
+            for part, names in wanted.parts.items()
+        }
     except apt.RefusedError as error:
         keys = ", ".join(key for keys in wanted.named.values() for key in keys)
         raise UserError.of(
@@ -338,6 +347,7 @@ def _in_parts(
         "extra": members("extra") - core,
         "build": build,
         "needs": members("needs") - core - build,
+        "git": members("git") - core,
     }
     return tuple(replace(debs[name], part=part) for part in sorted(PARTS) for name in sorted(found[part]))
 
@@ -357,6 +367,7 @@ def _with_kept(
         return mirrors
     asked = {*kept.libraries, *kept.tools, *kept.build_libraries, *kept.build_tools}
     asked.update(TOOLCHAIN if kept.toolchain else ())
+    asked.update(["git"] if kept.git else ())
     if not asked <= set(roots):
         # A package of the mirror's may need less than its older version did: only what left the settings goes.
         old = {name: deb for name, deb in old.items() if name in mirrors or deb.part == "core"}
