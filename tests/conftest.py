@@ -36,6 +36,7 @@ LIMIT, LIMIT_ON_NIX = 300, 1500  # seconds
 settings.register_profile(
     "nixgen", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("nixgen"), max_examples=20)  # make test-fast
 settings.load_profile("nixgen")
 
 

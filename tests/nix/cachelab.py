@@ -57,6 +57,7 @@ version = "0.1.0"
 source = { virtual = "." }
 """
 NAMES = ("app", "library", "root")
+_paths: dict[str, dict[str, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,12 @@ class CacheLab:
 
     def paths(self) -> dict[str, str]:
         """The outputs' store paths, by name."""
-        found = self.nix.run(
-            "nix-instantiate", "--eval", "--strict", "--json", "-A", "recipes", str(self.project)
-        ).stdout
-        return {name: recipe["out"] for name, recipe in json.loads(found).items()}
+        key = (self.project / "default.nix").read_text()
+        if key not in _paths:
+            argv = ("--eval", "--strict", "--json", "-A", "recipes", str(self.project))
+            recipes = json.loads(self.nix.run("nix-instantiate", *argv).stdout)
+            _paths[key] = {name: recipe["out"] for name, recipe in recipes.items()}
+        return _paths[key]
 
     def name(self, output: str) -> str:
         """The name of an output's path: "<hash>-<name>"."""

@@ -64,7 +64,7 @@ def test_the_same_members_and_bytes_as_zipfile(files: dict[str, bytes], method: 
 
 
 @given(contents, st.data())
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_a_changed_byte_gives_the_same_files_or_a_sentence(files: dict[str, bytes], choice: st.DataObject) -> None:
     """Never another exception: a damaged archive is told, and is not a crash."""
     data = bytearray(packed(files))

@@ -59,6 +59,7 @@ class Archive:
     files: dict[str, str] = field(default_factory=dict)
     """By architecture and "all", the Contents index of each suite that has one: lines of a path and its packages."""
     published: int = 0
+    signed: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, suite: str, name: str, version: str = "1.0-1", *, content: bytes = b"-", **fields: str) -> None:
         """A package for all architectures of a suite; ``fields`` are control fields with _ for -."""
@@ -97,7 +98,11 @@ class Archive:
             "SHA256:",
             *entries,
         ]
-        self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data="\n".join(release) + "\n")
+        text = "\n".join(release) + "\n"
+        if text not in self.signed:
+            self._gpg("--clearsign", "--output", str(root / "InRelease"), "--yes", data=text)
+            self.signed[text] = (root / "InRelease").read_bytes()
+        (root / "InRelease").write_bytes(self.signed[text])
         # apt asks for what changed since a time in whole seconds: each index is a minute newer than the one before.
         self.published += 1
         for path in [root / "InRelease", *root.rglob("Packages"), *root.rglob("Contents-*")]:

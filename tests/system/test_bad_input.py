@@ -1,4 +1,7 @@
-"""Bad input, as a user meets it: what is said, what mends it, the exit code, and that nothing was half written."""
+"""Bad input, as a user meets it: what is said, what mends it, the exit code, and that nothing was half written.
+
+Where no process is the point, nixgen runs in this one (support.program).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support import program, remembered
 from support.index import serve
 from support.nix import ROOT, Output
 from support.project import Project
+from support.waiting import without_progress
 from support.wheels import make_wheel
 
 DONE, FINDING, USER, MACHINE = 0, 1, 2, 3
@@ -31,11 +36,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield made
 
 
+class Here(Project):
+    """A project in which nixgen runs in this process."""
+
+    def nixgen(self, *argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Output:
+        done = program.nixgen(*argv, cwd=cwd or self.folder, **(env or {}))
+        return Output(("nixgen", *argv), done.returncode, done.stdout, without_progress(done.stderr))
+
+
+@pytest.fixture(autouse=True)
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered.answers(monkeypatch)
+
+
 @pytest.fixture
-def project(made: Project, tmp_path: Path) -> Project:
+def project(made: Project, tmp_path: Path) -> Here:
     """A copy of it."""
     shutil.copytree(made.folder, tmp_path / "demo", symlinks=True)
-    return Project(tmp_path / "demo")
+    return Here(tmp_path / "demo")
 
 
 def refused(said: Output, code: int, *sentences: str) -> None:
@@ -48,7 +66,7 @@ def refused(said: Output, code: int, *sentences: str) -> None:
 
 @pytest.mark.parametrize("command", ["init", "lock", "generate", "show"])
 def test_no_project_at_all(tmp_path: Path, command: str) -> None:
-    said = Project(tmp_path).nixgen(command)
+    said = (Project if command == "init" else Here)(tmp_path).nixgen(command)
     refused(said, USER, "has a pyproject.toml and a uv.lock", "go to a uv project, or make one: uv init")
     assert list(tmp_path.iterdir()) == []
 
@@ -99,7 +117,7 @@ def test_unknown_setting_names_the_nearest(project: Project, key: str, nearest: 
 
 @pytest.mark.parametrize("base", ["nixpkgs", "debian"])
 def test_a_python_that_no_base_has(tmp_path: Path, base: str) -> None:
-    project = Project.make(tmp_path / "demo")
+    project = Here.make(tmp_path / "demo")
     project.replace(">=3.11", ">=4.0")
     said = project.nixgen("init", "--base", base)
     refused(said, USER, f'">=4.0" allows none of the Pythons that the {base} base has')
@@ -159,6 +177,7 @@ def test_a_full_disk(project: Project) -> None:
     refused(said, MACHINE, "full: the disk is full; nothing was changed", "free some room and try again")
 
 
+@pytest.mark.heavy
 def test_a_kill_in_the_middle_of_writing_leaves_each_file_whole(project: Project) -> None:
     wanted = project.files()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -175,16 +194,17 @@ def test_a_kill_in_the_middle_of_writing_leaves_each_file_whole(project: Project
     assert project.files() == wanted
 
 
+@pytest.mark.heavy
 def test_two_runs_at_once(project: Project) -> None:
     wanted = project.files()
     (project.folder / "default.nix").unlink()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-m", "nixgen", "generate"]
     running = [
-        subprocess.Popen(argv, cwd=project.folder, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen(argv, cwd=project.folder, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     errors = [process.communicate()[1] for process in running]
-    assert [process.returncode for process in running] == [DONE] * 4, errors
+    assert [process.returncode for process in running] == [DONE] * 2, errors
     assert project.files() == wanted
 
 
@@ -193,7 +213,7 @@ def test_no_nix_on_the_machine(project: Project, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     wanted = project.files()
     (project.folder / "default.nix").unlink()
-    said = project.nixgen("generate", env={"PATH": str(tmp_path / "empty")})
+    said = Project(project.folder).nixgen("generate", env={"PATH": str(tmp_path / "empty")})
     assert said.returncode == DONE, said.tail()
     assert project.files() == wanted
     assert project.nixgen("show", env={"PATH": str(tmp_path / "empty")}).returncode == DONE

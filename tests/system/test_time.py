@@ -52,6 +52,7 @@ prepare_venv
 """
 
 
+@pytest.mark.heavy
 def test_a_newer_release_of_everything_changes_nothing(tmp_path: Path) -> None:
     """The first command of the README failed eight days after it landed: pip resolved the lock anew."""
     root, wheels = tmp_path / "clone", tmp_path / "wheels"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import remembered
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
@@ -17,6 +18,13 @@ def _unsynced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """No test waits until the disk has what was written, but those of the guard, whose stamps see it."""
     if not request.path.name.startswith("test_guard"):
         monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def _remembered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv is asked once about what many tests begin with, but where uv itself is what a test is about."""
+    if not request.path.name.startswith("test_resolve"):
+        remembered.answers(monkeypatch)
 
 
 @pytest.fixture

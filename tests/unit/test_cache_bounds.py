@@ -17,7 +17,10 @@ from nixgen.log.append import Announcement
 from nixgen.log.log import Log
 from nixgen.log.stores.folder import Folder
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured with Linux's /proc")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured with Linux's /proc"),
+]
 
 HERE = Path(__file__).parent
 MOST = 200_000_000

@@ -304,6 +304,7 @@ def test_header_only_and_empty_lines(tmp_path: Path) -> None:
     assert (empty.record_count, empty.schema_hash) == (0, schema_hash(()))
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="proc(5) tells the peak of one program")
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, form: str) -> None:

@@ -25,6 +25,7 @@ def model(tmp_path: Path) -> guard.Tree:
     return tree(fill(tmp_path / "model", FILES), FILES)
 
 
+@pytest.mark.heavy
 def test_ten_thousand_files(tmp_path: Path) -> None:
     files = {f"{number % 100:02}/{number:05}": b"%d" % number for number in range(10_000)}
     model = tree(fill(tmp_path / "m", files), files)
@@ -142,6 +143,7 @@ def test_what_a_thread_raises_is_raised(model: guard.Tree, monkeypatch: pytest.M
         guard.check([model])
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="proc(5) tells the peak of one program")
 def test_memory_is_flat(tmp_path: Path) -> None:
     with (tmp_path / "huge").open("wb") as file:

@@ -15,6 +15,7 @@ import pytest
 from support.hub import Asked, Big, Content, Hub, Reply, blob_id, serve
 
 pytest.importorskip("huggingface_hub")
+pytestmark = pytest.mark.heavy
 
 WEIGHTS = Big(b"weights" * 1000, xet=True)
 FILES: dict[str, Content] = {

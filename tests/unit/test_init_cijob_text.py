@@ -35,6 +35,7 @@ def test_golden(golden: Callable[[str, str], None], kind: Kind, name: str) -> No
     golden(f"{name}/reproducibility.{kind}.yml", cijob.render(kind, JOBS[name]))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", cijob.KINDS)
 def test_the_published_schema_accepts_it(tmp_path: Path, kind: Kind) -> None:
     files = []
@@ -50,6 +51,7 @@ def test_the_published_schema_accepts_it(tmp_path: Path, kind: Kind) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.heavy
 def test_the_published_schema_refuses_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yml"
     path.write_text(cijob.render("github", JOBS["nixpkgs"]).replace("runs-on:", "runs:"))

@@ -13,6 +13,7 @@ from support.initproject import (
     made,
     tree,
 )
+from support.program import nixgen
 from support.waiting import without_progress
 
 from nixgen.generate import planning
@@ -49,6 +50,7 @@ def command(root: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, cwd=root, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.heavy
 def test_two_runs_at_once(project: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone/demo"
     shutil.copytree(project, alone)
@@ -59,6 +61,7 @@ def test_two_runs_at_once(project: Path, tmp_path: Path) -> None:
     assert tree(project) == tree(alone)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_at_any_moment_leaves_nothing_half_written(
     project: Path, tmp_path: Path, number: signal.Signals
@@ -103,11 +106,11 @@ def test_a_read_only_project(mounted: Path, project: Path) -> None:
 
 def test_check_at_the_command_line(project: Path) -> None:
     init(project, Options())
-    assert command(project, "generate", "--check").wait() == 0
+    assert nixgen("generate", "--check", cwd=project).returncode == 0
     (project / "default.nix").write_text("# Written by nixgen\n")
-    running = command(project, "generate", "--check")
-    assert without_progress(running.communicate()[1]).splitlines() == [
+    done = nixgen("generate", "--check", cwd=project)
+    assert without_progress(done.stderr).splitlines() == [
         "error: default.nix: is stale: nixgen would write something else",
         "    write them again: nixgen generate",
     ]
-    assert running.returncode == 1
+    assert done.returncode == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, digest
+from support import remembered
 
 from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
@@ -20,7 +20,6 @@ from nixgen.lock.model import Lock
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.project.project import find_project
-from nixgen.resolve import uv
 
 URL = "s3://team-cache?region=eu-west-1"
 BASE = NixpkgsBase("nixos-26.05", "0" * 40, "sha256-" + "A" * 43 + "=", 1, "2.40", "3.12", (), ())
@@ -141,7 +140,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n[tool.nixgen]\nbase = "nixpkgs"\n'
     )
-    subprocess.run([uv.binary(), "lock", "--quiet"], cwd=tmp_path, check=True)
+    remembered.lock(tmp_path)
     pinning.lock(find_project(tmp_path), pinning.Options(offline=True))
     made = lockfile.read_lock(tmp_path / "nixgen.lock")
     (tmp_path / "nixgen.lock").write_text(lockfile.dump_lock(Lock(made.base, made.hashes, made.artifacts, (pin(),))))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import remembered
 from support.debian import Archive, deb, serve_archive
 from support.index import Index
+from support.program import nixgen
 from support.sdists import make_sdist
 from support.wheels import make_wheel
 
@@ -79,7 +80,7 @@ def make(root: Path, settings: str, rest: str = "") -> Path:
     root.mkdir(exist_ok=True)
     text = f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n{rest}\n[tool.nixgen]\n{settings}'
     (root / "pyproject.toml").write_text(text)
-    subprocess.run([uv.binary(), "lock", "--quiet"], cwd=root, check=True)
+    remembered.lock(root)
     return root
 
 
@@ -452,18 +453,15 @@ def test_the_folder_of_the_tarballs() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     root = make(tmp_path / "p", 'python = "3.13"\n')
-    command = [sys.executable, "-m", "nixgen", "lock", "--project", str(root)]
-    done = subprocess.run([*command, "--offline"], capture_output=True, text=True, check=True)
+    done = nixgen("lock", "--project", str(root), "--offline")
     assert (done.stdout, done.stderr.splitlines()) == (
         "",
         ["Pinned nixpkgs nixos-26.05 at 5880666fd9eb (glibc 2.42), Python 3.13.", "wrote nixgen.lock"],
     )
     make(root, 'base = "debian"\npython = "3.13"\n')
-    failed = subprocess.run(
-        [*command, "--mirror", "ftp://mirror.example.org"], capture_output=True, text=True, check=False
-    )
+    failed = nixgen("lock", "--project", str(root), "--mirror", "ftp://mirror.example.org")
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: --mirror: Nix cannot fetch packages from ftp://mirror.example.org\n")
-    help_text = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    help_text = nixgen("lock", "--help").stdout
     assert "Example: nixgen lock --upgrade" in help_text
     assert "Exit codes: 0 done" in help_text

@@ -85,7 +85,7 @@ class Scheduler:
             self._turn.notify_all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings().max_examples))
 @given(
     seed=st.integers(0, 1 << 32),
     start=st.sampled_from((0, 3, 250)),

@@ -345,6 +345,7 @@ KILLED = """
 """
 
 
+@pytest.mark.heavy
 def test_a_kill_at_any_moment_leaves_each_file_old_or_new_and_the_next_run_cleans_up(project: Path) -> None:
     new = {"default.nix": b"new default", "flake.lock": b"new lock", "nix/new/b": b"b"}
     leftovers = 0

@@ -56,6 +56,7 @@ def test_a_failure_shows_the_command_and_what_nix_said(nix: Nix) -> None:
     assert nix.evaluate("1 + 1") == 2
 
 
+@pytest.mark.heavy
 def test_a_wheel_is_one_that_pip_takes_and_the_same_each_time(tmp_path: Path) -> None:
     first = make_wheel(tmp_path / "a", "some-thing", "1.0", {"some_thing/__init__.py": "X = 1\n"})
     second = make_wheel(tmp_path / "b", "some-thing", "1.0", {"some_thing/__init__.py": "X = 1\n"})
