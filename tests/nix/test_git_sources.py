@@ -73,24 +73,30 @@ def plum(server: Server) -> Repository:
     return made
 
 
-@pytest.fixture(scope="module")
-def built(nix28: Nix, pins: Path, served: Index, server: Server, plum: Repository) -> Checked:
-    """The project, locked and generated."""
-    folder = server.folder.parent / f"{server.folder.name}-project" / "demo"
+def locked(folder: Path, nix: Nix, pins: Path, index: Index, **sources: str) -> Checked:
+    """A project with these packages from git, locked and generated."""
     shutil.copytree(pins, folder, ignore=shutil.ignore_patterns("done", "uv.lock", ".git"))
-    url = server.url(plum.folder.name)
-    sources = (
-        f'[tool.uv.sources]\nplum = {{ git = "{url}", tag = "v1" }}\n'
-        f'pear = {{ git = "{url}", subdirectory = "more/a pear" }}\n\n'
-    )
-    text = PYPROJECT.format(dependencies='"plum", "pear"')
-    (folder / "pyproject.toml").write_text(f"{text}\n{sources}{SETTINGS.format(system=SYSTEM)}")
-    checked = Checked(Project(folder), nix28, served)
+    text = PYPROJECT.format(dependencies=", ".join(f'"{name}"' for name in sources))
+    text += "\n[tool.uv.sources]\n" + "".join(f"{name} = {{ {source} }}\n" for name, source in sources.items())
+    (folder / "pyproject.toml").write_text(f"{text}\n{SETTINGS.format(system=SYSTEM)}")
+    checked = Checked(Project(folder), nix, index)
     checked.project.lock()
     for words in (("lock",), ("generate",)):
         done = checked.run(*words)
         assert done.ok, done.tail()
     return checked
+
+
+@pytest.fixture(scope="module")
+def built(nix28: Nix, pins: Path, served: Index, server: Server, plum: Repository) -> Checked:
+    """A project with both packages."""
+    url = server.url(plum.folder.name)
+    folder = server.folder.parent / f"{server.folder.name}-project" / "demo"
+    return locked(
+        *(folder, nix28, pins, served),
+        plum=f'git = "{url}", tag = "v1"',
+        pear=f'git = "{url}", subdirectory = "more/a pear"',
+    )
 
 
 def builds(checked: Checked) -> dict[str, Any]:
@@ -147,3 +153,53 @@ def test_other_files_than_those_that_are_pinned_are_refused(built: Checked, tmp_
     done = copy.nix.run("nix-build", "--no-out-link", "-A", "wheels.plum", str(copy.folder), check=False)
     assert not done.ok
     assert "hash mismatch in fixed-output derivation" in done.stderr
+
+
+# Backends, and what each is told the version with that it would take from git's history.
+VERSIONED = {
+    "apple": """[build-system]
+requires = ["hatchling", "hatch-vcs"]
+build-backend = "hatchling.build"
+[project]
+name = "apple"
+dynamic = ["version"]
+[tool.hatch.version]
+source = "vcs"
+""",
+    "berry": """[build-system]
+requires = ["setuptools", "versioningit"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "berry"
+dynamic = ["version"]
+[tool.versioningit]
+[tool.setuptools]
+py-modules = ["berry"]
+""",
+    "cherry": """[build-system]
+requires = ["setuptools", "setuptools-scm"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "cherry"
+dynamic = ["version"]
+[tool.setuptools_scm]
+[tool.setuptools]
+py-modules = ["cherry"]
+""",
+}
+
+
+@pytest.mark.network
+def test_versions_from_git_s_history(nix28: Nix, pins: Path, served: Index, server: Server, tmp_path: Path) -> None:
+    sources = {}
+    for name, text in VERSIONED.items():
+        made = Repository.make(server.folder / name, {"pyproject.toml": text, f"{name}.py": ""})
+        made.git("tag", "v1.5")
+        made.commit({f"{name}.py": "A = 1\n"})
+        sources[name] = f'git = "{server.url(name)}"'
+    found = locked(tmp_path / "demo", nix28, pins, served, **sources)
+    versions = {name: one["version"] for name, one in builds(found).items()}
+    assert all(version.startswith("1.") and version != "1.5" for version in versions.values())
+    code = f"from importlib.metadata import version; print({{name: version(name) for name in {sorted(versions)}}})"
+    environment = found.nix.build(found.folder, "environment")
+    assert found.nix.run(str(environment / "bin/python"), "-c", code).stdout == f"{versions}\n"

@@ -149,3 +149,17 @@ def test_files_in_lfs_without_the_program(server: Server, tmp_path: Path) -> Non
     (only / "git").symlink_to(str(shutil.which("git")))
     said = fetch(url, commit, tmp_path / "out", PATH=str(only))
     assert said == f"{url} keeps a.bin in Git LFS, and there is no git-lfs\ninstall git-lfs, then: nixgen lock\n"
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="there is no git-lfs")
+def test_files_in_lfs(tmp_path: Path) -> None:
+    """From the disk, which git-lfs reads by itself: the file, and not the pointer that the commit has."""
+    files = {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "b.txt": "text\n"}
+    made = Repository.make(tmp_path / "plum", files)
+    for words in (("lfs", "install", "--local"), ("config", "lfs.standalonetransferagent", "lfs-standalone-file")):
+        made.git(*words)
+    commit = made.commit({"a.bin": "large"})
+    assert made.git("show", "HEAD:a.bin").startswith("version https://git-lfs")
+    assert fetch(f"file://{made.folder}", commit, tmp_path / "out") == ""
+    assert (tmp_path / "out/a.bin").read_text() == "large"
+    assert listed(tmp_path / "out") == [".gitattributes", "a.bin", "b.txt"]

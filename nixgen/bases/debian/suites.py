@@ -98,7 +98,7 @@ TOOLCHAIN = ("binutils", "g++", "gcc", "libc6-dev", "make", "perl-base", "pkg-co
 """What sources are built with, besides Python's headers. perl-base is on every Debian, so no package asks for it, and
 libpq-dev's pg_config is written in perl."""
 
-UNUSED = ("git-man", "liberror-perl", "perl")
+UNUSED = ("liberror-perl", "perl")
 """What git depends on, and fetching does not: these are in no part on its behalf."""
 
 _SHOWN = 5
