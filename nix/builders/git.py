@@ -23,6 +23,11 @@ _PLAIN = (
     *("core.attributesFile=/dev/null", "core.autocrlf=false", "core.eol=lf", "core.fileMode=true", "core.fsmonitor=false"),
     *("core.hooksPath=/dev/null", "core.precomposeUnicode=false", "core.symlinks=true", "advice.detachedHead=false"),
 )
+# What `git lfs install` writes, which not every machine has; all files, whatever the repository would leave out.
+_LFS = (
+    *("filter.lfs.clean=git-lfs clean -- %f", "filter.lfs.smudge=git-lfs smudge -- %f", "filter.lfs.process=git-lfs filter-process"),
+    *("filter.lfs.required=true", "lfs.fetchexclude=", "lfs.fetchinclude="),
+)
 # A server that sends nothing for a minute is given up.
 _PATIENT = ("http.lowSpeedLimit=1", "http.lowSpeedTime=60", "gc.auto=0", "maintenance.auto=false")
 _LOGIN = re.compile(
@@ -172,7 +177,7 @@ def fill_in(git, url, commit, where, folder, listed):
         raise Failed(f"{what}, and there is no git-lfs", "install git-lfs, then: nixgen lock")
     git.run(["config", "remote.origin.url", url], env=where)
     for words in (["lfs", "fetch", "origin", commit], ["lfs", "checkout"]):
-        done = git.run(words, (*_PATIENT, "lfs.fetchexclude=", "lfs.fetchinclude="), env=where, cwd=folder)
+        done = git.run(words, (*_PATIENT, *_LFS), env=where, cwd=folder)
         if done.returncode:
             raise Failed(f"{what}, which cannot be fetched: {last(done.stderr)}", f"see what git says: git ls-remote {url}")
     for name in listed:
