@@ -70,11 +70,15 @@ def reason(text, count=3):
     return " | ".join(line.strip() for line in lines[begin : begin + count])
 
 
-def lacking(skip):
+def libraries_of(folders):
+    """The files of the base's libraries by name; of two the one that the loader finds first."""
+    there = [folder for folder in folders if os.path.isdir(folder)]
+    return {name: f"{folder}/{name}" for folder in reversed(there) for name in os.listdir(folder)}
+
+
+def lacking(objects, base, skip):
     """What shared objects ask for and is not there: lines for what is wrong, and the packages that may mend it."""
-    folders = os.environ["search"].split(":")
-    base = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
-    found = needs.missing(needs.objects(os.environ["environment"], json.loads(os.environ["wheels"])), base, skip) if base else []
+    found = needs.missing(objects, base, skip)
     lines, packages = [], set()
     for soname in sorted({soname for soname, _, _ in found}):
         asking = [(one, module) for name, one, module in found if name == soname]
@@ -109,7 +113,13 @@ def main():
             failures.append(f"  {name} (of {modules[name]}): {reason(result.stderr) or f'the process ended with {result.returncode}'}")
     if not modules and not os.environ.get("empty"):
         raise SystemExit("no module was found in any package of the environment: there is nothing to import")
-    libraries, packages = lacking(skip)
+    base = libraries_of(os.environ["search"].split(":"))
+    objects = needs.objects(os.environ["environment"], json.loads(os.environ["wheels"])) if base else []
+    libraries, packages = lacking(objects, base, skip)
+    warnings = [
+        f"warning: {soname}: {one} and {other} differ, and a process gets the one that is loaded first\n"
+        for soname, one, other in needs.twice(objects, base)
+    ]
     problems = [f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures] if failures else []
     if libraries:
         problems += [f"{len(libraries)} libraries are missing:" if len(libraries) > 1 else "1 library is missing:", *libraries]
@@ -120,7 +130,8 @@ def main():
         mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate'
         raise SystemExit("\n".join([*problems, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
-        file.writelines(f"{name}\n" for name in waiting)
+        file.writelines([*(f"{name}\n" for name in waiting), *warnings])
+    print("".join(warnings), end="")
     print(f"{len(waiting)} modules of {len({modules[name] for name in waiting})} distributions imported")
 
 

@@ -267,16 +267,20 @@ def _works(run: _Check, nix: Nix, keep: Path) -> Step:
         return Step("works", False, told, BuildFailed.exit_code, error.problems)
     except MachineError as error:
         return Step("works", None, "it could not be tried here", MachineError.exit_code, error.problems)
-    return Step("works", True, messages.works(_imported(nix, there), tuple(there)))
+    written = {name: _imported(nix, one) for name, one in there.items() if name.endswith("imports")}
+    imported, _ = written.get("imports", (None, ()))
+    warnings = dict.fromkeys(warning for _, found in written.values() for warning in found)
+    return Step("works", True, messages.works(imported, tuple(there)), findings=tuple(warnings))
 
 
-def _imported(nix: Nix, there: Mapping[str, Recipe]) -> int | None:
-    """How many modules the import check imported; None where its result cannot be read from here."""
-    place = nix.physical(there["imports"].out) if "imports" in there else None
+def _imported(nix: Nix, check: Recipe) -> tuple[int | None, tuple[Problem, ...]]:
+    """How many modules an import check imported, None where its result cannot be read from here; what it warns of."""
+    place = nix.physical(check.out)
     try:
-        return len(place.read_bytes().splitlines()) if place is not None else None
+        text = place.read_text(encoding="utf-8", errors="replace") if place is not None else None
     except OSError:
-        return None
+        text = None
+    return (None, ()) if text is None else messages.imports(text)
 
 
 def _written(run: _Check, nix: Nix) -> Report:

@@ -162,6 +162,30 @@ def test_what_only_a_plugin_needs_is_a_note(lab: Lab, asking: Path) -> None:
     assert notes[2].endswith("is missing: asking/plugins/libplugin.so (of asking) needs it, but no module does")
 
 
+def test_two_that_bring_a_library_in_different_versions_are_named(lab: Lab) -> None:
+    core = lab.nix.real(lab.build("base.core"))
+    module = next(core.glob(f"usr/lib/python{PYTHON}/lib-dynload/_bz2.*.so"))
+    plain = next(core.glob("usr/lib/*/libexpat.so.1")).read_bytes()
+    asks = relink.File(module.read_bytes())
+    asks.needed, asks.rpath = ["libexpat.so.1", "libsame.so", *asks.needed], ["$ORIGIN"]
+    code = bytes(asks.write())
+    same = plain.replace(b"libexpat.so.1\0", b"libsame.so\0\0\0\0")
+    one = {f"one/{module.name}": code, "one/libexpat.so.1": plain + b"1", "one/libsame.so": same}
+    two = {f"two/{module.name}": code, "two/libexpat.so.1": plain + b"2", "two/libsame.so": same}
+    wheels = [make_wheel(lab.wheels, name, "1.0", files) for name, files in (("one", one), ("two", two))]
+    lines = lab.nix.real(lab.build("imports", wheels)).read_text().splitlines()
+    site = f"lib/python{PYTHON}/site-packages"
+    assert [line for line in lines if line.startswith("warning: ")] == [
+        f"warning: libexpat.so.1: {site}/one/libexpat.so.1 of one and {site}/two/libexpat.so.1 of two differ, and a "
+        "process gets the one that is loaded first"
+    ]
+    lines = lab.nix.real(lab.build("imports", wheels[:1])).read_text().splitlines()
+    assert lines[-1] == (
+        f"warning: libexpat.so.1: {site}/one/libexpat.so.1 of one and libexpat.so.1 of the base differ, and a process "
+        "gets the one that is loaded first"
+    )
+
+
 @pytest.mark.parametrize(
     ("soname", "package"),
     [

@@ -19,7 +19,7 @@ from nixgen.check.report import output
 from nixgen.check.report import text as report
 from nixgen.check.report.junit import as_junit
 from nixgen.check.report.markdown import as_markdown, escaped
-from nixgen.check.report.messages import bytes_same, bytes_updated, rebuild_step, works
+from nixgen.check.report.messages import bytes_same, bytes_updated, imports, rebuild_step, works
 from nixgen.errors import Problem, UserError
 
 GOOD = Report(
@@ -267,3 +267,10 @@ def test_the_path_helper_is_what_the_forms_show() -> None:
 def test_of_no_module_nothing_is_claimed(imported: int | None, checks: str, sentence: str) -> None:
     """Cases 10 and 61: the number is said, and of none that it is none."""
     assert works(imported, checks.split()) == sentence
+
+
+def test_what_the_import_check_wrote_is_counted_and_its_warnings_told() -> None:
+    text = "numpy\nscipy\nwarning: libx.so.1: one/libx.so.1 of one and libx.so.1 of the base differ\n"
+    told = Problem("libx.so.1", "one/libx.so.1 of one and libx.so.1 of the base differ")
+    assert imports(text) == (2, (told,))
+    assert imports("") == (0, ())

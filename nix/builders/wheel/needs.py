@@ -5,6 +5,7 @@ is looked at. What a module that Python imports needs, itself or through other o
 plugin needs may be missing on purpose (Qt's drivers for databases).
 """
 
+import filecmp
 import importlib.machinery
 import mmap
 import os
@@ -86,6 +87,28 @@ def missing(found, base, skip):
                 needed[one] = module.module
                 waiting += below.get(one, ())
     return [(soname, one, needed.get(one)) for one in found for soname in lacking.get(one, ())]
+
+
+def twice(found, base):
+    """Libraries that something asks for and that two bring with different bytes: (soname, "X of A", "Y of B").
+
+    The loader gives a process the one that was loaded first, whoever asks. ``base`` are the files of the base by name.
+    """
+    asked = {soname for one in found for soname in one.facts.needed}
+    by_name = {}
+    for one in found:
+        soname = one.facts.soname or os.path.basename(one.place)
+        if soname in asked and not one.module:
+            by_name.setdefault(soname, {}).setdefault(one.wheel, one)
+    pairs = []
+    for soname, owners in sorted(by_name.items()):
+        places = [(one.path, f"{one.place} of {wheel}") for wheel, one in sorted(owners.items())]
+        places += [(base[soname], f"{soname} of the base")] if soname in base else []
+        (path, name), *others = places
+        other = next((named for file, named in others if not filecmp.cmp(path, file, shallow=False)), None)
+        if other:
+            pairs.append((soname, name, other))
+    return pairs
 
 
 def _within(module, skip):

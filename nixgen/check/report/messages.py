@@ -6,6 +6,7 @@ closure is bit-identical. Only a build that was done once more says that a build
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -27,6 +28,12 @@ def count(number: int, what: str) -> str:
 def are(number: int, what: str) -> str:
     """The same with its verb: 1 path is, 3 paths are."""
     return f"{count(number, what)} {'is' if number == 1 else 'are'}"
+
+
+def imports(text: str) -> tuple[int, tuple[Problem, ...]]:
+    """What the import check wrote: a line for each module, which are counted, and its warnings, each of a library."""
+    warnings = re.findall(r"^warning: (\S+): (.*)$", text, re.MULTILINE)
+    return len(text.splitlines()) - len(warnings), tuple(Problem(where, what) for where, what in warnings)
 
 
 def works(imported: int | None, checks: Sequence[str] = ("imports",)) -> str:
