@@ -65,10 +65,10 @@ class Asked:
     """By name, the settings of the backend (PEP 517); "" those of all."""
     packages: Mapping[str, PackageSettings]
     """By name, what ``[tool.nixgen.packages]`` says."""
-    versions: Mapping[str, Mapping[str, str]]
-    """By system, what is installed."""
+    versions: Mapping[str, tuple[Mapping[str, str], ...]]
+    """By system, what is installed, in each environment."""
     problems: tuple[Problem, ...] = ()
-    """Patches that are not there."""
+    """Patches that are not there, and sources that two environments ask to be built in two ways."""
 
     def source(self, package: Package, targets: Iterable[Target]) -> Source:
         """A source with all that decides what it needs."""
@@ -92,13 +92,13 @@ class Asked:
         return {**self.config.get("", {}), **self.config.get(name, {})}
 
     def _extra(self, name: str, system: str) -> tuple[str, ...]:
-        installed = self.versions.get(system, {})
-        return tuple(
-            f"{requirement}=={installed[normalized(requirement)]}"
-            if runtime and normalized(requirement) in installed
-            else requirement
-            for requirement, runtime in self.extra.get(name, ())
-        )
+        environments = self.versions.get(system, ())
+        beside = [one for one in environments if name in one] or environments
+        found = []
+        for requirement, runtime in self.extra.get(name, ()):
+            version = next((one[normalized(requirement)] for one in beside if one.get(normalized(requirement))), "")
+            found.append(f"{requirement}=={version}" if runtime and version else requirement)
+        return tuple(found)
 
     def _newest(self, package: Package) -> str:
         """The time of its upload: what came later, its author cannot have tried. Not before this Python was ripe."""
@@ -127,17 +127,22 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
                 patches.append(hashlib.sha256(data).hexdigest())
         own[name] = {"env": {**env, **(said.env if said else {})}, "patches": patches}
     options = table(project.uv_lock().head, "options")
+    versions: dict[str, tuple[Mapping[str, str], ...]] = {}
+    for one in resolutions:
+        installed = {package.name: package.version or "" for package in one.packages}
+        versions[one.target.system] = (*versions.get(one.target.system, ()), installed)
+    extra = {
+        normalized(name): tuple(_extra(entry) for entry in entries if _extra(entry)[0])
+        for name, entries in table(settings.get("extra-build-dependencies")).items()
+        if isinstance(entries, list)
+    }
     return Asked(
         python=base.python,
         glibc=base.glibc,
         constraints=_requirements(settings.get("constraint-dependencies")),
         build_constraints=_requirements(settings.get("build-constraint-dependencies")),
         exclude_newer=str(options.get("exclude-newer", "")),
-        extra={
-            normalized(name): tuple(_extra(entry) for entry in entries if _extra(entry)[0])
-            for name, entries in table(settings.get("extra-build-dependencies")).items()
-            if isinstance(entries, list)
-        },
+        extra=extra,
         settings=own,
         config={
             "": table(settings.get("config-settings")),
@@ -146,12 +151,37 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
             },
         },
         packages=project.settings.packages,
-        versions={
-            one.target.system: {package.name: package.version for package in one.packages if package.version}
-            for one in resolutions
-        },
-        problems=tuple(problems),
+        versions=versions,
+        problems=(*problems, *_built_in_two_ways(resolutions, extra, versions)),
     )
+
+
+def _built_in_two_ways(
+    resolutions: Sequence[Resolution],
+    extra: Mapping[str, Sequence[tuple[str, bool]]],
+    versions: Mapping[str, Sequence[Mapping[str, str]]],
+) -> list[Problem]:
+    """What one build cannot be for all environments: a package of one version has one build for each system."""
+    addresses: dict[tuple[str, str], set[str]] = {}
+    for package in (package for one in resolutions for package in one.packages):
+        if package.built and package.version:
+            addresses.setdefault((package.name, package.version), set()).add(package.address)
+    problems = [
+        Problem(
+            name, f"{version} is built from {' and '.join(sorted(found))}", "take the same source in all environments"
+        )
+        for (name, version), found in sorted(addresses.items())
+        if len(found) > 1
+    ]
+    matched = [(name, normalized(text)) for name, entries in extra.items() for text, runtime in entries if runtime]
+    for name, other in sorted(matched):
+        for environments in versions.values():
+            found = {one[other] for one in environments if name in one and one.get(other)}
+            if len(found) > 1:
+                what = f"is built for {other} {' and '.join(sorted(found))}, which environments have (match-runtime)"
+                problems.append(Problem(name, what, f"take the same {other} where {name} is"))
+                break
+    return problems
 
 
 def _requirements(value: object) -> tuple[str, ...]:

@@ -22,9 +22,8 @@ from nixgen.builds.pins import sorted_builds
 from nixgen.builds.probe import Static
 from nixgen.errors import UserError
 from nixgen.project.project import find_project
-from nixgen.resolve import uv
+from nixgen.resolve import environments, uv
 from nixgen.resolve.model import Resolution
-from nixgen.resolve.resolution import resolve
 
 Serve = Callable[..., Index]
 BASE = DebianBase("bookworm", "3.11", "2.36", (), (), (), ())
@@ -80,7 +79,8 @@ class World:
 
     def resolutions(self) -> tuple[Resolution, ...]:
         project = find_project(self.root)
-        return resolve(project, targets(project.settings, None, "3.11", "3.11.2"), "2.36", {})
+        wanted = targets(project.settings, None, "3.11", "3.11.2")
+        return environments.select(project, environments.export(project, {}), wanted, "2.36", {})[0]
 
     def find(self, old: Builds | None = None, **options: bool) -> Builds:
         project = find_project(self.root)
@@ -262,3 +262,20 @@ def test_nothing_is_asked_where_nothing_is_built(world: World) -> None:
     world.depend("cython")
     assert world.find() == Builds()
     assert world.sources.asked == []
+
+
+def test_a_source_of_one_environment_is_built_beside_what_that_has(world: World) -> None:
+    """match-runtime is the version of the environment that has the package, and builds are pinned for all."""
+    for version in ("1.0", "2.0"):
+        make_wheel(world.index.folder, "numpy", version)
+    extras = 'b = ["numpy==2.0", "old"]\na = ["numpy==1.0"]\n'
+    conflicts = 'conflicts = [[{extra = "a"}, {extra = "b"}]]\n'
+    build = 'extra-build-dependencies = {old = [{requirement = "numpy", match-runtime = true}]}\n'
+    settings = f"[project.optional-dependencies]\n{extras}[tool.uv]\n{conflicts}{build}[tool.nixgen.environments]\n"
+    chosen = 'a = {extras = ["a"]}\nb = {extras = ["b"], systems = ["x86_64-linux"]}\n'
+    world.depend(more=f"{settings}{chosen}")
+    assert requires(world.find(), "old")["x86_64-linux"] == ("numpy-2.0-py3-none-any.whl", SETUPTOOLS)
+    both = settings.replace('a = ["numpy==1.0"]', 'a = ["numpy==1.0", "old"]')
+    world.depend(more=f"{both}{chosen}")
+    with pytest.raises(UserError, match=r"old: is built for numpy 1\.0 and 2\.0, which environments have"):
+        world.find()
