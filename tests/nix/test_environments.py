@@ -114,3 +114,28 @@ def test_a_command_is_run_in_one(several: Checked) -> None:
     assert "demo, environment gpu, for x86_64-linux: Python 3.13" in done.stdout
     assert "torchlet-2.0-py3-none-any.whl" in done.stdout
     assert "no environment tpu" in several.run("show", "--environment", "tpu").stderr
+
+
+@pytest.mark.network
+def test_a_source_is_built_for_the_environment_that_asks_for_it(
+    nix28: Nix, pins: Path, plums: Index, tmp_path: Path
+) -> None:
+    checked = make(tmp_path / "demo", pins, plums, nix28)
+    pyproject = (checked.folder / "pyproject.toml").read_text()
+    base, _, settings = pyproject.partition("\n[[tool.uv.index]]\n")
+    settings = settings.partition("[tool.nixgen]")[2]
+    groups = '[dependency-groups]\nold = ["docopt==0.6.2"]\n'
+    text = base.replace('"plum==1.0"', "") + groups + "[tool.nixgen]" + settings
+    (checked.folder / "pyproject.toml").write_text(f'{text}\n[tool.nixgen.environments.old]\ngroups = ["old"]\n')
+    checked.project.lock()
+    for words in (("lock",), ("generate",)):
+        done = checked.run(*words)
+        assert done.ok, done.tail()
+    environment = checked.nix.build(checked.folder, "environments.old.environment")
+    assert checked.nix.run(
+        str(environment / "bin/python"), "-c", "import docopt; print(docopt.__version__)"
+    ).stdout == ("0.6.2\n")
+    assert not list(checked.nix.build(checked.folder, "environment").glob("lib/python*/site-packages/docopt*"))
+    assert checked.run("lock", "--offline").stderr == "nixgen.lock: nothing to do, every pin still fits.\n"
+    checked.check("--update")
+    assert "old.wheels.docopt" in checked.system()["outputs"]
