@@ -23,8 +23,8 @@ test-fast: ## the tests that need neither Nix nor a network, in a minute
 fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS=600)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
 
-test-builds: ## all real sources that are built with the base's toolchain, the slow ones, too (half an hour)
-	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py $(ARGS)
+test-builds: ## every suite, and all real sources that the base's toolchain builds (half an hour)
+	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py tests/nix/test_suites.py $(ARGS)
 
 corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
 	@.ci/corpus $(FOLDER)

@@ -23,7 +23,7 @@ from nixgen.errors import MachineError, NixgenError
 
 COMMANDS = {
     "init": "Set a uv project up, so that a teammate with Nix enters it with `nix develop`.",
-    "lock": "Pin what uv.lock does not pin: the base, models and data, and the hashes that an index did not give.",
+    "lock": "Pin what uv.lock does not pin: the base, what source builds need, models and data, and missing hashes.",
     "generate": "Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.",
     "show": "Show what would be installed for each target: packages, files, sizes, and what stands in the way.",
     "why": "Show what pulls a package in: for each package that requires it, the shortest path from the project.",
