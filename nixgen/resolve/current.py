@@ -8,6 +8,7 @@ resolves, to write a better lock, would need the network, and does not count.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ _BUILDS = re.compile(r"(?:generate package metadata for|download and build|build
 _VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
 _FIRST, _LAST = 6, 40  # minor versions of Python 3
 _ANY = "3.11.0"
+_SHOWN = 5  # names of one kind in a sentence
 _NAME = re.compile(r'(?:PackageName|GroupName|ExtraName)\("([^"]+)"\)')
 
 _KINDS = {
@@ -129,8 +131,13 @@ def _difference(asked: str, recorded: str) -> str:
         "gone": old.keys() - new.keys(),
         "changed": {name for name in both if new[name] != old[name]},
     }
-    parts = [f"{what}: {', '.join(sorted(names))}" for what, names in told.items() if names]
+    parts = [f"{what}: {_few(sorted(names))}" for what, names in told.items() if names]
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _entries(text: str) -> dict[str, list[str]]:

@@ -52,6 +52,7 @@ OTHER_INDEX = '[[tool.uv.index]]\nurl = "https://other.example.org/simple"\ndefa
         ('"six"', '"six", "tqdm"', "the dependencies of demo-app changed (new: tqdm)"),
         ('"six", ', "", "the dependencies of demo-app changed (gone: six)"),
         ('"six"', '"tqdm"', "the dependencies of demo-app changed (new: tqdm; gone: six)"),
+        ('"six"', '"six", "a", "b", "c", "d", "e", "f", "g"', "demo-app changed (new: a, b, c, d, e and 2 more)"),
         ("numpy>=2", "numpy>=2.1", "the dependencies of demo-app changed (changed: numpy)"),
         ('"six"', '"six; sys_platform == \'linux\'"', "the dependencies of demo-app changed (changed: six)"),
         ('"six"', '"six[a]"', "the dependencies of demo-app changed (changed: six)"),
