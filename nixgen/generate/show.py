@@ -12,8 +12,7 @@ from nixgen.errors import Problem, UserError
 from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve.hashes import FILES
-from nixgen.resolve.model import FileHash, Package, Resolution, Target
+from nixgen.resolve.model import FILES, FileHash, Package, Resolution, Target
 from nixgen.resolve.resolution import LOCK_MEND, left_out, merged_problems
 from nixgen.resolve.wheels import needs
 

@@ -25,8 +25,7 @@ from nixgen.project import edit
 from nixgen.project.project import find_project
 from nixgen.project.settings import Settings
 from nixgen.resolve import uv
-from nixgen.resolve.hashes import FILES
-from nixgen.resolve.model import Resolution
+from nixgen.resolve.model import FILES, Resolution
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project

@@ -24,6 +24,7 @@ _OTHER = re.compile(r"^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile
 _REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
 _BUILDS = re.compile(r"(?:generate package metadata for|download and build|build) `([^`=@ ]+)")
 _VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
+_AT_LEAST = re.compile(r">=\s*3\.(\d{1,2})(?:\.(\d{1,3}))?(?:\s*,\s*<\s*4(?:\.0)*)?", re.ASCII)
 _FIRST, _LAST = 6, 40  # minor versions of Python 3
 _ANY = "3.11.0"
 _SHOWN = 5  # names of one kind in a sentence
@@ -151,6 +152,8 @@ def _entries(text: str) -> dict[str, list[str]]:
 
 def _lowest(requires_python: str) -> str:
     """The lowest release of Python that a specifier allows, whole ("3.11.0"); that is the one that uv takes for it."""
+    if plain := _AT_LEAST.fullmatch(requires_python):  # nearly all; packaging takes 30 ms to import
+        return f"3.{int(plain[1])}.{int(plain[2] or 0)}"
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:

@@ -9,11 +9,9 @@ from urllib.parse import unquote
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
-from nixgen.resolve.model import LOCAL, FileHash, Resolution
+from nixgen.resolve.model import FILES, LOCAL, FileHash, Resolution
 
 _AT_ONCE = 4
-FILES = ("wheel", "sdist", "archive")
-"""The kinds of packages that are one file."""
 
 
 def without_hash(resolutions: Iterable[Resolution]) -> tuple[str, ...]:

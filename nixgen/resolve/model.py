@@ -16,6 +16,9 @@ _GIT = re.compile(r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?")
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
 
+FILES = ("wheel", "sdist", "archive")
+"""The kinds of packages that are one file."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:

@@ -85,6 +85,7 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
         checking = None
         try:
             checking = current.Check(project, nowhere) if check else None
+            _prepare()  # while uv works
             exported = exporting.wait()
             lock = pylock.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
             _place_files(lock, project.root, folder)
@@ -103,6 +104,11 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
     if verdict.unknown:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return _with_versions(project, lock)
+
+
+def _prepare() -> None:
+    """Imports what :func:`select` needs, which takes as long as uv does."""
+    from packaging import markers, specifiers, tags  # noqa: F401 -- they are used elsewhere
 
 
 def _with_versions(project: Project, lock: dict[str, Any]) -> dict[str, Any]:

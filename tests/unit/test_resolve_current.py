@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,21 @@ def test_the_stand_in_builds_nothing(tmp_path: Path) -> None:
 def test_a_package_of_another_kind_is_named_once(tmp_path: Path) -> None:
     other = package("six", "1.17.0", wheel("six-1.17.0-py3-none-any.whl"))
     assert why(make(tmp_path, lock=uv_lock(NUMPY, other))) == ""
+
+
+@pytest.mark.parametrize(
+    "requires",
+    [">=3.11", ">=3.9.2", ">= 3.12, <4", ">=3.10,<4.0", ">3.11", ">=3.11,<3.13", ">=3.8.1,!=3.9.0", "~=3.11"],
+)
+def test_the_lowest_python_without_packaging_is_the_one_with_it(requires: str) -> None:
+    assert current._lowest(requires) == current._lowest(f"{requires},>=3.0")
+
+
+def test_show_imports_no_packages_that_it_does_not_need(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\nfrom nixgen.generate import show\nfrom nixgen.project.project import find_project\n"
+        "show.as_json(show.report(find_project(pathlib.Path(sys.argv[1])), ['x86_64-linux'], '3.11'))\n"
+        "print(sorted({'jinja2', 'tomlkit', 'rich', 'urllib.request', 'http.client'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(make(tmp_path))], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
