@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -72,15 +73,16 @@ class Server:
 
     folder: Path
     port: int
+    scheme: str = "http"
 
     def url(self, name: str) -> str:
         """The address of one of them."""
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{self.scheme}://127.0.0.1:{self.port}/{name}"
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """A server, while the context is open."""
+def serving(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server, while the context is open; with ``tls`` it speaks https."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -127,10 +129,12 @@ def serving(folder: Path) -> Iterator[Server]:
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Server(folder, server.server_address[1])
+        yield Server(folder, server.server_address[1], "http" if tls is None else "https")
     finally:
         server.shutdown()
         server.server_close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.gitserver import TIME, Repository, Server, serving
 from support.nix import ROOT
+from support.tls import certified
 
 from nixgen.nix import nar
 
@@ -135,6 +136,16 @@ def test_what_the_sandbox_cannot_fetch_says_so(tmp_path: Path) -> None:
     for url in ("ssh://git@example.org/plum", "file:///nowhere"):
         said = fetch(url, "a" * 40, tmp_path / "out", sandbox="1")
         assert said.splitlines()[0] == f"{url} cannot be fetched in Nix's sandbox"
+
+
+def test_the_sandbox_has_no_certificates_and_needs_none(tmp_path: Path) -> None:
+    """Nix has the hash of what comes, as for what it fetches itself."""
+    context, _ = certified(tmp_path)
+    made = Repository.make(tmp_path / "served/plum", {"a": ""})
+    with serving(tmp_path / "served", context) as server:
+        url, commit = server.url("plum"), made.git("rev-parse", "HEAD")
+        assert fetch(url, commit, tmp_path / "out", sandbox="1") == ""
+        assert fetch(url, commit, tmp_path / "other").startswith(f"{url} cannot be fetched: ")
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n"

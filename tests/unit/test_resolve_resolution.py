@@ -243,6 +243,14 @@ def test_what_is_no_commit_in_git_is_refused(tmp_path: Path, vcs: dict[str, str]
     assert found.packages[0].git is None
 
 
+def test_a_folder_of_an_archive(tmp_path: Path) -> None:
+    archive = {"url": f"{FILES}/six-1.17.0.zip", "subdirectory": "more/six", "hashes": {"sha256": HASH}}
+    lock = {"lock-version": "1.0", "packages": [{"name": "six", "archive": archive}]}
+    (found,) = select(find_project(make(tmp_path, PYPROJECT, uv_lock(NUMPY))), lock, [LINUX], "2.36", {})
+    assert found.problems == ()
+    assert (found.packages[0].kind, found.packages[0].subdirectory) == ("archive", "more/six")
+
+
 def test_a_login_by_ssh_is_part_of_the_address(tmp_path: Path) -> None:
     asked = 'git = "ssh://git@example.org/six.git"'
     found = from_git(tmp_path, f"ssh://git@example.org/six.git#{COMMIT}", asked)
