@@ -25,7 +25,7 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n    {self.mend}" if self.mend else head
+        return head + "".join(f"\n    {line}" for line in self.mend.splitlines())
 
 
 class NixgenError(Exception):

@@ -45,7 +45,7 @@ class _Lines:
             listed = ", ".join(f'"{name}"' for name in (*self.has[table, key], *names))
             why = ", ".join(reason for reasons in names.values() for reason in reasons)
             lines.insert(lines.index(f"[{table}]") + 1, f"{key} = [{listed}]" + (f"  # {why}" if why else ""))
-        return "\n".join(f"      {line}" for line in lines)
+        return "\n".join(f"  {line}" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,11 +129,11 @@ def test_a_build_gets_the_line_that_mends_it() -> None:
         "a.c:1:10: fatal error: stdio.h: No such file or directory",
     ]
     assert told(settings, log, **MADEUP) == THEN + (
-        "      [tool.uv.extra-build-dependencies]\n"
-        '      madeup = ["numpy"]\n'
-        "      [tool.nixgen.packages.madeup]\n"
-        '      build-libraries = ["zlib1g-dev", "libpq-dev"]  # libpq-fe.h, pg_config\n'
-        '      build-tools = ["cmake"]  # cmake'
+        "  [tool.uv.extra-build-dependencies]\n"
+        '  madeup = ["numpy"]\n'
+        "  [tool.nixgen.packages.madeup]\n"
+        '  build-libraries = ["zlib1g-dev", "libpq-dev"]  # libpq-fe.h, pg_config\n'
+        '  build-tools = ["cmake"]  # cmake'
     )
 
 
@@ -145,9 +145,7 @@ def test_a_check_gets_the_library_and_nothing_else() -> None:
         "ModuleNotFoundError: No module named 'numpy'",
     ]
     settings = Settings(base="debian", libraries=("libsndfile1",))
-    assert told(settings, log) == THEN + (
-        '      [tool.nixgen]\n      libraries = ["libsndfile1", "libgl1"]  # libGL.so.1'
-    )
+    assert told(settings, log) == THEN + ('  [tool.nixgen]\n  libraries = ["libsndfile1", "libgl1"]  # libGL.so.1')
     assert told(Settings(base="debian", libraries=("libgl1",)), log) == "", "it is there, and did not help"
 
 
@@ -158,8 +156,8 @@ def test_what_says_nothing_gets_nothing() -> None:
 def test_on_nixpkgs_a_table_is_asked() -> None:
     log = ["a.c:1:10: fatal error: portaudio.h: No such file or directory", "ld: cannot find -lpng", "No package 'libffi' found"]  # fmt: skip
     assert told(Settings(), log, NIXPKGS, project="pyaudio", mode="wheel") == THEN + (
-        "      [tool.nixgen.packages.pyaudio]\n"
-        '      build-libraries = ["portaudio", "libpng", "libffi"]  # portaudio.h, libpng.so, libffi'
+        "  [tool.nixgen.packages.pyaudio]\n"
+        '  build-libraries = ["portaudio", "libpng", "libffi"]  # portaudio.h, libpng.so, libffi'
     )
 
 
@@ -167,8 +165,8 @@ def test_what_is_known_is_told_before_a_build_is_tried() -> None:
     text = advice.beforehand(Settings(base="debian"), BASE, ["numpy", "psycopg2"])
     assert text == (
         "known to need packages of the base: psycopg2 (tried: 2.9.10 on trixie). In pyproject.toml:\n"
-        '      [tool.nixgen.packages.psycopg2]\n      build-libraries = ["libpq-dev"]\n'
-        '      [tool.nixgen]\n      libraries = ["libpq5"]'
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]\n'
+        '  [tool.nixgen]\n  libraries = ["libpq5"]'
     )
     has = PackageSettings(build_libraries=("libpq-dev",))
     settings = Settings(base="debian", libraries=("libpq5",), packages={"psycopg2": has})

@@ -3,12 +3,14 @@
 # ruff: noqa: E501 -- the output of a program
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Stale, UserError
-from nixgen.nix.failures import Owner, evaluation, failed, last_error, offline
+from nixgen.nix.failures import Broken, Owner, evaluation, failed, last_error, offline
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import Failure
 
@@ -207,3 +209,22 @@ def test_without_a_network_is_what_no_server_answered() -> None:
     assert not offline(Failure(NUMPY, "r", ("error: unable to download 'u': HTTP error 503 (Connection refused)",)))
     assert not offline(Failure(BUILT, "r", ("ConnectionError: Network is unreachable",)))
     assert not offline(Failure(NUMPY, "r", (), (PINNED, FOUND)))
+
+
+def test_advice_comes_before_the_command_that_shows_the_log() -> None:
+    fetched = "/nix/store/8yz41gy8z3sm8f2i5y4qfsgn0zq6vqmq-numpy.whl.drv"
+    drvs = {BUILT: derivation("numpy-2.4.6"), fetched: derivation("numpy.whl", PINNED)}
+    asked: list[str] = []
+
+    def advise(broken: Mapping[str, Broken]) -> dict[str, str]:
+        asked.extend(broken)
+        return {BUILT: "have this:\n  [table]"}
+
+    failures = [Failure(drv, "builder failed with exit code 1", ("cannot find -lpq",)) for drv in drvs]
+    error = failed(failures, (), lambda _: drvs, {}, advise=advise)
+    assert asked == [BUILT], "what is fetched is not built"
+    assert str(error.problems[0]).splitlines()[-3:] == [
+        "    have this:",
+        "      [table]",
+        f"    to see its whole log: nix-store --read-log {BUILT}",
+    ]
