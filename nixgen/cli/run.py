@@ -61,7 +61,7 @@ def run(
     if environment:
         from nixgen.project.project import find_project
 
-        find_project(lock.parent).of(environment)
+        find_project(lock.parent, lock=False).of(environment)
     words: tuple[str, ...] = tuple(command or ())
     names: tuple[str, ...] = ()
     if service is not None:

@@ -84,6 +84,14 @@ def test_they_are_outputs_of_the_flake(several: Checked, nix_new: Nix, tmp_path:
     ]
 
 
+def test_the_flake_enters_one(several: Checked, nix_new: Nix, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(several.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv*"))
+    done = nix_new.run("nix", "develop", ".#gpu", "-c", "python", "-c", KIND, cwd=folder)
+    assert done.stdout == "2\n"
+    nix_new.run("nix", "flake", "check", cwd=folder)
+
+
 def test_each_is_a_part_of_the_record(several: Checked) -> None:
     several.check("--update")
     system = several.system()

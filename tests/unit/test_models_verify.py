@@ -205,5 +205,15 @@ def test_outside_the_shell_the_guard_runs_inside_of_it(nixgen: Nixgen, project: 
     flip(files / "data/d/d.csv", 3)
     done = nixgen("run", "--no-stamp", "--", "echo", "started", shell=False, path=path)
     assert (done.returncode, done.stdout) == (guard.REFUSED, "")
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "demo"\nversion = "1"\n[tool.nixgen.environments.gpu]\nextras = []\n'
+    )
+    double.write_text(double.read_text().replace("-A shell", "-A environments.gpu.shell"))
+    flip(files / "data/d/d.csv", 3)
+    done = nixgen("run", "--environment", "gpu", "--", "echo", "there", shell=False, path=path)
+    assert (done.returncode, done.stdout) == (0, "there\n")
+    assert (
+        "has no environment tpu" in nixgen("run", "--environment", "tpu", "--", "echo", shell=False, path=path).stderr
+    )
     done = nixgen("run", "--", "echo", shell=False, path="/nowhere")
     assert (done.returncode, done.stderr.splitlines()[0]) == (3, "error: there is no program nix-shell")
