@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,7 +69,8 @@ def lock(root: Path) -> None:
     text = (root / "pyproject.toml").read_text()
     key = "" if read is None or "dependencies" in text or "index" in text else read
     if key not in _locks:
-        subprocess.run([uv.binary(), "lock", "--quiet"], cwd=root, check=True)
+        # Told which Python, uv looks at no other: a tenth of the time.
+        subprocess.run([uv.binary(), "lock", "--quiet", "--python", sys.executable], cwd=root, check=True)
         if key:
             _locks[key] = (root / "uv.lock").read_bytes()
     elif not (root / "uv.lock").exists() or (root / "uv.lock").read_bytes() != _locks[key]:

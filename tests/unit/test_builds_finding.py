@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import remembered
 from support.index import Index
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
@@ -22,7 +22,7 @@ from nixgen.builds.pins import sorted_builds
 from nixgen.builds.probe import Static
 from nixgen.errors import UserError
 from nixgen.project.project import find_project
-from nixgen.resolve import environments, uv
+from nixgen.resolve import environments
 from nixgen.resolve.model import Resolution
 
 Serve = Callable[..., Index]
@@ -75,7 +75,7 @@ class World:
             f'[[tool.uv.index]]\nname = "loopback"\nurl = "{self.index.simple}"\ndefault = true\n'
             f'[tool.nixgen]\nbase = "debian"\npython = "3.11"\n{more}'
         )
-        subprocess.run([uv.binary(), "lock", "--quiet"], cwd=self.root, check=True)
+        remembered.lock(self.root)
 
     def resolutions(self) -> tuple[Resolution, ...]:
         project = find_project(self.root)
