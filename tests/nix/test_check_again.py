@@ -104,7 +104,7 @@ def test_a_builder_of_ours_that_writes_the_time_is_found(checked: Checked) -> No
     (difference,) = step(done, "rebuild")["differences"]
     assert [file["path"] for file in difference["files"]] == ["stamp"]
     assert difference["causes"][0].startswith("a time: ")
-    assert difference["repeat"].partition(" --realise")[0].endswith("nix-store --builders ''")
+    assert difference["repeat"].partition(" --realise")[0].endswith("nix-store --builders '' --option sandbox true")
 
 
 def test_what_a_killed_rebuild_left_is_removed_by_the_next_check(checked: Checked) -> None:

@@ -248,3 +248,19 @@ def test_the_changelog_tells_of_this_version() -> None:
     text = page("CHANGELOG.md")
     assert __version__ in text
     assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, re.MULTILINE)
+
+
+def test_every_row_of_what_uv_can_say_names_a_test_or_a_project() -> None:
+    rows = [row for row in page("docs/uv.md").splitlines() if row.startswith("| ") and not row.startswith("| what a")]
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    shapes = {folder.name for folder in (ROOT / "tests" / "corpus").iterdir()}
+    fewest = 30
+    assert len(rows) >= fewest
+    for row in rows:
+        named = re.findall(r"`([\w-]+)`", row.split("|")[3])
+        assert named, row
+        assert set(named) <= there | shapes, row
