@@ -50,6 +50,9 @@ write('held\\n')
 }
 
 
+NO_SANDBOX = "--no-sandbox"
+
+
 @dataclass(frozen=True)
 class Differing:
     """One laboratory, its builders, and what the check's functions say of them."""
@@ -57,6 +60,7 @@ class Differing:
     lab: Lab
     cache: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     @property
     def nix(self) -> Nix:
@@ -67,6 +71,10 @@ class Differing:
 
     def with_settings(self, **settings: str) -> Differing:
         return dataclasses.replace(self, settings={**self.settings, **settings})
+
+    def without_sandbox(self) -> Differing:
+        """On a machine that can have none: nixgen asks for it."""
+        return dataclasses.replace(self, options=(NO_SANDBOX,))
 
     def expression(self, name: str, builder: str = "", **attributes: Any) -> str:
         """The derivation of one of BUILDERS; ``attributes`` are more of its environment, as Nix."""
@@ -93,7 +101,7 @@ class Differing:
 
     def rebuilt(self, name: str, built: tuple[str, str]) -> Any:
         """The verdict and the difference of one output that is built again."""
-        (found,) = self.ask("rebuild", f"{name}={built[0]}={built[1]}")
+        (found,) = self.ask("rebuild", *self.options, f"{name}={built[0]}={built[1]}")
         return found
 
     def start(self, *words: str | Path) -> subprocess.Popen[bytes]:
@@ -134,8 +142,9 @@ def _rebuild(words: list[str]) -> object:
     from nixgen.check.rebuild import rebuild_all
     from nixgen.nix.tools import Nix
 
-    parts = [word.split("=") for word in words]
-    found = rebuild_all(Nix.here(), {name: Recipe(drv, out) for name, drv, out in parts}, lambda *_: None)
+    nix = Nix.here(options=("--option", "sandbox", "false") if NO_SANDBOX in words else ())
+    parts = [word.split("=") for word in words if word != NO_SANDBOX]
+    found = rebuild_all(nix, {name: Recipe(drv, out) for name, drv, out in parts}, lambda *_: None)
     return [dataclasses.asdict(one) for one in found]
 
 

@@ -59,7 +59,7 @@ def test_a_build_path_is_found_where_there_is_no_sandbox(differing: Differing) -
     built = differing.built(differing.expression("buildpath"))
     assert differing.rebuilt("buildpath", built)["verdict"]["verdict"] == "reproduced"
     before = differing.around(built)
-    found = differing.with_settings(sandbox="false").rebuilt("buildpath", built)
+    found = differing.without_sandbox().rebuilt("buildpath", built)
     assert causes(found) == ["the path of the folder that it was built in"]
     assert differing.around(built) == before
 
