@@ -175,6 +175,16 @@ def _remove_output(nix: Nix, out: str, *, remote: bool) -> None:
             console.warn(f"{out}.check is left in the store: {error.problems[0].what}")
 
 
+def remove_build_folder(nix: Nix, pid: int) -> None:
+    """Removes the folder that a Nix of this process built in, which did not end by itself (nix.conf(5), build-dir)."""
+    try:
+        place = nix.settings().get("build-dir") or "/nix/var/nix/builds"
+    except errors.MachineError:
+        return
+    for path in Path(str(place)).glob(f"nix-{pid}-*"):
+        remove(path)
+
+
 def remove(path: Path) -> bool:
     """Removes a file or folder, read-only folders, too; whether it is gone now."""
     if not os.path.lexists(path):

@@ -187,6 +187,8 @@ class _Rebuilding:
             running = [child for child in running if child.poll() is None]
         for child in running:
             child.kill()
+            child.wait()
+            leftovers.remove_build_folder(self.nix, child.pid)
 
     def _run(self, call: leftovers.Call, command: Sequence[str]) -> int:
         console.detail(f"$ {process.shown(command)}")

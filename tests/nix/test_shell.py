@@ -506,6 +506,7 @@ def test_the_setup_file_quotes_what_it_is_given(nix28: Nix, tmp_path: Path) -> N
     done = nix28.inside(
         "sh", "-c", f"python3 {ROOT}/nix/builders/setup.py && . {tmp_path}/out/setup",
         out=str(tmp_path / "out"), environment="/e 1", tools="/t 1/bin", hook=str(tmp_path / "hook.sh"), title=title,
+        label="",
         variables=json.dumps({"VALUE": value}), python="/b 1/python3.11", project="de'mo", bash="/bin/bash",
         roots="[]", venv=f"{ROOT}/nix/builders/own",
     )  # fmt: skip

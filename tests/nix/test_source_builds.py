@@ -140,7 +140,7 @@ def test_what_nixgen_lock_asks(lab: Lab) -> None:
     file = lab.folder / ".asked.json"
     file.write_text(json.dumps(asked))
     recipes = lab.nix.evaluate(
-        f"(import {lab.library}).asking {{ system = {json.dumps(SYSTEM)}; root = {lab.folder}; "
+        f"import {lab.library}/asking.nix {{ system = {json.dumps(SYSTEM)}; root = {lab.folder}; "
         f"base = import {lab.library}/base.nix; }} (builtins.fromJSON (builtins.readFile {file}))",
         "--read-write-mode",
     )
