@@ -239,7 +239,7 @@ def place() -> Parser:
 
 
 def nix_path_info() -> Parser:
-    from test_nixjson import MIDDLE, NEW, OLD
+    from test_nix_json import MIDDLE, NEW, OLD
 
     from nixgen.nix.json import path_infos
 
