@@ -29,9 +29,9 @@ def with_entry(text: str, kind: Kind, name: str, values: Mapping[str, Value]) ->
         before += "\n"
     new = _endings(before + "\n" + _section(kind, name, given), text)
     if _loads(new) != wanted:
-        lines = _section(kind, name, given).strip().replace("\n", "\n    ")
+        lines = _section(kind, name, given).strip()
         what = f"has {kind} in a form that cannot be extended"
-        raise UserError.of(FILE, what, f"add these lines by hand:\n    {lines}")
+        raise UserError.of(FILE, what, f"add these lines by hand:\n{lines}")
     return new
 
 

@@ -88,6 +88,6 @@ def _table(value: object) -> dict[str, object]:
 
 
 def _by_hand(missing: Mapping[str, Value]) -> UserError:
-    lines = _section(missing).strip().replace("\n", "\n    ")
+    lines = _section(missing).strip()
     what = "has its [tool] table in a form that nixgen cannot extend"
-    return UserError.of("pyproject.toml", what, f"add these lines by hand:\n    {lines}")
+    return UserError.of("pyproject.toml", what, f"add these lines by hand:\n{lines}")
