@@ -63,37 +63,22 @@ let
     preload = toString preload;
   };
 
-  extra = unpack {
-    name = "extra-${pins.suite}";
-    debs = debs "extra";
+  # A tree on top of the core, of the packages of a part.
+  addition = part: name: more: unpack ({
+    name = "${name}-${pins.suite}";
+    debs = debs part;
     core = "${core}";
     preload = "";
-  };
+  } // more);
+  extra = addition "extra" "extra" { };
   # Compilers, where something is built from its source; and on top what single packages need for that.
-  compilers = unpack {
-    name = "toolchain-${pins.suite}";
-    debs = debs "build";
-    core = "${core}";
-    preload = "";
-    toolchain = "1";
-  };
-  needs = unpack {
-    name = "build-needs-${pins.suite}";
-    debs = debs "needs";
-    core = "${core}";
-    beside = "${compilers}";
-    preload = "";
-  };
+  compilers = addition "build" "toolchain" { toolchain = "1"; };
+  needs = addition "needs" "build-needs" { beside = "${compilers}"; };
   # What fetches sources from git, where there are any.
-  fetcher = unpack {
-    name = "git-${pins.suite}";
-    debs = debs "git";
-    core = "${core}";
-    preload = "";
-  };
+  fetcher = addition "git" "git" { };
   none = part: debs part == [ ];
 
-  extras = if debs "extra" == [ ] then [ ] else [ extra ];
+  extras = if none "extra" then [ ] else [ extra ];
 
   triplet = { x86_64-linux = "x86_64-linux-gnu"; aarch64-linux = "aarch64-linux-gnu"; }.${system};
   loader = { x86_64-linux = "ld-linux-x86-64.so.2"; aarch64-linux = "ld-linux-aarch64.so.1"; }.${system};

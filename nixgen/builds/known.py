@@ -25,7 +25,10 @@ class Known:
     libraries: tuple[str, ...] = ()
 
 
-KNOWN = (Known("psycopg2", "2.9.10", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),)
+KNOWN = (
+    Known("psycopg2", "2.9.10", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
+    Known("pyaudio", "0.2.14", "trixie", build_libraries=("portaudio19-dev",), libraries=("libportaudio2",)),
+)
 
 
 def known(names: Iterable[str]) -> tuple[Known, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
-from urllib.parse import unquote
 
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.formats.strictjson import Table
 from nixgen.machine import addresses
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve.model import LOCAL, Git
+from nixgen.resolve.model import Git, local_path
 
 KEYS = ("builds", "buildWheels")
 _NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"  # PEP 503
@@ -128,7 +127,8 @@ def _build(entry: Table) -> Build:
 
 def _check_address(entry: Table, key: str, url: str) -> None:
     """An address, or ``file:`` and a path that stays in the project."""
-    if not url.startswith(LOCAL) or url.startswith(f"{LOCAL}//"):
+    path = local_path(url)
+    if path is None:
         entry.check_url(key, url, _URLS)
-    elif any(part in {"", ".."} for part in unquote(url.removeprefix(LOCAL)).split("/")):
+    elif any(part in {"", ".."} for part in path.split("/")):
         entry.problem(key, "is not a path in the project")

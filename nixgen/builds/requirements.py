@@ -17,7 +17,7 @@ from nixgen.builds.model import BuildWheel
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import strings, table, tables
 from nixgen.resolve import hashes, pylock, uv, wheels
-from nixgen.resolve.model import LOCAL, Package, Target
+from nixgen.resolve.model import LOCAL, Package, Target, local_path
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -187,8 +187,8 @@ class Resolver:
                 sources.append(
                     Package(
                         *(name, entry.get("version"), "sdist", wheels.file_name(sdist or archive)),
-                        url=None if hashes.is_local(place.url) else place.url,
-                        path=unquote(place.url.removeprefix(LOCAL)) if hashes.is_local(place.url) else None,
+                        url=None if local_path(place.url) else place.url,
+                        path=local_path(place.url),
                         sha256=place.sha256,
                         size=place.size,
                         uploaded=uploaded.isoformat() if uploaded else "",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.errors import Problem
 from nixgen.nix.json import hexadecimal
-from nixgen.resolve.model import LOCAL, Git, Package, Resolution, Target
+from nixgen.resolve.model import Git, Package, Resolution, Target, local_path
 
 _LOCK = "nixgen.lock"
 _MEND = "nixgen lock"
@@ -55,13 +54,13 @@ def package_of(build: Build) -> Package:
     """The package that a build is of, as far as its pins tell."""
     if git := Git.parse(build.source):
         return Package(build.name, build.version, "vcs", git=git)
-    inside = build.source.startswith(LOCAL) and not build.source.startswith(f"{LOCAL}//")
+    path = local_path(build.source)
     return Package(
         *(build.name, build.version, "sdist", build.file),
-        url=None if inside else build.source,
+        url=None if path else build.source,
         sha256=build.sha256,
         size=build.size,
-        path=unquote(build.source.removeprefix(LOCAL)) if inside else None,
+        path=path,
     )
 
 
@@ -207,5 +206,5 @@ def _checkout(git: Git, nar_hash: str) -> dict[str, object]:
 
 
 def _place(address: str) -> dict[str, object]:
-    inside = address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
-    return {"path": unquote(address.removeprefix(LOCAL))} if inside else {"url": address}
+    path = local_path(address)
+    return {"path": path} if path else {"url": address}

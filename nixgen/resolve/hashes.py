@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
-from nixgen.resolve.model import FILES, LOCAL, FileHash, Resolution
+from nixgen.resolve.model import FILES, LOCAL, FileHash, Resolution, local_path
 
 _AT_ONCE = 4
 
@@ -30,7 +30,7 @@ def without_hash(resolutions: Iterable[Resolution]) -> tuple[str, ...]:
 
 def is_local(address: str) -> bool:
     """Whether an address is that of a file in the project."""
-    return address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
+    return local_path(address) is not None
 
 
 def hash_local(root: Path, address: str) -> FileHash:

@@ -12,6 +12,13 @@ from nixgen.errors import Problem
 LOCAL = "file:"
 """How addresses of files in the project start; ``file://`` has a path from the root of the machine."""
 
+
+def local_path(address: str) -> str | None:
+    """The path in the project of a file with this address, relative and unquoted; None of one that is elsewhere."""
+    inside = address.startswith(LOCAL) and not address.startswith(f"{LOCAL}//")
+    return unquote(address.removeprefix(LOCAL)) if inside else None
+
+
 _GIT = re.compile(r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?")
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]

@@ -25,6 +25,7 @@ import shell
 GIVEN = os.environ
 OUT, MODE = GIVEN["out"], GIVEN["mode"]
 TOP = os.getcwd()
+CORES = str(int(GIVEN.get("NIX_BUILD_CORES", "1")) or os.cpu_count() or 1)
 # A line that says why, for the end of the log: compilers', linkers', Python's, and those of build tools.
 _REASON = re.compile(r"error\b|Error:|ERROR|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
 # Where tools that take versions from git's history read one instead. hatch-vcs has no name to ask setuptools-scm for.
@@ -34,8 +35,12 @@ _NO_VERSION = re.compile(r"0(\.0)*(\+.*)?")
 _MOST_REASONS, _LAST_LINES = 6, 5
 
 
+def told(what):
+    return f"{' '.join(filter(None, [GIVEN['project'], GIVEN['version']]))}: {what}"
+
+
 def stop(what):
-    raise SystemExit(f"{GIVEN['project']} {GIVEN['version']}: {what}".replace("  ", " "))
+    raise SystemExit(told(what))
 
 
 def unpacked():
@@ -71,8 +76,6 @@ def unpacked():
 
 def surroundings(folder):
     """The environment variables of the backend: nothing of the host's, and one value wherever builds are known to differ."""
-    cores = os.environ.get("NIX_BUILD_CORES", "1")
-    cores = str(os.cpu_count() or 1) if cores == "0" else cores
     for name in ("home", "tmp"):
         os.makedirs(f"{TOP}/{name}")
     given = {
@@ -96,12 +99,12 @@ def surroundings(folder):
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "UV_OFFLINE": "1",
         "CARGO_NET_OFFLINE": "true",
-        "NIX_BUILD_CORES": cores,
-        "MAKEFLAGS": f"-j{cores}",
-        "CMAKE_BUILD_PARALLEL_LEVEL": cores,
-        "CARGO_BUILD_JOBS": cores,
-        "NPY_NUM_BUILD_JOBS": cores,
-        "MAX_JOBS": cores,
+        "NIX_BUILD_CORES": CORES,
+        "MAKEFLAGS": f"-j{CORES}",
+        "CMAKE_BUILD_PARALLEL_LEVEL": CORES,
+        "CARGO_BUILD_JOBS": CORES,
+        "NPY_NUM_BUILD_JOBS": CORES,
+        "MAX_JOBS": CORES,
     }
     if not os.path.isfile(f"{folder}/PKG-INFO") and GIVEN["version"]:
         # A checkout: the version was found when it was locked, and its history is not here.
@@ -115,8 +118,7 @@ def settings(backend):
     """The config settings: the project's, and the cores for the backend that takes them in no other way."""
     found = json.loads(GIVEN["settings"])
     if backend == "mesonpy" and "compile-args" not in found:
-        cores = int(os.environ.get("NIX_BUILD_CORES", "1")) or os.cpu_count() or 1
-        return {**found, "compile-args": [f"-j{cores}"]}
+        return {**found, "compile-args": [f"-j{CORES}"]}
     return found
 
 
@@ -140,7 +142,8 @@ def ask(asked, folder, found):
         os.killpg(process.pid, signal.SIGKILL)
         print()
         sys.stdout.flush()
-        os.write(2, f"{GIVEN['project']} {GIVEN['version']}: its build took longer than {limit} seconds and was ended. To give it more: timeout under [tool.nixgen.packages.{GIVEN['project']}] in pyproject.toml\n".encode())
+        what = f"its build took longer than {limit} seconds and was ended. To give it more: timeout under [tool.nixgen.packages.{GIVEN['project']}] in pyproject.toml"
+        os.write(2, f"{told(what)}\n".encode())
         os._exit(1)
 
     signal.signal(signal.SIGALRM, end)
@@ -159,7 +162,7 @@ def ask(asked, folder, found):
         hook = "build_wheel" if asked == "wheel" else "get_requires_for_build_wheel"
         how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
         shown = [line.strip()[:300] for line in dict.fromkeys([*reasons[: _MOST_REASONS - 2], *reasons[-2:]] or last)]
-        lacks = "" if shell.possible() else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
+        lacks = "" if shell.possible(GIVEN["shell"], f"{TOP}/root") else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
         stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks)
     with open(answer, encoding="utf-8") as file:
         return json.load(file)
