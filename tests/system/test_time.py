@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,22 +17,25 @@ from support.index import serve
 from support.nix import ROOT
 from support.wheels import make_wheel, sha256
 
-# A build backend in the project itself: it makes the editable wheel without any other package.
+# A build backend in the project itself: it makes the wheel, editable or not, without any other package.
 BACKEND = """
 import base64, hashlib, zipfile
 
-def build_editable(folder, config_settings=None, metadata_directory=None):
+def build_wheel(folder, config_settings=None, metadata_directory=None):
     name = "tool-1.0-py3-none-any.whl"
     info = "tool-1.0.dist-info"
     files = {
         f"{info}/METADATA": "Metadata-Version: 2.1\\nName: tool\\nVersion: 1.0\\nRequires-Dist: alpha>=1\\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
     }
+    files[f"{info}/entry_points.txt"] = "[console_scripts]\\ntool = tool:main\\n"
     files[f"{info}/RECORD"] = "".join(f"{path},,\\n" for path in files)
     with zipfile.ZipFile(f"{folder}/{name}", "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
     return name
+
+build_editable = build_wheel
 """
 PYPROJECT = """
 [build-system]
@@ -52,9 +56,8 @@ prepare_venv
 """
 
 
-@pytest.mark.heavy
-def test_a_newer_release_of_everything_changes_nothing(tmp_path: Path) -> None:
-    """The first command of the README failed eight days after it landed: pip resolved the lock anew."""
+def make_clone(tmp_path: Path) -> tuple[Path, Path]:
+    """A clone of a tool whose lock is a year old, and the folder of wheels that its index has by now."""
     root, wheels = tmp_path / "clone", tmp_path / "wheels"
     for folder in (root / ".ci", wheels):
         folder.mkdir(parents=True)
@@ -69,6 +72,13 @@ def test_a_newer_release_of_everything_changes_nothing(tmp_path: Path) -> None:
     lock = "".join(f"{wheel.name.split('-')[0]}==1.0 \\\n    --hash=sha256:{sha256(wheel)}\n" for wheel in old)
     (root / "requirements.lock").write_text(lock)
     (root / ".ci" / "requirements-dev.lock").write_text(lock)
+    return root, wheels
+
+
+@pytest.mark.heavy
+def test_a_newer_release_of_everything_changes_nothing(tmp_path: Path) -> None:
+    """The first command of the README failed eight days after it landed: pip resolved the lock anew."""
+    root, wheels = make_clone(tmp_path)
     with serve(wheels) as index:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "VIRTUAL_ENV"))}
         env = {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index.simple, "PYTHON": sys.executable}
@@ -78,6 +88,25 @@ def test_a_newer_release_of_everything_changes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert {"alpha==1.0", "beta==1.0"} <= set(done.stdout.split())
     assert "gamma" not in done.stdout
+    assert not [path for path in index.requests if "2.0" in path]
+
+
+@pytest.mark.heavy
+def test_what_the_readme_installs_is_what_the_lock_has(tmp_path: Path) -> None:
+    """``uv tool install`` resolves, and takes the newest that fits, unless it is given the lock."""
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("uv tool install"))
+    root, wheels = make_clone(tmp_path)
+    with serve(wheels) as index:
+        env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("UV_", "VIRTUAL_ENV"))},
+            **{f"UV_{name}": str(tmp_path / name) for name in ("TOOL_DIR", "TOOL_BIN_DIR", "CACHE_DIR")},
+            "UV_DEFAULT_INDEX": index.simple,
+            "UV_PYTHON": sys.executable,
+        }
+        done = subprocess.run(shlex.split(command), env=env, capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert {"alpha==1.0", "beta==1.0"} <= set(done.stderr.split())
+    assert "gamma" not in done.stderr
     assert not [path for path in index.requests if "2.0" in path]
 
 
