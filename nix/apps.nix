@@ -1,6 +1,6 @@
 # What `nix run` starts: services, and the console scripts of own packages. Where there are models or data,
-# a script is a service: it compares them first. By itself, `nix run` is the only one; else it says what there is. Those
-# of an environment with a name (`label`) are LABEL-SCRIPT, and LABEL is what `nix run` is elsewhere.
+# a script is a service: it compares them first. By itself, `nix run` is the only one; else it says what there is. The
+# scripts of an environment with a name (`label`) are LABEL-SCRIPT, and LABEL is what `nix run` is elsewhere.
 { base }:
 { name, label, environment, trees, services, serve }:
 let
@@ -24,18 +24,19 @@ let
       (script: { name = script; value = "${environment}/bin/${script}"; })
       names));
   all = builtins.attrNames programs;
-  called = program: if label == "" then program else "${label}-${program}";
+  called = program: if label == "" || services ? ${program} then program else "${label}-${program}";
 
+  full = if label == "" then name else "${label}-${name}";
   choices = builtins.concatStringsSep "\n"
     (if all == [ ] then [ "${name} has no service in models.toml and no [project.scripts] in pyproject.toml" ]
     else [ "${name} has several programs:" ] ++ map (program: "  nix run .#${called program}") all);
   choose = import ./python.nix base ./builders/say.py {
-    name = "${called name}-run";
+    name = "${full}-run";
     inherit (base) bash;
     allowSubstitutes = false;
     message = choices;
   };
-  default = if builtins.length all == 1 then programs.${builtins.head all} else "${choose}/bin/${called name}-run";
+  default = if builtins.length all == 1 then programs.${builtins.head all} else "${choose}/bin/${full}-run";
 in
 builtins.mapAttrs (_: app) ({ ${if label == "" then "default" else label} = default; } // builtins.listToAttrs (map
   (program: { name = called program; value = programs.${program}; })

@@ -1,7 +1,7 @@
 # One environment of a project, from the rows that are its: the one without a name (`label` is empty), or one of
-# `environments`. `bare` is without the project's own code.
-{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, skipImports }:
-{ label, smoke, services }:
+# `environments`. `bare` is without the project's own code; `elsewhere` are the services of others, for `nix run`.
+{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, services, skipImports }:
+{ label, smoke, elsewhere ? { } }:
 let
   full = if label == "" then name else "${name}-${label}";
   here = builtins.filter (row:
@@ -32,7 +32,8 @@ let
     packaged = ownTrees != [ ];
     artifacts = pinned;
   };
-  served = serve services;
+  served = serve (map (row: removeAttrs row [ "environment" ])
+    (builtins.filter (row: row.environment or "" == label) services));
 in
 {
   inherit bare environment;
@@ -67,7 +68,7 @@ in
   apps = import ./apps.nix { inherit base; } {
     inherit name label environment;
     trees = ownTrees;
-    services = served;
+    services = elsewhere // served;
     serve = if pinned.known == [ ] then _: { } else serve;
   };
 }

@@ -42,13 +42,15 @@ let
   environmentOf = import ./named.nix {
     base = support;
     inherit system root name launcher install made pinned together prefer;
-    inherit wheels trees skipImports;
+    inherit wheels trees services skipImports;
   };
-  own = environmentOf { label = ""; inherit smoke services; };
+  own = environmentOf { label = ""; inherit smoke elsewhere; };
   isHere = label: builtins.elem system environments.${label}.systems;
   labels = builtins.filter isHere (builtins.attrNames environments);
-  namedOf = label: environmentOf { inherit label; smoke = environments.${label}.smoke or [ ]; services = [ ]; };
+  namedOf = label: environmentOf { inherit label; smoke = environments.${label}.smoke or [ ]; };
   named = builtins.listToAttrs (map (label: { name = label; value = namedOf label; }) labels);
+  elsewhere = builtins.foldl' (found: label: found // named.${label}.services) { } labels;
+  served = elsewhere // own.services;
   # What each has by name, as NAME-WHAT.
   prefixed = of: builtins.foldl'
     (found: label:
@@ -70,7 +72,7 @@ let
     parts = {
       models = pinned.folders "models";
       data = pinned.folders "data";
-      services = own.services;
+      services = served;
     } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; }) named;
     wheels = own.wheels;
     more = builtins.mapAttrs (_: one: one.wheels) named;
@@ -94,7 +96,7 @@ in
   models-all = current together.models;
   data-all = current together.data;
   cache = current together.cache;
-  services = current own.services;
+  services = current served;
   # The same as a flake's apps.
   apps = current (builtins.foldl' (found: label: named.${label}.apps // found) own.apps labels);
   # By name, each with its environment, shell, checks and wheels.

@@ -21,7 +21,7 @@ _KEYS = ("source", "revision", "sha256", "include", "exclude", "layout", "member
 _KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "models": (*_KEYS, "endpoint"),
     "data": (*_KEYS, "endpoint", "format"),
-    "services": ("command", "models"),
+    "services": ("command", "environment", "models"),
 }
 _ONE_OF = {"models": "a model", "data": "a dataset", "services": "a service"}
 _EXAMPLES = {"models": "minilm", "data": "transactions", "services": "api"}
@@ -158,7 +158,8 @@ def _service(entry: Entry) -> ServiceSpec:
     if not any(command) and (value is None or isinstance(value, str) or value == []):
         what = "is missing" if value is None else "is empty"
         entry.wrong("command", what, 'write command = "python -m app"')
-    return ServiceSpec(entry.name, command, tuple(dict.fromkeys(entry.texts("models", "minilm"))))
+    models = tuple(dict.fromkeys(entry.texts("models", "minilm")))
+    return ServiceSpec(entry.name, command, models, entry.text("environment", "gpu") or "")
 
 
 def _unknown_models(services: Sequence[ServiceSpec], names: Collection[str]) -> Iterator[Problem]:

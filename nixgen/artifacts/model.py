@@ -62,11 +62,15 @@ class ArtifactSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service of models.toml: ``command`` is a program and its arguments; no ``models`` means all models and data."""
+    """A service of models.toml: ``command`` is a program and its arguments; no ``models`` means all models and data.
+
+    ``environment`` is the name of the one that it runs in, "" for the default one.
+    """
 
     name: str
     command: tuple[str, ...]
     models: tuple[str, ...] = ()
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,28 +89,39 @@ def is_named(project: Project, settings: Settings, asked: str | None) -> bool:
 
 
 def best_python(
-    project: Project, settings: Settings, asked: str | None = None, exported: Mapping[str, Any] | None = None
+    project: Project,
+    settings: Settings,
+    asked: str | None = None,
+    exported: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """As :func:`pick_python`; where nothing names a Python, the best that uv.lock has all wheels for, which is said.
 
-    Where none has, the one that lacks wheels on the fewest systems. ``exported`` is the exported lock, if it is known.
+    That is in all environments of the project, which have one Python. Where none has, the one that lacks wheels on the
+    fewest systems. ``exported`` are the exported locks by environment, as far as they are known.
     """
     from nixgen.bases import python as versions
-    from nixgen.resolve import resolution
+    from nixgen.resolve import environments, resolution
 
     first = pick_python(project, settings, asked)
     if is_named(project, settings, asked):
         return first
-    lock = resolution.export(project, {}) if exported is None else exported
-    offered = {entry["name"] for entry in lock.get("packages", ()) if entry.get("wheels")}
+    views = environments.views(project)
+    locks = exported if exported is not None and views.keys() <= exported.keys() else environments.export(project, {})
+    offered = {entry["name"] for lock in locks.values() for entry in lock.get("packages", ()) if entry.get("wheels")}
     lacking: dict[str, set[str]] = {}
     systems: dict[str, int] = {}
     for python in known_pythons(settings):
         if not versions.allows(project.requires_python, python):
             continue
-        wanted = versions.targets(settings, None, python)
+        glibc = default_glibc(settings, python)
         try:
-            found = resolution.select(project, lock, wanted, default_glibc(settings, python), {})
+            found = [
+                one
+                for name, view in views.items()
+                for one in resolution.select(
+                    view, locks[name], versions.targets(settings, view.settings.systems, python), glibc, {}
+                )
+            ]
         except UserError:
             continue  # requires-python allows another patch release only
         missing = [resolution.without_wheel(one) & offered for one in found]

@@ -58,15 +58,15 @@ def run(
     if report not in {"text", "json"}:
         raise UserError.of("--report", f"is {report}, not text or json")
     lock = implementation.find_lock(project)
+    words: tuple[str, ...] = tuple(command or ())
+    names: tuple[str, ...] = ()
+    if service is not None:
+        own = implementation.service(lock.parent, service)
+        words, names, environment = own.command + words, own.models, environment or own.environment
     if environment:
         from nixgen.project.project import find_project
 
         find_project(lock.parent, lock=False).of(environment)
-    words: tuple[str, ...] = tuple(command or ())
-    names: tuple[str, ...] = ()
-    if service is not None:
-        own, names = implementation.service(lock.parent, service)
-        words = own + words
     if not words:
         raise UserError.of("", "there is no command to run", "nixgen run -- COMMAND, or nixgen run --service NAME")
     how = implementation.Options(

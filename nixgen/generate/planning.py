@@ -146,10 +146,8 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
     if problems:
         raise UserError(problems)
     manifest = read_manifest(project.root)
-    taken = {service.name for service in manifest.services} & project.settings.environments.keys()
-    if taken:
-        what, mend = "is the name of a service in models.toml, too", "give one of the two another name"
-        raise UserError(Problem(f"{PYPROJECT}: tool.nixgen.environments.{name}", what, mend) for name in sorted(taken))
+    if wrong := service_problems(project.settings, manifest):
+        raise UserError(wrong)
     trees = source_trees(project, resolutions)
     for note in (note for tree in trees for note in tree.notes):
         console.warn(str(note))
@@ -171,6 +169,20 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         artifacts=pins.lock.artifacts,
         services=manifest.services,
     )
+
+
+def service_problems(settings: Settings, manifest: Manifest) -> list[Problem]:
+    """Services that are called as an environment is, or that run in one that is not there."""
+    names = settings.environments
+    taken = sorted({service.name for service in manifest.services} & names.keys())
+    what, mend = "is the name of a service in models.toml, too", "give one of the two another name"
+    problems = [Problem(f"{PYPROJECT}: tool.nixgen.environments.{name}", what, mend) for name in taken]
+    for service in manifest.services:
+        if service.environment and service.environment not in names:
+            where = f"{MANIFEST}: services.{service.name}.environment"
+            what = f'"{service.environment}" is not one of tool.nixgen.environments in {PYPROJECT}'
+            problems.append(Problem(where, what, f"those are: {', '.join(names)}" if names else "leave it out"))
+    return problems
 
 
 def digests(

@@ -174,7 +174,12 @@ def file_rows(plan: Plan) -> list[dict[str, object]]:
 def service_rows(plan: Plan) -> list[dict[str, object]]:
     """One row for each service, sorted by name. Without ``models`` it is all models and data."""
     return [
-        _given(name=service.name, command=service.command, models=service.models or None)
+        _given(
+            name=service.name,
+            command=service.command,
+            models=service.models or None,
+            environment=service.environment or None,
+        )
         for service in sorted(plan.services, key=lambda service: service.name)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,12 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     from nixgen.resolve.resolution import export, hint_groups, select, split_served
 
     _known(systems)
-    every = project.settings.systems or ()
-    project = project.of(environment) if environment else project
-    base, hashes = _locked(project)
+    whole = project
+    project = whole.of(environment) if environment else whole
+    base, hashes = _locked(whole)
     exported = export(project, hashes)
-    targets, glibc = _targets(project, systems or project.settings.systems or every, python, base, exported)
+    wanted = systems or project.settings.systems or whole.settings.systems or ()
+    targets, glibc = _targets(whole, wanted, python, base, {environment: exported})
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
     named = systems or project.settings.systems is not None
     served, dropped = (found, ()) if named else split_served(found)
@@ -83,7 +84,11 @@ def _known(systems: Sequence[str]) -> None:
 
 
 def _targets(
-    project: Project, systems: Sequence[str], python: str | None, base: Base | None, exported: dict[str, Any] | None
+    project: Project,
+    systems: Sequence[str],
+    python: str | None,
+    base: Base | None,
+    exported: Mapping[str, Mapping[str, Any]] | None,
 ) -> tuple[tuple[Target, ...], str]:
     """The targets, and the base's glibc."""
     from nixgen.bases.choice import best_python, default_glibc

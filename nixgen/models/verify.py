@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nixgen import guard
+from nixgen.artifacts.model import ServiceSpec
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.lock import lockfile
@@ -131,14 +132,14 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     return guard.become(outer, {**bash, **os.environ})
 
 
-def service(root: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The command and the models of a service of models.toml. Raises UserError when there is no such service."""
+def service(root: Path, name: str) -> ServiceSpec:
+    """A service of models.toml. Raises UserError when there is no such service."""
     from nixgen.artifacts.manifest import read_manifest
 
     services = read_manifest(root).services
     for one in services:
         if one.name == name:
-            return one.command, one.models
+            return one
     known = ", ".join(one.name for one in services) or "none"
     raise UserError.of("models.toml: services", f'has no service "{name}"', f"services that it has: {known}")
 

@@ -27,6 +27,13 @@ smoke = ["python -c 'import torchlet, driver; assert torchlet.KIND == 2'"]
 [tool.nixgen.environments.cpu]
 extras = ["cpu"]
 """
+SERVICES = """version = 1
+[services.train]
+command = ["python", "-c", "import torchlet; print(torchlet.KIND)"]
+environment = "gpu"
+[services.plain]
+command = ["python", "-c", "import plum, importlib.util as util; print(util.find_spec('torchlet'))"]
+"""
 KIND = "import plum, torchlet; print(torchlet.KIND)"
 
 
@@ -37,6 +44,7 @@ def several(nix28: Nix, pins: Path, plums: Index, tmp_path_factory: pytest.TempP
     make_wheel(plums.folder, "driver", "1.0", {"driver.py": ""})
     checked = make(tmp_path_factory.mktemp("several") / "demo", pins, plums, nix28)
     checked.project.append(TABLES)
+    (checked.folder / "models.toml").write_text(SERVICES)
     checked.project.lock()
     for words in (("lock",), ("generate",)):
         done = checked.run(*words)
@@ -77,10 +85,10 @@ def test_they_are_outputs_of_the_flake(several: Checked, nix_new: Nix, tmp_path:
     names = f"map (of: builtins.attrNames outputs.${{of}}.{SYSTEM})"
     expression = f'let outputs = {outputs}; in {names} [ "packages" "devShells" "checks" "apps" ]'
     assert nix_new.evaluate(expression) == [
-        ["cpu", "data", "default", "gpu", "models"],
+        ["cpu", "data", "default", "gpu", "models", "plain", "train"],
         ["cpu", "default", "gpu"],
         ["cpu-imports", "gpu-imports", "gpu-smoke", "imports"],
-        ["cpu", "default", "gpu"],
+        ["cpu", "default", "gpu", "plain", "train"],
     ]
 
 
@@ -92,12 +100,23 @@ def test_the_flake_enters_one(several: Checked, nix_new: Nix, tmp_path: Path) ->
     nix_new.run("nix", "flake", "check", cwd=folder)
 
 
+def test_a_service_runs_in_the_environment_that_it_names(each: Checked) -> None:
+    for name, said in (("train", "2\n"), ("plain", "None\n")):
+        program = each.nix.build(each.folder, f"services.{name}") / f"bin/{name}"
+        assert each.nix.run(str(program)).stdout == said
+        assert each.run("run", "--service", name).stdout == said
+    programs = f"builtins.mapAttrs (_: app: app.program) (import {each.folder} {{ }}).apps"
+    found = each.nix.evaluate(programs)
+    assert found["gpu"] == found["train"]  # the only one there
+    assert found["default"].endswith("/bin/demo-run")  # says that there are two
+
+
 def test_each_is_a_part_of_the_record(several: Checked) -> None:
     several.check("--update")
     system = several.system()
     assert {name for name in system["outputs"] if "." in name and not name.startswith("base.")} == {
         *("cpu.environment", "cpu.shell", "cpu.wheels.torchlet", "gpu.environment", "gpu.shell"),
-        *("gpu.wheels.driver", "gpu.wheels.torchlet", "wheels.plum"),
+        *("gpu.wheels.driver", "gpu.wheels.torchlet", "wheels.plum", "services.plain", "services.train"),
     }
     versions = {name: wheel["version"] for name, wheel in system["inputs"]["wheels"].items()}
     assert versions.pop("gpu.torchlet") == "2.0"

@@ -46,6 +46,7 @@ models = ["vad", "transactions"]
 
 [services.worker]
 command = ["python", "-m", "worker"]
+environment = "gpu"
 """
 
 
@@ -87,7 +88,7 @@ def test_every_key_is_read() -> None:
         ),
         services=(
             ServiceSpec("api", ("python", "-m", "my app"), ("vad", "transactions")),
-            ServiceSpec("worker", ("python", "-m", "worker")),
+            ServiceSpec("worker", ("python", "-m", "worker"), environment="gpu"),
         ),
     )
 

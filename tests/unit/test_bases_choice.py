@@ -175,6 +175,15 @@ def test_case_65_the_newest_python_that_has_all_wheels(
         assert choice.best_python(project, project.settings) == "3.13"
 
 
+def test_a_python_has_wheels_in_every_environment(tmp_path: Path) -> None:
+    """They have one Python: the newest for the default one is of no use to another."""
+    text = f"{projects.PYPROJECT}[tool.nixgen.environments.gpu]\nsystems = ['x86_64-linux']\n"
+    project = find_project(projects.make(tmp_path, text))
+    other = {"name": "numpy", "version": "2.4.6", "wheels": [{"url": f"{projects.FILES}/{CP312}"}]}
+    locks = {"": {"lock-version": "1.0"}, "gpu": {"lock-version": "1.0", "packages": [other]}}
+    assert choice.best_python(project, project.settings, exported=locks) == "3.12"
+
+
 def test_a_python_with_wheels_is_better_than_one_for_which_all_is_built(tmp_path: Path) -> None:
     numpy = projects.package("numpy", "2.4.6", projects.wheel(CP312), projects.wheel(CP311), sdist="numpy-2.4.6.tar.gz")
     six = projects.package("six", "1.17.0", sdist="six-1.17.0.tar.gz")

@@ -16,6 +16,7 @@ import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
 
 from nixgen import resources
+from nixgen.artifacts.model import Manifest, ServiceSpec
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.generate import flakelock, planning, write
 from nixgen.generate.model import Plan
@@ -81,6 +82,17 @@ def problems(error: type[Exception], call: Any, *arguments: Any) -> list[str]:
 
 def check(project: Project) -> None:
     write.check(project.root, planning.outputs(project))
+
+
+def test_services_and_environments_have_names_of_their_own() -> None:
+    settings = Settings.parse({"environments": {"gpu": {}, "api": {}}})
+    services = (ServiceSpec("api", ("x",)), ServiceSpec("job", ("x",), environment="tpu"))
+    assert list(map(str, planning.service_problems(settings, Manifest(services=services)))) == [
+        "pyproject.toml: tool.nixgen.environments.api: is the name of a service in models.toml, too\n"
+        "    give one of the two another name",
+        'models.toml: services.job.environment: "tpu" is not one of tool.nixgen.environments in pyproject.toml\n'
+        "    those are: gpu, api",
+    ]
 
 
 def test_what_is_written(project: Project, run: Run) -> None:
