@@ -102,5 +102,9 @@ def _debian(base: DebianBase, system: str, needs: Iterable[Need]) -> Mapping[Nee
     except NixgenError:
         return {}
     mirror = replace(mirror, archive=archive)
-    (source,) = mirror.sources(suite.name, stable=False, components=suites.COMPONENTS[suite.vendor])
-    return contents.packages_with(needs, source, system)
+    source, *others = (
+        one
+        for near in suites.nearest(suite)
+        for one in mirror.sources(near.name, stable=False, components=suites.COMPONENTS[suite.vendor])
+    )
+    return contents.packages_with(needs, source, system, others=others)

@@ -108,6 +108,25 @@ def test_an_index_that_is_not_the_signed_one_is_not_used(archive: Archive, tmp_p
 
 
 @needs_apt
+def test_where_a_suite_has_no_index_the_next_suite_is_asked(
+    archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it names counts where the suite itself has a package of that name."""
+    for name in ("libpq-dev", "libgl1"):
+        archive.add("trixie", name)
+    archive.publish("trixie")
+    (archive.folder / "dists/trixie/main/Contents-amd64").write_text(AMD64.replace("libs/libpq5", "evil/trojan"))
+    here, next_one = (Source(archive.address, suite, (str(archive.keyring),)) for suite in ("trixie", "bookworm"))
+    assert packages_with([*NEEDS, *UNKNOWN], here, SYSTEM, tmp_path, [next_one]) == {
+        Need("header", "libpq-fe.h"): ("libpq-dev",),
+        Need("library", "pq"): ("libpq-dev",),
+        Need("program", "pg_config"): ("libpq-dev",),
+        Need("soname", "libGL.so.1"): ("libgl1",),
+    }
+    assert "the list of files of trixie cannot be had, so that of bookworm was asked (" in capsys.readouterr().err
+
+
+@needs_apt
 @pytest.mark.network
 def test_the_real_index(tmp_path: Path) -> None:
     source = machine_mirror().sources("bookworm", stable=True)[0]

@@ -91,7 +91,7 @@ def test_services_and_environments_have_names_of_their_own() -> None:
         "pyproject.toml: tool.nixgen.environments.api: is the name of a service in models.toml, too\n"
         "    give one of the two another name",
         'models.toml: services.job.environment: "tpu" is not one of tool.nixgen.environments in pyproject.toml\n'
-        "    those are: gpu, api",
+        "    those are: api, gpu",
     ]
 
 

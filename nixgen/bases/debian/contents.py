@@ -1,15 +1,16 @@
 """Which package of a suite has a file: Debian's Contents index, which apt fetches and checks as it does its others.
 
 The index has a line for each path, with the packages that have it ("usr/bin/cmake  devel/cmake"). It is large, and
-asked only when something failed; a copy of the last days is used as it is. Whoever has no network and no copy gets no
-answer, and no error.
+asked only when something failed; a copy of the last days is used as it is. A mirror may have another file than the one
+that is signed, or none: then the index of the next suite is asked, and what it names counts where this suite has a
+package of that name. Whoever has no network and no copy gets no answer, and no error.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nixgen.bases.debian import apt
@@ -39,24 +40,58 @@ _LINE = re.compile(r"(?P<path>\S.*?)\s+(?P<packages>\S+)")
 
 
 def packages_with(
-    needs: Iterable[Need], source: Source, system: str, cache: Path | None = None
+    needs: Iterable[Need], source: Source, system: str, cache: Path | None = None, others: Sequence[Source] = ()
 ) -> dict[Need, tuple[str, ...]]:
     """The packages that have what is needed, the likeliest first; what no package has is absent.
 
-    ``source`` is the suite's archive; ``cache`` is where the index is kept, if not in nixgen's own folder.
+    ``source`` is the suite's archive; ``cache`` is where the index is kept, if not in nixgen's own folder. ``others``
+    are suites to ask where that of ``source`` has no index.
     """
     wanted = sorted(set(needs))
-    if not wanted:
-        return {}
-    try:
-        with apt.open_apt([source], system, cache, INDEX, FRESH) as tool:
-            started = time.monotonic()
-            lines = tool.lines({needle for need in wanted for needle, _ in _patterns(need, system)})
-            console.detail(f"looked into the list of files in {time.monotonic() - started:.2f} s")
-    except NixgenError as error:
-        console.detail(f"the list of files of {source.suite} cannot be had: {error}")
-        return {}
-    return ranked(wanted, lines, system)
+    failures: list[str] = []
+    for asked in (source, *others) if wanted else ():
+        try:
+            found = ranked(wanted, _lines(asked, wanted, system, cache), system)
+            if asked == source:
+                return found
+            console.warn(
+                f"the list of files of {source.suite} cannot be had, so that of {asked.suite} was asked ({failures[0]})"
+            )
+            return _known(found, source, system, cache)
+        except NixgenError as error:
+            failures.append(_short(error))
+            if failures[-1].startswith("Could not"):
+                break  # no network: there is none for the others either
+    if failures:
+        console.warn(f"which packages have what is missing is not known: {failures[0]}")
+    return {}
+
+
+def _lines(source: Source, wanted: Iterable[Need], system: str, cache: Path | None) -> list[str]:
+    with apt.open_apt([source], system, cache, INDEX, FRESH) as tool:
+        started = time.monotonic()
+        lines = tool.lines({needle for need in wanted for needle, _ in _patterns(need, system)})
+        console.detail(f"looked into the list of files in {time.monotonic() - started:.2f} s")
+        return lines
+
+
+def _known(
+    found: Mapping[Need, tuple[str, ...]], source: Source, system: str, cache: Path | None
+) -> dict[Need, tuple[str, ...]]:
+    """Those of the packages that the suite of ``source`` has."""
+    with apt.open_apt([source], system, cache, fresh=FRESH) as tool:
+        there = tool.show({name for names in found.values() for name in names})
+    kept = {need: tuple(name for name in names if name in there) for need, names in found.items()}
+    return {need: names for need, names in kept.items() if names}
+
+
+def _short(error: NixgenError) -> str:
+    """apt's own reason, in one line and without the address, which may be long."""
+    text = "\n".join(problem.what for problem in error.problems)
+    found = re.search(r"File has unexpected size|Hash Sum mismatch|404 +Not Found|Could not (?:connect|resolve)", text)
+    if found is None:
+        return text.partition("\n")[0]
+    return "the mirror's file is not the signed one" if found[0].startswith(("File", "Hash")) else found[0]
 
 
 def ranked(needs: Iterable[Need], lines: Iterable[str], system: str) -> dict[Need, tuple[str, ...]]:

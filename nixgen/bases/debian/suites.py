@@ -149,6 +149,13 @@ def suite_title(name: str) -> str:
     return str(SUITES.get(name, f"Debian {name}"))
 
 
+def nearest(suite: Suite) -> list[Suite]:
+    """The suites of the same vendor, this one first, then those nearest in time, the newer before the older."""
+    same = [one for one in SUITES.values() if one.vendor == suite.vendor]
+    own = same.index(suite)
+    return [same[at] for at in sorted(range(len(same)), key=lambda at: (abs(at - own), -at))]
+
+
 def _debians() -> list[Suite]:
     """The suites to choose from where none is named: Ubuntu's need a mirror of Ubuntu's."""
     return [suite for suite in SUITES.values() if suite.vendor == "Debian"]
