@@ -59,7 +59,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A derivation that was tried and failed, with the last lines of its log."""
+    """A derivation that was tried and failed, with the lines of its log that may say what it lacked, and the last."""
 
     derivation: Derivation
     log: tuple[str, ...]
@@ -126,7 +126,7 @@ def failed(
     """
     drvs = show([failure.drv for failure in failures if failure.drv])
     broken = {
-        failure.drv: Broken(drvs[failure.drv], failure.log)
+        failure.drv: Broken(drvs[failure.drv], (*failure.telling, *failure.log))
         for failure in failures
         if failure.log and failure.drv in drvs and drvs[failure.drv].fixed is None
     }

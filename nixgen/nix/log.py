@@ -20,6 +20,14 @@ TAIL = 20
 """How many of the last lines of a log are kept."""
 
 _KEPT = 100  # logs of builds that ended
+_MOST_TELLING = 50  # the first lines that say what is missing; the last lines of a long log are about what followed
+TELLING = re.compile(
+    r"fatal error|no such file|not found|no package|no module named|unknown compiler|system library|could not find"
+    r"|n(?:o|')t (?:find|open|be found|be imported|met|installed)|unable to (?:find|execute)|lookup for|make sure"
+    r"|executable is|must be installed|could be found|aborting",
+    re.IGNORECASE,
+)
+"""A line of a build's output that may say what it did not find."""
 
 _COPY, _TRANSFER, _REALISE, _COPIES, _BUILDS, _BUILD = 100, 101, 102, 103, 104, 105  # ActivityType
 _LINE, _PROGRESS, _EXPECTED = 101, 105, 106  # ResultType
@@ -36,6 +44,7 @@ _RETRIED = re.compile(r"unable to download '([^']*)': (.*); retrying in ")
 class Failure:
     """A derivation that failed: its .drv, Nix's own sentence, and the last lines of its log.
 
+    ``telling`` are the lines before these, in their order, that may say what the build did not find.
     ``hashes`` are the pinned and the found one (SRI) where a file is another than the one that was asked for. ``drv``
     is "" for what is not the failure of one derivation.
     """
@@ -44,6 +53,7 @@ class Failure:
     reason: str
     log: tuple[str, ...] = ()
     hashes: tuple[str, str] | None = None
+    telling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,12 @@ class _Activity:
     done: int = 0
     expected: int = 0
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    telling: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        if len(self.lines) == TAIL and len(self.telling) < _MOST_TELLING and TELLING.search(self.lines[0]):
+            self.telling.append(self.lines[0])
+        self.lines.append(line)
 
 
 class Log:
@@ -77,7 +93,7 @@ class Log:
 
     def __init__(self) -> None:
         self._activities: dict[int, _Activity] = {}
-        self._logs: dict[str, tuple[str, ...]] = {}
+        self._logs: dict[str, _Activity] = {}
         self._expected: dict[int, int] = {}
         self._left = [0, 0]  # bytes of transfers that are over: done and expected
         self._counts = {_BUILDS: (0, 0), _COPIES: (0, 0)}
@@ -135,7 +151,9 @@ class Log:
     def failures(self) -> tuple[Failure, ...]:
         """What failed, in order; what failed only for want of something that failed is left out, if that is told."""
         found = [
-            Failure(drv, reason, self._logs.get(drv, ()), hashes) for drv, (reason, hashes) in self._failures.items()
+            Failure(drv, reason, tuple(build.lines), hashes, tuple(build.telling))
+            for drv, (reason, hashes) in self._failures.items()
+            for build in (self._logs.get(drv) or _Activity(_BUILD),)
         ]
         if not found:
             found = [Failure(drv, reason) for drv, reason in self._dependents.items()]
@@ -174,7 +192,7 @@ class Log:
             self._left[1] += activity.expected
         if activity.drv:
             # Nix 2.8 tells of a failure before the activity stops, a newer one after it.
-            self._logs[activity.drv] = tuple(activity.lines)
+            self._logs[activity.drv] = activity
             for drv in list(islice(self._logs, max(0, len(self._logs) - _KEPT))):
                 if drv not in self._failures:
                     del self._logs[drv]
@@ -184,7 +202,7 @@ class Log:
         if activity is None or not isinstance(fields, list):
             return
         if kind == _LINE and fields and isinstance(fields[0], str):
-            activity.lines.append(plain(fields[0].rstrip()))
+            activity.add(plain(fields[0].rstrip()))
         elif not all(isinstance(value, int) for value in fields[:2]) or len(fields) < 2:  # noqa: PLR2004 -- a pair
             return
         elif kind == _PROGRESS:
@@ -197,7 +215,7 @@ class Log:
     def _keep_logs(self, drv: str) -> None:
         for activity in self._activities.values():
             if activity.drv == drv:
-                self._logs[drv] = tuple(activity.lines)
+                self._logs[drv] = activity
 
 
 def plain(text: str) -> str:

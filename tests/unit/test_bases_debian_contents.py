@@ -21,9 +21,17 @@ lib/x86_64-linux-gnu/libusb-1.0.so.0			    libs/libusb-1.0-0
 usr/aarch64-linux-gnu/include/zlib.h			    libdevel/zlib1g-arm64-cross
 usr/bin/pg_config					    libdevel/libpq-dev,database/postgresql-common
 usr/include/Poco/zlib.h					    libdevel/libpoco-dev
+usr/bin/krb5-config                                     libdevel/heimdal-dev
+usr/bin/krb5-config                                     libdevel/libkrb5-dev
 usr/include/botan-2/botan/ffi.h				    libdevel/libbotan-2-dev
+usr/include/hdf5/mpich/hdf5.h                           libdevel/libhdf5-mpich-dev
+usr/include/hdf5/serial/hdf5.h                          libdevel/libhdf5-dev
+usr/include/pypy3.9/Python.h                            python/pypy3-dev
+usr/include/python3.11/Python.h                         libdevel/libpython3.11-dev
+usr/include/flann/util/hdf5.h                           libdevel/libflann-dev
 usr/include/mariadb/mysql.h				    libdevel/libmariadb-dev
 usr/include/postgresql/libpq-fe.h			    libdevel/libpq-dev
+usr/include/x86_64-linux-gnu/curl/curl.h  libdevel/libcurl4-nss-dev,libdevel/libcurl4-openssl-dev
 usr/include/x86_64-linux-gnu/ffi.h			    libdevel/libffi-dev
 usr/include/zlib.h					    libdevel/zlib1g-dev
 usr/include/GL/gl.h					    libdevel/libgl-dev
@@ -32,7 +40,12 @@ usr/lib/x86_64-linux-gnu/libGL.so.1			    libs/libgl1
 usr/lib/x86_64-linux-gnu/libpq.so			    libdevel/libpq-dev
 usr/lib/x86_64-linux-gnu/libpq.so.5			    libs/libpq5
 usr/lib/x86_64-linux-gnu/primus/libGL.so.1		    x11/primus-libs
+usr/lib/x86_64-linux-gnu/atlas/libblas.so               devel/libatlas-base-dev
+usr/lib/x86_64-linux-gnu/blas/libblas.so                libdevel/libblas-dev
+usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so    libdevel/libopenblas-pthread-dev
+usr/lib/x86_64-linux-gnu/openblas-serial/libblas.so     libdevel/libopenblas-serial-dev
 usr/lib/x86_64-linux-gnu/cmake/OpenCV/OpenCVConfig.cmake    libdevel/libopencv-dev
+usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig/openblas.pc   libdevel/libopenblas-openmp-dev
 usr/lib/x86_64-linux-gnu/openblas-pthread/pkgconfig/openblas.pc  libdevel/libopenblas-pthread-dev
 usr/lib/x86_64-linux-gnu/pkgconfig/libpng.pc		    libdevel/libpng-dev
 usr/share/games/my file with blanks.so			    games/blank
@@ -50,7 +63,15 @@ ASKED: list[tuple[Kind, str, tuple[str, ...]]] = [
     ("soname", "libusb-1.0.so.0", ("libusb-1.0-0",)),
     ("program", "pg_config", ("libpq-dev", "postgresql-common")),
     ("program", "kmod", ("kmod",)),
-    ("module", "openblas", ("libopenblas-pthread-dev",)),
+    ("program", "krb5-config", ("libkrb5-dev", "heimdal-dev")),
+    ("header", "curl/curl.h", ("libcurl4-openssl-dev", "libcurl4-nss-dev")),
+    ("header", "hdf5.h", ("libhdf5-dev", "libhdf5-mpich-dev", "libflann-dev")),
+    ("header", "Python.h", ("libpython3.11-dev", "pypy3-dev")),
+    (
+        *("library", "blas"),
+        ("libblas-dev", "libopenblas-pthread-dev", "libopenblas-serial-dev", "libatlas-base-dev"),
+    ),
+    ("module", "openblas", ("libopenblas-pthread-dev", "libopenblas-openmp-dev")),
     ("cmake", "PNG", ("libpng-dev",)),
     ("cmake", "OpenCV", ("libopencv-dev",)),
 ]

@@ -15,6 +15,7 @@ from nixgen.builds.known import KNOWN
 from nixgen.builds.missing import needs, requirements
 from nixgen.nix.failures import Broken
 from nixgen.nix.json import Derivation, Output
+from nixgen.nix.log import TELLING
 from nixgen.project.settings import PackageSettings, Settings
 
 LINES: list[tuple[str, list[str]]] = [
@@ -67,6 +68,11 @@ LINES: list[tuple[str, list[str]]] = [
 @pytest.mark.parametrize(("line", "found"), LINES)
 def test_a_line_of_a_log(line: str, found: list[str]) -> None:
     assert [f"{need.kind} {need.name}" for need in needs([line])] == found
+
+
+@pytest.mark.parametrize("line", [line for line, found in LINES if found])
+def test_such_a_line_is_kept_wherever_it_stands_in_the_log(line: str) -> None:
+    assert TELLING.search(line)
 
 
 @given(st.lists(st.text()))

@@ -150,6 +150,21 @@ def test_of_a_long_log_the_end_is_kept() -> None:
     assert failure.log == tuple(f"line {number}" for number in range(1000 - TAIL, 1000))
 
 
+def test_of_a_long_log_the_lines_that_tell_what_is_missing_are_kept() -> None:
+    """The first error of a long log of a C++ compiler, far above the last lines."""
+    lines = ["a.cpp:1:10: fatal error: Eigen/Core: No such file or directory", *["c++ -c a.cpp"] * 1000, "the last"]
+    lines += ["a.cpp:2:10: fatal error: boost/any.hpp: No such file or directory"] * 1000
+    log = fed(event(action="start", id=1, type=105, fields=["/nix/store/a.drv", "", 1, 1]))
+    for line in lines:
+        log.feed(event(action="result", id=1, type=101, fields=[line]))
+    log.feed(error("builder for '/nix/store/a.drv' failed with exit code 1"))
+    (failure,) = log.failures()
+    assert failure.log == tuple(lines[-TAIL:])
+    assert failure.telling[0] == lines[0]
+    assert set(failure.telling) == {lines[0], lines[-1]}
+    assert len(failure.telling) < 100
+
+
 def test_logs_of_builds_that_went_well_are_not_kept_for_ever() -> None:
     log = Log()
     for number in range(1000):

@@ -27,7 +27,8 @@ OUT, MODE = GIVEN["out"], GIVEN["mode"]
 TOP = os.getcwd()
 CORES = str(int(GIVEN.get("NIX_BUILD_CORES", "1")) or os.cpu_count() or 1)
 # A line that says why, for the end of the log: compilers', linkers', Python's, and those of build tools.
-_REASON = re.compile(r"error\b|Error:|ERROR|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
+# Options (-Werror) and names of files (error.c) are in each command that a build prints.
+_REASON = re.compile(r"(?<![-\w/.])error\b(?![./=])|Error:|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
 # Where tools that take versions from git's history read one instead. hatch-vcs has no name to ask setuptools-scm for.
 _VERSIONS = ("SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_DYNAMIC_VERSIONING_BYPASS", "UV_DYNAMIC_VERSIONING_BYPASS", "PBR_VERSION")
 # What they make where they find none: versioneer's "0+unknown", setuptools' "0.0.0".

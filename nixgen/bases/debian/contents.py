@@ -37,6 +37,8 @@ FRESH = 7 * 24 * 3600
 
 TRIPLETS = {"aarch64-linux": "aarch64-linux-gnu", "x86_64-linux": "x86_64-linux-gnu"}
 _LINE = re.compile(r"(?P<path>\S.*?)\s+(?P<packages>\S+)")
+_USUAL = ("openssl", "pthread")
+"""Of packages that have the same file, built in several ways, those that Debian's own packages are built with."""
 
 
 def packages_with(
@@ -94,22 +96,39 @@ def _short(error: NixgenError) -> str:
     return "the mirror's file is not the signed one" if found[0].startswith(("File", "Hash")) else found[0]
 
 
+_Place = tuple[int, bool, int, bool, int, int]
+"""How good a package is for a need, the best least: where the file lies in it, what the package is, its name."""
+
+
 def ranked(needs: Iterable[Need], lines: Iterable[str], system: str) -> dict[Need, tuple[str, ...]]:
     """The same from lines of the index."""
     by_path = [(match["path"], match["packages"]) for line in lines if (match := _LINE.fullmatch(line.rstrip("\n")))]
     found: dict[Need, tuple[str, ...]] = {}
     for need in needs:
-        best: dict[str, tuple[int, bool, int, int]] = {}
+        best: dict[str, _Place] = {}
+        own = _bare(need.name.rpartition("/")[2].partition(".")[0].lower())
         for rank, (_, pattern) in enumerate(_patterns(need, system)):
             for path, packages in by_path:
                 if not pattern.fullmatch(path):
                     continue
                 for package in (name.rpartition("/")[2] for name in packages.split(",")):
-                    key = (rank, package.endswith("-dev") == (need.kind == "soname"), path.count("/"), len(package))
+                    key = (
+                        rank,
+                        package.endswith("-dev") == (need.kind == "soname"),
+                        2 - (own in package) - (own == _bare(package)),
+                        not any(word in package for word in _USUAL),
+                        path.count("/"),
+                        len(package),
+                    )
                     best[package] = min(key, best.get(package, key))
         if best:
             found[need] = tuple(sorted(best, key=lambda package: (best[package], package)))
     return found
+
+
+def _bare(name: str) -> str:
+    """What a library is called: "krb5" of "krb5-config" and of "libkrb5-dev"."""
+    return re.sub(r"^lib|-(?:dev|config)$", "", name)
 
 
 def _patterns(need: Need, system: str) -> Iterator[tuple[str, re.Pattern[str]]]:
