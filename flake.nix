@@ -53,6 +53,7 @@
             python.cryptography
             python.jinja2
             python.packaging
+            python.pyyaml
             python.tomli
             python.tomlkit
             python.typer

@@ -43,6 +43,15 @@ def init(
             help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE|poetry",
+            help="Make a uv project first, of a requirements file, an environment.yml, or what Poetry has.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
     ] = False,
@@ -60,5 +69,5 @@ def init(
     """
     from nixgen.init import setup as implementation
 
-    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()))
+    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()), source)
     implementation.init(directory or project, asked)

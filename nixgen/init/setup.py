@@ -42,7 +42,7 @@ class Options:
 
     ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
     its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none". ``mirrors`` are Debian mirrors to
-    use instead of the machine's own.
+    use instead of the machine's own. ``source`` is a file that a uv project is made of first, or "poetry".
     """
 
     base: str | None = None
@@ -52,6 +52,7 @@ class Options:
     force: bool = False
     ci: str | None = None
     mirrors: tuple[str, ...] = ()
+    source: str | None = None
 
 
 def init(start: Path, options: Options) -> None:
@@ -60,8 +61,7 @@ def init(start: Path, options: Options) -> None:
     Raises UserError with everything that is wrong before it writes anything, a file in the way that nixgen did not
     write included (unless forced), and MachineError.
     """
-    if options.ci not in {None, "none", *cijob.KINDS}:
-        raise UserError.of("--ci", f'"{options.ci}" is no kind of CI job', f"take {', '.join(cijob.KINDS)} or none")
+    options = _begun(start.resolve(), options)
     project = find_project(start, lock=False)
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
@@ -103,6 +103,35 @@ def init(start: Path, options: Options) -> None:
         console.info("Enter the environment: nix develop (without flakes: nix-shell)")
     else:
         console.info("Everything is up to date.")
+
+
+def _begun(root: Path, options: Options) -> Options:
+    """The options, less those that are done; makes the uv project, where it is to be made of something else."""
+    if options.ci not in {None, "none", *cijob.KINDS}:
+        raise UserError.of("--ci", f'"{options.ci}" is no kind of CI job', f"take {', '.join(cijob.KINDS)} or none")
+    return options if options.source is None else _converted(root, options, options.source)
+
+
+def _converted(root: Path, options: Options, source: str) -> Options:
+    """Makes a uv project of another tool's, and says what it lacks; the options with the Python that is asked for.
+
+    Raises what :func:`nixgen.init.convert.beginning.converted` raises, before anything is written.
+    """
+    from nixgen.init.convert import beginning
+
+    if not root.is_dir():
+        raise UserError.of(str(root), "is not a folder", "name the project's folder")
+    with files.exclusive(root, console.info):
+        files.refuse_read_only(root)
+        with console.step(f"converting {source}"):
+            made = beginning.converted(root, source, options.python)
+        wanted = {_PYPROJECT: made.pyproject, "uv.lock": made.uv_lock}
+        for path in files.write_all(root, wanted):
+            files.note_change(path)
+            console.info(f"wrote {path}")
+    if made.notes:
+        console.warn(f"not carried over from {source}:\n" + "\n".join(f"  {note}" for note in made.notes))
+    return replace(options, python=options.python or made.python)
 
 
 def asked(project: Project, options: Options) -> dict[str, edit.Value]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _INIT = "uv init --bare"
+_FROM = "nixgen init --from {name}"
 _LISTS = (
-    ("requirements*.txt", _INIT + " && uv add -r {name}"),
-    ("requirements/*.txt", _INIT + " && uv add -r {name}"),
-    ("requirements*.in", _INIT + " && uv add -r {name}"),
-    ("environment*.y*ml", _INIT + ", then for each package that {name} lists: uv add NAME"),
+    ("requirements*.txt", _FROM),
+    ("requirements/*.txt", _FROM),
+    ("requirements*.in", _FROM),
+    ("environment*.y*ml", _FROM),
     ("Pipfile", _INIT + ", then for each package that {name} lists: uv add NAME"),
     ("setup.cfg", _INIT + ", then for each of install_requires in {name}: uv add NAME"),
     ("setup.py", _INIT + ", then for each of install_requires in {name}: uv add NAME"),
@@ -32,10 +33,11 @@ def without_pyproject(folder: Path) -> str:
 def without_project(folder: Path, tool: Mapping[str, object]) -> str:
     """The same where pyproject.toml is there without [project]: uv init refuses that."""
     if "poetry" in tool:
-        return "uv does not read [tool.poetry]. This converts it: uvx migrate-to-uv"
+        return "make a uv project of it: nixgen init --from poetry"
     lists = [path.relative_to(folder) for path in sorted(folder.glob("requirements*.txt")) if path.is_file()]
-    add = f"uv add -r {_shown(lists[0])}" if lists else "uv add NAME"
-    return f'write [project] into it, with name = "…", version = "0.1.0", requires-python = ">=3.11"; then: {add}'
+    if lists:
+        return f"make a uv project of it: {_FROM.format(name=_shown(lists[0]))}"
+    return 'write [project] into it, with name = "…", version = "0.1.0", requires-python = ">=3.11"; then: uv add NAME'
 
 
 def _shown(path: Path) -> str:

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 _SAME = "Existing `uv.lock` satisfies workspace requirements"  # it may still want to write it in another form
 _OTHER = re.compile(r"^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile due to (.*(?:\n  .*)*)", re.MULTILINE)
-_REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
 _BUILDS = re.compile(r"(?:generate package metadata for|download and build|build) `([^`=@ ]+)")
-_VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
-_AT_LEAST = re.compile(r">=\s*3\.(\d{1,2})(?:\.(\d{1,3}))?(?:\s*,\s*<\s*4(?:\.0)*)?", re.ASCII)
-_FIRST, _LAST = 6, 40  # minor versions of Python 3
-_ANY = "3.11.0"
 _SHOWN = 5  # names of one kind in a sentence
 _NAME = re.compile(r'(?:PackageName|GroupName|ExtraName)\("([^"]+)"\)')
 
@@ -81,13 +76,13 @@ class Check:
 
     def __init__(self, project: Project, nowhere: Path) -> None:
         self._project, self._nowhere = project, nowhere
-        self._run = uv.start_check(project, _lowest(str(project.uv_lock().head.get("requires-python", ""))), nowhere)
+        self._run = uv.start_check(project, uv.lowest(str(project.uv_lock().head.get("requires-python", ""))), nowhere)
 
     def wait(self) -> Verdict:
         """The verdict."""
         result = self._run.wait()
-        if narrower := _REQUIRES.search(result.err):  # than what uv.lock has: which it is, uv tells only so
-            self._run = uv.start_check(self._project, _lowest(narrower[1]), self._nowhere)
+        if narrower := uv.REQUIRES.search(result.err):  # than what uv.lock has: which it is, uv tells only so
+            self._run = uv.start_check(self._project, uv.lowest(narrower[1]), self._nowhere)
             result = self._run.wait()
         return verdict(result)
 
@@ -148,20 +143,3 @@ def _entries(text: str) -> dict[str, list[str]]:
         name: sorted(part for part in said if part.startswith(f'name: PackageName("{name}")'))
         for name in _NAME.findall(re.sub(r"(?:extras|groups): \[[^]]*\]", "", text))
     }
-
-
-def _lowest(requires_python: str) -> str:
-    """The lowest release of Python that a specifier allows, whole ("3.11.0"); that is the one that uv takes for it."""
-    if plain := _AT_LEAST.fullmatch(requires_python):  # nearly all; packaging takes 30 ms to import
-        return f"3.{int(plain[1])}.{int(plain[2] or 0)}"
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        wanted = SpecifierSet(requires_python)
-    except InvalidSpecifier:
-        return _ANY
-    named = [(int(minor), int(patch or 0)) for minor, patch in _VERSION.findall(requires_python)]
-    near = {(minor, patch + more) for minor, patch in named for more in (0, 1)}
-    near |= {(minor, 0) for minor in range(_FIRST, _LAST)}
-    versions = (f"3.{minor}.{patch}" for minor, patch in sorted(near))
-    return next((version for version in versions if wanted.contains(version, prereleases=True)), _ANY)

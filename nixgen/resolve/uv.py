@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,9 +51,16 @@ _ANSWERED = (
 """How the variables begin that would change what builds need: that is for the project to say."""
 
 _NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in ")
+_VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
+_AT_LEAST = re.compile(r">=\s*3\.(\d{1,2})(?:\.(\d{1,3}))?(?:\s*,\s*<\s*4(?:\.0)*)?", re.ASCII)
+_FIRST, _LAST = 6, 40  # minor versions of Python 3
+_ANY = "3.11.0"
 _ANOTHER_PYTHON = re.compile(
     r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
 )
+REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
+"""uv's sentence about a Python that the project does not allow, with the specifier."""
+
 _UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
 _CONFLICT = re.compile(r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts")
 _MISSING = "install it beside nixgen: pip install uv"
@@ -137,6 +144,23 @@ def stand_in(nowhere: Path, python: str) -> Path:
     return made
 
 
+def lowest(requires_python: str) -> str:
+    """The lowest release of Python that a specifier allows, whole ("3.11.0"); that is the one that uv takes for it."""
+    if plain := _AT_LEAST.fullmatch(requires_python):  # nearly all; packaging takes 30 ms to import
+        return f"3.{int(plain[1])}.{int(plain[2] or 0)}"
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        wanted = SpecifierSet(requires_python)
+    except InvalidSpecifier:
+        return _ANY
+    named = [(int(minor), int(patch or 0)) for minor, patch in _VERSION.findall(requires_python)]
+    near = {(minor, patch + more) for minor, patch in named for more in (0, 1)}
+    near |= {(minor, 0) for minor in range(_FIRST, _LAST)}
+    versions = (f"3.{minor}.{patch}" for minor, patch in sorted(near))
+    return next((version for version in versions if wanted.contains(version, prereleases=True)), _ANY)
+
+
 def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:
     """Starts uv with the settings of the project only. One without any would get those of the folders above it."""
     words = [binary(), *command]
@@ -145,20 +169,40 @@ def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path
     return process.start(words, cwd=folder, env=offline_environment(nowhere), missing=_MISSING)
 
 
-def lock(root: Path) -> None:
-    """Runs ``uv lock``, with the network and the user's own uv settings.
+def lock(root: Path, variables: Mapping[str, str] | None = None) -> None:
+    """Runs ``uv lock``, with the network and the user's own uv settings; ``variables`` are more of the environment.
 
     The lock does not depend on which Python runs it, so that is the one that runs nixgen where requires-python allows
-    it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Raises UserError and
-    MachineError with uv's explanation.
+    it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Where there is none,
+    :func:`stand_in` does, as long as nothing has to be built. Raises UserError and MachineError with uv's explanation.
     """
     command = [binary(), "lock"]
-    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN}
-    if "UV_PYTHON" not in env:
-        result = process.run([*command, "--python", sys.executable], cwd=root, env=env, check=False, missing=_MISSING)
-        if result.code == 0 or not _ANOTHER_PYTHON.search(result.err):
-            return _done(result)
-    return _done(process.run(command, cwd=root, env=env, check=False, missing=_MISSING))
+    env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN, **(variables or {})}
+
+    def run(*words: str) -> process.Result:
+        return process.run([*command, *words], cwd=root, env=env, check=False, missing=_MISSING)
+
+    if "UV_PYTHON" in env:
+        return _done(run())
+    first = run("--python", sys.executable)
+    if first.code == 0 or not _ANOTHER_PYTHON.search(first.err):
+        return _done(first)
+    result = run()
+    wanted = REQUIRES.search(first.err)
+    if result.code != 0 and wanted and _ANOTHER_PYTHON.search(result.err):
+        with nowhere() as place:
+            if run("--python", os.fspath(stand_in(place, lowest(wanted[1])))).code == 0:
+                return None
+    return _done(result)
+
+
+def add(root: Path, *words: str) -> None:
+    """Runs ``uv add`` without locking: writes requirements into pyproject.toml, which must not ask for a Python yet.
+
+    Raises UserError and MachineError with uv's explanation.
+    """
+    command = [binary(), "add", "--frozen", "--no-workspace", "--python", sys.executable, *words]
+    _done(process.run(command, cwd=root, env={**os.environ, **_PLAIN}, check=False, missing=_MISSING))
 
 
 def start_compile(folder: Path, target: Target, glibc: str, macos: str, *words: str) -> process.Running:

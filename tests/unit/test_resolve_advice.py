@@ -70,11 +70,11 @@ def test_case_66_a_problem_of_a_group_hints_at_leaving_it_out(tmp_path: Path) ->
     ("files", "told"),
     [
         ([], "go to a uv project, or make one: uv init"),
-        (["requirements.txt", "app.py"], "uv init --bare && uv add -r requirements.txt"),
-        (["requirements-dev.txt", "setup.py"], "uv init --bare && uv add -r requirements-dev.txt"),
-        (["requirements/base.txt"], "uv init --bare && uv add -r requirements/base.txt"),
-        (["environment.yml"], "uv init --bare, then for each package that environment.yml lists: uv add NAME"),
-        (["environment.yaml"], "environment.yaml lists: uv add NAME"),
+        (["requirements.txt", "app.py"], "nixgen init --from requirements.txt"),
+        (["requirements-dev.txt", "setup.py"], "nixgen init --from requirements-dev.txt"),
+        (["requirements/base.txt"], "nixgen init --from requirements/base.txt"),
+        (["environment.yml"], "nixgen init --from environment.yml"),
+        (["environment.yaml"], "nixgen init --from environment.yaml"),
         (["setup.py"], "uv init --bare, then for each of install_requires in setup.py: uv add NAME"),
         (["my day.ipynb"], "for each package that 'my day.ipynb' imports: uv add NAME"),
         (["plot.py"], "for each package that plot.py imports: uv add NAME"),
@@ -92,8 +92,8 @@ def test_case_53_the_file_that_is_there_is_named(tmp_path: Path, files: list[str
 @pytest.mark.parametrize(
     ("text", "files", "told"),
     [
-        ("[tool.poetry]\n", [], "uv does not read [tool.poetry]. This converts it: uvx migrate-to-uv"),
-        ("[tool.ruff]\n", ["requirements.txt"], "then: uv add -r requirements.txt"),
+        ("[tool.poetry]\n", [], "make a uv project of it: nixgen init --from poetry"),
+        ("[tool.ruff]\n", ["requirements.txt"], "make a uv project of it: nixgen init --from requirements.txt"),
         ("", [], "then: uv add NAME"),
     ],
 )

@@ -225,7 +225,7 @@ def test_a_package_of_another_kind_is_named_once(tmp_path: Path) -> None:
     [">=3.11", ">=3.9.2", ">= 3.12, <4", ">=3.10,<4.0", ">3.11", ">=3.11,<3.13", ">=3.8.1,!=3.9.0", "~=3.11"],
 )
 def test_the_lowest_python_without_packaging_is_the_one_with_it(requires: str) -> None:
-    assert current._lowest(requires) == current._lowest(f"{requires},>=3.0")
+    assert uv.lowest(requires) == uv.lowest(f"{requires},>=3.0")
 
 
 def test_show_imports_no_packages_that_it_does_not_need(tmp_path: Path) -> None:

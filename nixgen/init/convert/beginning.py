@@ -1,0 +1,146 @@
+"""``nixgen init --from``: which reader a file is for, and the project that is made of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nixgen.errors import UserError
+from nixgen.formats import toml
+from nixgen.init.convert import conda, locking, poetry, requirements
+from nixgen.init.convert.model import Converted, Draft
+from nixgen.project.names import from_folder
+from nixgen.project.project import read_text
+
+PYPROJECT = "pyproject.toml"
+POETRY = "poetry"
+_YAML = (".yml", ".yaml")
+_OLDEST, _NEWEST = 11, 14
+PYTHONS = tuple(f">=3.{minor}" for minor in range(_OLDEST, _NEWEST + 1))
+"""What ``requires-python`` may be where the old files do not say: the lowest that uv finds a solution for is taken."""
+
+
+def converted(root: Path, source: str, python: str | None) -> Converted:
+    """The project ``root`` as a uv project. ``source`` is "poetry" or a file; ``python`` the Python that was asked for.
+
+    Raises UserError for a project that uv has already, a file that is missing or cannot be read, and for what uv
+    cannot lock. Writes nothing into the project.
+    """
+    for name in (PYPROJECT, "uv.lock"):
+        if os.path.lexists(root / name) and not (root / name).is_file():
+            raise UserError.of(name, "is not a regular file", "move it elsewhere")
+    text = read_text(root / PYPROJECT, PYPROJECT) if (root / PYPROJECT).exists() else ""
+    table = _parsed(text)
+    if (root / "uv.lock").exists():
+        raise UserError.of("uv.lock", "is there: this is a uv project already", "nixgen init")
+    if source == POETRY:
+        return locking.convert(root, poetry.draft(root, text, table, python), poetry.LOCK)
+    if "project" in table:
+        mend = f"uv add -r {source}, then: nixgen init" if not source.endswith(_YAML) else "nixgen init"
+        raise UserError.of(PYPROJECT, "has a [project] table: this is a uv project already", mend)
+    name = _inside(root, source)
+    if name.endswith(_YAML):
+        return locking.convert(root, _finished(root, text, table, conda.draft(root, name), (), python), name)
+    return locking.convert(root, _of_requirements(root, name, text, table, python), name)
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    try:
+        return toml.loads(text)
+    except toml.TomlError as error:
+        raise UserError.of(PYPROJECT, f"is not TOML that can be read: {error}", "mend that line") from None
+
+
+def _inside(root: Path, source: str) -> str:
+    """A file's path, relative to the project."""
+    place = next((one for one in (Path(source), root / source) if one.is_file()), None)
+    if place is None:
+        mend = "name a requirements file, an environment.yml, or: poetry"
+        raise UserError.of("--from", f"there is no file {source}", mend)
+    if not place.resolve().is_relative_to(root.resolve()):
+        raise UserError.of("--from", f"{source} lies outside of {root}", f"cp {source} {root}")
+    return place.resolve().relative_to(root.resolve()).as_posix()
+
+
+def _of_requirements(root: Path, name: str, text: str, table: Mapping[str, Any], python: str | None) -> Draft:
+    """What pip-compile or uv wrote is a lock: what the project asks for stands in the file that it was made of."""
+    own = read_text(root / name, name)
+    asked, notes = name, list[str]()
+    pins: tuple[str, ...] = ()
+    if requirements.compiled(own):
+        made_of = re.sub(r"\.(txt|lock)$", "", name) + ".in"
+        if made_of != name and (root / made_of).is_file():
+            asked, pins = made_of, requirements.pins(own)
+            notes = [f"{name} was made of {made_of}: its versions are in uv.lock, and {made_of} is what is asked for"]
+    elif name.endswith(".in") and (root / f"{name[:-3]}.txt").is_file():
+        pins = requirements.pins(read_text(root / f"{name[:-3]}.txt", f"{name[:-3]}.txt"))
+    found = requirements.read(root, asked)
+    if asked != name:
+        compiled = requirements.read(root, name)
+        found.hashes |= compiled.hashes
+        found.python = compiled.python
+        for key in ("index", "find-links"):
+            if key not in requirements.settings(found) and key in requirements.settings(compiled):
+                found.indexes = found.indexes or compiled.indexes
+                found.settings = {**compiled.settings, **found.settings}
+    found.notes[:0] = notes
+    return _finished(root, text, table, found, pins, python)
+
+
+def _finished(
+    root: Path,
+    text: str,
+    table: Mapping[str, Any],
+    found: requirements.Read,
+    pins: tuple[str, ...],
+    python: str | None,
+) -> Draft:
+    import tomlkit
+
+    head = {"name": from_folder(root), "version": "0.1.0", "requires-python": PYTHONS[0], "dependencies": []}
+    project = tomlkit.dumps({"project": head})
+    plain = all(isinstance(value, dict) for value in table.values())  # else [project] would take a key of the file
+    document: Any = tomlkit.parse(f"{project}\n{text}" if plain and text else f"{text}\n{project}" if text else project)
+    values = requirements.settings(found)
+    if values:
+        own = document.setdefault("tool", tomlkit.table()).setdefault("uv", tomlkit.table())
+        for key, value in values.items():
+            own[key] = _indexes(value) if key == "index" else value
+    python = python or found.python or _version_file(root)
+    minor = ".".join((python or "").split(".")[:2])
+    return Draft(
+        pyproject=tomlkit.dumps(document),
+        pythons=(f">={minor}",) if minor else PYTHONS,
+        files=found.texts,
+        reading=tuple(("-r", one) for one in list(found.texts)[:1] if found.texts[one]),
+        copies=tuple(found.copies),
+        pins=pins,
+        hashes=found.hashes,
+        logins=found.logins,
+        notes=tuple(found.notes),
+        python=minor or None,
+    )
+
+
+def _indexes(rows: list[dict[str, Any]]) -> Any:  # noqa: ANN401 -- tomlkit's
+    import tomlkit
+
+    made = tomlkit.aot()
+    for row in rows:
+        table = tomlkit.table()
+        table.update(row)
+        made.append(table)
+    return made
+
+
+def _version_file(root: Path) -> str | None:
+    """The Python of .python-version, or of runtime.txt, which Heroku reads; None where they name none."""
+    for name in (".python-version", "runtime.txt"):
+        if (root / name).is_file():
+            found = re.fullmatch(r"(?:python-|cpython-)?(3\.\d+)(\.\d+)?", read_text(root / name, name).strip())
+            if found:
+                return found[1]
+    return None
