@@ -234,9 +234,10 @@ nix_is_at_least() {
     [ "$(printf '%s\n%s\n' "$1" "$have" | sort -V | head -n 1)" = "$1" ]
 }
 
-# The virtual environment first, for what is run from here.
+# The virtual environment first, for what is run from here. Compiled modules are kept, whatever was set: the tests start
+# Python a thousand times.
 use_venv() {
     PATH=$venv/bin:$PATH
     export PATH
-    unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+    unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 }
