@@ -80,7 +80,8 @@ prepare_python() {
 # prepare_venv [dev]: a virtual environment with nixgen in editable form and the files of requirements.lock, with `dev`
 # those of .ci/requirements-dev.lock, which has the same and what the tests need. A lock names each file by its hash
 # and all of them, so nothing is resolved: a newer release of anything changes nothing. Made anew only when what it is
-# made from has changed; one for the tests serves for a demonstration, too.
+# made from has changed; one for the tests serves for a demonstration, too. pip makes no byte
+# code of what is in editable form, and Python none where PYTHONDONTWRITEBYTECODE is set: each start would take twice as long.
 prepare_venv() {
     certificates
     lock=$root/requirements.lock
@@ -101,6 +102,7 @@ prepare_venv() {
         tail -n 20 "$cache/pip.log" >&2
         fail "the virtual environment could not be made" "the whole log: $cache/pip.log"
     fi
+    [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || "$venv/bin/python" -m compileall -q "$root/nixgen" >>"$cache/pip.log" 2>&1 || :
     venv_stamp "$lock" >"$venv/stamp"
 }
 

@@ -40,6 +40,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := sorted(set(given.names) - set(MEASUREMENTS)):
         parser.error(f"no such measurement: {', '.join(unknown)}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed nixgen has byte code
     rows: list[Row] = []
     for name, measure in MEASUREMENTS.items():
         if not given.names or name in given.names:

@@ -7,6 +7,7 @@ import os
 import signal
 from typing import NoReturn
 
+_MANY = 50_000  # values until the next look for those in circles: a lock has more, and all of them are kept
 _INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
 
 
@@ -28,6 +29,7 @@ def main() -> NoReturn:
     from nixgen.cli import main as run
 
     gc.freeze()
+    gc.set_threshold(_MANY)
     gc.enable()
     run()
 

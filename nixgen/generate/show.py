@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nixgen import console
-from nixgen.bases.model import Base
 from nixgen.errors import Problem, UserError
 from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
@@ -15,6 +14,9 @@ from nixgen.project.settings import SYSTEMS
 from nixgen.resolve.model import FILES, FileHash, Package, Resolution, Target
 from nixgen.resolve.resolution import LOCK_MEND, left_out, merged_problems
 from nixgen.resolve.wheels import needs
+
+if TYPE_CHECKING:
+    from nixgen.bases.model import Base
 
 Lines = list[tuple[str, str]]
 """Lines, each with its style: "head", "bad", "note", or "" (:meth:`nixgen.console.Console.results`)."""
@@ -61,13 +63,18 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     whole = project
     project = whole.of(environment) if environment else whole
     base, hashes = _locked(whole)
-    exported = export(project, hashes)
+    exported = export(project, hashes, meanwhile=_prepare)
     wanted = systems or project.settings.systems or whole.settings.systems or ()
     targets, glibc = _targets(whole, wanted, python, base, {environment: exported})
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
     named = systems or project.settings.systems is not None
     served, dropped = (found, ()) if named else split_served(found)
     return Report(project.name, glibc, project.settings.macos, served, dropped, environment)
+
+
+def _prepare() -> None:
+    """Imports what :func:`report` needs when uv has exported the lock."""
+    from nixgen.bases import choice, python  # noqa: F401 -- they are used elsewhere
 
 
 def targets(project: Project, systems: Sequence[str], python: str | None) -> tuple[Target, ...]:

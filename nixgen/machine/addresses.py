@@ -16,7 +16,7 @@ _URL = re.compile(
     r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
     re.IGNORECASE,
 )
-_SECRET = re.compile(
+_TELLING = (  # compiled where it is asked for: most addresses have no query
     # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
     r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"
     r"(?:access|account|api|auth|client|encryption|functions?|license|master|private|secret|service|session|shared|"
@@ -32,7 +32,7 @@ def secret_key(behind: str) -> str | None:
     Names differ in their case and in dots, dashes and underscores, so these do not count.
     """
     pairs = parse_qsl(re.sub(r"[?#;]", "&", behind), keep_blank_values=True)
-    return next((key for key, _ in pairs if _SECRET.fullmatch(re.sub(r"[-_.]", "", key.lower()))), None)
+    return next((key for key, _ in pairs if re.fullmatch(_TELLING, re.sub(r"[-_.]", "", key.lower()))), None)
 
 
 def in_parts(parts: SplitResult) -> str | None:

@@ -7,6 +7,7 @@ megabytes costs milliseconds.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,10 @@ from nixgen.formats.foreign import table, tables
 VERSION = 1
 """The version of uv.lock's format that this nixgen (and its uv) understands."""
 
-_PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
+# Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
+_PACKAGE = re.compile(r"\n\[\[package\]\]")
+_LOCAL = re.compile(r"\nsource = \{ (?:editable|directory|virtual) = ")
 _WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
-_LOCAL = re.compile(r"^source = \{ (?:editable|directory|virtual) = ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,9 @@ def read(text: str) -> UvLock:
 
     Raises UserError for TOML that cannot be read, and for a version other than 1.
     """
-    starts = [match.start() for match in _PACKAGE.finditer(text)]
-    head = _toml(text[: starts[0]] if starts else text)
+    text = f"\n{text}"
+    starts = [match.start() + 1 for match in _PACKAGE.finditer(text)]
+    head = _toml(text[1 : starts[0]] if starts else text[1:])
     version = head.get("version")
     if version != VERSION:
         raise UserError.of(
@@ -46,9 +49,9 @@ def read(text: str) -> UvLock:
             f"it knows {VERSION}",
             "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock",
         )
-    ends = [*starts[1:], len(text)] if starts else []
-    blocks = (text[start:end] for start, end in zip(starts, ends, strict=True))
-    local = "".join(block for block in blocks if _LOCAL.search(block))
+    ends = [*starts[1:], len(text)]
+    found = dict.fromkeys(bisect_right(starts, match.start()) - 1 for match in _LOCAL.finditer(text))
+    local = "".join(text[starts[at] : ends[at]] for at in found if at >= 0)
     return UvLock(head, tuple(tables(_toml(local).get("package"))))
 
 

@@ -33,12 +33,18 @@ class Markers:
     def __init__(self, target: Target, macos: str, environments: Sequence[str] = ()) -> None:
         self._target, self._macos = target, macos
         self._environment = environment(target)
+        self._held: dict[str, bool | None] = {}
         self._assumed = {_shown(atom) for marker in environments for atom in _ATOM.finditer(marker)}
 
     def holds(self, marker: str | None) -> bool | None:
         """Whether a marker holds; None where machines of the target differ."""
         if marker is None:
             return True
+        if marker not in self._held:  # many packages share one
+            self._held[marker] = self._evaluated(marker)
+        return self._held[marker]
+
+    def _evaluated(self, marker: str) -> bool | None:
         if "platform_" not in marker:
             return _evaluate(marker, self._environment)
         lower, upper = (_evaluate(self._settled(marker, unknown), self._environment) for unknown in (NO, YES))

@@ -28,9 +28,11 @@ _DEEPEST = 64  # folders; no project lies deeper
 UNKNOWN = "0" * 64
 """Stands for a SHA-256 that nobody has told yet; it is not the hash of any known file."""
 
-# A file's entry as uv writes it: one line, in a `wheels` list or as `sdist`, its place first and then its hash.
+# A file's entry as uv writes it: one line, in a `wheels` list or as `sdist`, its place first and then its hash. What
+# is at its beginning is looked for, and not tried at each character.
 _FILE = re.compile(
-    r'^(?:    |sdist = )\{ (?:url|path|filename) = ("(?:[^"\\\n]++|\\.)*+")(?!, hash = |[^\n]* hash = )', re.MULTILINE
+    r'\{ (?:(?<=\n    \{ )|(?<=\nsdist = \{ ))(?:url|path|filename) = ("(?:[^"\\\n]++|\\.)*+")'
+    r"(?!, hash = |[^\n]* hash = )"
 )
 
 

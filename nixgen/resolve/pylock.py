@@ -11,23 +11,27 @@ from typing import Any
 
 import tomli
 
-_PLAIN = (
-    r'\{ url = "(%s[^"\\\n]*+)"(?:, upload-time = [0-9TZ:.+-]*+)?(?:, size = (%s\d{1,15}))?'
-    r', hashes = \{ sha256 = "(%s[0-9a-f]{64})" \} \}'
+_WHEELS, _END = "\nwheels = [\n", "\n]\n"
+_WHEEL = re.compile(
+    r'\n    \{ url = "([^"\\\n]*+)"(?:, upload-time = [0-9TZ:.+-]*+)?(?:, size = (\d{1,15}+))?'
+    r', hashes = \{ sha256 = "([0-9a-f]{64}+)" \} \},(?=\n)'
 )
-_WHEEL = re.compile(_PLAIN % ("", "", ""))
-_WHEELS = re.compile(rf"^wheels = \[\n((?:    {_PLAIN % ('?:', '?:', '?:')},\n)+)\]$", re.MULTILINE)
 
 
 def loads(text: str) -> dict[str, Any]:
     """The document as a TOML reader gives it, but for the times of upload. Raises tomli.TOMLDecodeError."""
-    lists: list[list[dict[str, Any]]] = []
-
-    def kept(match: re.Match[str]) -> str:
-        lists.append([_wheel(*found) for found in _WHEEL.findall(match[1])])
-        return f"wheels = {len(lists) - 1}"
-
-    document = tomli.loads(_WHEELS.sub(kept, text))
+    first, *parts = text.split(_WHEELS)
+    kept, lists = [first], list[list[dict[str, Any]]]()
+    for part in parts:
+        block, end, rest = part.partition(_END)
+        block = f"\n{block}\n"
+        found = _WHEEL.findall(block)
+        if end and len(found) == block.count("\n") - 1:  # each line is one of these
+            kept.append(f"\nwheels = {len(lists)}\n{rest}")
+            lists.append([_wheel(*one) for one in found])
+        else:
+            kept.append(f"{_WHEELS}{part}")
+    document = tomli.loads("".join(kept))
     for entry in document.get("packages", ()):
         if isinstance(entry.get("wheels"), int):
             entry["wheels"] = lists[entry["wheels"]]
@@ -35,7 +39,6 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def _wheel(url: str, size: str, sha256: str) -> dict[str, Any]:
-    wheel: dict[str, Any] = {"url": url, "hashes": {"sha256": sha256}}
     if size:
-        wheel["size"] = int(size)
-    return wheel
+        return {"url": url, "hashes": {"sha256": sha256}, "size": int(size)}
+    return {"url": url, "hashes": {"sha256": sha256}}

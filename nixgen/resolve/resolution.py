@@ -11,11 +11,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nixgen.console import console
@@ -73,8 +73,14 @@ def hint_groups(
     )
 
 
-def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = True) -> dict[str, Any]:
-    """The whole lock, for all targets, as a pylock.toml (parsed).
+def export(
+    project: Project,
+    hashes: Mapping[str, FileHash],
+    *,
+    check: bool = True,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """The whole lock, for all targets, as a pylock.toml (parsed); ``meanwhile`` is called while uv works.
 
     Raises UserError when uv refuses the settings (an unknown group, extras that conflict), and with ``check`` when
     uv.lock does not belong to pyproject.toml.
@@ -85,7 +91,8 @@ def export(project: Project, hashes: Mapping[str, FileHash], *, check: bool = Tr
         checking = None
         try:
             checking = current.Check(project, nowhere) if check else None
-            _prepare()  # while uv works
+            _prepare()
+            meanwhile()
             exported = exporting.wait()
             lock = pylock.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
             _place_files(lock, project.root, folder)
@@ -144,6 +151,7 @@ def select(
     _require_python(requires, targets)
     environments = strings(lock.get("environments"))
     own = project.settings.environment
+    entries = [_read(project, entry) for entry in lock.get("packages", ())]
     found = []
     for target in targets:
         choice = wheels.Choice(target, glibc, project.settings.macos)
@@ -151,7 +159,7 @@ def select(
         if environments and not any(decides.holds(marker) for marker in environments):
             found.append(replace(Resolution(target, (), (_unsupported(environments),)), environment=own))
             continue
-        resolution = _for_target(project, lock.get("packages", ()), choice, decides, hashes)
+        resolution = _for_target(project, entries, choice, decides, hashes)
         patch = resolution.patch or _separates(requires, target.python)
         found.append(replace(resolution, patch=patch, environment=own))
     return tuple(found)
@@ -254,9 +262,25 @@ def _separates(requires: str | None, python: str) -> bool:
     return len({wanted.contains(f"{python}.{patch}") for patch in markers.patches(python, requires)}) > 1
 
 
+class _Entry(NamedTuple):
+    """A package of the exported lock; of its wheels those that may be taken, and these with their names read."""
+
+    told: Mapping[str, Any]
+    offered: Sequence[Mapping[str, Any]]
+    offers: Sequence[wheels.Offer]
+
+
+def _read(project: Project, told: Mapping[str, Any]) -> _Entry:
+    """What is the same for all targets."""
+    offered = () if _told(project, "no-binary", told["name"]) else told.get("wheels", ())
+    if "archive" in told and wheels.parse(wheels.file_name(told["archive"])):
+        offered = (told["archive"],)  # an address or a path of its own: nothing needs to be built
+    return _Entry(told, offered, wheels.offers(offered))
+
+
 def _for_target(
     project: Project,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[_Entry],
     choice: wheels.Choice,
     decides: markers.Markers,
     hashes: Mapping[str, FileHash],
@@ -265,7 +289,7 @@ def _for_target(
     problems: list[Problem] = []
     patch = False
     for entry in entries:
-        marker = entry.get("marker")
+        marker = entry.told.get("marker")
         patch = patch or decides.patch_decides(marker)
         wanted = decides.holds(marker)
         if wanted is False:
@@ -290,21 +314,19 @@ def _undecided(name: str, part: str) -> Problem:
 
 
 def _package(
-    project: Project, entry: Mapping[str, Any], choice: wheels.Choice, hashes: Mapping[str, FileHash]
+    project: Project, entry: _Entry, choice: wheels.Choice, hashes: Mapping[str, FileHash]
 ) -> tuple[Package, Problem | None]:
-    name, version = entry["name"], entry.get("version")
-    if "directory" in entry:
-        return _directory(project, name, version, entry["directory"])
-    offered = () if _told(project, "no-binary", name) else entry.get("wheels", ())
-    if "archive" in entry and wheels.parse(wheels.file_name(entry["archive"])):
-        offered = (entry["archive"],)  # an address or a path of its own: nothing needs to be built
-    elif "vcs" in entry or "archive" in entry:
-        return _unpublished(project, entry, hashes)
-    best = choice.best(offered)
+    told = entry.told
+    name, version = told["name"], told.get("version")
+    if "directory" in told:
+        return _directory(project, name, version, told["directory"])
+    if "vcs" in told or ("archive" in told and not entry.offers):
+        return _unpublished(project, told, hashes)
+    best = choice.best_of(entry.offers)
     if best is not None:
         package = _file(name, version, "wheel", best, hashes)
         return package, _file_problem(package)
-    return _without_wheel(project, entry, offered, choice, hashes)
+    return _without_wheel(project, told, entry.offered, choice, hashes)
 
 
 def _unpublished(
@@ -385,17 +407,14 @@ def _file(
     name: str, version: str | None, kind: Kind, file: Mapping[str, Any], hashes: Mapping[str, FileHash]
 ) -> Package:
     path = posixpath.normpath(file["path"]) if "path" in file else None
-    package = Package(name, version, kind, wheels.file_name(file), file.get("url"), path=path)
-    known = hashes.get(package.address)
-    sha256 = file.get("hashes", {}).get("sha256")
+    place: tuple[str, str | None] = (wheels.file_name(file), file.get("url"))
+    known = hashes.get(Package(name, version, kind, *place, path=path).address) if hashes else None
+    sha256, size = file.get("hashes", {}).get("sha256"), file.get("size")
     if sha256 in {None, missing_hashes.UNKNOWN}:
         sha256 = known and known.sha256
-    size = file.get("size")
-    return replace(
-        package,
-        sha256=sha256.lower() if sha256 else None,
-        size=known.size if size is None and known is not None else size,
-    )
+    if size is None and known is not None:
+        size = known.size
+    return Package(name, version, kind, *place, sha256=sha256.lower() if sha256 else None, size=size, path=path)
 
 
 def _file_problem(package: Package) -> Problem | None:

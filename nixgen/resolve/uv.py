@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,11 +12,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
-from nixgen.formats.foreign import lookup
-from nixgen.machine import process
+from nixgen.formats.foreign import lookup, table
+from nixgen.machine import folders, process
 from nixgen.resolve import standin
 
 if TYPE_CHECKING:
@@ -27,18 +28,18 @@ _PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the
 _DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
 _CAUSE = r"(?:(?:error|cause|Caused by): )?"
 _MACHINE = {
-    re.compile(
+    (
         _CAUSE + r"(?:error sending request|client error \((?:Connect|SendRequest)\)|dns error|tcp connect error"
         r"|(?:operation|connection) timed out|Request failed after|HTTP status (?:server error|client error \(429)"
-        r"|Connection re(?:set|fused)|Network is unreachable|No route to host)",
-        re.IGNORECASE,
+        r"|Connection re(?:set|fused)|Network is unreachable|No route to host)"
     ): "check the network or proxy, and run the command again",
-    re.compile(_CAUSE + r"(?:No space left on device|Disk quota exceeded)"): "free some room and try again",
-    re.compile(
-        _CAUSE + r"(?:Permission denied|Read-only file system)"
-    ): "make it writable (UV_CACHE_DIR moves uv's cache)",
+    _CAUSE + r"(?:No space left on device|Disk quota exceeded)": "free some room and try again",
+    _CAUSE + r"(?:Permission denied|Read-only file system)": "make it writable (UV_CACHE_DIR moves uv's cache)",
 }
-"""What uv prints of a machine that lacks something, by the start of a line of its error; and what mends it."""
+"""What uv prints of a machine that lacks something, by the start of a line of its error; and what mends it.
+
+Patterns that are compiled, in any case of letters, when uv has failed.
+"""
 
 _GLIBC = (17, 28, *range(31, 41))
 """The minor versions of glibc that uv has a manylinux platform for."""
@@ -63,6 +64,10 @@ REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `
 
 _UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
 _CONFLICT = re.compile(r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts")
+_ANSWER = """case "$*" in
+*{question}*) printf %s {answer} ;;
+*) printf '%s\\n' {refusal} >&2; exit 1 ;;
+esac"""
 _MISSING = "install it beside nixgen: pip install uv"
 _FINDING = threading.Lock()  # the standard library's sysconfig, which uv asks, is not made for several threads
 
@@ -136,12 +141,40 @@ def start_check(project: Project, python: str, nowhere: Path) -> process.Running
 
 
 def stand_in(nowhere: Path, python: str) -> Path:
-    """A program that uv takes for a Python of the version ``python`` ("3.12.0"): :mod:`nixgen.resolve.standin`."""
+    """A program that uv takes for a Python of the version ``python`` ("3.12.0"): :mod:`nixgen.resolve.standin`.
+
+    Where that has answered this uv before, its answer is in the user's cache folder and the program a shell script.
+    """
     made = nowhere / f"python-{python}"
-    words = [sys.executable, "-I", "-S", "-B", standin.__file__]
-    made.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$0" {python} "$@"\n')
+    sides = " ".join(map(_identity, (binary(), sys.executable, standin.__file__)))
+    try:
+        kept = folders.cache("uv", f"python-{python}.json")
+    except MachineError:  # no home folder
+        kept = made.with_suffix(".json")
+    if (answer := _answer(kept, sides)) is not None:
+        text = shlex.quote(json.dumps(answer | {"sys_executable": str(made), "sys_base_executable": str(made)}))
+        text = _ANSWER.format(question=standin.QUESTION, answer=text, refusal=shlex.quote(standin.REFUSAL))
+    else:
+        words = [sys.executable, "-I", "-S", "-B", standin.__file__]
+        text = f'exec {shlex.join(words)} "$0" {shlex.join([python, sides, str(kept)])} "$@"'
+    made.write_text(f"#!/bin/sh\n{text}\n")
     made.chmod(0o755)
     return made
+
+
+def _identity(file: str) -> str:
+    """What is another when a file is: no program is so quick that asking it for its version would not be slower."""
+    status = Path(file).stat()
+    return f"{file}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+
+
+def _answer(kept: Path, sides: str) -> dict[str, Any] | None:
+    """The answer that was kept, None where there is none or something else asks or answers now."""
+    try:
+        found = json.loads(kept.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return dict(table(found, "answer")) or None if lookup(found, "of") == sides else None
 
 
 def lowest(requires_python: str) -> str:
@@ -257,6 +290,6 @@ def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError
         mend = f"install one (with uv: uv python install {wanted}), and run the command again"
         return MachineError([Problem("uv", what, mend)])
     for kind, mend in _MACHINE.items():
-        if any(kind.match(line) for line in lines[first:]):
+        if any(re.match(kind, line, re.IGNORECASE) for line in lines[first:]):
             return MachineError([Problem("uv", what, mend)])
     return UserError([Problem("uv", what, "; ".join(hints))])

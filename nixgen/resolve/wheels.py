@@ -7,7 +7,7 @@ target's list, and of several with the same one that with the highest build numb
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -26,8 +26,14 @@ _GROUP = 10**6  # more than any target has platforms
 Tags = tuple[tuple[str, str], ...]
 """The tags of a wheel, each as its Python with ABI ("cp311-cp311") and its platform."""
 
-Named = tuple[Tags, tuple[int, str]]
+Build = tuple[int, str]
+"""A build number: the number, and what stands behind it."""
+
+Named = tuple[Tags, Build]
 """The tags of a wheel, and its build number."""
+
+Offer = tuple[str, Build, Mapping[str, Any]]
+"""A file that is a wheel: its tags as its name has them ("cp311-cp311-linux_x86_64"), its build number, its entry."""
 
 
 class Choice:
@@ -37,21 +43,22 @@ class Choice:
         self.target, self.glibc, self.macos = target, glibc, macos
         self._groups = _groups(target.python)
         self._platforms = _platforms(target.system, glibc, macos)
-        self._ranks: dict[Tags, int] = {}
+        self._ranks: dict[str, int] = {}
 
     def best(self, offered: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """The wheel that uv would install, None if none fits."""
-        best, best_rank = None, (_FAR, (0, ""))
-        for wheel in offered:
-            parsed = parse(file_name(wheel))
-            if parsed is None:
-                continue  # uv skips what is not a wheel's name, too
-            names, build = parsed
-            rank = self._ranks.get(names)
+        return self.best_of(offers(offered))
+
+    def best_of(self, offered: Iterable[Offer]) -> Mapping[str, Any] | None:
+        """The same of files whose names were read: once for all targets."""
+        ranks = self._ranks
+        best, best_rank, best_build = None, _FAR, (0, "")
+        for names, build, wheel in offered:
+            rank = ranks.get(names)
             if rank is None:
-                rank = self._ranks[names] = min(self.rank(group, platform) for group, platform in names)
-            if rank < best_rank[0] or (rank == best_rank[0] < _FAR and build > best_rank[1]):
-                best, best_rank = wheel, (rank, build)
+                rank = ranks[names] = min(self.rank(group, platform) for group, platform in _tags(names))
+            if rank < best_rank or (rank == best_rank < _FAR and build > best_build):
+                best, best_rank, best_build = wheel, rank, build
         return best
 
     def explain(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem:
@@ -133,27 +140,44 @@ def _platforms(system: str, glibc: str, macos: str) -> dict[str, int]:
     return found
 
 
-@lru_cache(maxsize=65536)
+def offers(files: Iterable[Mapping[str, Any]]) -> tuple[Offer, ...]:
+    """Those of these files that are wheels by their names; uv skips the others, too."""
+    found: list[Offer] = []
+    for file in files:
+        split = _split(file_name(file))
+        if split is not None:
+            found.append((*split, file))
+    return tuple(found)
+
+
 def parse(name: str) -> Named | None:
     """A wheel's tags and build number; None if it is not a wheel's name."""
+    split = _split(name)
+    return (_tags(split[0]), split[1]) if split else None
+
+
+def _split(name: str) -> tuple[str, Build] | None:
+    """The tags of a wheel as they are written, in lower case, and its build number."""
     if not name.endswith(".whl"):
         return None
-    parts = name[: -len(".whl")].lower().split("-")
-    if len(parts) not in {5, 6}:
+    stem = name[: -len(".whl")].lower()
+    head, *names = stem.rsplit("-", 3)
+    more = head.count("-")  # name and version, or name, version and build
+    if len(names) != 3 or more not in {1, 2}:  # noqa: PLR2004 -- the three kinds of tags
         return None
     build = (0, "")
-    if len(parts) == 6:  # noqa: PLR2004 -- name, version, build, three tags
-        found = re.fullmatch(r"(\d+)(.*)", parts[2], re.ASCII)
+    if more > 1:
+        found = re.fullmatch(r"(\d+)(.*)", head.rpartition("-")[2], re.ASCII)
         if found is None:
             return None
         build = (int(found[1]), found[2])
-    return _tags(*parts[-3:]), build
+    return stem[len(head) + 1 :], build
 
 
 @lru_cache(maxsize=4096)
-def _tags(python: str, abi: str, system: str) -> Tags:
-    """The tags that three parts of a name stand for; most of a lock's wheels share theirs with others."""
-    pythons, abis, systems = python.split("."), abi.split("."), system.split(".")
+def _tags(names: str) -> Tags:
+    """The tags that the last three parts of a name stand for; most of a lock's wheels share theirs with others."""
+    pythons, abis, systems = (part.split(".") for part in names.split("-"))
     return tuple((f"{python}-{abi}", system) for python in pythons for abi in abis for system in systems)
 
 
@@ -167,7 +191,6 @@ def file_name(file: Mapping[str, Any]) -> str:
     return name if name.endswith(_ARCHIVES) else str(file.get("name") or name)
 
 
-@lru_cache(maxsize=65536)
 def _last_part(url: str) -> str:
     path = url.partition("#")[0].partition("?")[0]
     return unquote(path[max(path.rfind("/"), path.rfind("\\")) + 1 :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,16 +12,18 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
+from nixgen.errors import MachineError
+from nixgen.machine import folders
 from nixgen.machine.process import Result
 from nixgen.project.project import find_project
-from nixgen.resolve import current, uv
+from nixgen.resolve import current, standin, uv
 
 
 @pytest.fixture(autouse=True)
 def _bare_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No Python on PATH, and nothing in uv's cache."""
     empty = str(tmp_path_factory.mktemp("empty"))
-    for name in ("PATH", "HOME", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR"):
+    for name in ("PATH", "HOME", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, empty)
 
 
@@ -206,13 +209,59 @@ def test_a_reason_that_is_not_known_is_told_as_uv_has_it() -> None:
     assert current.verdict(Result((), 2, "", said)).why == "the weather: `cold`"
 
 
-def test_the_stand_in_builds_nothing(tmp_path: Path) -> None:
+def stand_in_of(root: Path, words: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """The text of the stand-in that uv was shown for a project, and how it ends when it is asked for something."""
     with uv.nowhere() as nowhere:
-        check = current.Check(find_project(make(tmp_path)), nowhere)
-        check.wait()
-        (python,) = nowhere.glob("python-*")
-        done = subprocess.run([python, "-c", "print(1)"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "nixgen builds nothing here\n")
+        check = current.Check(find_project(root), nowhere)
+        assert check.wait() == current.Verdict()
+        (python,) = nowhere.glob("python-3.11.0")
+        done = subprocess.run([python, "-c", words], capture_output=True, text=True, check=False)
+        return python.read_text(), done
+
+
+def test_the_stand_in_builds_nothing(tmp_path: Path) -> None:
+    project = make(tmp_path)
+    for _ in range(2):  # it asks Python, then it has the answer itself
+        _, done = stand_in_of(project, "print(1)")
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", "nixgen builds nothing here\n")
+
+
+def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
+    project = make(tmp_path / "it's")
+    first, _ = stand_in_of(project, "")
+    second, done = stand_in_of(project, f"import {standin.QUESTION}")
+    assert sys.executable in first
+    assert sys.executable not in second
+    told = json.loads(done.stdout)
+    assert told["result"] == "success"
+    assert told["markers"]["python_full_version"] == "3.11.0"
+    assert told["sys_executable"].endswith("/python-3.11.0")
+    assert why(make(tmp_path / "other", PYPROJECT.replace('"six"', '"tqdm"'))).startswith("the dependencies")
+
+
+@pytest.mark.parametrize("spoil", ["text", "list", "uv", "folder"])
+def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil: str) -> None:
+    project = make(tmp_path)
+    stand_in_of(project, "")
+    kept = folders.cache("uv", "python-3.11.0.json")
+    document = json.loads(kept.read_text())
+    if spoil == "folder":  # nothing can be kept there
+        kept.unlink()
+        kept.mkdir()
+    else:
+        other = {"text": "{", "list": "[1]", "uv": json.dumps(document | {"of": "another uv"})}
+        kept.write_text(other[spoil])
+    text, _ = stand_in_of(project, "")
+    assert sys.executable in text
+    if spoil != "folder":
+        assert json.loads(kept.read_text())["of"] == document["of"]
+
+
+def test_without_a_home_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make(tmp_path)
+    monkeypatch.setattr(folders, "cache", lambda *_: (_ for _ in ()).throw(MachineError.of("", "no home")))
+    for _ in range(2):
+        assert sys.executable in stand_in_of(project, "")[0]
 
 
 def test_a_package_of_another_kind_is_named_once(tmp_path: Path) -> None:
