@@ -76,21 +76,31 @@ def libraries_of(folders):
     return {name: f"{folder}/{name}" for folder in reversed(there) for name in os.listdir(folder)}
 
 
+def place_of(one):
+    return one.place.partition("/site-packages/")[2] or one.place
+
+
+def packages_of(sonames):
+    """A list for ``libraries``: the packages that on Debian mostly have these."""
+    names = sorted({needs.debian_package(soname) for soname in sonames} - {None}) if os.environ["debian"] else []
+    return ", ".join(f'"{name}"' for name in names)
+
+
 def lacking(objects, base, skip):
-    """What shared objects ask for and is not there: lines for what is wrong, and the packages that may mend it."""
-    found = needs.missing(objects, base, skip)
-    lines, packages = [], set()
-    for soname in sorted({soname for soname, _, _ in found}):
-        asking = [(one, module) for name, one, module in found if name == soname]
-        one, module = next((pair for pair in asking if pair[1]), asking[0])
-        others = f", and so do {len(asking) - 1} more" if len(asking) > 1 else ""
-        place = one.place.partition("/site-packages/")[2] or one.place
-        if module is None:
-            print(f"note: {soname} is missing: {place} (of {one.wheel}) needs it{others}, but no module does")
-            continue
-        lines.append(f"  {soname}: {place} (of {one.wheel}) needs it{others}: {module} cannot be imported")
-        packages.add(needs.debian_package(soname))
-    return lines, sorted(packages - {None})
+    """What shared objects ask for and is not there: lines for what is wrong, notes of plugins, and the sonames."""
+    found, plugins = needs.missing(objects, base, skip)
+    lines, notes, wrong = [], [], sorted({soname for soname, _, _ in found})
+    for soname in wrong:
+        (one, module), *more = [(one, module) for name, one, module in found if name == soname]
+        others = f", and so do {len(more)} more" if more else ""
+        lines.append(f"  {soname}: {place_of(one)} (of {one.wheel}) needs it{others}: {module} cannot be imported")
+    for sonames, asking in plugins:
+        for wheel in sorted({one.wheel for one in asking}):
+            first, *more = [place_of(one) for one in asking if one.wheel == wheel]
+            others = f" and {len(more)} more files" if len(more) > 1 else " and another file" if more else ""
+            usual = f' (usually in {packages_of(sonames).replace(chr(34), "")})' if packages_of(sonames) else ""
+            notes.append(f"note: {wheel}: {first}{others} cannot be loaded without {', '.join(sonames)}{usual}; no module needs that\n")
+    return lines, notes, wrong
 
 
 def main():
@@ -115,23 +125,23 @@ def main():
         raise SystemExit("no module was found in any package of the environment: there is nothing to import")
     base = libraries_of(os.environ["search"].split(":"))
     objects = needs.objects(os.environ["environment"], json.loads(os.environ["wheels"])) if base else []
-    libraries, packages = lacking(objects, base, skip)
+    libraries, notes, sonames = lacking(objects, base, skip)
     warnings = [
         f"warning: {soname}: {one} and {other} differ, and a process gets the one that is loaded first\n"
         for soname, one, other in needs.twice(objects, base)
     ]
+    print("".join([*notes, *warnings]), end="", flush=True)
     problems = [f"{len(failures)} of {len(waiting)} modules cannot be imported:", *failures] if failures else []
     if libraries:
         problems += [f"{len(libraries)} libraries are missing:" if len(libraries) > 1 else "1 library is missing:", *libraries]
-        named = ", ".join(f'"{name}"' for name in packages) if os.environ["debian"] and packages else '"NAME"'
+        named = packages_of(sonames) or '"NAME"'
         usual = " (Debian's usual names for them)" if "NAME" not in named else ""
         problems.append(f"Add the packages that have them: libraries = [{named}]{usual} under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
     if problems:
         mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate'
         raise SystemExit("\n".join([*problems, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
-        file.writelines([*(f"{name}\n" for name in waiting), *warnings])
-    print("".join(warnings), end="")
+        file.writelines([*(f"{name}\n" for name in waiting), *warnings, *notes])
     print(f"{len(waiting)} modules of {len({modules[name] for name in waiting})} distributions imported")
 
 

@@ -58,8 +58,7 @@ class Adviser:
 
     def __call__(self, broken: Mapping[str, Broken]) -> dict[str, str]:
         """For each derivation that failed, by its .drv, what to do; absent where its log tells nothing."""
-        needs = {drv: missing.needs(one.log) for drv, one in broken.items()}
-        needs = {drv: found if _built(broken[drv]) else _sonames(found) for drv, found in needs.items()}
+        needs = {drv: (missing.needs if _built(one) else missing.sonames)(one.log) for drv, one in broken.items()}
         every = {need for found in needs.values() for need in found}
         packages = providers(self.base, self.system, every) if every else {}
         texts = {drv: self._text(one, needs[drv], packages) for drv, one in broken.items()}
@@ -122,7 +121,3 @@ def _built(one: Broken) -> str:
     """The distribution that a derivation builds, "" for a check of what is built."""
     env = one.derivation.env
     return env.get("project", "") if env.get("mode") in {"wheel", "dynamic"} else ""
-
-
-def _sonames(needs: Iterable[Need]) -> tuple[Need, ...]:
-    return tuple(need for need in needs if need.kind == "soname")

@@ -40,6 +40,11 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("program", rf"(?:^|/)\w*sh: (?:line )?(?:\d+: )?({_NAME}): (?:command )?not found"),
     ("program", rf"^make(?:\[\d+\])?: ({_NAME}): No such file or directory"),
 )  # fmt: skip
+# What programs say that load a library by a name of their own (cffi, ctypes.util.find_library).
+_BY_NAME = re.compile(
+    r"cannot load library '([\w.+-]+)'|[Ll]ocate a library called '([\w.+-]+)'|"
+    r"[Nn]o library called [\"']([\w.+-]+)[\"'] was found|([\w.+-]+) library not found\b"
+)
 _READERS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS]
 # Sentences that name no file.
 _SENTENCES = (
@@ -61,6 +66,24 @@ _MOST = 6
 def needs(lines: Iterable[str]) -> tuple[Need, ...]:
     """What the lines say is missing, in their order, each once."""
     return tuple(dict.fromkeys(need for line in lines for need in _read(line)))[:_MOST]
+
+
+def sonames(lines: Iterable[str]) -> tuple[Need, ...]:
+    """The libraries that the lines of a check say cannot be loaded, in their order, each once."""
+    found: dict[Need, None] = {}
+    for line in lines:
+        found |= dict.fromkeys(need for need in _read(line) if need.kind == "soname")
+        found |= dict.fromkeys(_soname(next(filter(None, match.groups()))) for match in _BY_NAME.finditer(line))
+    return tuple(found)
+
+
+def _soname(name: str) -> Need:
+    """A library's file: "libpango-1.0-0", as Windows calls it, is libpango-1.0.so.0; "PortAudio" is libPortAudio.so."""
+    if ".so" in name:
+        return Need("soname", name)
+    base, _, version = name.removeprefix("lib").rpartition("-")
+    whole = not base or not version.isdigit()
+    return Need("soname", f"lib{name.removeprefix('lib')}.so" if whole else f"lib{base}.so.{version}")
 
 
 def _read(line: str) -> Iterator[Need]:

@@ -280,7 +280,7 @@ def _imported(nix: Nix, check: Recipe) -> tuple[int | None, tuple[Problem, ...]]
         text = place.read_text(encoding="utf-8", errors="replace") if place is not None else None
     except OSError:
         text = None
-    return (None, ()) if text is None else messages.imports(text)
+    return (None, ()) if text is None else messages.imports(text, check.out)
 
 
 def _written(run: _Check, nix: Nix) -> Report:

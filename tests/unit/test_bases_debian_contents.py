@@ -60,6 +60,7 @@ ASKED: list[tuple[Kind, str, tuple[str, ...]]] = [
     ("library", "pq", ("libpq-dev",)),
     ("soname", "libGL.so.1", ("libgl1", "primus-libs")),
     ("soname", "libpq.so.5", ("libpq5",)),
+    ("soname", "libPQ.so", ("libpq5",)),
     ("soname", "libusb-1.0.so.0", ("libusb-1.0-0",)),
     ("program", "pg_config", ("libpq-dev", "postgresql-common")),
     ("program", "kmod", ("kmod",)),

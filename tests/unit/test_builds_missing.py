@@ -12,7 +12,7 @@ from nixgen.bases.model import Deb, DebianBase, NixpkgsBase
 from nixgen.bases.needs import Need
 from nixgen.builds import advice
 from nixgen.builds.known import KNOWN
-from nixgen.builds.missing import needs, requirements
+from nixgen.builds.missing import needs, requirements, sonames
 from nixgen.nix.failures import Broken
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import TELLING
@@ -58,7 +58,7 @@ LINES: list[tuple[str, list[str]]] = [
     ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", ["soname libGL.so.1"]),
     ("  libsndfile.so.1: soundfile/_ext.so (of soundfile): needs it", []),
     ("  libtbb.so.12: numba/np/ufunc/tbbpool.so (of numba) needs it, and so do 2 more: numba.np.ufunc.tbbpool cannot be imported", ["soname libtbb.so.12"]),
-    ("note: libpq.so.5 is missing: PySide6/plugins/libqsqlpsql.so (of pyside6) needs it, but no module does", []),
+    ("note: pyside6: PySide6/plugins/libqsqlpsql.so cannot be loaded without libpq.so.5; no module needs that", []),
     ("compilation terminated.", []),
     ("checking for inflate in -lz... no", []),
     ("gcc: error: unrecognized command-line option '-mfoo'", []),
@@ -75,9 +75,25 @@ def test_such_a_line_is_kept_wherever_it_stands_in_the_log(line: str) -> None:
     assert TELLING.search(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("OSError: cannot load library 'libpango-1.0-0': libpango-1.0-0: cannot open shared", ["libpango-1.0.so.0"]),
+        ("  ctypes.util.find_library() did not manage to locate a library called 'cairo-2'", ["libcairo.so.2"]),
+        ('OSError: no library called "libcairo.so.2" was found', ["libcairo.so.2"]),
+        ("OSError: PortAudio library not found", ["libPortAudio.so"]),
+        ("ImportError: libGL.so.1: cannot open shared object file", ["libGL.so.1"]),
+        ("error: command 'cmake' failed: No such file or directory", []),
+    ],
+)
+def test_a_library_that_a_program_loads_by_name(line: str, found: list[str]) -> None:
+    assert [need.name for need in sonames([line])] == found
+
+
 @given(st.lists(st.text()))
 def test_any_output_is_read(lines: list[str]) -> None:
     needs(lines)
+    sonames(lines)
     requirements(lines)
 
 

@@ -272,5 +272,9 @@ def test_of_no_module_nothing_is_claimed(imported: int | None, checks: str, sent
 def test_what_the_import_check_wrote_is_counted_and_its_warnings_told() -> None:
     text = "numpy\nscipy\nwarning: libx.so.1: one/libx.so.1 of one and libx.so.1 of the base differ\n"
     told = Problem("libx.so.1", "one/libx.so.1 of one and libx.so.1 of the base differ")
-    assert imports(text) == (2, (told,))
-    assert imports("") == (0, ())
+    assert imports(text, "/out") == (2, (told,))
+    short, long = "a.so cannot be loaded without libz.so.1", "b.so cannot be loaded without libx.so.1, liby.so.2"
+    text += f"note: qt: {short}\nnote: qt: {long}\nnote: sql: {short}\n"
+    notes = (Problem("qt", long, "1 more note like this: cat /out"), Problem("sql", short))
+    assert imports(text, "/out") == (2, (told, *notes))
+    assert imports("", "/out") == (0, ())

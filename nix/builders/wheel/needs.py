@@ -60,10 +60,38 @@ def objects(prefix, wheels):
 
 
 def missing(found, base, skip):
-    """What is not there: (soname, object, module) for what modules need, and (soname, object, None) for the rest.
+    """What is not there: (soname, object, module) for what modules need; and what plugins lack, which may be on purpose:
+    the plugins by the sonames, [(sonames, objects)].
 
     ``base`` are the names that the base has; ``skip`` modules that need not work, with what is below them.
     """
+    lacking, below = _linked(found, base)
+    needed = {}
+    for module in (one for one in found if one.module and not _within(one.module, skip)):
+        for one in _reached(module, below):
+            needed.setdefault(one, module.module)
+    used = {other for others in below.values() for other in others}
+    plugins = {}
+    for one in found:
+        if one not in needed and one not in used:
+            sonames = sorted({soname for other in _reached(one, below) for soname in lacking.get(other, ())})
+            plugins.setdefault(tuple(sonames), []).append(one)
+    plugins.pop((), None)
+    return [(soname, one, needed[one]) for one in found if one in needed for soname in lacking.get(one, ())], sorted(plugins.items(), key=lambda item: item[0])
+
+
+def _reached(start, below):
+    """An object and all that it loads."""
+    waiting, found = [start], {start: None}
+    while waiting:
+        new = [other for other in below.get(waiting.pop(), ()) if other not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return found
+
+
+def _linked(found, base):
+    """Of each object the sonames that are nowhere, and the objects that it loads."""
     by_name = {}
     for one in found:
         for name in {os.path.basename(one.place), one.facts.soname} - {""}:
@@ -78,15 +106,7 @@ def missing(found, base, skip):
                 below.setdefault(one, []).extend(others[:1])
             elif soname not in base and not _DRIVER.fullmatch(soname) and not any(os.path.exists(f"{folder}/{soname}") for folder in own):
                 lacking.setdefault(one, []).append(soname)
-    needed = {}
-    for module in (one for one in found if one.module and not _within(one.module, skip)):
-        waiting = [module]
-        while waiting:
-            one = waiting.pop()
-            if one not in needed:
-                needed[one] = module.module
-                waiting += below.get(one, ())
-    return [(soname, one, needed.get(one)) for one in found for soname in lacking.get(one, ())]
+    return lacking, below
 
 
 def twice(found, base):

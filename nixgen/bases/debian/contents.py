@@ -148,6 +148,9 @@ def _patterns(need: Need, system: str) -> Iterator[tuple[str, re.Pattern[str]]]:
         yield place(lib, f"lib{name}.a", "/")
         yield place(rf"{lib}.*", f"/lib{name}.so", "")
     elif need.kind == "soname":
+        if name.endswith(".so"):  # without a version: what programs load has one
+            for folded in dict.fromkeys((name, name.lower())):
+                yield f"/{folded}.", re.compile(lib + re.escape(folded) + r"\.\d+")
         yield place(lib, name, "/")
         yield place(rf"{lib}.*", f"/{name}", "")
     elif need.kind == "program":

@@ -30,10 +30,20 @@ def are(number: int, what: str) -> str:
     return f"{count(number, what)} {'is' if number == 1 else 'are'}"
 
 
-def imports(text: str) -> tuple[int, tuple[Problem, ...]]:
-    """What the import check wrote: a line for each module, which are counted, and its warnings, each of a library."""
-    warnings = re.findall(r"^warning: (\S+): (.*)$", text, re.MULTILINE)
-    return len(text.splitlines()) - len(warnings), tuple(Problem(where, what) for where, what in warnings)
+def imports(text: str, file: str) -> tuple[int, tuple[Problem, ...]]:
+    """What the import check wrote into ``file``: a line for each module, which are counted, and its warnings.
+
+    Warnings are each of a library. Of the notes on plugins the longest of each package is told.
+    """
+    warnings = [Problem(where, what) for where, what in re.findall(r"^warning: (\S+): (.*)$", text, re.MULTILINE)]
+    notes: dict[str, list[str]] = {}
+    for where, what in re.findall(r"^note: (\S+): (.*)$", text, re.MULTILINE):
+        notes.setdefault(where, []).append(what)
+    for where, told in notes.items():
+        more = f"{count(len(told) - 1, 'more note')} like this: cat {file}" if len(told) > 1 else ""
+        warnings.append(Problem(where, max(told, key=lambda what: (what.count(".so"), what)), more))
+    count_of_modules = len(text.splitlines()) - len(re.findall(r"^(?:warning|note): ", text, re.MULTILINE))
+    return count_of_modules, tuple(warnings)
 
 
 def works(imported: int | None, checks: Sequence[str] = ("imports",)) -> str:
