@@ -22,6 +22,10 @@ def why(
     python: Annotated[
         str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
     ] = None,
+    environment: Annotated[
+        str,
+        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
@@ -39,7 +43,7 @@ def why(
     from nixgen.project.project import find_project
 
     found = find_project(project)
-    answer = implementation.why(found, package, show.targets(found, system or [], python))
+    answer = implementation.why(found, package, show.targets(found, system or [], python, environment), environment)
     if json:
         console.result(implementation.as_json(answer))
     elif answer.found:

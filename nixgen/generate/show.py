@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nixgen import console
@@ -17,6 +17,7 @@ from nixgen.resolve.wheels import needs
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
+    from nixgen.lock.model import Lock
 
 Lines = list[tuple[str, str]]
 """Lines, each with its style: "head", "bad", "note", or "" (:meth:`nixgen.console.Console.results`)."""
@@ -34,7 +35,8 @@ class Report:
     """What would be installed, for each target; ``left_out`` are default systems that have problems of their own.
 
     ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for; ``environment`` is the name of the
-    environment that this is of, "" for the default one.
+    environment that this is of, "" for the default one. ``pins`` is what is wrong with nixgen.lock, ``unpacked`` the
+    sizes of unpacked wheels by their SHA-256, ``wheels`` what gives a wheel of what is built, by system and name.
     """
 
     name: str
@@ -43,11 +45,14 @@ class Report:
     resolutions: tuple[Resolution, ...]
     left_out: tuple[Resolution, ...] = ()
     environment: str = ""
+    pins: tuple[Problem, ...] = ()
+    unpacked: Mapping[str, int] = field(default_factory=dict)
+    wheels: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def problems(self) -> bool:
         """Whether anything stands in the way on a target that is not left out."""
-        return any(one.problems for one in self.resolutions)
+        return bool(self.pins) or any(one.problems for one in self.resolutions)
 
 
 def report(project: Project, systems: Sequence[str], python: str | None, environment: str = "") -> Report:
@@ -62,25 +67,37 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     _known(systems)
     whole = project
     project = whole.of(environment) if environment else whole
-    base, hashes = _locked(whole)
+    lock = _lock(whole)
+    base, hashes = _locked(whole, lock)
     exported = export(project, hashes, meanwhile=_prepare)
     wanted = systems or project.settings.systems or whole.settings.systems or ()
     targets, glibc = _targets(whole, wanted, python, base, {environment: exported})
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
     named = systems or project.settings.systems is not None
     served, dropped = (found, ()) if named else split_served(found)
-    return Report(project.name, glibc, project.settings.macos, served, dropped, environment)
+    from nixgen.generate.unpacked import sizes
+    from nixgen.resolve.alternatives import alternatives
+
+    return Report(
+        *(project.name, glibc, project.settings.macos, served, dropped, environment),
+        pins=_pins(whole, lock, served) if lock is not None and python is None else (),
+        unpacked=sizes(project.root, served),
+        wheels=alternatives(project, exported, served, glibc),
+    )
 
 
 def _prepare() -> None:
     """Imports what :func:`report` needs when uv has exported the lock."""
     from nixgen.bases import choice, python  # noqa: F401 -- they are used elsewhere
+    from nixgen.generate import planning, unpacked  # noqa: F401
+    from nixgen.resolve import alternatives  # noqa: F401
 
 
-def targets(project: Project, systems: Sequence[str], python: str | None) -> tuple[Target, ...]:
-    """The targets that :func:`resolutions` resolves for. Raises the same."""
+def targets(project: Project, systems: Sequence[str], python: str | None, environment: str = "") -> tuple[Target, ...]:
+    """The targets that :func:`report` resolves for. Raises the same."""
     _known(systems)
-    return _targets(project, systems, python, _locked(project)[0], None)[0]
+    wanted = systems or (project.of(environment).settings.systems if environment else None) or ()
+    return _targets(project, wanted, python, _locked(project, _lock(project))[0], None)[0]
 
 
 def _known(systems: Sequence[str]) -> None:
@@ -112,14 +129,42 @@ def _targets(
     return of_base(settings, systems or settings.systems, chosen, full), glibc
 
 
-def _locked(project: Project) -> tuple[Base | None, dict[str, FileHash]]:
-    """The base and the hashes of nixgen.lock; no base when there is no lock, or the settings name another kind."""
+def _lock(project: Project) -> Lock | None:
+    """nixgen.lock, None where there is none."""
     path = project.path("nixgen.lock")
     if not path.exists():
-        return None, {}
+        return None
     from nixgen.lock.lockfile import parse_lock
 
-    lock = parse_lock(read_text(path, "nixgen.lock"))
+    return parse_lock(read_text(path, "nixgen.lock"))
+
+
+def _pins(project: Project, lock: Lock, found: Sequence[Resolution]) -> tuple[Problem, ...]:
+    """What nixgen.lock lacks: it is of other settings, or has no pins to build what has to be built."""
+    from nixgen.builds import asked, use
+    from nixgen.generate.planning import lock_problems
+
+    problems = lock_problems(project.settings, lock)
+    built = {package.name for one in found for package in one.packages if package.built}
+    if not built or lock.base.kind != project.settings.base:
+        return tuple(problems)
+    from nixgen.bases.python import full_version
+    from nixgen.bases.python import targets as of_base
+    from nixgen.resolve import environments
+
+    # What a build asks for depends on all environments and targets.
+    hashes = {entry.url: entry for entry in lock.hashes}
+    full = full_version(project.settings, lock.base.python, lock.base)
+    wanted = of_base(project.settings, None, lock.base.python, full)
+    whole, _ = environments.select(project, environments.export(project, hashes), wanted, lock.base.glibc, hashes)
+    used = use.used(asked.read(project, lock.base, whole), whole, lock.builds)
+    return (*problems, *(one for one in used.problems if one.what.split()[-1] in built))
+
+
+def _locked(project: Project, lock: Lock | None) -> tuple[Base | None, dict[str, FileHash]]:
+    """The base and the hashes of nixgen.lock; no base when there is no lock, or the settings name another kind."""
+    if lock is None:
+        return None, {}
     hashes = {entry.url: entry for entry in lock.hashes}
     return (lock.base if lock.base.kind == project.settings.base else None), hashes
 
@@ -129,29 +174,34 @@ def as_json(found: Report) -> str:
     targets = {
         one.target.system: {
             "python": one.target.python,
-            "packages": [_package(package) for package in one.packages],
-            "problems": _problems(one),
+            "packages": [
+                _package(package, found.wheels.get((one.target.system, package.name), "")) for package in one.packages
+            ],
+            "problems": _problems(one.problems),
             "needs": _limit(found, one),
             "download": sum(package.size or 0 for package in one.packages),
             "sizesUnknown": _unknown(one.packages),
+            "unpacked": sum(found.unpacked.get(package.sha256 or "", 0) for package in one.packages),
+            "unpackedUnknown": _packed(found, one.packages),
         }
         for one in found.resolutions
     }
-    left = {one.target.system: _problems(one) for one in found.left_out}
+    left = {one.target.system: _problems(one.problems) for one in found.left_out}
     document = {"version": JSON_VERSION, "project": found.name, "targets": targets, "leftOut": left}
+    document["problems"] = _problems(found.pins)
     return jsontext.dumps({**document, **({"environment": found.environment} if found.environment else {})})
 
 
-def _package(package: Package) -> dict[str, Any]:
+def _package(package: Package, wheel: str) -> dict[str, Any]:
     keys = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
     told = {key: getattr(package, key) for key in keys}
     if package.git is not None:
         told["url"] = str(package.git)
-    return told | {"why": package.why} if package.built else told
+    return told | {"why": package.why, "wheel": wheel} if package.built else told
 
 
-def _problems(one: Resolution) -> list[dict[str, str]]:
-    return [{"package": problem.where, "problem": problem.what, "mend": problem.mend} for problem in one.problems]
+def _problems(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"package": problem.where, "problem": problem.what, "mend": problem.mend} for problem in problems]
 
 
 def _limit(found: Report, one: Resolution) -> str:
@@ -164,6 +214,12 @@ def _unknown(packages: Sequence[Package]) -> int:
     return sum(package.size is None for package in packages if package.kind in FILES and package.file)
 
 
+def _packed(found: Report, packages: Sequence[Package]) -> int:
+    """How many wheels are not here, so that their size is known when they are fetched."""
+    wheels = [package for package in packages if package.kind == "wheel" and package.file]
+    return sum((package.sha256 or "") not in found.unpacked for package in wheels)
+
+
 def as_text(found: Report, *, width: int | None = None) -> Lines:
     """The report for people: what is wrong, what is built, one table of all targets, and totals.
 
@@ -174,7 +230,9 @@ def as_text(found: Report, *, width: int | None = None) -> Lines:
     lines += _built(found)
     lines += _table(found, width)
     lines += _largest(found)
-    lines += [("head", "in all"), *_plain(console.table([_total(one) for one in found.resolutions]))]
+    lines += [("head", "in all"), *_plain(console.table([_total(found, one) for one in found.resolutions]))]
+    if not found.unpacked and any(_packed(found, one.packages) for one in found.resolutions):
+        lines.append(("", "  unpacked sizes are not known: they are told of wheels that are in the Nix store"))
     return lines
 
 
@@ -196,7 +254,7 @@ def _title(found: Report) -> str:
 def _wrong(found: Report) -> Lines:
     """The problems, each once; then those of systems that are left out."""
     lines: Lines = []
-    merged = merged_problems(found.resolutions)
+    merged = [*found.pins, *merged_problems(found.resolutions)]
     hashes = [one for one in merged if one.mend.startswith(LOCK_MEND)]
     if merged:
         lines.append(("bad", _count(len(merged), "problem")))
@@ -216,18 +274,19 @@ def _wrong(found: Report) -> Lines:
 
 def _built(found: Report) -> Lines:
     """What is built from its source: where, from what, and why no wheel is taken."""
-    systems: dict[tuple[str, str, str], list[str]] = {}
+    systems: dict[tuple[str, str, str, str], list[str]] = {}
     for one in found.resolutions:
         for package in one.packages:
             if package.built:
                 source = _SOURCES[package.kind]
                 named = f"{package.name} {package.version}" if package.version else package.name
-                systems.setdefault((named, source, package.why), []).append(one.target.system)
+                wheel = found.wheels.get((one.target.system, package.name), "")
+                systems.setdefault((named, source, package.why, wheel), []).append(one.target.system)
     if not systems:
         return []
     rows = [
-        (named, f"{source}{_only(names, found)}" + (f": {why}" if why else ""))
-        for (named, source, why), names in sorted(systems.items())
+        (named, f"{source}{_only(names, found)}" + (f": {why}" if why else "") + (f" ({wheel})" if wheel else ""))
+        for (named, source, why, wheel), names in sorted(systems.items())
     ]
     return [("note", "built from source"), *_plain(console.table(rows)), ("", "")]
 
@@ -318,7 +377,7 @@ def _largest(found: Report) -> Lines:
     return [("head", "largest downloads"), *_plain(console.table(rows, right=frozenset({2}))), ("", "")] if rows else []
 
 
-def _total(one: Resolution) -> tuple[str, str]:
+def _total(found: Report, one: Resolution) -> tuple[str, str]:
     wheels = sum(package.kind == "wheel" and package.file is not None for package in one.packages)
     built = sum(package.built for package in one.packages)
     parts = [_count(len(one.packages), "package"), _count(wheels, "wheel"), *([f"{built} built"] if built else [])]
@@ -328,7 +387,22 @@ def _total(one: Resolution) -> tuple[str, str]:
     )
     if unknown:
         size += f" ({_count(unknown, 'size')} not in uv.lock)"
-    return one.target.system, "; ".join([", ".join(parts), size, _count(len(one.problems), "problem")])
+    return one.target.system, "; ".join(
+        [", ".join(parts), size, *_unpacked(found, one), _count(len(one.problems), "problem")]
+    )
+
+
+def _unpacked(found: Report, one: Resolution) -> list[str]:
+    """What the wheels take when they are unpacked, as far as it is known."""
+    here = sum(found.unpacked.get(package.sha256 or "", 0) for package in one.packages)
+    missing = _packed(found, one.packages)
+    if not here:
+        return []
+    return [
+        f"at least {console.size(here)} unpacked ({missing} not fetched yet)"
+        if missing
+        else f"{console.size(here)} unpacked"
+    ]
 
 
 def _plain(lines: Sequence[str]) -> Lines:

@@ -12,6 +12,7 @@ from nixgen.formats import jsontext
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import graph
+from nixgen.resolve.environments import views
 from nixgen.resolve.model import Target
 
 JSON_VERSION = 1
@@ -42,13 +43,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer for a package; ``near`` are names of uv.lock that are like its own, where that is not there."""
+    """The answer for a package; ``near`` are names of uv.lock that are like its own, where that is not there.
+
+    ``environment`` is the name of the one that this is of, "" for the default one; where that does not have the
+    package, ``others`` are those that do ("" for the default one).
+    """
 
     project: str
     package: str
     systems: tuple[str, ...]
     found: tuple[Found, ...]
     near: tuple[str, ...] = ()
+    environment: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def problem(self) -> Problem:
@@ -57,8 +64,9 @@ class Why:
         return Problem("uv.lock", f"has no package {self.package}", mend)
 
 
-def why(project: Project, package: str, targets: Sequence[Target]) -> Why:
-    """What pulls ``package`` in, for each target."""
+def why(whole: Project, package: str, targets: Sequence[Target], environment: str = "") -> Why:
+    """What pulls ``package`` in, for each target, into one of the project's environments."""
+    project = whole.of(environment) if environment else whole
     read, name = graph.read(project), normalized(package)
     systems = tuple(target.system for target in targets)
     places = read.named(name)
@@ -73,7 +81,14 @@ def why(project: Project, package: str, targets: Sequence[Target]) -> Why:
         found = [
             Found(read.nodes[place].version, (), tuple(Way(steps, ()) for steps in paths)) for place, paths in ways
         ]
-    return Why(project.name, name, systems, tuple(found))
+        others = tuple(one for one, view in views(whole).items() if _has(read, view, places, targets))
+        return Why(project.name, name, systems, tuple(found), (), environment, others)
+    return Why(project.name, name, systems, tuple(found), (), environment)
+
+
+def _has(read: graph.Graph, project: Project, places: Sequence[int], targets: Sequence[Target]) -> bool:
+    walks = (graph.Walk(project, read, target) for target in targets)
+    return any((place, graph.WHOLE) in walk.came for walk in walks for place in places)
 
 
 def _found(place: int, read: graph.Graph, walks: dict[str, graph.Walk]) -> Found:
@@ -97,7 +112,9 @@ def as_json(why: Why) -> str:
         for one in why.found
     ]
     head = {"version": JSON_VERSION, "project": why.project, "package": why.package}
-    return jsontext.dumps({**head, "targets": list(why.systems), "found": found, "near": list(why.near)})
+    body = {"targets": list(why.systems), "found": found, "near": list(why.near)}
+    more = {"environment": why.environment} if why.environment else {}
+    return jsontext.dumps({**head, **body, **more, **({"others": list(why.others)} if why.others else {})})
 
 
 def _step(step: graph.Step) -> dict[str, Any]:
@@ -119,14 +136,19 @@ def as_text(why: Why) -> str:
             continue
         named = f"{why.package} {one.version or '(dynamic version)'}"
         if not one.systems:
-            lines.append(f"{named} is in uv.lock, and installed for no target. It would come in by:")
+            whose = f" of the environment {why.environment}" if why.environment else ""
+            lines.append(f"{named} is in uv.lock, and installed for no target{whose}. It would come in by:")
         else:
-            lines.append(f"{named}{_for(one.systems, why.systems)}")
+            whose = f", environment {why.environment}" if why.environment else ""
+            lines.append(f"{named}{whose}{_for(one.systems, why.systems)}")
         for way in one.ways:
             lines.append(f"  {_path(way.steps)}{_for(way.systems, one.systems)}")
             markers = dict.fromkeys(graph.plain(step.marker) for step in way.steps if step.marker)
             lines += [f"      where {marker}" for marker in markers]
         lines.append("")
+    for name in why.others:
+        place = f"the environment {name}" if name else "the default environment"
+        lines.append(f"It is in {place}: nixgen why {why.package}{f' --environment {name}' if name else ''}")
     return "\n".join(lines).rstrip()
 
 

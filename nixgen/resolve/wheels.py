@@ -71,7 +71,7 @@ class Choice:
         pythons = sorted({group.split("-")[0] for group, platform in names if platform in here}, key=_by_number)
         if pythons:
             what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
-            other = self._other_python(offered)
+            other = self.other_python(offered)
             mend = f'python = "{other}" has one ([tool.nixgen])' if other else "set another python under [tool.nixgen]"
             return Problem(package, what, f"choose a version that has one, or {mend}")
         systems = sorted({platform for _, platform in names})
@@ -80,7 +80,7 @@ class Choice:
         mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
         return Problem(package, what, mend)
 
-    def _other_python(self, offered: Sequence[Mapping[str, Any]]) -> str:
+    def other_python(self, offered: Sequence[Mapping[str, Any]]) -> str:
         """The Python nearest to the target's that one of these wheels fits, "" if none does."""
         minor = int(self.target.python.partition(".")[2])
         near = sorted(LAST_PATCH, key=lambda python: abs(int(python.partition(".")[2]) - minor))

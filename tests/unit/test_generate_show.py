@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
+from support.plans import NIXPKGS
 from support.program import nixgen
+from support.wheels import make_wheel
 
 from nixgen.console import size, table
 from nixgen.errors import Problem, UserError
 from nixgen.generate import show
+from nixgen.generate.unpacked import sizes
+from nixgen.lock.lockfile import dump_lock
+from nixgen.lock.model import Lock
 from nixgen.project.project import find_project
 from nixgen.resolve.model import Git, Package, Resolution, Target
 
@@ -28,13 +34,17 @@ FOUND = Resolution(
 )
 
 
+NO_PINS = Problem("nixgen.lock", "has no pins to build repo", "nixgen lock")
+
+
 def report(*found: Resolution, left_out: tuple[Resolution, ...] = ()) -> show.Report:
     return show.Report("demo", "2.36", "14.0", found, left_out)
 
 
 def test_json_is_what_the_documentation_says() -> None:
     mac = Resolution(Target("aarch64-darwin", "3.11"), (), (Problem("gone", "is not there"),))
-    assert json.loads(show.as_json(report(FOUND, left_out=(mac,)))) == {
+    whole = replace(report(FOUND, left_out=(mac,)), pins=(NO_PINS,), unpacked={HASH: 40000})
+    assert json.loads(show.as_json(whole)) == {
         "version": 1,
         "project": "demo",
         "targets": {
@@ -55,6 +65,7 @@ def test_json_is_what_the_documentation_says() -> None:
                         "sha256": None,
                         "size": None,
                         "why": "",
+                        "wheel": "",
                     },
                     {
                         "name": "six",
@@ -73,8 +84,11 @@ def test_json_is_what_the_documentation_says() -> None:
                 "needs": "glibc 2.36",
                 "download": 11050,
                 "sizesUnknown": 0,
+                "unpacked": 40000,
+                "unpackedUnknown": 0,
             }
         },
+        "problems": [{"package": "nixgen.lock", "problem": "has no pins to build repo", "mend": "nixgen lock"}],
         "leftOut": {"aarch64-darwin": [{"package": "gone", "problem": "is not there", "mend": ""}]},
     }
 
@@ -101,7 +115,7 @@ SOURCE = Package(
 OLD = Problem("big", "has no wheel that fits: big-1.whl needs glibc 2.38, and the base has 2.36", "choose an older one")
 NO_HASH = Problem("six", "uv.lock has no SHA-256 of six-1-py2.py3-none-any.whl", "run: nixgen lock")
 MANY = [whl(f"package-{number:02}", "py3-none-any", number * 1024**2) for number in range(12)]
-WHOLE = report(
+_SHOWN = report(
     target("aarch64-darwin", SOURCE, whl("big", "cp311-cp311-macosx_11_0_arm64", 9 * 1024**2)),
     target(
         "aarch64-linux",
@@ -120,12 +134,18 @@ WHOLE = report(
         Resolution(Target("x86_64-darwin", "3.11"), (Package("x", "1", "wheel"),), (Problem("x", "has no wheel"),)),
     ),
 )
+WHOLE = replace(
+    _SHOWN,
+    pins=(Problem("nixgen.lock", "has no pins to build annoy", "nixgen lock"),),
+    wheels={("aarch64-darwin", "annoy"): "uv.lock has 1.16 with a wheel that fits"},
+)
 SHOWN = {
     "one-target": (report(FOUND), None),
     "targets": (WHOLE, None),
     "narrow": (WHOLE, 60),
     "largest": (report(Resolution(LINUX, tuple(MANY))), None),
     "nothing": (report(Resolution(LINUX, ())), None),
+    "unpacked": (replace(report(FOUND), unpacked={HASH: 34000}), None),
     "unknown-size": (report(Resolution(LINUX, (whl("numpy", "py3-none-any"), *FOUND.packages[3:]))), None),
 }
 
@@ -193,6 +213,37 @@ def test_the_python_can_be_overridden(tmp_path: Path) -> None:
     (found,) = show.report(project, ["x86_64-linux"], "3.12").resolutions
     assert found.target.python == "3.12"
     assert found.packages[0].file == "numpy-2.4.6-cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl"
+
+
+def test_pins_that_builds_lack_are_problems(tmp_path: Path) -> None:
+    """Where nixgen.lock is there; before it is, everything is still to be pinned."""
+    text = PYPROJECT + '[tool.nixgen]\npython = "3.11"\nsystems = ["x86_64-linux"]\n'
+    lock = uv_lock(NUMPY, package("six", "1.17.0", sdist="six-1.17.0.tar.gz"))
+    project = find_project(make(tmp_path, text, lock))
+    assert show.report(project, [], None).pins == ()
+    path = tmp_path / "nixgen.lock"
+    path.write_bytes(dump_lock(Lock(replace(NIXPKGS, python="3.11", libraries=(), tools=()))).encode())
+    problem = Problem("nixgen.lock", "has no pins to build six", "nixgen lock")
+    assert show.report(project, [], None).pins == (problem,)
+    done = nixgen("show", "--problems", "--project", str(tmp_path))
+    assert (done.returncode, "nixgen.lock: has no pins to build six" in done.stdout) == (1, True)
+    path.write_bytes(dump_lock(Lock(replace(NIXPKGS, python="3.12"))).encode())
+    assert "was made for python 3.12" in nixgen("show", "--problems", "--project", str(tmp_path)).stdout
+
+
+def test_unpacked_sizes_of_wheels_that_are_here(tmp_path: Path) -> None:
+    """In the project, or in the Nix store, at the path that fetching them would give."""
+    made = make_wheel(tmp_path, "own", "1.0", {"own.py": "x" * 5000})
+    broken = tmp_path / "broken-1-py3-none-any.whl"
+    broken.write_bytes(b"PK")
+    named = (
+        Package("own", "1.0", "wheel", made.name, path=made.name, sha256="1" * 64),
+        Package("broken", "1", "wheel", broken.name, path=broken.name, sha256="2" * 64),
+        Package("away", "1", "wheel", "away-1-py3-none-any.whl", "https://example.org/a.whl", "3" * 64),
+    )
+    found = sizes(tmp_path, [Resolution(LINUX, named)])
+    assert found.keys() == {"1" * 64}
+    assert found["1" * 64] > 5000
 
 
 def test_a_default_system_without_wheels_is_left_out_and_said(tmp_path: Path) -> None:

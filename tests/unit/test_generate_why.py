@@ -175,6 +175,20 @@ def test_json(root: Path) -> None:
     }
 
 
+def test_a_package_of_another_environment(root: Path) -> None:
+    """Where the default one does not have it, those that do are named."""
+    path = root / "pyproject.toml"
+    path.write_text(path.read_text() + '\n[tool.nixgen.environments.gpu]\nextras = ["gpu"]\n')
+    done = nixgen("why", "maths", "--project", str(root), "--python", "3.13", "--system", "x86_64-linux")
+    assert "maths 2 is in uv.lock, and installed for no target. It would come in by:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "It is in the environment gpu: nixgen why maths --environment gpu"
+    words = ("why", "maths", "--environment", "gpu", "--project", str(root), "--python", "3.13")
+    done = nixgen(*words, "--system", "x86_64-linux")
+    assert done.stdout.startswith("maths 2, environment gpu\n  demo[gpu] → maths\n")
+    assert json.loads(nixgen(*words, "--json").stdout)["environment"] == "gpu"
+    assert "no environment tpu" in nixgen(*words[:3], "tpu", *words[4:]).stderr
+
+
 def test_a_package_that_is_not_there(root: Path) -> None:
     done = nixgen("why", "share", "--project", str(root), "--python", "3.13")
     assert (done.returncode, done.stdout) == (1, "")

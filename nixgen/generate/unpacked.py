@@ -1,0 +1,43 @@
+"""How large wheels are once they are unpacked, as far as it is known here: of those in the Nix store or the project.
+
+A wheel says it in its own directory (ZIP's central directory), and uv.lock does not. So nothing is fetched for it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from nixgen.artifacts.store import Store, store_name
+from nixgen.resolve.model import Package, Resolution
+
+_BROKEN = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError)
+
+
+def sizes(root: Path, resolutions: Iterable[Resolution]) -> dict[str, int]:
+    """The bytes of the files in each wheel, by the SHA-256 of the wheel; one that is not here is absent."""
+    store = Store.here()
+    found: dict[str, int] = {}
+    for package in (package for one in resolutions for package in one.packages):
+        if package.kind == "wheel" and package.file and package.sha256 and package.sha256 not in found:
+            size = _size(_place(root, store, package))
+            if size is not None:
+                found[package.sha256] = size
+    return found
+
+
+def _place(root: Path, store: Store | None, package: Package) -> Path | None:
+    if package.path:
+        return root / package.path
+    return store.path(store_name(package.file or ""), package.sha256 or "") if store is not None else None
+
+
+def _size(place: Path | None) -> int | None:
+    if place is None or not place.is_file():
+        return None
+    try:
+        with zipfile.ZipFile(place) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except _BROKEN:
+        return None
