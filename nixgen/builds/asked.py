@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nixgen.bases.model import Base
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 _RIPE = {"3.11": 2023, "3.12": 2024, "3.13": 2025, "3.14": 2026}
 """When each Python had been out for a year: before that, many packages had no wheel for it yet."""
 
+_TOLD = ("no-binary", "no-build", "no-build-isolation")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One source that is built: a package of the resolutions, or what only another build needs.
 
     ``targets`` are those that it is built for, by system; ``extra`` the requirements that ``extra-build-dependencies``
-    add, by system; ``newest`` the time of upload that its requirements may have at most, "" for any.
+    add, by system; ``newest`` the time of upload that its requirements may have at most, "" for any. ``beside`` is by
+    system what it is built with where it is not isolated (``no-build-isolation``): what is installed.
     """
 
     package: Package
@@ -36,6 +41,7 @@ class Source:
     extra: Mapping[str, tuple[str, ...]]
     newest: str
     inputs: str
+    beside: Mapping[str, tuple[Package, ...]] | None = None
 
     @property
     def name(self) -> str:
@@ -65,15 +71,20 @@ class Asked:
     """By name, the settings of the backend (PEP 517); "" those of all."""
     packages: Mapping[str, PackageSettings]
     """By name, what ``[tool.nixgen.packages]`` says."""
-    versions: Mapping[str, tuple[Mapping[str, str], ...]]
-    """By system, what is installed, in each environment."""
+    installed: Mapping[str, tuple[Mapping[str, Package], ...]]
+    """By system, what is installed, by name, in each environment."""
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    """By name, where the requirements of ``extra-build-dependencies`` come from (``[tool.uv.sources]``)."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What is said of all builds or of some (:data:`_TOLD`), by uv's name of the setting."""
     problems: tuple[Problem, ...] = ()
-    """Patches that are not there, and sources that two environments ask to be built in two ways."""
+    """Patches that are not there, what ``match-runtime`` cannot match, and what two environments ask in two ways."""
 
     def source(self, package: Package, targets: Iterable[Target]) -> Source:
         """A source with all that decides what it needs."""
         by_system = {target.system: target for target in targets}
-        extra = {system: self._extra(package.name, system) for system in sorted({*self.versions, *by_system})}
+        extra = {system: self._extra(package.name, system) for system in sorted({*self.installed, *by_system})}
+        beside = {system: self._beside(package.name, system) for system in extra} if self.shares(package) else None
         inputs = {
             "build-constraints": self.build_constraints,
             "config": self.config_of(package.name),
@@ -82,22 +93,52 @@ class Asked:
             "glibc": self.glibc,
             "exclude-newer": self.exclude_newer,
             "python": self.python,
+            **({"sources": self.sources} if self.sources and package.name in self.extra else {}),
+            **({"told": self.told} if self.told else {}),
             **self.settings.get(package.name, {}),
         }
+        if beside is not None:
+            inputs["beside"] = {
+                system: [[one.name, one.version, one.address] for one in found] for system, found in beside.items()
+            }
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        return Source(package, by_system, extra, self.exclude_newer or self._newest(package), digest)
+        newest = self.exclude_newer or self._newest(package)
+        return Source(package, by_system, extra, newest, digest, beside)
 
     def config_of(self, name: str) -> dict[str, Any]:
-        """What the backend of this package is told (uv's ``config-settings``)."""
-        return {**self.config.get("", {}), **self.config.get(name, {})}
+        """What the backend of this package is told (uv's ``config-settings``): of a key of two, its own first."""
+        own, all_ = self.config.get(name, {}), self.config.get("", {})
+        both = {key: [*_list(own[key]), *_list(all_[key])] for key in own.keys() & all_.keys()}
+        return {**all_, **own, **both}
+
+    def says(self, key: str, name: str) -> bool:
+        """Whether ``no-binary``, ``no-build`` or ``no-build-isolation`` holds for a package."""
+        return self.told.get(key) is True or name in self.told.get(f"{key}-package", ())
+
+    def shares(self, package: Package) -> bool:
+        """Whether a package is built in the environment itself (``no-build-isolation``)."""
+        return self.says("no-build-isolation", package.name)
+
+    def _beside(self, name: str, system: str) -> tuple[Package, ...]:
+        """What uv has installed when it comes to what it does not isolate: all else."""
+        found = {
+            package.name: package
+            for one in self._environments(name, system)
+            for package in one.values()
+            if package.name != name and (package.kind == "wheel" or (package.built and not self.shares(package)))
+        }
+        return tuple(found[key] for key in sorted(found))
+
+    def _environments(self, name: str, system: str) -> Sequence[Mapping[str, Package]]:
+        environments = self.installed.get(system, ())
+        return [one for one in environments if name in one] or environments
 
     def _extra(self, name: str, system: str) -> tuple[str, ...]:
-        environments = self.versions.get(system, ())
-        beside = [one for one in environments if name in one] or environments
+        beside = self._environments(name, system)
         found = []
-        for requirement, runtime in self.extra.get(name, ()):
-            version = next((one[normalized(requirement)] for one in beside if one.get(normalized(requirement))), "")
-            found.append(f"{requirement}=={version}" if runtime and version else requirement)
+        for text, runtime in self.extra.get(name, ()):
+            package = next((one[normalized(text)] for one in beside if runtime and normalized(text) in one), None)
+            found.append(_exactly(package) if package is not None else text)
         return tuple(found)
 
     def _newest(self, package: Package) -> str:
@@ -127,10 +168,10 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
                 patches.append(hashlib.sha256(data).hexdigest())
         own[name] = {"env": {**env, **(said.env if said else {})}, "patches": patches}
     options = table(project.uv_lock().head, "options")
-    versions: dict[str, tuple[Mapping[str, str], ...]] = {}
+    installed: dict[str, tuple[Mapping[str, Package], ...]] = {}
     for one in resolutions:
-        installed = {package.name: package.version or "" for package in one.packages}
-        versions[one.target.system] = (*versions.get(one.target.system, ()), installed)
+        packages = {package.name: package for package in one.packages}
+        installed[one.target.system] = (*installed.get(one.target.system, ()), packages)
     extra = {
         normalized(name): tuple(_extra(entry) for entry in entries if _extra(entry)[0])
         for name, entries in table(settings.get("extra-build-dependencies")).items()
@@ -151,15 +192,72 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
             },
         },
         packages=project.settings.packages,
-        versions=versions,
-        problems=(*problems, *_built_in_two_ways(resolutions, extra, versions)),
+        installed=installed,
+        sources=_sources(project, (text for entries in extra.values() for text, runtime in entries if not runtime)),
+        told=_told(settings),
+        problems=(*problems, *_built_in_two_ways(resolutions, extra, installed), *_unmatched(resolutions, extra)),
     )
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: True for key in _TOLD if settings.get(key) is True}
+    lists = {f"{key}-package": strings(settings.get(f"{key}-package")) for key in _TOLD}
+    return {**found, **{key: sorted(map(normalized, names)) for key, names in lists.items() if names}}
+
+
+def _sources(project: Project, requirements: Iterable[str]) -> dict[str, Any]:
+    """Where these requirements come from, by normalized name."""
+    names = {_name(text) for text in requirements}
+    found = table(project.pyproject, "tool", "uv", "sources")
+    return {normalized(name): source for name, source in found.items() if normalized(name) in names}
+
+
+def _name(requirement: str) -> str:
+    match = _NAME.match(requirement.strip())
+    return normalized(match[0]) if match else ""
+
+
+def _exactly(package: Package) -> str:
+    """The requirement that only this package meets."""
+    if package.git is not None or package.kind == "archive":
+        return f"{package.name} @ {package.address}"
+    return f"{package.name}=={package.version}"
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _unmatched(resolutions: Sequence[Resolution], extra: Mapping[str, Sequence[tuple[str, bool]]]) -> Iterator[Problem]:
+    """What ``match-runtime`` cannot be fulfilled for. The sentences are uv's (``uv sync``)."""
+    found = {}
+    for one in resolutions:
+        there = {package.name: package for package in one.packages}
+        matched = [(name, text) for name, entries in extra.items() for text, runtime in entries if runtime]
+        for name, text in matched:
+            if name not in there or not there[name].built:
+                continue
+            mend = f"take match-runtime out of extra-build-dependencies.{name} under [tool.uv]"
+            if normalized(text) != _name(text):
+                said = "dependencies marked with `match-runtime = true` cannot include version specifiers"
+                found[name, text] = Problem(name, f"{said}, but found: `{text}`", mend)
+            elif normalized(text) not in there:
+                said = f"`{text}` was declared as an extra build dependency with `match-runtime = true`"
+                found[name, text] = Problem(
+                    name,
+                    f"{said}, but was not found in the resolution for {one.target.system}",
+                    f"uv add {text}; or {mend}",
+                )
+            elif there[normalized(text)].kind == "directory":
+                said = f"is built with {text} (match-runtime), which is a folder of the project"
+                found[name, text] = Problem(name, f"{said}; nixgen builds with published packages", mend)
+    return iter(found[key] for key in sorted(found))
 
 
 def _built_in_two_ways(
     resolutions: Sequence[Resolution],
     extra: Mapping[str, Sequence[tuple[str, bool]]],
-    versions: Mapping[str, Sequence[Mapping[str, str]]],
+    installed: Mapping[str, Sequence[Mapping[str, Package]]],
 ) -> list[Problem]:
     """What one build cannot be for all environments: a package of one version has one build for each system."""
     addresses: dict[tuple[str, str], set[str]] = {}
@@ -175,8 +273,8 @@ def _built_in_two_ways(
     ]
     matched = [(name, normalized(text)) for name, entries in extra.items() for text, runtime in entries if runtime]
     for name, other in sorted(matched):
-        for environments in versions.values():
-            found = {one[other] for one in environments if name in one and one.get(other)}
+        for environments in installed.values():
+            found = {one[other].version or "" for one in environments if name in one and other in one}
             if len(found) > 1:
                 what = f"is built for {other} {' and '.join(sorted(found))}, which environments have (match-runtime)"
                 problems.append(Problem(name, what, f"take the same {other} where {name} is"))

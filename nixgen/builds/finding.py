@@ -5,6 +5,7 @@ What is required and has no wheel is built itself, and found out the same way; o
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nixgen.builds import advice, checkouts, probe, requirements, use
+from nixgen.bases.model import DebianBase
+from nixgen.builds import advice, checkouts, downloads, probe, requirements, use
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Build, Builds, BuildWheel
@@ -21,6 +23,9 @@ from nixgen.builds.probe import Static
 from nixgen.builds.requirements import Answer, LackingError, Question, Resolver
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.formats.foreign import table
+from nixgen.project.names import normalized
+from nixgen.resolve import logins
 from nixgen.resolve.model import Git, Package, Resolution, Target
 
 if TYPE_CHECKING:
@@ -29,6 +34,10 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8  # uv waits for the network most of the time
 _SHOWN = 3
+
+
+class NoGitError(Exception):
+    """Something that a build requires comes from git, and the base has none to fetch it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +77,21 @@ def find(
         asked.build_constraints,
         asked.constraints,
         bool(asked.exclude_newer),
+        (":all:",) if asked.told.get("no-binary") is True else tuple(asked.told.get("no-binary-package", ())),
+        logins.read(project),
     )
     kept = Builds() if options.upgrade else old
-    if not use.used(asked, resolutions, kept).problems:
+    used = use.used(asked, resolutions, kept)
+    git = not isinstance(base, DebianBase) or base.git
+    if not git and any(one.build.nar_hash for one in used.builds):
+        raise NoGitError
+    if not used.problems:
         return _restored(_reached(asked, resolutions, kept), options)
     missing = [source for source in wanted if use.pinned(source, kept.sources) is None]
     if options.offline:
-        mend = "run it with the network: nixgen lock"
-        raise UserError(Problem("nixgen.lock", f"has no pins to build {one.name}", mend) for one in missing or wanted)
-    here = _here(targets)
+        what = f"has no pins to build {use.listed(one.name for one in missing or wanted)}"
+        raise UserError.of("nixgen.lock", what, "run it with the network: nixgen lock")
+    here = targets[here_of(targets)]
     names = [source.name for source in missing]
     if hint := advice.beforehand(project.settings, base, names):
         console.warn(hint)
@@ -86,8 +101,9 @@ def find(
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
-        finder = _Finder(asked, resolver, probed, here, targets, kept)
-        finder.find(wanted, ())
+        finder = _Finder(asked, resolver, probed, here, targets, kept, git)
+        finder.find([source for source in wanted if source.beside is None], ())
+        finder.find_beside([source for source in wanted if source.beside is not None])
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
 
 
@@ -122,10 +138,11 @@ def _check_pinned(wanted: Iterable[Source]) -> None:
         raise UserError(problems)
 
 
-def _here(targets: Mapping[str, Target]) -> Target:
-    """The target that sources are asked on: this machine's, else the first, which Nix may have another machine for."""
+def here_of(systems: Iterable[str]) -> str:
+    """The system that sources are asked on: this machine's, else the first, which Nix may have another machine for."""
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
-    return targets.get(f"{machine}-{'darwin' if sys.platform == 'darwin' else 'linux'}") or min(targets.values())
+    own = f"{machine}-{'darwin' if sys.platform == 'darwin' else 'linux'}"
+    return own if own in {*systems} else min(systems)
 
 
 @dataclass(slots=True)
@@ -136,6 +153,8 @@ class _Finder:
     here: Target
     targets: Mapping[str, Target]
     kept: Builds
+    git: bool
+    """Whether the base has git to fetch sources with."""
     done: dict[str, Build] = field(default_factory=dict)
     """By ``name==version``; with the requirements of the system that is asked on, too."""
     sources: dict[str, Source] = field(default_factory=dict)
@@ -150,34 +169,85 @@ class _Finder:
         fresh = [source for source in wanted if not self._keep(source)]
         if not fresh:
             return
-        self.fetched |= checkouts.fetched(source.package for source in fresh)
-        static = self.probe.static([self._row(source, {}, 0) for source in fresh])
-        versions = [source.package.version or said.version for source, said in zip(fresh, static, strict=True)]
-        asked = [(source, said.requires) for source, said in zip(fresh, static, strict=True)]
+        static, versions = self._static(fresh)
+        asked = list(zip(fresh, static, (said.requires for said in static), strict=True))
         found = self._requirements(asked, versions, above)
         rows = [
             {**self._row(source, {}, self._epoch(source, said)), "requires": list(names[self.here.system])}
             for source, said, names in zip(fresh, static, found, strict=True)
         ]
+        self._fetch(name for names in found for name in names[self.here.system])
         more = self.probe.dynamic(rows, self._build_rows(), self._wheel_rows())
         again = [number for number, requires in enumerate(more) if requires]
         if again:
-            asked = [(fresh[number], (*static[number].requires, *more[number])) for number in again]
+            asked = [(fresh[n], static[n], (*static[n].requires, *more[n])) for n in again]
             for number, names in zip(
                 again, self._requirements(asked, [versions[n] for n in again], above), strict=True
             ):
                 found[number] = names
         for source, said, version, names in zip(fresh, static, versions, found, strict=True):
-            package = source.package
-            build = Build(
-                *(source.name, version, source.address, self._epoch(source, said), source.inputs, names),
-                file=package.file or "",
-                sha256=package.sha256 or "",
-                size=package.size,
-                nar_hash=self._nar_hash(source),
+            self._pin(source, said, version, names)
+
+    def find_beside(self, wanted: Sequence[Source]) -> None:
+        """Pins what uv builds in the environment itself, when all else is there: nobody asks what it requires."""
+        fresh = [source for source in wanted if not self._keep(source)]
+        if not fresh:
+            return
+        for source, said, version in zip(fresh, *self._static(fresh), strict=True):
+            assert source.beside is not None  # noqa: S101 -- the others are not in the list
+            names = {system: self._installed(packages) for system, packages in source.beside.items()}
+            self._pin(source, said, version, names)
+
+    def _static(self, fresh: Sequence[Source]) -> tuple[list[Static], list[str]]:
+        """What sources say of themselves, and their versions. Raises UserError for one whose version nobody knows."""
+        self.fetched |= checkouts.fetched(source.package for source in fresh)
+        downloads.fetch(downloads.of_packages(source.package for source in fresh), self.resolver.logins)
+        static = self.probe.static([self._row(source, {}, 0) for source in fresh])
+        versions = [source.package.version or said.version for source, said in zip(fresh, static, strict=True)]
+        mend = "write it down in pyproject.toml, [[tool.uv.dependency-metadata]]: name, version and requires-dist"
+        unknown = [source.name for source, version in zip(fresh, versions, strict=True) if not version]
+        if unknown:
+            raise UserError(
+                Problem(name, "has a version that only its build backend can tell", mend) for name in unknown
             )
-            self.done[build.key] = build
-            self.sources[build.key] = source
+        return static, versions
+
+    def _fetch(self, names: Iterable[str] = ()) -> None:
+        """Puts what needs a login into the store: these wheels, and those that builds need which may have to run."""
+        here = self.here.system
+        needed = {*names, *(name for build in self.done.values() for name in build.requires.get(here, ()))}
+        wheels = [wheel for wheel in self.wheels.values() if wheel.file in needed]
+        kept = [source.package for source in self.sources.values()]
+        downloads.fetch([*downloads.of_packages(kept), *downloads.of_wheels(wheels)], self.resolver.logins)
+
+    def _pin(self, source: Source, said: Static, version: str, names: Mapping[str, tuple[str, ...]]) -> None:
+        package = source.package
+        build = Build(
+            *(source.name, version, source.address, self._epoch(source, said), source.inputs, names),
+            file=package.file or "",
+            sha256=package.sha256 or "",
+            size=package.size,
+            nar_hash=self._nar_hash(source),
+        )
+        other = self.done.get(build.key)
+        if other is not None and other.source != build.source:
+            what = f"{version} is built from {other.source} and from {build.source}, for other builds"
+            raise UserError.of(source.name, what, "take one of the two everywhere")
+        self.done[build.key] = build
+        self.sources[build.key] = source
+
+    def _installed(self, packages: Iterable[Package]) -> tuple[str, ...]:
+        """The names of packages that are installed: of their wheels, and of what is built."""
+        keys = {(one.name, one.source): one.key for one in self.done.values()}
+        names = []
+        for one in packages:
+            if one.built:
+                names.append(keys[one.name, one.address])
+                continue
+            wheel = BuildWheel(one.name, one.version or "", one.file or "", one.address, one.sha256 or "", one.size)
+            self._add([wheel])
+            names.append(wheel.file)
+        return tuple(sorted(names))
 
     def _nar_hash(self, source: Source) -> str:
         checkout = self.fetched.get(source.package.git) if source.package.git is not None else None
@@ -206,18 +276,18 @@ class _Finder:
         return True
 
     def _requirements(
-        self, asked: Sequence[tuple[Source, Sequence[str]]], versions: Sequence[str], above: tuple[str, ...]
+        self, asked: Sequence[tuple[Source, Static, Sequence[str]]], versions: Sequence[str], above: tuple[str, ...]
     ) -> list[dict[str, tuple[str, ...]]]:
         """For each source and each of its systems the names of what fulfils its requirements."""
         questions = [
             {
-                system: Question(self._all(source, requires, system), target, source.newest)
+                system: Question(self._all(source, requires, system), target, source.newest, self._places(source, said))
                 for system, target in {**source.targets, self.here.system: self.here}.items()
             }
-            for source, requires in asked
+            for source, said, requires in asked
         ]
         owners: dict[Question, str] = {}
-        for (source, _), version, by_system in zip(asked, versions, questions, strict=True):
+        for (source, *_), version, by_system in zip(asked, versions, questions, strict=True):
             for question in by_system.values():
                 owners.setdefault(question, f"{source.name}=={version}")
         while open_ := [question for question in owners if question not in self.answers]:
@@ -226,6 +296,14 @@ class _Finder:
 
     def _all(self, source: Source, requires: Sequence[str], system: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*requires, *source.extra.get(system, ())]))
+
+    def _places(self, source: Source, said: Static) -> str:
+        """Where its requirements come from (:class:`Question`): as it says itself, and as the project says of more."""
+        own = json.loads(said.sources or "{}")
+        more = {requirements.named(text) for texts in source.extra.values() for text in texts}
+        sources = {normalized(name): place for name, place in table(own.get("sources")).items()}
+        sources |= {name: place for name, place in self.asked.sources.items() if name in more}
+        return json.dumps({"sources": sources, "index": own.get("index", [])}, sort_keys=True) if sources else ""
 
     def _answer(self, questions: Sequence[Question], owners: Mapping[Question, str], above: tuple[str, ...]) -> None:
         """Asks uv all questions, some at a time; pins what turns out to have no wheel."""
@@ -258,6 +336,11 @@ class _Finder:
 
     def _build(self, package: Package, above: tuple[str, ...]) -> None:
         """Pins a source that others need, and builds it: what it depends on is in what is built."""
+        if package.git is not None and not self.git:
+            raise NoGitError
+        if self.asked.says("no-build", package.name):
+            what = "can't be built because it is marked as `--no-build`, and has no binary distribution"
+            raise UserError.of(package.name, what, "allow it: take it out of no-build under [tool.uv]")
         key = f"{package.name}=={package.version}"
         if key in self.depends:
             return
@@ -267,7 +350,10 @@ class _Finder:
                 "give one of them a wheel: build it, put it into a folder of the project, and name that in find-links"
             )
             raise UserError.of(package.name, f"cannot be built: {circle}", mend)
-        self.find([self.asked.source(package, self.targets.values())], above)
+        source = self.asked.source(package, self.targets.values())
+        self.find([replace(source, beside=None)], above)
+        key = next(key for key, one in self.sources.items() if (one.name, one.address) == (source.name, source.address))
+        self._fetch()
         self.depends[key] = self.probe.dependencies(key, self._build_rows(), self._wheel_rows())
 
     def _add(self, wheels: Iterable[BuildWheel]) -> None:

@@ -33,11 +33,15 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """What the files of a source say: its requirements (PEP 518), and its SOURCE_DATE_EPOCH."""
+    """What the files of a source say: its requirements (PEP 518), and its SOURCE_DATE_EPOCH.
+
+    ``sources`` is where uv takes the requirements from, as JSON: its tables ``sources`` and ``index``; "" for none.
+    """
 
     requires: tuple[str, ...]
     epoch: int
     version: str
+    sources: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Probe:
         found = []
         for row, answer in zip(rows, self._answers("reading sources", "static", rows), strict=True):
             table = self._table(str(row["name"]), answer)
-            found.append(Static(table.texts("requires"), table.integer("epoch"), table.text("version")))
+            said = [table.text(key) for key in ("version", "sources")]
+            found.append(Static(table.texts("requires"), table.integer("epoch"), *said))
             self._raise(table)
         return found
 

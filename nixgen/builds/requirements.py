@@ -5,10 +5,11 @@ uv is given a folder of its own: the project's settings that say where packages 
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -16,8 +17,10 @@ from urllib.parse import quote, unquote, urlsplit
 from nixgen.builds.model import BuildWheel
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import strings, table, tables
+from nixgen.project.names import normalized
 from nixgen.resolve import hashes, pylock, uv, wheels
-from nixgen.resolve.model import LOCAL, Package, Target, local_path
+from nixgen.resolve.logins import Logins
+from nixgen.resolve.model import LOCAL, Git, Package, Target, local_path
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -28,16 +31,25 @@ _KEYS = (
 )
 """The settings of uv that say where packages come from."""
 
-_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
+_NO_WHEEL = re.compile(
+    r"Wheels are required for `([^`]+)` because building from source is disabled"
+    r"|Building source distributions for `([^`]+)` is disabled"
+)
+_UNKNOWN = "0"  # stands for a version that only a build would tell
+_OURS = "nixgen-build-requirements"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Requirements, the target that they are for, and the time of upload that they may have at most ("": any)."""
+    """Requirements, the target that they are for, and the time of upload that they may have at most ("": any).
+
+    ``sources`` says where some come from, as JSON: uv's tables ``sources`` and ``index``; "" for none.
+    """
 
     requires: tuple[str, ...]
     target: Target
     newest: str
+    sources: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,9 @@ class Resolver:
     wishes: tuple[str, ...]
     fixed: bool
     """Whether the time of upload is the project's own ``exclude-newer``, which is never given up."""
+    no_binary: tuple[str, ...] = ()
+    """Packages that no wheel is wanted of; ":all:" for all."""
+    logins: Logins = field(default_factory=Logins)
 
     def answer(self, question: Question, known: Mapping[str, Sequence[str]]) -> Answer:
         """The wheels. ``known`` says what packages that are built (``name==version``) depend on.
@@ -102,8 +117,11 @@ class Resolver:
         while True:
             found = self._run(question, constraints, known, built)
             if found.code == 0:
-                return self._read(found.out, question.target)
-            names = sorted(set(_NO_WHEEL.findall(found.err)) - built.keys())
+                answer = self._read(found.out, question.target)
+                if unknown := [one for one in answer.sources if f"{one.name}=={one.version}" not in known]:
+                    raise LackingError(unknown)
+                return answer
+            names = sorted({one or other for one, other in _NO_WHEEL.findall(found.err)} - built.keys())
             if not names:
                 raise uv.explained(found)
             packages = [self._source(name, question, constraints, known, built) for name in names]
@@ -120,25 +138,20 @@ class Resolver:
         known: Mapping[str, Sequence[str]],
         built: Mapping[str, str],
     ) -> Package:
-        """The source distribution of a package without wheels: the one that the requirements name, else the newest."""
-        from packaging.requirements import InvalidRequirement, Requirement
+        """The source of a package without wheels: the one that the requirements name, else the newest.
 
-        from nixgen.project.names import normalized
-
-        named = []
-        for text in question.requires:
-            try:
-                if normalized(Requirement(text).name) == name:
-                    named.append(text)
-            except InvalidRequirement:
-                continue
-        found = self._run(
-            replace(question, requires=tuple(named) or (name,)), constraints, known, {**built, name: ""}, deps=False
-        )
+        Its version is None where only its backend knows that.
+        """
+        own = tuple(text for text in question.requires if named(text) == name)
+        question = replace(question, requires=own or (name,))
+        found = self._run(question, constraints, known, {**built, name: ""}, deps=False)
+        told = found.code == 0
+        if not told and any(name in pair for pair in _NO_WHEEL.findall(found.err)):
+            found = self._run(question, constraints, known, {**built, name: _UNKNOWN}, deps=False)
         if found.code != 0:
             raise uv.explained(found)
         (package,) = (one for one in self._read(found.out, question.target).sources if one.name == name)
-        return package
+        return package if told else replace(package, version=None)
 
     def _run(
         self,
@@ -151,16 +164,20 @@ class Resolver:
     ) -> Any:  # noqa: ANN401 -- process.Result
         pins = tuple(f"{name}=={version}" for name, version in built.items() if version)
         metadata = [
-            {"name": name, "version": version, "requires-dist": list(known[f"{name}=={version}"])}
+            {"name": name, "version": version, "requires-dist": list(known.get(f"{name}=={version}", ()))}
             for name, version in built.items()
             if version
         ]
         with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
             folder = Path(made)
-            (folder / "pyproject.toml").write_text(settings(self.project, metadata), encoding="utf-8")
-            for name, lines in (("requirements.in", question.requires), ("constraints.in", (*constraints, *pins))):
+            places = json.loads(question.sources or "{}")
+            elsewhere = [line for line in question.requires if named(line) in places.get("sources", {})]
+            text = settings(self.project, metadata, places, elsewhere)
+            (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+            plain = [line for line in question.requires if line not in elsewhere]
+            for name, lines in (("requirements.in", plain), ("constraints.in", (*constraints, *pins))):
                 (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            words = [f"--no-binary={name}" for name in built]
+            words = [f"--no-binary={name}" for name in dict.fromkeys((*built, *self.no_binary))]
             words += ["--exclude-newer", question.newest] if question.newest else []
             words += [] if deps else ["--no-deps"]
             return uv.start_compile(folder, question.target, self.glibc, self.macos, *words).wait()
@@ -181,6 +198,9 @@ class Resolver:
                 file = wheels.file_name(best)
                 version = entry.get("version") or file.split("-")[1]
                 found.append(BuildWheel(name, version, file, place.url, place.sha256, place.size))
+            elif archive and archive.get("subdirectory"):
+                what = "is required by a build from a folder of an archive, which nixgen cannot pin"
+                problems.append(Problem(name, what, "name a published version of it, or one from git"))
             elif sdist or archive:
                 place = self._place(name, sdist or archive)
                 uploaded = (sdist or archive).get("upload-time")
@@ -196,9 +216,12 @@ class Resolver:
                 )
             elif offered:
                 problems.append(choice.explain(name, offered))
+            elif table(entry.get("vcs")).get("type") == "git":
+                git = Git(*(str(entry["vcs"].get(key, "")) for key in ("url", "commit-id", "subdirectory")))
+                sources.append(Package(name, entry.get("version"), "vcs", git=git))
             else:
-                what = "is required by a build from git or from a folder, which nixgen cannot pin"
-                problems.append(Problem(name, what, "name a published version of it"))
+                what = "is required by a build from a folder, which nixgen cannot pin"
+                problems.append(Problem(name, what, "name a published version of it, or one from git"))
         if problems:
             raise UserError(problems)
         return Answer(tuple(found), tuple(sources))
@@ -215,12 +238,30 @@ class Resolver:
         sha256 = table(file.get("hashes")).get("sha256")
         if isinstance(sha256, str):
             return _Place(url, sha256.lower(), file.get("size"))
-        (read,) = hashes.hash_urls([url], root=self.project.root)
+        (read,) = hashes.hash_urls([url], root=self.project.root, logins=self.logins)
         return _Place(read.url, read.sha256, read.size)
 
 
-def settings(project: Project, metadata: Sequence[Mapping[str, object]] = ()) -> str:
-    """The pyproject.toml that uv is given: where packages come from, with absolute paths, and what is known of some."""
+def named(requirement: str) -> str:
+    """The normalized name of what is required; "" for what is no requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return normalized(Requirement(requirement).name)
+    except InvalidRequirement:
+        return ""
+
+
+def settings(
+    project: Project,
+    metadata: Sequence[Mapping[str, object]] = (),
+    places: Mapping[str, Any] | None = None,
+    elsewhere: Sequence[str] = (),
+) -> str:
+    """The pyproject.toml that uv is given: where packages come from, with absolute paths, and what is known of some.
+
+    ``places`` has ``sources`` of the requirements ``elsewhere``, and the indexes that these name.
+    """
     import tomlkit
 
     found = {key: value for key, value in project.uv_settings().items() if key in _KEYS}
@@ -238,7 +279,13 @@ def settings(project: Project, metadata: Sequence[Mapping[str, object]] = ()) ->
     if "index" in found:
         found["index"] = [{**index, "url": absolute(index.get("url"))} for index in tables(found["index"])]
     found["dependency-metadata"] = [*tables(found.get("dependency-metadata")), *map(dict, metadata)]
-    return tomlkit.dumps({"tool": {"uv": found}})
+    if elsewhere and places:
+        found["sources"] = places["sources"]
+        known = {index.get("name") for index in tables(found.get("index"))}
+        more = [{**index, "explicit": True, "default": False} for index in tables(places.get("index"))]
+        found["index"] = [*tables(found.get("index")), *(one for one in more if one.get("name") not in known)]
+    head = {"name": _OURS, "version": "0", "dependencies": list(elsewhere)}
+    return tomlkit.dumps({"project": head, "tool": {"uv": found}})
 
 
 def explained(owner: str, error: NixgenError) -> NixgenError:

@@ -86,14 +86,13 @@ def used(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) -> Use
     installed: dict[str, set[str]] = {}
     needed: dict[str, set[str]] = {}
     wheels: dict[str, set[str]] = {}
-    lacking: dict[str, Problem] = {}
+    lacking: dict[str, set[str]] = {}
 
     def visit(source: Source, systems: Iterable[str], into: dict[str, set[str]]) -> None:
         build = pinned(source, builds.sources)
         if build is None:
             old = any(one.name == source.name for one in builds.sources)
-            what = "has old pins to build" if old else "has no pins to build"
-            lacking[source.name] = Problem(_LOCK, f"{what} {source.name}", _MEND)
+            lacking.setdefault("has old pins to build" if old else "has no pins to build", set()).add(source.name)
             return
         found[build.key] = source, build
         for system in systems:
@@ -121,8 +120,14 @@ def used(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) -> Use
     return Used(
         tuple(rows),
         tuple((by_file[file], tuple(sorted(wheels[file]))) for file in sorted(wheels)),
-        tuple(lacking[name] for name in sorted(lacking)),
+        tuple(Problem(_LOCK, f"{what} {listed(lacking[what])}", _MEND) for what in sorted(lacking)),
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence, sorted."""
+    *others, last = sorted(names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _key(source: Source) -> str:

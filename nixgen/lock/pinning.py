@@ -90,13 +90,21 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
     resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
-    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), _any_from_git(resolutions))
+    git = _any_from_git(resolutions) or _builds_git(old.builds if old else None)
+    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), git)
     base, tarballs = _base(project, asked, old, options)
     resolutions = _resolutions(project, exported, python, base)
     hashes = _hashes(project, resolutions, old, options)
     artifacts = old.artifacts if old else ()
     artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
-    builds = _builds(project, base, tarballs, _with_hashes(resolutions, hashes), old, options)
+    resolutions = _with_hashes(resolutions, hashes)
+    builds = _builds(project, base, tarballs, resolutions, old, options)
+    if builds is None or (git and not _builds_git(builds) and not options.offline):
+        # What a build requires is known only now: git is for what comes from there, and for nothing else.
+        base, tarballs = _base(project, replace(asked, git=builds is None), old, options)
+        builds = _builds(project, base, tarballs, resolutions, old, options)
+    assert builds is not None  # noqa: S101 -- there is git now
+    _restore(project, resolutions, builds, options)
     return Lock(base, hashes, artifacts, old.cache if old else (), builds), tarballs
 
 
@@ -268,6 +276,10 @@ def _builds_any(resolutions: Iterable[Resolution]) -> bool:
     return any(package.built for one in resolutions for package in one.packages)
 
 
+def _builds_git(builds: Builds | None) -> bool:
+    return builds is not None and any(one.nar_hash for one in builds.sources)
+
+
 def _any_from_git(resolutions: Iterable[Resolution]) -> bool:
     return any(package.kind == "vcs" for one in resolutions for package in one.packages)
 
@@ -302,14 +314,33 @@ def _builds(
     resolutions: Sequence[Resolution],
     old: Lock | None,
     options: Options,
-) -> Builds:
-    """The pins of what is built from its source; nothing is asked, and no Nix needed, where nothing is."""
+) -> Builds | None:
+    """The pins of what is built from its source; nothing is asked, and no Nix needed, where nothing is.
+
+    None where the base lacks git, and something that a build requires comes from there.
+    """
     if not _builds_any(resolutions):
         return Builds()
     from nixgen.builds import finding
 
     asked = finding.Options(upgrade=options.upgrade_base, offline=options.offline)
-    return finding.find(project, base, tarballs, resolutions, old.builds if old else Builds(), asked)
+    try:
+        return finding.find(project, base, tarballs, resolutions, old.builds if old else Builds(), asked)
+    except finding.NoGitError:
+        return None
+
+
+def _restore(project: Project, resolutions: Sequence[Resolution], builds: Builds, options: Options) -> None:
+    """Puts what only the user may fetch into the store, for this machine's system."""
+    from nixgen.resolve import logins
+
+    user = logins.read(project)
+    if options.offline or not resolutions or not user.any():
+        return
+    from nixgen.builds import downloads, finding
+
+    system = finding.here_of({one.target.system for one in resolutions})
+    downloads.restore(resolutions, builds, system, user)
 
 
 def _hashes(
@@ -317,7 +348,7 @@ def _hashes(
 ) -> tuple[FileHash, ...]:
     """The hashes of the files that uv.lock names without one: the old ones that still count, and new ones."""
     from nixgen.machine import download
-    from nixgen.resolve import hashes
+    from nixgen.resolve import hashes, logins
 
     needed = hashes.without_hash(resolutions)
     known = {entry.url: entry for entry in (old.hashes if old else ())}
@@ -332,7 +363,10 @@ def _hashes(
             known |= {
                 entry.url: entry
                 for entry in hashes.hash_urls(
-                    missing, lambda found: console.detail(f"{found.url}: {size(found.size)}"), root=project.root
+                    missing,
+                    lambda found: console.detail(f"{found.url}: {size(found.size)}"),
+                    root=project.root,
+                    logins=logins.read(project),
                 )
             }
     return tuple(known[url] for url in needed)

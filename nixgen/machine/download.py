@@ -169,6 +169,8 @@ class Client:
     home: str = ""
     token: str | None = field(default=None, repr=False)
     refused: Refused | None = None
+    logins: Callable[[str], str | None] | None = field(default=None, repr=False)
+    """What else knows a login for an address (a header Authorization): that is taken before netrc's."""
     _ways: _Ways = field(init=False, repr=False, compare=False, default_factory=_Ways)
 
     @contextlib.contextmanager
@@ -256,9 +258,12 @@ class Client:
         way = self._way(url)
         # The host's own bytes: a transparent compression would change the hash.
         sent = {"User-Agent": f"nixgen/{__version__}", "Accept-Encoding": "identity", **headers}
-        if way.login:
-            sent["Authorization"] = way.login
         parts = urlsplit(url)
+        login = way.login
+        if self.logins is not None and confidential(url) and not (way.whole and parts.scheme == "http"):
+            login = self.logins(url) or login
+        if login:
+            sent["Authorization"] = login
         target = url if way.whole else (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             return way.ask(
@@ -303,9 +308,7 @@ class Client:
             return None
         if self.token:
             return f"Bearer {self.token}"
-        # By its name: netrc's entry for every other host is for none.
-        found = _read_netrc(netrc_path()).get(urlsplit(url).hostname or "")
-        return f"Basic {base64.b64encode(f'{found[0]}:{found[2]}'.encode()).decode('ascii')}" if found else None
+        return netrc_login(url)
 
     def _sentence(self, url: str, method: str, answer: Answer, wait: float) -> NixgenError:
         found = self.refused(answer.status, answer.headers) if self.refused else None
@@ -434,6 +437,18 @@ def netrc_path() -> Path:
     return Path(named) if named else Path.home() / ".netrc"
 
 
+def netrc_login(url: str) -> str | None:
+    """What netrc has for the host of an address, as the header Authorization."""
+    # By its name: netrc's entry for every other host is for none.
+    found = _read_netrc(netrc_path()).get(urlsplit(url).hostname or "")
+    return basic(found[0], found[2]) if found else None
+
+
+def basic(user: str, password: str) -> str:
+    """The header Authorization of a user (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode('ascii')}"
+
+
 def _read_netrc(path: Path) -> Mapping[str, tuple[str, str, str]]:
     try:
         return netrc.netrc(str(path)).hosts
@@ -444,8 +459,8 @@ def _read_netrc(path: Path) -> Mapping[str, tuple[str, str, str]]:
 
 
 @contextlib.contextmanager
-def open_url(url: str) -> Iterator[Readable]:
-    """The bytes behind an http, https or file address.
+def open_url(url: str, logins: Callable[[str], str | None] | None = None) -> Iterator[Readable]:
+    """The bytes behind an http, https or file address; ``logins`` as in :class:`Client`.
 
     Raises UserError for an address with credentials or of another kind, and MachineError when it cannot be read.
     """
@@ -462,7 +477,7 @@ def open_url(url: str) -> Iterator[Readable]:
         with file:
             yield file
         return
-    client = Client()
+    client = Client(logins=logins)
     try:
         with client.open(url) as answer:
             yield answer

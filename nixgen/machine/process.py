@@ -50,10 +50,13 @@ class Running:
         self._command = command
         self._process = process
 
-    def wait(self, *, timeout: float | None = None) -> Result:
-        """Waits for the end. Raises MachineError when it takes more than ``timeout`` seconds, and then kills it."""
+    def wait(self, *, timeout: float | None = None, data: bytes | None = None) -> Result:
+        """Gives it ``data`` as its input, and waits for its end.
+
+        Raises MachineError when it takes more than ``timeout`` seconds, and then kills it.
+        """
         try:
-            out, err = self._process.communicate(timeout=timeout)
+            out, err = self._process.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
             self.stop()
             raise MachineError.of(

@@ -206,7 +206,7 @@ def _not_fetched(
         )
         return MachineError, Problem(where, what, mend)
     if status and int(status[1]) in _FORBIDDEN:
-        mend = "name a login for this host in the file that Nix's setting netrc-file names"
+        mend = "log in as for uv (~/.netrc, uv auth login), then: nixgen lock; or put the login into Nix's netrc-file"
         return MachineError, Problem(where, f"{file} may not be fetched without a login ({why})", mend)
     return MachineError, Problem(where, f"{file} cannot be fetched: {why}", _NETWORK)
 

@@ -67,10 +67,15 @@ def changed(root: Path, resolutions: Iterable[Resolution]) -> list[Problem]:
 
 
 def hash_urls(
-    urls: Iterable[str], done: Callable[[FileHash], object] = hash, *, root: Path = Path()
+    urls: Iterable[str],
+    done: Callable[[FileHash], object] = hash,
+    *,
+    root: Path = Path(),
+    logins: Callable[[str], str | None] | None = None,
 ) -> tuple[FileHash, ...]:
     """Read each file, some at a time, and give its hash and size, sorted by address; ``root`` is the project.
 
+    ``logins`` are as in :class:`nixgen.machine.download.Client`.
     ``done`` is called after each one, from any thread. Nothing is kept on disk. Raises UserError or MachineError with
     all files that could not be read.
     """
@@ -79,7 +84,7 @@ def hash_urls(
         try:
             if is_local(url):
                 return hash_local(root, url)
-            with download.open_url(url) as stream:
+            with download.open_url(url, logins) as stream:
                 sha256, size = download.digest(stream)
         except NixgenError as error:
             return error

@@ -241,7 +241,8 @@ def add(root: Path, *words: str) -> None:
 def start_compile(folder: Path, target: Target, glibc: str, macos: str, *words: str) -> process.Running:
     """Starts ``uv pip compile`` for one target, with the network, as pylock.toml (PEP 751) on stdout.
 
-    ``folder`` holds requirements.in, constraints.in, and the settings in a pyproject.toml; ``words`` are more options.
+    ``folder`` holds requirements.in, constraints.in, and a pyproject.toml with the settings and with more requirements,
+    those that come from elsewhere than an index; ``words`` are more options.
     Only wheels are taken, so that nothing is built on this machine.
     """
     machine, _, kernel = target.system.partition("-")
@@ -249,7 +250,8 @@ def start_compile(folder: Path, target: Target, glibc: str, macos: str, *words: 
     named = max(known for known in _GLIBC if known <= minor)
     platform = f"{machine}-apple-darwin" if kernel == "darwin" else f"{machine}-manylinux_2_{named}"
     command = [
-        *(binary(), "pip", "compile", "requirements.in", "-c", "constraints.in", "--format", "pylock.toml"),
+        *(binary(), "pip", "compile", "requirements.in", "pyproject.toml", "-c", "constraints.in"),
+        *("--format", "pylock.toml"),
         *("--generate-hashes", "--no-header", "--no-annotate", "--only-binary", ":all:", "--no-python-downloads"),
         *("--python", sys.executable, "--python-version", target.full or target.python, "--python-platform", platform),
         *words,
@@ -257,6 +259,17 @@ def start_compile(folder: Path, target: Target, glibc: str, macos: str, *words: 
     env = {name: value for name, value in os.environ.items() if not name.startswith(_ANSWERED)}
     env |= {"MACOSX_DEPLOYMENT_TARGET": macos, **_PLAIN}
     return process.start(command, cwd=folder, env=env, missing=_MISSING)
+
+
+def stored_login(url: str) -> str | None:
+    """What ``uv auth login`` stored for an address, as the header Authorization; None where that is nothing."""
+    command = [binary(), "--preview-features", "auth-helper", "auth", "helper", "--protocol", "bazel", "get"]
+    asked = json.dumps({"uri": url}).encode()
+    result = process.start(command, env={**os.environ, **_PLAIN}, input_pipe=True).wait(data=asked)
+    try:
+        return str(json.loads(result.out)["headers"]["Authorization"][0])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _done(result: process.Result) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from checking import Checked, findings, steps
+from support.index import serve
 from support.nix import SYSTEM, Nix
 from support.project import PYPROJECT, Project
 from support.sdists import make_sdist
@@ -154,3 +157,39 @@ def test_a_build_requirement_without_a_wheel_is_built_with_what_it_depends_on(
     environment = nix28.build(folder, "environment")
     code = "import user, importlib.util as util; print(user.NAME, util.find_spec('plugin'), util.find_spec('helper'))"
     assert nix28.run(str(environment / "bin/python"), "-c", code).stdout == "built None None\n"
+
+
+def test_a_private_index_s_files_are_in_the_store_and_its_login_nowhere(
+    nix28: Nix, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nix has no login; `nixgen lock` has the user's, for a wheel, a source, and what that is built with."""
+    folder = tmp_path / "demo"
+    shutil.copytree(pins, folder, ignore=shutil.ignore_patterns("done", "uv.lock", ".git"))
+    files = tmp_path / "private"
+    files.mkdir()
+    with serve(files, credentials="demo:s3cr3t-plum") as index:
+        make_wheel(files, "tool", "1.0")
+        make_wheel(files, "plain", "1.0")
+        source(index, "user", '"tool"', "import tool")
+        login = {"UV_INDEX_LOOPBACK_USERNAME": "demo", "UV_INDEX_LOOPBACK_PASSWORD": "s3cr3t-plum"}
+        for name, value in login.items():
+            monkeypatch.setenv(name, value)
+        settings = f'[tool.nixgen]\nbase = "debian"\npython = "3.13"\nsystems = ["{SYSTEM}"]\n'
+        private = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{index.simple}"\ndefault = true\n'
+        text = PYPROJECT.format(dependencies='"user", "plain"')
+        (folder / "pyproject.toml").write_text(f"{text}\n{private}\n{settings}")
+        checked = Checked(Project(folder), replace(nix28, env={**nix28.env, **login}), index)
+        checked.project.lock()
+        for words in (("lock", "--verbose"), ("generate",)):
+            done = checked.run(*words)
+            assert done.ok, done.tail()
+            assert "s3cr3t" not in done.stdout + done.stderr
+        environment = nix28.build(folder, "environment")
+    code = "import user, plain; print(user.NAME)"
+    assert nix28.run(str(environment / "bin/python"), "-c", code).stdout == "built\n"
+    secrets = [b"s3cr3t", base64.b64encode(b"demo:s3cr3t-plum")]
+    assert not [path for path, data in checked.project.files().items() if any(one in data for one in secrets)]
+    names = ("user-1.0", "plain-1.0", "tool-1.0")
+    drvs = [path for path in (nix28.store / "nix/store").glob("*.drv") if any(name in path.name for name in names)]
+    assert drvs
+    assert not [path for path in drvs if any(one in path.read_bytes() for one in secrets)]

@@ -13,6 +13,7 @@ from checking import Checked, findings, steps
 from support.gitserver import TIME, Repository, Server, serving
 from support.nix import SYSTEM, Nix
 from support.project import PYPROJECT, Project
+from support.sdists import make_sdist
 
 from nixgen.nix.nar import source_path
 
@@ -190,6 +191,48 @@ dynamic = ["version"]
 py-modules = ["cherry"]
 """,
 }
+
+
+NEEDY = """
+import {needs}, zipfile
+def build_wheel(folder, settings=None):
+    with zipfile.ZipFile(folder + "/{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("{name}.py", "NAME = '{name}, ' + " + repr({needs}.NAME))
+        wheel.writestr("{name}-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n")
+        wheel.writestr("{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n")
+        wheel.writestr("{name}-1.0.dist-info/RECORD", "{name}.py,,\\n")
+    return "{name}-1.0-py3-none-any.whl"
+"""
+
+
+def test_a_build_that_requires_one_from_git_and_one_without_isolation(
+    nix28: Nix, pins: Path, plums: Index, server: Server, plum: Repository, tmp_path: Path
+) -> None:
+    """The base gets git for what is only required; what is not isolated is built with what is installed."""
+    for name, needs, requires in (("user", "plum", '"plum"'), ("beside", "user", '"no-such-thing"')):
+        pyproject = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "own"\nbackend-path = ["."]\n'
+        pyproject += f'[tool.uv.sources]\nplum = {{ git = "{server.url(plum.folder.name)}", tag = "v1" }}\n'
+        own = NEEDY.format(name=name, needs=needs)
+        make_sdist(plums.folder, name, "1.0", {"pyproject.toml": pyproject, "own.py": own})
+    folder = tmp_path / "demo"
+    shutil.copytree(pins, folder, ignore=shutil.ignore_patterns("done", "uv.lock", ".git"))
+    text = PYPROJECT.format(dependencies='"user", "beside"')
+    text += f'\n[[tool.uv.index]]\nname = "loopback"\nurl = "{plums.simple}"\ndefault = true\n'
+    text += '[tool.uv]\nno-build-isolation-package = ["beside"]\n'
+    (folder / "pyproject.toml").write_text(f"{text}\n{SETTINGS.format(system=SYSTEM)}")
+    checked = Checked(Project(folder), nix28, plums)
+    checked.project.lock()
+    for words in (("lock",), ("generate",), ("lock", "--offline")):
+        done = checked.run(*words)
+        assert done.ok, done.tail()
+    assert {name: one["requires"][SYSTEM] for name, one in builds(checked).items()} == {
+        "beside": ["user==1.0"],
+        "plum": [],
+        "user": ["plum==1.0"],
+    }
+    environment = nix28.build(folder, "environment")
+    code = "import beside, importlib.util as util; print(beside.NAME, util.find_spec('plum'))"
+    assert nix28.run(str(environment / "bin/python"), "-c", code).stdout == "beside, user, ripe None\n"
 
 
 @pytest.mark.network

@@ -132,6 +132,21 @@ def test_a_login_is_the_machine_s_and_stays_there(server: Server, tmp_path: Path
     assert "Where git may read it, `nixgen lock` puts it into the store: plum at" in said
 
 
+def test_a_repository_behind_ssh(tmp_path: Path) -> None:
+    """By the machine's own ssh, whichever git is told to take: a stand-in, which is another machine to git."""
+    made = Repository.make(tmp_path / "plum", {"a": ""})
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$*" >> {tmp_path}/log\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    url, commit = f"ssh://git@git.example.org{made.folder}", made.git("rev-parse", "HEAD")
+    assert fetch(url, commit, tmp_path / "out", GIT_SSH_COMMAND=str(ssh)) == ""
+    assert listed(tmp_path / "out") == ["a"]
+    assert "git@git.example.org git-upload-pack" in (tmp_path / "log").read_text()
+    ssh.write_text("#!/bin/sh\necho 'git@git.example.org: Permission denied (publickey).' >&2\nexit 255\n")
+    said = fetch(url, commit, tmp_path / "other", GIT_SSH_COMMAND=str(ssh))
+    assert said.startswith(f"{url} asks for a login that git does not have: ")
+
+
 def test_what_the_sandbox_cannot_fetch_says_so(tmp_path: Path) -> None:
     for url in ("ssh://git@example.org/plum", "file:///nowhere"):
         said = fetch(url, "a" * 40, tmp_path / "out", sandbox="1")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,19 +14,22 @@ from typing import Any
 
 import pytest
 from support import remembered
+from support.gitserver import Repository
 from support.index import Index
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
 
-from nixgen.bases.model import DebianBase
+from nixgen.artifacts.store import Folder, Store
+from nixgen.bases.model import Deb, DebianBase
 from nixgen.bases.python import targets
-from nixgen.builds import asked, finding, probe, use
+from nixgen.builds import asked, checkouts, downloads, finding, probe, use
+from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Builds
-from nixgen.builds.pins import sorted_builds
+from nixgen.builds.pins import dump, sorted_builds
 from nixgen.builds.probe import Static
-from nixgen.errors import UserError
+from nixgen.errors import MachineError, UserError
 from nixgen.project.project import find_project
-from nixgen.resolve import environments
+from nixgen.resolve import environments, logins, uv
 from nixgen.resolve.model import Resolution
 
 Serve = Callable[..., Index]
@@ -32,18 +39,25 @@ SETUPTOOLS = "setuptools-80.0-py3-none-any.whl"
 
 @dataclass
 class Sources:
-    """A double of what is asked in the sandbox. ``static`` and ``dynamic`` are requirements by name."""
+    """A double of what is asked in the sandbox.
+
+    ``static`` and ``dynamic`` are requirements by name, ``places`` where they come from.
+    """
 
     static_: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dynamic_: dict[str, tuple[str, ...]] = field(default_factory=dict)
     depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def static(self, rows: Sequence[Mapping[str, Any]]) -> list[Static]:
         self.asked += [f"static {row['name']}" for row in rows]
         self.rows |= {row["name"]: row for row in rows}
-        return [Static(self.static_.get(row["name"], ("setuptools",)), 1_600_000_000, row["version"]) for row in rows]
+        return [
+            Static(self.static_.get(name, ("setuptools",)), 1_600_000_000, row["version"], self.places.get(name, ""))
+            for name, row in ((row["name"], row) for row in rows)
+        ]
 
     def dynamic(self, rows: Sequence[Mapping[str, Any]], builds: Sequence[Any], wheels: Sequence[Any]) -> list[Any]:
         known = {row["file"] for row in wheels} | {f"{row['name']}=={row['version']}" for row in builds}
@@ -65,6 +79,7 @@ class World:
     root: Path
     index: Index
     sources: Sources
+    base: DebianBase = BASE
 
     def depend(self, *names: str, more: str = "") -> None:
         """Writes pyproject.toml, and locks."""
@@ -84,8 +99,8 @@ class World:
 
     def find(self, old: Builds | None = None, **options: bool) -> Builds:
         project = find_project(self.root)
-        found = finding.find(project, BASE, {}, self.resolutions(), old or Builds(), finding.Options(**options))
-        assert not use.used(asked.read(project, BASE, self.resolutions()), self.resolutions(), found).problems
+        found = finding.find(project, self.base, {}, self.resolutions(), old or Builds(), finding.Options(**options))
+        assert not use.used(asked.read(project, self.base, self.resolutions()), self.resolutions(), found).problems
         return found
 
     def rows(self, builds: Builds) -> dict[str, dict[str, Any]]:
@@ -179,7 +194,8 @@ def test_what_decides_the_requirements_makes_pins_old(world: World, more: str) -
 def test_settings_of_a_package(world: World) -> None:
     more = '[tool.nixgen.packages.old]\nenv = {B = "2"}\nbuild-libraries = ["libpq-dev"]\npatches = ["a b.patch"]\n'
     more += 'timeout = 60\n[tool.uv.extra-build-variables]\nold = {A = "1", B = "1"}\n'
-    more += '[tool.uv]\nconfig-settings = {all = "1"}\nconfig-settings-package = {Old = {own = ["a", "b"]}}\n'
+    more += '[tool.uv]\nconfig-settings = {all = "1", both = "1"}\n'
+    more += 'config-settings-package = {Old = {own = ["a", "b"], both = "2"}}\n'
     world.depend("old", more=more)
     with pytest.raises(UserError) as caught:
         world.find()
@@ -187,7 +203,7 @@ def test_settings_of_a_package(world: World) -> None:
     (world.root / "a b.patch").write_text("--- a\n")
     row = world.rows(world.find())["old"]
     assert row["env"] == {"A": "1", "B": "2"}
-    assert row["settings"] == {"all": "1", "own": ["a", "b"]}
+    assert row["settings"] == {"all": "1", "own": ["a", "b"], "both": ["2", "1"]}
     assert (row["needs"], row["patches"], row["timeout"]) == (True, ["a b.patch"], 60)
     assert world.sources.rows["old"]["patches"] == ["a b.patch"]
 
@@ -202,6 +218,184 @@ def test_extra_build_dependencies_with_the_version_of_the_environment(world: Wor
         "numpy-1.0-py3-none-any.whl",
         SETUPTOOLS,
     )
+
+
+def test_match_runtime_is_refused_as_in_uv(world: World) -> None:
+    """What is not installed, on one system or on all; and what names a version besides."""
+    extra = 'extra-build-dependencies = {old = [{requirement = "cython", match-runtime = true}]}\n'
+    for other in ((), ("cython; sys_platform == 'win32'",)):
+        world.depend("old", *other, more=f"[tool.uv]\n{extra}")
+        with pytest.raises(UserError) as caught:
+            world.find()
+        (problem,) = caught.value.problems
+        assert problem.where == "old"
+        assert problem.what.startswith(
+            "`cython` was declared as an extra build dependency with `match-runtime = true`, "
+            "but was not found in the resolution for "
+        )
+    world.depend("old", "cython", more=f"[tool.uv]\n{extra.replace('cython', 'cython<4')}")
+    with pytest.raises(
+        UserError, match="`match-runtime = true` cannot include version specifiers, but found: `cython<4`"
+    ):
+        world.find()
+    world.depend("more", more=f"[tool.uv]\n{extra}")
+    assert requires(world.find(), "more")["x86_64-linux"] == (SETUPTOOLS,)
+
+
+def test_pins_of_many_sources_that_are_old_are_one_problem(world: World) -> None:
+    world.depend("old", "more", "plugin")
+    first = world.find()
+    world.depend("old", "more", "plugin", "loop", more='[tool.uv]\nbuild-constraint-dependencies = ["setuptools<90"]\n')
+    found = use.used(asked.read(find_project(world.root), BASE, world.resolutions()), world.resolutions(), first)
+    assert list(map(str, found.problems)) == [
+        "nixgen.lock: has no pins to build loop\n    nixgen lock",
+        "nixgen.lock: has old pins to build more, old and plugin\n    nixgen lock",
+    ]
+
+
+def test_no_build_isolation_builds_with_what_is_installed(world: World) -> None:
+    """uv asks nobody what such a package requires: it is built last, in the environment itself."""
+    world.sources.static_ = {"old": ("gone",), "plugin": ()}
+    setting = '[tool.uv]\nno-build-isolation-package = ["Old"]\n'
+    world.depend("old", "plugin", "cython", more=setting)
+    found = world.find()
+    assert requires(found, "old") == dict.fromkeys(
+        ("aarch64-linux", "x86_64-linux"), ("cython-3.0-py3-none-any.whl", "plugin==1.0")
+    )
+    assert [wheel.file for wheel in found.wheels] == ["cython-3.0-py3-none-any.whl"]
+    assert world.find(found, offline=True) == found
+    assert "dynamic old" not in world.sources.asked
+    # What is installed is what it was built with.
+    world.depend("old", "plugin", more=setting)
+    assert requires(world.find(found), "old")["x86_64-linux"] == ("plugin==1.0",)
+    world.depend("old", "plugin", "cython", more="[tool.uv]\nno-build-isolation = true\n")
+    assert requires(world.find(), "old")["x86_64-linux"] == ("cython-3.0-py3-none-any.whl",)
+
+
+def test_no_binary_and_no_build_hold_for_what_builds_require(world: World) -> None:
+    make_sdist(world.index.folder, "cython", "3.0")
+    world.sources.static_ = {"old": ("cython",), "cython": ()}
+    world.depend("old", more='[tool.uv]\nno-binary-package = ["cython"]\n')
+    assert requires(world.find(), "old")["x86_64-linux"] == ("cython==3.0",)
+    world.sources.static_ = {"old": ("plugin",)}
+    world.depend("old", more='[tool.uv]\nno-build-package = ["plugin"]\n')
+    with pytest.raises(UserError, match="plugin: can't be built because it is marked as `--no-build`"):
+        world.find()
+
+
+@pytest.mark.parametrize("place", ["itself", "its sources", "the project's sources", "an address"])
+def test_a_requirement_from_git_or_an_address(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As uv has it: the source's own [tool.uv.sources] count, and the project's for what that adds."""
+    pyproject = '[project]\nname = "plugin"\nversion = "7"\n[build-system]\nrequires = []\n'
+    made = Repository.make(tmp_path / "plugin", {"pyproject.toml": pyproject})
+    url, commit = f"file://{made.folder}", made.git("rev-parse", "HEAD")
+    version, address = "7", f"git+{url}@{commit}"
+    more = ""
+    world.sources.static_ = {"old": ("setuptools", "plugin"), "plugin": ()}
+    if place == "itself":
+        world.sources.static_["old"] = (f"plugin @ git+{url}",)
+    elif place == "its sources":
+        world.sources.places["old"] = json.dumps({"sources": {"Plugin": {"git": url, "branch": "main"}}, "index": []})
+    elif place == "the project's sources":
+        world.sources.static_["old"] = ()
+        more = f'[tool.uv]\nextra-build-dependencies = {{old = ["plugin"]}}\nsources = {{plugin = {{git = "{url}"}}}}\n'
+    else:
+        version, address = "1.0", world.index.url(world.index.folder / "plugin-1.0.tar.gz")
+        world.sources.static_["old"] = (f"plugin @ {address}",)
+    checkout = Checkout(f"sha256-{'A' * 43}=", 7)
+    monkeypatch.setattr(checkouts, "restore", lambda _: None)
+    monkeypatch.setattr(checkouts, "fetched", lambda packages: {one.git: checkout for one in packages if one.git})
+    world.depend("old", more=more)
+    if version == "7":
+        with pytest.raises(finding.NoGitError):
+            world.find()
+        git = Deb("git", "1", "x86_64-linux", "git", "http://localhost/git.deb", "0" * 64, 1)
+        world.base = replace(BASE, debs=(git,))
+    found = world.find()
+    assert f"plugin=={version}" in requires(found, "old")["x86_64-linux"]
+    (plugin,) = (one for one in found.sources if one.name == "plugin")
+    assert plugin.source == address
+    assert world.find(found, offline=True) == found
+
+
+def log_in(how: str, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives this user a login for the index, in one of the ways that uv knows."""
+    monkeypatch.setenv("NETRC", str(folder / "netrc"))
+    monkeypatch.setenv("UV_CREDENTIALS_DIR", str(folder / "credentials"))
+    if how == "netrc":
+        (folder / "netrc").write_text("machine 127.0.0.1 login demo password plum\n")
+    elif how == "variables":
+        monkeypatch.setenv("UV_INDEX_LOOPBACK_USERNAME", "demo")
+        monkeypatch.setenv("UV_INDEX_LOOPBACK_PASSWORD", "plum")
+    elif how == "uv auth login":
+        words = ["auth", "login", "--quiet", index.simple, "--username", "demo", "--password", "plum"]
+        subprocess.run([uv.binary(), *words], check=True)
+    else:
+        monkeypatch.setenv("UV_INDEX", f"loopback={index.simple.replace('//', '//demo:plum@')}")
+
+
+@pytest.mark.parametrize("how", ["netrc", "variables", "uv auth login", "an address"])
+def test_a_private_index(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Sources, wheels and what builds require are put where Nix finds them, and the login nowhere."""
+    world.index.credentials = "demo:plum"
+    log_in(how, world.index, tmp_path, monkeypatch)
+    held = Folder(tmp_path / "held")
+    monkeypatch.setattr(Store, "here", lambda: held)
+    make_wheel(world.index.folder, "plain", "1.0")
+    world.sources.dynamic_ = {"more": ("cython",)}
+    world.depend("old", "more", "plain")
+    found = world.find()
+    files = {sha256(path): path.name for path in world.index.folder.iterdir()}
+    there = {files[path.name] for path in held.folder.iterdir()}
+    assert there == {"old-1.0.tar.gz", "more-1.0.tar.gz", SETUPTOOLS}  # what was asked and run for that
+    secrets = ("plum", base64.b64encode(b"demo:plum").decode())
+    written = [
+        (world.root / "uv.lock").read_text(),
+        json.dumps(dump(found)),
+        repr(logins.read(find_project(world.root))),
+    ]
+    assert not [secret for secret in secrets for text in written if secret in text]
+    # Another machine of the same user, or after its garbage was collected.
+    shutil.rmtree(held.folder)
+    asked_before = len(world.index.requests)
+    user = logins.read(find_project(world.root))
+    downloads.restore(world.resolutions(), found, "x86_64-linux", user)
+    assert {files[path.name] for path in held.folder.iterdir()} == {
+        *there,
+        "cython-3.0-py3-none-any.whl",
+        "plain-1.0-py3-none-any.whl",
+    }
+    assert len(world.index.requests) > asked_before
+    downloads.restore(world.resolutions(), found, "x86_64-linux", user)
+    assert len(world.index.requests) == asked_before + 5
+
+
+def test_a_private_index_without_a_login_or_with_other_bytes(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.index.credentials = "demo:plum"
+    log_in("netrc", world.index, tmp_path, monkeypatch)
+    monkeypatch.setattr(Store, "here", lambda: Folder(tmp_path / "held"))
+    world.depend("old", "more")
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login demo password pear\n")
+    with pytest.raises(MachineError) as caught:
+        world.find()
+    assert [problem.what for problem in caught.value.problems] == ["the server answered 401 Unauthorized"] * 2
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login demo password plum\n")
+    make_sdist(world.index.folder, "old", "1.0", {"other": ""})
+    with pytest.raises(UserError, match=r"old: old-1\.0\.tar\.gz is not what it should be: its SHA-256"):
+        world.find()
+
+
+def test_of_two_logins_for_a_host_each_index_gets_its_own() -> None:
+    user = logins.Logins((("https://localhost/a", "A"), ("https://localhost/b", "B"), ("https://localhost/a/c", "C")))
+    assert [user(f"https://localhost/{path}/x.whl") for path in ("a", "b", "a/c")] == ["A", "B", "C"]
+    assert user("https://localhost/elsewhere/x.whl") in {"A", "B", "C"}
+    assert user("http://localhost/a/x.whl") is None
+    assert user("https://example.org/a/x.whl") is None
+    assert user("https://localhost:8443/a/x.whl") is None
 
 
 def test_a_requirement_without_a_wheel_is_built(world: World) -> None:

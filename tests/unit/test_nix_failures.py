@@ -114,7 +114,7 @@ def test_the_file_is_named_even_when_nothing_else_is_known() -> None:
         ("error: unable to download '{}': HTTP error 404 ('File not found')", BuildFailed, "is not there any more (HTTP error 404 ('File not found'))",
          "to pin what is there now: uv lock --upgrade-package numpy && nixgen generate"),
         ("error: unable to download '{}': HTTP error 401", MachineError, "may not be fetched without a login (HTTP error 401)",
-         "name a login for this host in the file that Nix's setting netrc-file names"),
+         "log in as for uv (~/.netrc, uv auth login), then: nixgen lock; or put the login into Nix's netrc-file"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_fetched(line: str, kind: type[NixgenError], text: str, mend: str) -> None:

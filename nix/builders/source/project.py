@@ -15,7 +15,10 @@ def read(folder):
     if not there:
         raise Unclear("it has neither pyproject.toml nor setup.py")
     name, version = _noted(f"{folder}/PKG-INFO")
-    system = _build_system(f"{folder}/pyproject.toml") if there[0] == "pyproject.toml" else {}
+    found = _pyproject(f"{folder}/pyproject.toml") if there[0] == "pyproject.toml" else {}
+    system = found.get("build-system", {})
+    if not isinstance(system, dict):
+        raise Unclear("pyproject.toml: build-system is not a table")
     backend = system.get("build-backend")
     requires = _texts(system, "requires", ["setuptools >= 40.8.0"])
     path = _texts(system, "backend-path", [])
@@ -25,20 +28,32 @@ def read(folder):
     for entry in path:
         if not (os.path.realpath(os.path.join(top, entry)) + "/").startswith(top + "/"):
             raise Unclear(f"pyproject.toml: build-system.backend-path leads out of the source: {entry}")
-    return {"requires": requires, "backend": backend or LEGACY, "backendPath": path, "legacy": backend is None, "name": name, "version": version}
+    said = {"backend": backend or LEGACY, "backendPath": path, "legacy": backend is None, "name": name, "version": version}
+    return {**said, "requires": requires, "sources": _sources(found)}
 
 
-def _build_system(path):
+def _pyproject(path):
     import tomllib
 
     try:
         with open(path, "rb") as file:
-            found = tomllib.load(file).get("build-system", {})
+            return tomllib.load(file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unclear(f"pyproject.toml cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise Unclear("pyproject.toml: build-system is not a table")
-    return found
+
+
+def _sources(found):
+    """Where uv would take its requirements from: [tool.uv.sources] and the indexes that those name, as JSON; "" for none."""
+    import json
+
+    for key in ("tool", "uv"):
+        found = found.get(key, {})
+        if not isinstance(found, dict):
+            return ""
+    sources, indexes = found.get("sources"), found.get("index")
+    if not isinstance(sources, dict) or not sources:
+        return ""
+    return json.dumps({"sources": sources, "index": indexes if isinstance(indexes, list) else []}, sort_keys=True, default=str)
 
 
 def _texts(table, key, default):
