@@ -2,7 +2,7 @@
 # wheel.nix's. One derivation does both: a wheel is compressed, and would hide the store paths in it from Nix.
 #
 # `requires` are the installed wheels that its backend needs, `git` a commit instead of a file; with `needs` it gets
-# the project's build-libraries and build-tools, too. `mode` is for requires.nix.
+# the project's build-libraries and build-tools, too; `crates` are those of its Cargo.lock. `mode` is for requires.nix.
 { base, fetch, builder, root }:
 { name
 , version
@@ -18,6 +18,7 @@
 , settings ? { }
 , needs ? false
 , patches ? [ ]
+, crates ? [ ]
 , timeout ? 3600
 , mode ? "wheel"
 }:
@@ -78,4 +79,11 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   rpath = builtins.concatStringsSep ":" base.systemLibraries;
   python = base.version;
   wheels = builder;
+}) // (if crates == [ ] then { } else {
+  crates = builtins.toJSON (map
+    (crate: {
+      inherit (crate) name version sha256;
+      file = fetch { inherit (crate) url sha256; name = "${crate.name}-${crate.version}.crate"; };
+    })
+    crates);
 }))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nixgen.project.settings import PackageSettings, Settings
 
 _EXTRA = "tool.uv.extra-build-dependencies"
+_RUST = re.compile(r"(?:maturin|setuptools[-_.]rust)\b", re.IGNORECASE)
 _HAVE = "have this in pyproject.toml, then: nixgen lock && nixgen generate"
 
 
@@ -108,6 +110,19 @@ def beforehand(settings: Settings, base: Base, names: Iterable[str]) -> str:
         add_known(lines, settings, row)
     told = ", ".join(f"{row.name} (tried: {row.tried} on {row.suite})" for row in rows)
     return f"known to need packages of the base: {told}. In pyproject.toml:\n{text}" if (text := lines.text()) else ""
+
+
+def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
+    """What sources need whose requirements run cargo, "" where the settings have it: some would try to download it."""
+    lines, names = _Lines(), []
+    for name, texts in sorted(requires.items()):
+        if any(_RUST.match(text) for text in texts) and "cargo" not in settings.build_tools:
+            names.append(name)
+            for package in ("cargo", "rustc"):
+                lines.add(
+                    f"tool.nixgen.packages.{name}", "build-tools", _listed(settings, name, "build-tools"), package
+                )
+    return f"built with Rust: {', '.join(names)}. In pyproject.toml:\n{lines.text()}" if names else ""
 
 
 def _listed(settings: Settings, name: str, key: str) -> tuple[str, ...]:

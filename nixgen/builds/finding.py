@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase
-from nixgen.builds import advice, checkouts, downloads, probe, requirements, use
+from nixgen.builds import advice, checkouts, crates, downloads, probe, requirements, use
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Build, Builds, BuildWheel
@@ -31,6 +31,7 @@ from nixgen.resolve.model import Git, Package, Resolution, Target
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
     from nixgen.project.project import Project
+    from nixgen.project.settings import Settings
 
 _AT_ONCE = 8  # uv waits for the network most of the time
 _SHOWN = 3
@@ -101,7 +102,7 @@ def find(
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
-        finder = _Finder(asked, resolver, probed, here, targets, kept, git)
+        finder = _Finder(asked, resolver, probed, here, targets, kept, git, project.settings)
         finder.find([source for source in wanted if source.beside is None], ())
         finder.find_beside([source for source in wanted if source.beside is not None])
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
@@ -155,6 +156,7 @@ class _Finder:
     kept: Builds
     git: bool
     """Whether the base has git to fetch sources with."""
+    settings: Settings
     done: dict[str, Build] = field(default_factory=dict)
     """By ``name==version``; with the requirements of the system that is asked on, too."""
     sources: dict[str, Source] = field(default_factory=dict)
@@ -163,6 +165,8 @@ class _Finder:
     """What builds depend on once they are installed."""
     answers: dict[Question, Answer] = field(default_factory=dict)
     fetched: dict[Git, Checkout] = field(default_factory=dict)
+    registries: dict[str, str] = field(default_factory=dict)
+    """Of registries of crates, the patterns of their addresses."""
 
     def find(self, wanted: Sequence[Source], above: tuple[str, ...]) -> None:
         """Pins these, and all that they need; ``above`` are the builds that need them."""
@@ -203,6 +207,9 @@ class _Finder:
         self.fetched |= checkouts.fetched(source.package for source in fresh)
         downloads.fetch(downloads.of_packages(source.package for source in fresh), self.resolver.logins)
         static = self.probe.static([self._row(source, {}, 0) for source in fresh])
+        requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
+        if hint := advice.rust(self.settings, requires):
+            console.warn(hint)
         versions = [source.package.version or said.version for source, said in zip(fresh, static, strict=True)]
         mend = "write it down in pyproject.toml, [[tool.uv.dependency-metadata]]: name, version and requires-dist"
         unknown = [source.name for source, version in zip(fresh, versions, strict=True) if not version]
@@ -228,6 +235,7 @@ class _Finder:
             sha256=package.sha256 or "",
             size=package.size,
             nar_hash=self._nar_hash(source),
+            crates=crates.addressed(source.name, said.crates, self.registries),
         )
         other = self.done.get(build.key)
         if other is not None and other.source != build.source:
@@ -386,6 +394,7 @@ class _Finder:
                     build.version,
                     build.nar_hash,
                 ),
+                **use.crate_rows(build),
                 "systems": [here],
             }
             for key, build in self.done.items()

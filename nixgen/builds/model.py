@@ -18,6 +18,16 @@ class BuildWheel:
     size: int | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Crate:
+    """A crate that a source's Cargo.lock names, and where it is fetched from."""
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """A source that is built, and what it needs for that.
@@ -38,6 +48,7 @@ class Build:
     sha256: str = ""
     size: int | None = None
     nar_hash: str = ""
+    crates: tuple[Crate, ...] = ()
 
     @property
     def key(self) -> str:

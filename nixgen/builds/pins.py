@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.builds.model import Build, Builds, BuildWheel, Crate
 from nixgen.formats.strictjson import Table
 from nixgen.machine import addresses
 from nixgen.project.settings import SYSTEMS
@@ -20,6 +20,8 @@ _WHEEL = rf"{_FILE}\.whl"
 _REQUIRED = rf"{_WHEEL}|{_NAME}=={_VERSION}"
 _SHA256 = r"[0-9a-f]{64}"
 _URLS = ("https", "http", "file")
+_CRATE, _CRATE_VERSION = r"[A-Za-z0-9_][A-Za-z0-9_-]*", r"[0-9A-Za-z][0-9A-Za-z.+-]*"
+_CRATE_KEYS = ("name", "version", "url", "sha256")
 
 
 def parse(top: Table) -> Builds:
@@ -77,7 +79,13 @@ def _dump(build: Build) -> dict[str, Any]:
         **{key: getattr(build, key) for key in ("name", "version", "source", "epoch", "inputs")},
         **where,
         "requires": {system: list(names) for system, names in sorted(build.requires.items())},
+        **({"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}),
     }
+
+
+def crate_row(crate: Crate) -> dict[str, object]:
+    """A crate in nixgen.lock, and in default.nix."""
+    return {key: getattr(crate, key) for key in _CRATE_KEYS}
 
 
 def _size(size: int | None) -> dict[str, int]:
@@ -102,7 +110,7 @@ def _build(entry: Table) -> Build:
     source = entry.text("source")
     git = source.startswith("git+")
     own = ("narHash",) if git else ("file", "sha256", "size")
-    entry.closed("name", "version", "source", "epoch", "inputs", "requires", *own)
+    entry.closed("name", "version", "source", "epoch", "inputs", "requires", "crates", *own)
     if not git:
         _check_address(entry, "source", source)
     elif (place := Git.parse(source)) is None:
@@ -122,7 +130,16 @@ def _build(entry: Table) -> Build:
         sha256="" if git else entry.text("sha256", _SHA256),
         size=entry.integer("size") if "size" in entry else None,
         nar_hash=entry.text("narHash", r"sha256-[A-Za-z0-9+/]{43}=") if git else "",
+        crates=tuple(map(_crate, entry.tables("crates"))) if "crates" in entry else (),
     )
+
+
+def _crate(entry: Table) -> Crate:
+    entry.closed(*_CRATE_KEYS)
+    url = entry.text("url")
+    entry.check_url("url", url, ("https", "http"))
+    name, version = entry.text("name", _CRATE), entry.text("version", _CRATE_VERSION)
+    return Crate(name, version, url, entry.text("sha256", _SHA256))
 
 
 def _check_address(entry: Table, key: str, url: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from nixgen.builds.crates import Named
 from nixgen.errors import MachineError, UserError
 from nixgen.formats.strictjson import Table
 from nixgen.nix import templates, vendored
@@ -36,12 +37,14 @@ class Static:
     """What the files of a source say: its requirements (PEP 518), and its SOURCE_DATE_EPOCH.
 
     ``sources`` is where uv takes the requirements from, as JSON: its tables ``sources`` and ``index``; "" for none.
+    ``crates`` are those of its Cargo.lock.
     """
 
     requires: tuple[str, ...]
     epoch: int
     version: str
     sources: str = ""
+    crates: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,12 @@ class Probe:
         found = []
         for row, answer in zip(rows, self._answers("reading sources", "static", rows), strict=True):
             table = self._table(str(row["name"]), answer)
-            said = [table.text(key) for key in ("version", "sources")]
-            found.append(Static(table.texts("requires"), table.integer("epoch"), *said))
+            version, sources = (table.text(key) for key in ("version", "sources"))
+            crates = tuple(
+                Named(*(one.text(key) for key in ("name", "version", "registry", "sha256")))
+                for one in table.tables("crates")
+            )
+            found.append(Static(table.texts("requires"), table.integer("epoch"), version, sources, crates))
             self._raise(table)
         return found
 

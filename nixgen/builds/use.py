@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.builds.pins import crate_row
 from nixgen.errors import Problem
 from nixgen.nix.json import hexadecimal
 from nixgen.resolve.model import Git, Package, Resolution, Target, local_path
@@ -180,11 +181,17 @@ def build_row(
     return row
 
 
+def crate_rows(build: Build) -> dict[str, object]:
+    """What the row of a build that has crates has besides."""
+    return {"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}
+
+
 def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
     """The row of a build in default.nix."""
     requires = {system: one.build.requires[system] for system in one.systems}
-    row = build_row(asked, one.source, requires, one.build.epoch, one.build.version, one.build.nar_hash)
-    return {**row, "systems": list(one.systems), **({} if one.installed else {"installed": False})}
+    build = one.build
+    row = build_row(asked, one.source, requires, build.epoch, build.version, build.nar_hash)
+    return {**row, **crate_rows(build), "systems": list(one.systems), **({} if one.installed else {"installed": False})}
 
 
 def source_hash(row: Mapping[str, object]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast
 
 from nixgen.bases.model import DebianBase
 from nixgen.builds import use
@@ -28,6 +28,7 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
                 found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
             found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
     for row in (*plan.build_wheels, *plan.builds):
+        found |= _of_crates(row)
         found[use.source_hash(row)] = _of_build(row)
     for resolution in plan.resolutions:
         for package in resolution.packages:
@@ -36,6 +37,15 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
                 mend = f"uv lock --upgrade-package {package.name} && nixgen generate"
                 found[package.sha256] = Owner(what, "uv.lock", mend)
     return found
+
+
+def _of_crates(row: Mapping[str, object]) -> dict[str, Owner]:
+    mend = "nixgen lock --upgrade && nixgen generate"
+    crates = cast("Iterable[Mapping[str, str]]", row.get("crates", ()))
+    return {
+        one["sha256"]: Owner(f"the crate {one['name']} {one['version']} of {row['name']}", "nixgen.lock", mend)
+        for one in crates
+    }
 
 
 def _of_build(row: Mapping[str, object]) -> Owner:

@@ -100,12 +100,63 @@ def test_what_a_source_says_of_itself(each_lab: Lab) -> None:
     assert answer(each_lab, path, "static") == {
         "backend": "own",
         "backendPath": ["."],
+        "crates": [],
         "epoch": TIME,
         "legacy": False,
         "name": "demo",
         "requires": [],
         "version": "1.0",
     }
+
+
+CARGO_LOCK = """
+version = 4
+[[package]]
+name = "{name}"
+version = "1.2.3+x"
+source = "{source}"
+checksum = "{sha256}"
+[[package]]
+name = "demo"
+version = "1.0.0"
+"""
+REGISTRY = "sparse+https://crates.example.org/"
+
+
+def cargo_lock(name: str, source: str = REGISTRY, checksum: str = "a" * 64) -> str:
+    return CARGO_LOCK.format(name=name, source=source, sha256=checksum)
+
+
+@pytest.mark.parametrize(
+    ("requires", "files", "crates"),
+    [
+        ('["maturin"]', {"Cargo.lock": "top", "rust/Cargo.lock": "below", "test/Cargo.lock": "x"}, ["below", "top"]),
+        ('["Setuptools_Rust"]', {"rust/Cargo.lock": "below"}, ["below"]),
+        ('["meson-python"]', {"meson/test cases/Cargo.lock": "aside", "sub/Cargo.lock": "x"}, []),
+        ('["hatchling"]', {"Cargo.lock": "top"}, ["top"]),
+    ],
+)  # fmt: skip
+def test_the_crates_that_a_source_names(lab: Lab, requires: str, files: dict[str, str], crates: list[str]) -> None:
+    """numpy's source has the Cargo.lock of a test of meson's, whose crates no build needs."""
+    texts = {name: cargo_lock(crate) for name, crate in files.items()}
+    texts["pyproject.toml"] = PYPROJECT.replace("[]", requires)
+    found = answer(lab, sdist(lab.wheels, source(**texts), name=f"crates-{len(requires)}-1.0"), "static")["crates"]
+    assert [crate["name"] for crate in found] == crates
+    assert all(crate["registry"] == REGISTRY and crate["version"] == "1.2.3+x" for crate in found)
+
+
+def test_crates_that_a_source_brings_are_its_own(lab: Lab) -> None:
+    config = '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "vendor"\n'
+    files = {"Cargo.lock": cargo_lock("top"), ".cargo/config.toml": config}
+    assert answer(lab, sdist(lab.wheels, source(**files), name="vendored-1.0"), "static")["crates"] == []
+
+
+@pytest.mark.parametrize("text", ["a = ", cargo_lock("../a"), cargo_lock("a", checksum="b")])
+def test_a_cargo_lock_that_is_none(lab: Lab, text: str) -> None:
+    path = sdist(lab.wheels, source(**{"Cargo.lock": text}), name=f"cargo-{len(text)}-1.0")
+    said = refused(lab, path, "static")
+    assert "Cargo.lock" in said
+    assert "Traceback" not in said
 
 
 def test_what_its_backend_asks_for(each_lab: Lab) -> None:

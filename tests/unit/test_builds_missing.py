@@ -183,6 +183,18 @@ def test_on_nixpkgs_a_table_is_asked() -> None:
     )
 
 
+def test_what_is_built_with_rust_is_told_before_a_build_is_tried() -> None:
+    """maturin asks for a package that downloads Rust where it finds none."""
+    requires = {"one": ("maturin>=1,<2",), "two": ("setuptools-rust",), "three": ("rusty", "setuptools")}
+    assert advice.rust(Settings(base="debian"), requires) == (
+        "built with Rust: one, two. In pyproject.toml:\n"
+        '  [tool.nixgen.packages.two]\n  build-tools = ["cargo", "rustc"]\n'
+        '  [tool.nixgen.packages.one]\n  build-tools = ["cargo", "rustc"]'
+    )
+    has = PackageSettings(build_tools=("cargo", "rustc"))
+    assert advice.rust(Settings(base="debian", packages={"one": has}), requires) == ""
+
+
 def test_what_is_known_is_told_before_a_build_is_tried() -> None:
     text = advice.beforehand(Settings(base="debian"), BASE, ["numpy", "psycopg2"])
     assert text == (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.bases.model import NixpkgsBase
-from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.builds.model import Build, Builds, BuildWheel, Crate
 from nixgen.builds.pins import sorted_builds
 from nixgen.errors import UserError
 from nixgen.lock.lockfile import dump_lock, parse_lock
@@ -46,6 +46,7 @@ FROM_GIT = Build(
     SHA,
     {"x86_64-linux": (SETUPTOOLS.file, "docopt==0.6.2")},
     nar_hash=f"sha256-{'A' * 43}=",
+    crates=(Crate("serde", "1.0.200+x", "https://crates.example.org/serde-1.0.200.crate", SHA),),
 )
 LOCK = Lock(BASE, builds=Builds((DOCOPT, FROM_GIT), (SETUPTOOLS,)))
 
@@ -87,6 +88,10 @@ def test_the_text_of_builds() -> None:
       "version": "0.6.2"
     }},
     {{
+      "crates": [
+        {{"name": "serde", "sha256": "{SHA}", "url": "https://crates.example.org/serde-1.0.200.crate", "version": \
+"1.0.200+x"}}
+      ],
       "epoch": 1700000000,
       "inputs": "{SHA}",
       "name": "shop",

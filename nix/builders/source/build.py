@@ -3,7 +3,7 @@
 Input, as environment variables: out, mode (static, dynamic or wheel), name, version, src (an archive or a folder), file
 (its name, for messages), subdirectory, patches (paths); lib (the folder of this and the modules beside it); and but for
 ``static``: environment (a venv with what the source requires), epoch, timeout (seconds), path (folders of programs),
-variables and settings (JSON), tools (store paths that no wheel needs when it runs), and what wheel/install.py reads, with its modules in ``wheels``.
+variables and settings (JSON), crates (JSON: name, version, sha256 and file of each, where there are any), tools (store paths that no wheel needs when it runs), and what wheel/install.py reads, with its modules in ``wheels``.
 
 Output: ``static`` and ``dynamic`` give a file with JSON; ``wheel`` what install.py gives.
 """
@@ -18,6 +18,7 @@ import sys
 import time
 
 import archive
+import crates
 import project
 import references
 import shell
@@ -100,6 +101,7 @@ def surroundings(folder):
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "UV_OFFLINE": "1",
         "CARGO_NET_OFFLINE": "true",
+        "CARGO_HOME": f"{TOP}/cargo",
         "NIX_BUILD_CORES": CORES,
         "MAKEFLAGS": f"-j{CORES}",
         "CMAKE_BUILD_PARALLEL_LEVEL": CORES,
@@ -214,9 +216,19 @@ def main():
         found = project.read(folder)
     except project.Unclear as problem:
         stop(problem)
+    try:
+        named = crates.named(folder, found["requires"])
+    except crates.Unclear as problem:
+        stop(problem)
     if MODE == "static":
-        answer({**found, "epoch": newest})
+        answer({**found, "epoch": newest, "crates": named})
         return
+    if fetched := json.loads(GIVEN.get("crates", "[]")):
+        registries = {(one["name"], one["version"]): one["registry"] for one in named}
+        try:
+            crates.provide([{**one, "registry": registries[one["name"], one["version"]]} for one in fetched], f"{TOP}/cargo", f"{TOP}/crates")
+        except archive.Refused as problem:
+            stop(f"a crate is not unpacked: {problem}")
     if any(re.match(r"versioningit\b", entry) for entry in found["requires"]) and not os.path.exists(f"{folder}/PKG-INFO"):
         # It reads no variable, but what a source distribution says.
         with open(f"{folder}/PKG-INFO", "x", encoding="utf-8") as file:
