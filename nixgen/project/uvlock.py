@@ -21,6 +21,9 @@ VERSION = 1
 
 # Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
 _PACKAGE = re.compile(r"\n\[\[package\]\]")
+_GIT = re.compile(
+    r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ git = "([^"\n]*)" \}', re.MULTILINE
+)
 _LOCAL = re.compile(r"\nsource = \{ (?:editable|directory|virtual) = ")
 _WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
 
@@ -58,6 +61,11 @@ def read(text: str) -> UvLock:
 def packages(text: str) -> tuple[Mapping[str, Any], ...]:
     """Every package but for its wheels, which are most of a lock. Raises UserError for TOML that cannot be read."""
     return tuple(block for block in tables(_toml(_WHEELS.sub("", text)).get("package")) if "name" in block)
+
+
+def git_sources(text: str) -> list[tuple[str, str]]:
+    """Name and address of every package from git, as they are written."""
+    return _GIT.findall(text)
 
 
 def _toml(text: str) -> dict[str, Any]:

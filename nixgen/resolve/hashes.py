@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
+from nixgen.project import absent
 from nixgen.resolve.model import FILES, LOCAL, FileHash, Resolution, local_path
 
 _AT_ONCE = 4
@@ -41,7 +42,8 @@ def hash_local(root: Path, address: str) -> FileHash:
         raise UserError.of(name, "is a link out of the project", "put the file itself in the place of the link")
     if not place.is_file():
         what = "is not a file" if place.exists() else "is missing"
-        raise UserError.of(name, f"{what}, and uv.lock says that a file is there", "bring it back, or: uv lock")
+        mend = absent.hint(root, name) or "bring it back, or: uv lock"
+        raise UserError.of(name, f"{what}, and uv.lock says that a file is there", mend)
     with place.open("rb") as stream:
         sha256, size = download.digest(stream)
     return FileHash(address, sha256, size)

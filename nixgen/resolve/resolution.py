@@ -22,6 +22,7 @@ from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
+from nixgen.project import absent, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
@@ -103,14 +104,29 @@ def export(
             if checking is not None:
                 checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
-        raise uv.explained(exported)
+        raise UserError(_unlocked(project)) if _unlocked(project) else uv.explained(exported)
+    missing = absent.problems(project) if verdict.why or verdict.unknown else ()
+    if verdict.why and missing:
+        raise UserError(missing)
     if verdict.why:
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
     if exported.code != 0:
         raise uv.explained(exported, project.settings.table)
-    if verdict.unknown:
+    if verdict.unknown and not missing:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return _with_versions(project, lock)
+
+
+def _unlocked(project: Project) -> list[Problem]:
+    """Packages from git that uv.lock has no whole commit of, which uv does not read."""
+    mend = "write uv.lock again: rm uv.lock && uv lock"
+    return [
+        Problem(
+            "uv.lock", f"{name} is locked to no commit of 40 hexadecimal digits ({address.rpartition('/')[2]})", mend
+        )
+        for name, address in uvlock.git_sources(project.lock_text())
+        if not _COMMIT.fullmatch(address.partition("#")[2].lower())
+    ]
 
 
 def _prepare() -> None:
@@ -437,6 +453,9 @@ def _directory(
         text = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else text
     text = posixpath.normpath(text)
     package = Package(name, version, "directory", path=text)
+    missing = absent.problem(project.root, name, text)
+    if missing is not None:
+        return package, missing
     if PurePosixPath(text).is_absolute() or text.split("/")[0] == "..":
         what = f"is a folder outside the project ({text})"
         mend = "move it into the project, or make a uv workspace of the folder that holds both"

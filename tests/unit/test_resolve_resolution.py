@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
+from support import remembered
 from support.resolving import LINUX, resolved
 from support.wheels import make_wheel
 
 from nixgen.bases import nixpkgs
 from nixgen.bases.python import targets
-from nixgen.errors import Problem
+from nixgen.errors import Problem, UserError
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
 from nixgen.project.project import find_project
@@ -366,8 +367,11 @@ def test_the_project_itself_and_its_folders_are_directories(tmp_path: Path) -> N
 
 
 def test_a_folder_outside_the_project_is_a_problem(tmp_path: Path) -> None:
-    project = find_project(make(tmp_path))
-    for path in ("../lib", "/srv/lib"):
+    project = find_project(make(tmp_path / "demo"))
+    place = tmp_path / "lib/pyproject.toml"
+    place.parent.mkdir()
+    place.touch()
+    for path in ("../lib", str(tmp_path / "lib")):
         pylock = {"lock-version": "1.0", "packages": [{"name": "lib", "directory": {"path": path}}]}
         (found,) = select(project, pylock, [LINUX], "2.36", {})
         assert found.problems[0] == Problem(
@@ -375,6 +379,78 @@ def test_a_folder_outside_the_project_is_a_problem(tmp_path: Path) -> None:
             f"is a folder outside the project ({path})",
             "move it into the project, or make a uv workspace of the folder that holds both",
         )
+
+
+MODULES = '[submodule "a"]\n\tpath = libs/a\n\turl = ../a\n[submodule "six"]\n\tpath = libs/six\n\turl = ../six\n'
+
+
+@pytest.mark.parametrize(
+    ("folder", "modules", "what", "mend"),
+    [
+        ("libs/six", MODULES, "libs/six is empty", "git submodule update --init libs/six"),
+        ("libs/six/inner", MODULES, "libs/six/inner is not there", "git submodule update --init libs/six"),
+        (
+            "libs/other",
+            MODULES,
+            "libs/other is not there",
+            "bring it back (git status says what was removed), or",
+        ),
+        ("libs/six", "", "libs/six is empty", "bring it back (git status says what was removed), or"),
+        ("../six", MODULES, "../six is not there", "a teammate does not have it either: take six from git or"),
+        ("/home/me/six", "", "/home/me/six is not there", "a teammate does not have it either: take six from"),
+    ],
+)
+def test_a_local_source_that_is_absent_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, modules: str, what: str, mend: str
+) -> None:
+    """And uv.lock is not said to be stale, nor a backend to be asked: it is the folder that is missing."""
+    requires = f'{{ name = "numpy", specifier = ">=2" }}, {{ name = "six", directory = "{folder}" }}'
+    entry = f'[[package]]\nname = "six"\nversion = "1"\nsource = {{ directory = "{folder}" }}\n'
+    pyproject = PYPROJECT + f'[tool.uv.sources]\nsix = {{ path = "{folder}" }}\n'
+    root = make(tmp_path / "demo", pyproject, uv_lock(NUMPY, entry, requires=requires))
+    (root / ".git").mkdir()
+    (root / ".gitmodules").write_text(modules)
+    if what.endswith("is empty"):
+        (root / folder).mkdir(parents=True)
+    (problem,) = resolved(root).problems
+    assert (problem.where, problem.what) == ("six", f"its folder {what}")
+    assert problem.mend.startswith(mend)
+    assert "was not compared" not in capsys.readouterr().err
+
+
+def test_a_member_that_is_absent_is_named_and_the_lock_not_called_stale(tmp_path: Path) -> None:
+    members = "[tool.uv.sources]\nsix = { workspace = true }\n[tool.uv.workspace]\nmembers = ['libs/*']\n"
+    root = make(tmp_path, PYPROJECT + members)
+    six = root / "libs/six"
+    six.mkdir(parents=True)
+    (six / "pyproject.toml").write_text('[project]\nname = "six"\nversion = "1"\n')
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text().replace('"numpy', '"six"]\n#'))
+    remembered.lock(root)
+    (six / "pyproject.toml").unlink()
+    (root / ".gitmodules").write_text(MODULES)
+    with pytest.raises(UserError) as caught:
+        resolved(root)
+    assert str(caught.value) == "six: its folder libs/six is empty\n    git submodule update --init libs/six"
+
+
+@pytest.mark.parametrize("fragment", ["", "#e15199a"])
+def test_a_git_lock_without_a_whole_commit_is_named(tmp_path: Path, fragment: str) -> None:
+    """uv says only that it failed to parse a Git URL."""
+    with pytest.raises(UserError) as caught:
+        from_git(tmp_path, f"https://example.org/six{fragment}", 'git = "https://example.org/six"')
+    assert str(caught.value) == (
+        f"uv.lock: six is locked to no commit of 40 hexadecimal digits (six{fragment})\n"
+        "    write uv.lock again: rm uv.lock && uv lock"
+    )
+
+
+@pytest.mark.parametrize("written", ["a+six", "a%20six", "%61%20six"])
+def test_a_subdirectory_in_whichever_way_it_is_encoded(tmp_path: Path, written: str) -> None:
+    address = f"https://example.org/six?subdirectory={written}&branch=feature%2Fx%231#{COMMIT.upper()}"
+    asked = 'git = "https://example.org/six", subdirectory = "a six", branch = "feature/x#1"'
+    found = from_git(tmp_path, address, asked)
+    assert found.packages[1].git == Git("https://example.org/six", COMMIT, "a six", "feature/x#1")
+    assert found.packages[1].git.ref == "feature/x#1"
 
 
 def test_two_versions_of_a_package_for_one_target_are_a_problem(tmp_path: Path) -> None:
