@@ -40,6 +40,8 @@ needs_apt = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
 )
 Serve = Callable[..., Index]
+BOTH = 'base = "debian"\npython = "3.11"\n'
+ONE = f'{BOTH}systems = ["x86_64-linux"]\n'  # half of apt's work
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def publish(archive: Archive, bash: str = "5.2-1") -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A uv project without dependencies, on the debian base."""
-    return make(tmp_path / "project", 'base = "debian"\npython = "3.11"\n')
+    return make(tmp_path / "project", ONE)
 
 
 def make(root: Path, settings: str, rest: str = "") -> Path:
@@ -99,6 +101,7 @@ def tree(root: Path) -> dict[str, tuple[str, int]]:
 
 @needs_apt
 def test_the_base_is_pinned_once(archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(project, BOTH)
     made = run(project)
     assert isinstance(made.base, DebianBase)
     assert lockfile.read_lock(project / "nixgen.lock") == made
@@ -116,6 +119,7 @@ def test_the_base_is_pinned_once(archive: Archive, project: Path, capsys: pytest
 
 @needs_apt
 def test_upgrade_prints_what_changed(archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(project, BOTH)
     run(project)
     publish(archive, bash="5.2-2")
     capsys.readouterr()
@@ -126,8 +130,9 @@ def test_upgrade_prints_what_changed(archive: Archive, project: Path, capsys: py
 @needs_apt
 @pytest.mark.usefixtures("archive")
 def test_a_setting_that_changed_pins_anew(project: Path) -> None:
+    make(project, BOTH)
     run(project)
-    make(project, 'base = "debian"\npython = "3.11"\ntools = ["git"]\nsystems = ["x86_64-linux"]\n')
+    make(project, ONE + 'tools = ["git"]\n')
     with pytest.raises(UserError) as caught:
         run(project, offline=True)
     assert str(caught.value) == (
@@ -149,7 +154,7 @@ def test_compilers_are_pinned_while_something_is_built(
     make_sdist(tmp_path / "files", "old", "1.0")
     make_wheel(tmp_path / "files", "new", "1.0")
     source = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{index(tmp_path / "files").simple}"\ndefault = true\n'
-    settings = f'base = "debian"\npython = "3.11"\nsystems = ["x86_64-linux"]\n{source}'
+    settings = ONE + source
     root = make(tmp_path / "project", settings, 'dependencies = ["new"]')
     assert {deb.part for deb in debs(run(root))} == {"core"}
 
@@ -198,25 +203,24 @@ def test_a_library_more_leaves_all_other_pins_as_they_are(
     archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Case 40: the mirror has moved on, and lacks by now what is pinned."""
-    settings = 'base = "debian"\npython = "3.11"\n'
     before = versions(run(project))
     publish(archive, bash="5.2-2")
     archive.add("bookworm", "jq", "1.6-1", Depends="libonig5, bash (>= 5.2-1)")
     archive.add("bookworm", "libonig5", "6.9-1", Depends="libc6")
     archive.add("bookworm", "needy", "1", Depends="bash (>= 5.2-2)")
     archive.publish("bookworm")
-    make(project, settings + 'tools = ["jq"]\n')
+    make(project, ONE + 'tools = ["jq"]\n')
     with_jq = before | {"jq": "1.6-1 extra", "libonig5": "6.9-1 extra"}
     capsys.readouterr()
     assert versions(run(project)) == with_jq
     said = "Of 1 pinned package Debian bookworm has newer versions by now, and mirrors drop the old ones. "
     assert f"{said}To take the newer: nixgen lock --upgrade (bash)\n" in capsys.readouterr().err
     publish(archive, bash="5.2-3")
-    make(project, settings + 'tools = ["git"]\n')
+    make(project, ONE + 'tools = ["git"]\n')
     assert versions(run(project)) == before | {"git": "2.39-1 extra"}
     archive.add("bookworm", "needy", "1", Depends="bash (>= 5.2-3)")
     archive.publish("bookworm")
-    make(project, settings + 'tools = ["git", "needy"]\n')
+    make(project, ONE + 'tools = ["git", "needy"]\n')
     wanted = before | {"git": "2.39-1 extra", "needy": "1 extra", "bash": "5.2-3 core"}
     assert versions(run(project)) == wanted
     assert versions(run(project, upgrade=True)) == wanted
@@ -228,7 +232,7 @@ def test_the_index_is_fetched_once_for_all_projects(archive: Archive, project: P
     made = run(project)
     for index in archive.folder.rglob("Packages"):
         index.unlink()
-    assert run(make(tmp_path / "other", 'base = "debian"\npython = "3.11"\n')) == made
+    assert run(make(tmp_path / "other", ONE)) == made
 
 
 @needs_apt
@@ -262,11 +266,10 @@ def test_ubuntus_noble_from_a_mirror_of_its_own(
 
 @needs_apt
 def test_a_system_more_leaves_the_pins_of_the_others(archive: Archive, tmp_path: Path) -> None:
-    settings = 'base = "debian"\npython = "3.11"\n'
-    project = make(tmp_path / "project", settings + 'systems = ["x86_64-linux"]\n')
+    project = make(tmp_path / "project", ONE)
     before = versions(run(project))
     publish(archive, bash="5.2-2")
-    make(project, settings)
+    make(project, BOTH)
     made = run(project)
     assert versions(made) == before
     assert versions(made, "aarch64-linux")["bash"] == "5.2-2 core"
@@ -298,7 +301,7 @@ def test_a_tarball_that_is_not_what_is_pinned_is_made_again(archive: Archive, pr
 def test_a_failure_leaves_the_project_as_it_was(archive: Archive, project: Path) -> None:
     run(project)
     before = tree(project)
-    make(project, 'base = "debian"\npython = "3.11"\ntools = ["gitt"]\n')
+    make(project, ONE + 'tools = ["gitt"]\n')
     with pytest.raises(UserError, match="did you mean git"):
         run(project)
     after = tree(project)

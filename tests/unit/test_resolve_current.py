@@ -19,12 +19,25 @@ from nixgen.project.project import find_project
 from nixgen.resolve import current, standin, uv
 
 
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the stand-in's answers are kept for all tests."""
+    return str(tmp_path_factory.mktemp("answers"))
+
+
 @pytest.fixture(autouse=True)
-def _bare_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _bare_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, answers: str) -> None:
     """No Python on PATH, and nothing in uv's cache."""
     empty = str(tmp_path_factory.mktemp("empty"))
-    for name in ("PATH", "HOME", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_CACHE_HOME"):
+    for name in ("PATH", "HOME", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR"):
         monkeypatch.setenv(name, empty)
+    monkeypatch.setenv("XDG_CACHE_HOME", answers)
+
+
+@pytest.fixture
+def _forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer of the stand-in is kept yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def verdict(root: Path) -> current.Verdict:
@@ -219,6 +232,7 @@ def stand_in_of(root: Path, words: str) -> tuple[str, subprocess.CompletedProces
         return python.read_text(), done
 
 
+@pytest.mark.usefixtures("_forgotten")
 def test_the_stand_in_builds_nothing(tmp_path: Path) -> None:
     project = make(tmp_path)
     for _ in range(2):  # it asks Python, then it has the answer itself
@@ -226,6 +240,7 @@ def test_the_stand_in_builds_nothing(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (1, "", "nixgen builds nothing here\n")
 
 
+@pytest.mark.usefixtures("_forgotten")
 def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
     project = make(tmp_path / "it's")
     first, _ = stand_in_of(project, "")
@@ -239,6 +254,7 @@ def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
     assert why(make(tmp_path / "other", PYPROJECT.replace('"six"', '"tqdm"'))).startswith("the dependencies")
 
 
+@pytest.mark.usefixtures("_forgotten")
 @pytest.mark.parametrize("spoil", ["text", "list", "uv", "folder"])
 def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil: str) -> None:
     project = make(tmp_path)
@@ -257,6 +273,7 @@ def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil
         assert json.loads(kept.read_text())["of"] == document["of"]
 
 
+@pytest.mark.usefixtures("_forgotten")
 def test_without_a_home_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make(tmp_path)
     monkeypatch.setattr(folders, "cache", lambda *_: (_ for _ in ()).throw(MachineError.of("", "no home")))

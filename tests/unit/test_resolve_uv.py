@@ -76,7 +76,10 @@ def test_without_a_python_none_is_downloaded(tmp_path: Path, monkeypatch: pytest
 
     with listen(answer) as address:
         monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", address)
-        said = refused(project(tmp_path / "demo", requires=">=3.14,<3.15"), MachineError)
+        lock(root := project(tmp_path / "demo", requires=">=3.14,<3.15"))
+        text = (root / "pyproject.toml").read_text().replace('version = "1"', 'dynamic = ["version", "dependencies"]')
+        (root / "pyproject.toml").write_text(text.replace("dependencies = []", ""))  # to be asked of a build
+        said = refused(root, MachineError)
     assert asked == []
     assert said == (
         "uv: No interpreter found for Python ==3.14.* in managed installations or search path\n"

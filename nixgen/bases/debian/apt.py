@@ -74,6 +74,7 @@ class Apt:
         self._architecture = architecture
         self._index = index
         self._status = cache / "status"
+        self._shown: dict[str, dict[str, str] | None] = {}
         self._environment = {**os.environ, "LC_ALL": "C", "APT_CONFIG": str(cache / "apt.conf")}
 
     def prepare(self, sources: Sequence[Source], fresh: float = 0) -> None:
@@ -119,11 +120,11 @@ class Apt:
     def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """The newest version's control fields of each name that is a package; an unknown or virtual one is absent."""
         wanted = sorted(set(names))
-        if not wanted:
-            return {}
-        done = self._run("apt-cache", "show", "--no-all-versions", *wanted)
-        stanzas = [dict(_fields(stanza)) for stanza in done.out.split("\n\n") if stanza.strip()]
-        return {stanza["Package"]: stanza for stanza in stanzas if stanza.get("Package") in wanted}
+        if new := [name for name in wanted if name not in self._shown]:
+            done = self._run("apt-cache", "show", "--no-all-versions", *new)
+            stanzas = [dict(_fields(stanza)) for stanza in done.out.split("\n\n") if stanza.strip()]
+            self._shown |= dict.fromkeys(new) | {name: one for one in stanzas if (name := one.get("Package")) in new}
+        return {name: found for name in wanted if (found := self._shown[name]) is not None}
 
     def nearest(self, name: str) -> tuple[str, ...]:
         """Up to three known names that look like this one."""
