@@ -6,14 +6,11 @@ import os
 import time
 from collections.abc import Sequence
 
-from .hashing import Pool, processors
 from .manifest import find_lock, named, read, select
 from .model import Tree
 from .report import Found, Refused, Report, Verified
 from .scan import Entry, Scan, stores
 from .stamp import Stamp
-from .store import Background, ask_nix
-from .writeback import Writeback
 
 
 def require(
@@ -69,6 +66,11 @@ def check(trees: Sequence[Tree], *, stamp: Stamp | None = None, nix: bool = True
         said = stamp.why_stale(trees, entries, nix=nix)
         if not said:
             return Report(tuple(trees), (), targets, 0, time.perf_counter() - started, "fresh", "not asked")
+    # Behind a fresh stamp none of these is needed, nor threads.
+    from .hashing import Pool, processors
+    from .store import Background, ask_nix
+    from .writeback import Writeback
+
     asked = Background(lambda: ask_nix(trees, entries, store)) if nix else None
     pool = Pool(entries, Writeback() if stamp is not None else None)
     pool.run(workers or processors())

@@ -12,6 +12,8 @@ from .model import REFUSED, GuardError, Tree
 from .stamp import STAMP_AGE, Stamp, default_stamps
 from .words import shown
 
+_WIDTH = 100  # of the help
+
 
 def guard(
     trees: Sequence[Tree],
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="guard",
         usage="python -I -S guard --expected FILE [options] [NAME ...] [-- COMMAND ...]",
+        # With a width it need not ask for the terminal's, for which it imports half of the standard library.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),
         description="Checks that the files of models and data are the pinned ones, then becomes COMMAND.",
         epilog="Exit codes: COMMAND's; 1 not the pinned files, and no COMMAND; 2 a mistake in the input; 3 the machine "
         f"lacks something; {REFUSED} not the pinned files, COMMAND not started; 126, 127 COMMAND cannot be run.",

@@ -99,6 +99,8 @@ def test_a_service_verifies_then_becomes_the_command(each_lab: Lab, rows: Rows, 
     rows.service("api", "python", "-c", SHOW, "--first")
     lab = rows.on(each_lab)
     service = lab.build("services.api")
+    compiled = {path.name.partition(".")[0] for path in lab.nix.real(service).rglob("__pycache__/*.pyc")}
+    assert compiled >= {"serve", "private", "checking", "stamp"}
     env: dict[str, Any] = {
         "XDG_RUNTIME_DIR": str(tmp_path),
         "NIXGEN_STAMP": "no",
