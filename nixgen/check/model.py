@@ -12,6 +12,7 @@ from typing import Literal
 
 from nixgen.errors import BuildFailed, Finding, MachineError, NoRecord, Problem, Stale
 from nixgen.nix.tools import Recipe as Recipe  # noqa: PLC0414 -- a value of the record, too
+from nixgen.project import pylockfile
 
 Verdict = Literal["reproduced", "differs", "inconclusive"]
 StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]
@@ -23,7 +24,7 @@ LOCKS = (".python-version", "models.toml", "nixgen.lock", "pyproject.toml", "uv.
 
 def is_lock(name: str) -> bool:
     """Whether an input is one of these files, by its path in the project."""
-    return name in LOCKS or name.endswith("/pyproject.toml")
+    return name in LOCKS or name.endswith(("/pyproject.toml", "setup.py", "setup.cfg")) or pylockfile.is_name(name)
 
 
 GRAVITY = (

@@ -34,7 +34,7 @@ from nixgen.machine import files
 
 VERSION = 1
 NAME = "nixgen.hashes.json"
-_ALWAYS = ("nixgen.lock", "uv.lock")  # the others count where they ask for something
+_ALWAYS = ("nixgen.lock",)  # the others count where they ask for something
 _MEND = "restore it with git, or delete it and write it anew: nixgen check --update"
 
 _SHA256 = r"[0-9a-f]{64}"

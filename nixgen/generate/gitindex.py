@@ -9,8 +9,8 @@ from nixgen.console import console
 from nixgen.machine import git
 from nixgen.nix import vendored
 
-NEEDED = ("default.nix", "flake.lock", "flake.nix", "nixgen.lock", "uv.lock")
-"""What a flake reads at the top of a project, beside the folder nix/nixgen."""
+NEEDED = ("default.nix", "flake.lock", "flake.nix", "nixgen.lock")
+"""What a flake reads at the top of a project, beside the folder nix/nixgen and the locks."""
 
 
 def tell(root: Path, paths: Iterable[str] = ()) -> None:

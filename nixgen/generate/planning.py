@@ -19,6 +19,7 @@ from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.nix import vendored
+from nixgen.project.project import UV_LOCK
 
 if TYPE_CHECKING:
     from nixgen.artifacts.model import Manifest
@@ -158,7 +159,7 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         systems=tuple(one.target.system for one in environments.of(environments.DEFAULT, resolutions)),
         resolutions=resolutions,
         trees=trees,
-        digests=digests(project.root, pins, manifest, pyproject, trees),
+        digests=digests(project.root, pins, manifest, pyproject, trees, project.locks),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
@@ -186,14 +187,19 @@ def service_problems(settings: Settings, manifest: Manifest) -> list[Problem]:
 
 
 def digests(
-    root: Path, pins: Pins, manifest: Manifest, pyproject: bytes | None = None, trees: Sequence[SourceTree] = ()
+    root: Path,
+    pins: Pins,
+    manifest: Manifest,
+    pyproject: bytes | None = None,
+    trees: Sequence[SourceTree] = (),
+    locks: Sequence[str] = (UV_LOCK,),
 ) -> dict[str, str]:
     """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
 
     models.toml is among them when it asks for something; comments in an empty one may change. Of ``trees``, the local
     packages, those inside of the project count, since a flake sees no others.
     """
-    found = {"uv.lock": of_bytes(files.read(root, "uv.lock") or b""), LOCK: of_lock(pins.text)}
+    found = {name: of_bytes(files.read(root, name) or b"") for name in locks} | {LOCK: of_lock(pins.text)}
     if manifest.specs or manifest.services:
         found[MANIFEST] = of_bytes(files.read(root, MANIFEST) or b"")
     for name in (PYTHON_VERSION, "uv.toml"):

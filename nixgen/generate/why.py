@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nixgen.errors import Problem
+from nixgen.errors import Problem, UserError
 from nixgen.formats import jsontext
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
@@ -65,8 +65,14 @@ class Why:
 
 
 def why(whole: Project, package: str, targets: Sequence[Target], environment: str = "") -> Why:
-    """What pulls ``package`` in, for each target, into one of the project's environments."""
+    """What pulls ``package`` in, for each target, into one of the project's environments.
+
+    Raises UserError where the lock does not say what requires what.
+    """
     project = whole.of(environment) if environment else whole
+    if project.pylock is not None:
+        mend = "ask the tool that made it"
+        raise UserError.of(project.lock, "does not say what requires what: nixgen why reads uv.lock", mend)
     read, name = graph.read(project), normalized(package)
     systems = tuple(target.system for target in targets)
     places = read.named(name)

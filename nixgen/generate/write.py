@@ -76,7 +76,7 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
         changed = write(project.root, wanted, _MEND, force=force)
     choice.warn_of_python_version(project, pins.lock.base.python)
     if shutil.which("git") and git.in_work_tree(project.root):
-        gitindex.tell(project.root)
+        gitindex.tell(project.root, project.locks)
     if not changed:
         console.info("Everything is up to date.")
     return changed

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nixgen.machine import files, git
+from nixgen.project import pylockfile
 
 NAME = ".gitattributes"
 _EXACT = (
@@ -31,7 +32,8 @@ def with_lines(root: Path, *, work_tree: bool) -> bytes | None:
     """.gitattributes with the lines that are missing, None when none is; none for what git leaves alone already."""
     old = files.read(root, NAME) or b""
     present = {" ".join(line.split()) for line in old.decode(errors="replace").splitlines()}
-    missing = [pattern for pattern in _EXACT if f"{pattern} -text" not in present]
+    exact = sorted((*_EXACT, *(f"/{name}" for name in pylockfile.names(root))))
+    missing = [pattern for pattern in exact if f"{pattern} -text" not in present]
     if missing and work_tree:
         samples = {pattern: pattern.strip("/").replace("**", "default.nix") for pattern in missing}
         kept = git.with_unix_line_ends(root, samples.values())
@@ -47,4 +49,4 @@ def with_lines(root: Path, *, work_tree: bool) -> bytes | None:
 
 def changed_line_ends(root: Path) -> tuple[str, ...]:
     """The files with the line ends of Windows whose digests Nix compares: those of teammates have others."""
-    return tuple(name for name in _DIGESTED if _WINDOWS in (files.read(root, name) or b""))
+    return tuple(name for name in (*_DIGESTED, *pylockfile.names(root)) if _WINDOWS in (files.read(root, name) or b""))

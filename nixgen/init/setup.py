@@ -21,7 +21,7 @@ from nixgen.generate.model import Plan
 from nixgen.init import cijob, gitattributes, installsource, scaffold
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
-from nixgen.project import edit
+from nixgen.project import edit, pylockfile
 from nixgen.project.project import find_project
 from nixgen.project.settings import Settings
 from nixgen.resolve import uv
@@ -79,6 +79,7 @@ def init(start: Path, options: Options) -> None:
             files.note_change("uv.lock")
             uv.lock(project.root)
         project = replace(find_project(project.root), settings=project.settings)
+        _tell_of_locks(project)
         previous = _previous(project)
         if previous is None and not options.force:
             write.refuse(scaffold.in_the_way(project.root), COMMAND)
@@ -132,6 +133,15 @@ def _converted(root: Path, options: Options, source: str) -> Options:
     if made.notes:
         console.warn(f"not carried over from {source}:\n" + "\n".join(f"  {note}" for note in made.notes))
     return replace(options, python=options.python or made.python)
+
+
+def _tell_of_locks(project: Project) -> None:
+    """Which lock counts, where that is not uv.lock, or another one is there, too."""
+    others = [name for name in pylockfile.names(project.root) if name not in project.locks]
+    if project.pylock is not None:
+        console.info(f"The lock is {project.lock} ({project.pylock.get('created-by', 'PEP 751')}).")
+    elif others:
+        console.info(f'uv.lock counts, and not {others[0]}; for that: lock = "{others[0]}" under [tool.nixgen]')
 
 
 def asked(project: Project, options: Options) -> dict[str, edit.Value]:
@@ -287,7 +297,8 @@ def _ci_job(project: Project, plan: Plan) -> cijob.Job:
 def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
     """A flake in a git work tree sees only the files that git knows."""
     gitindex.tell(
-        project.root, {_PYPROJECT, scaffold.SHELL, planning.MANIFEST, scaffold.IGNORE, gitattributes.NAME, *changed}
+        project.root,
+        {*project.locks, _PYPROJECT, scaffold.SHELL, planning.MANIFEST, scaffold.IGNORE, gitattributes.NAME, *changed},
     )
     unknown = git.unknown_files(project.root, "*.py")
     if unknown:

@@ -16,13 +16,15 @@ from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
 from nixgen.machine.files import contents
-from nixgen.project import beginnings, uvlock
+from nixgen.project import beginnings, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.settings import Settings
 
+UV_LOCK = "uv.lock"
 BOM = "\ufeff"
 """The byte order mark, which some editors put before the first character: passed over, as uv and Nix do."""
 
+_PYPROJECT = "pyproject.toml"
 _FROM_NIX = ("uv.lock", "models.toml")  # nixgen.lock is refused where it is written
 
 _NETRC = (
@@ -33,11 +35,12 @@ _NETRC = (
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A uv project or workspace: the folder that holds uv.lock.
+    """A uv project or workspace: the folder that holds uv.lock, or the pylock.toml of another tool.
 
     ``name`` is the project's normalized name, the folder's for a workspace without one; ``pyproject`` is the parsed
     pyproject.toml; ``requires_python`` a version specifier (PEP 440); ``locked`` uv.lock as read, text and value;
-    ``uv`` the settings of uv, where they were read.
+    ``uv`` the settings of uv, where they were read. ``lock`` is the name of the lock that counts, and ``pylocks`` are
+    those pylock.toml files that the project or one of its environments has, by name.
     """
 
     root: Path
@@ -48,6 +51,24 @@ class Project:
     has_lock: bool
     locked: tuple[str, uvlock.UvLock] | None = field(default=None, repr=False)
     uv: Mapping[str, Any] | None = field(default=None, repr=False)
+    lock: str = UV_LOCK
+    pylocks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def pylock(self) -> Mapping[str, Any] | None:
+        """The pylock.toml that counts, None where that is uv.lock."""
+        return self.pylocks.get(self.lock)
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The locks of all environments, the default one's first."""
+        own = (one.lock for one in self.settings.environments.values() if one.lock)
+        return tuple(dict.fromkeys((self.lock, *own)))
+
+    @property
+    def lock_again(self) -> str:
+        """What brings the lock up to date, to be typed."""
+        return "uv lock" if self.lock == UV_LOCK else f"write {self.lock} again with the tool that made it"
 
     def path(self, relative: str) -> Path:
         """A file of the project."""
@@ -59,7 +80,8 @@ class Project:
             known = ", ".join(self.settings.environments) or "none"
             what = f"pyproject.toml has no environment {environment}"
             raise UserError.of("--environment", what, f"the environments: {known} (tool.nixgen.environments)")
-        return replace(self, settings=self.settings.of(environment))
+        settings = self.settings.of(environment)
+        return replace(self, settings=settings, lock=settings.lock or self.lock)
 
     def python_version_file(self) -> str | None:
         """The text of .python-version beside pyproject.toml, None where there is none."""
@@ -85,11 +107,15 @@ class Project:
         return frozenset(normalized(name[0]) for name in names if name)
 
     def lock_text(self) -> str:
-        """uv.lock as text. Raises UserError when it is missing."""
-        return self.locked[0] if self.locked else read_text(self.path("uv.lock"), "uv.lock")
+        """uv.lock as text, "" where a pylock.toml counts. Raises UserError when it is missing."""
+        if self.lock != UV_LOCK:
+            return ""
+        return self.locked[0] if self.locked else read_text(self.path(UV_LOCK), UV_LOCK)
 
     def uv_lock(self) -> uvlock.UvLock:
         """What nixgen reads of uv.lock by itself; see :mod:`nixgen.project.uvlock`."""
+        if self.lock != UV_LOCK:
+            return uvlock.UvLock({}, ())
         return self.locked[1] if self.locked else uvlock.read(self.lock_text())
 
 
@@ -102,14 +128,14 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     start = start.resolve()
     if not start.is_dir():
         raise UserError.of(str(start), "is not a folder" if start.exists() else "does not exist")
-    root = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").exists()), None)
+    root = next((folder for folder in (start, *start.parents) if _begins(folder)), None)
     if root is None:
         what = f"neither {start} nor a folder above it has a pyproject.toml and a uv.lock"
         raise UserError.of("", what, beginnings.without_pyproject(start))
-    pyproject = read_toml(root / "pyproject.toml", "pyproject.toml")
+    pyproject = read_toml(root / _PYPROJECT, _PYPROJECT) if (root / _PYPROJECT).exists() else {}
     above = _workspace(root, pyproject)
     if above is not None:
-        root, pyproject = above, read_toml(above / "pyproject.toml", "pyproject.toml")
+        root, pyproject = above, read_toml(above / _PYPROJECT, _PYPROJECT)
     project = _project(root, pyproject)
     problems = [
         Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
@@ -117,22 +143,55 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     links = _links_out(root)
     problems += links
     if lock and not links:
-        if project.has_lock:
-            text = project.lock_text()
-            project = replace(project, locked=(text, uvlock.read(text)))
         problems += _lock_problems(project)
+        if project.has_lock:
+            project = _with_locks(project)
     problems += _strange_files(project)
     if problems:
         raise UserError(problems)
     return project
 
 
+def _begins(folder: Path) -> bool:
+    """Whether a project begins in a folder."""
+    return (folder / _PYPROJECT).exists() or bool(pylockfile.names(folder))
+
+
 def _lock_problems(project: Project) -> list[Problem]:
-    """What speaks against uv.lock."""
-    if not project.has_lock:
-        return [Problem("uv.lock", "is missing", "make it: uv lock")]
+    """What speaks against the locks; what a pylock.toml says is checked when it is read."""
+    missing = [name for name in project.locks if not project.path(name).exists()]
+    if missing:
+        mends = {
+            name: "make it: uv lock" if name == UV_LOCK else "lock with the tool that makes it" for name in missing
+        }
+        return [Problem(name, "is missing", mend) for name, mend in mends.items()]
     found = dict.fromkeys(addresses.found(project.lock_text()))
-    return [Problem("uv.lock", f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+    return [Problem(UV_LOCK, f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+
+
+def _with_locks(project: Project) -> Project:
+    """The project with its locks read."""
+    pylocks = {
+        name: pylockfile.read(read_text(project.path(name), name), name)
+        for name in project.locks
+        if name != UV_LOCK and project.path(name).exists()
+    }
+    project = replace(project, pylocks=pylocks)
+    if project.pylock is not None:
+        return replace(project, requires_python=project.requires_python or project.pylock.get("requires-python"))
+    text = project.lock_text()
+    return replace(project, locked=(text, uvlock.read(text)))
+
+
+def _lock_name(root: Path, settings: Settings) -> str:
+    """The lock that counts: the one that is set, else uv.lock, else the one pylock.toml that is there."""
+    found = pylockfile.names(root)
+    if settings.lock is not None or (root / UV_LOCK).exists() or not found:
+        return settings.lock or UV_LOCK
+    if len(found) > 1 and found[0] != pylockfile.NAME:
+        what = f"is needed, since there are several locks: {', '.join(found)}"
+        raise UserError.of("pyproject.toml: tool.nixgen.lock", what, f'lock = "{found[0]}"')
+    return found[0]
 
 
 def _strange_files(project: Project) -> list[Problem]:
@@ -164,7 +223,9 @@ def _links_out(root: Path) -> list[Problem]:
 def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
     table = _table(pyproject, "project")
     tool = _table(pyproject, "tool")
-    if "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
+    settings = Settings.parse(_table(tool, "nixgen", "tool."))
+    lock = _lock_name(root, settings)
+    if lock == UV_LOCK and "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
         raise UserError.of("pyproject.toml", "has no [project] table", beginnings.without_project(root, tool))
     name, requires = table.get("name", root.name), table.get("requires-python")
     problems = [
@@ -178,9 +239,10 @@ def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
         root=root,
         name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project",
         pyproject=pyproject,
-        settings=Settings.parse(_table(tool, "nixgen", "tool.")),
+        settings=settings,
         requires_python=requires,
-        has_lock=(root / "uv.lock").exists(),
+        has_lock=(root / lock).exists(),
+        lock=lock,
     )
 
 

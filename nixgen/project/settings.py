@@ -64,7 +64,7 @@ class EnvironmentSettings:
     """What ``[tool.nixgen.environments.NAME]`` says; groups and extras that are None are as the project has them.
 
     ``systems`` are some of the project's, None for all of these that its wheels exist for; ``smoke`` are the commands
-    that must succeed in this environment, and no others.
+    that must succeed in this environment, and no others. ``lock`` is a lock of its own, None for the project's.
     """
 
     groups: tuple[str, ...] | None = None
@@ -72,6 +72,7 @@ class EnvironmentSettings:
     all_extras: bool | None = None
     systems: tuple[str, ...] | None = None
     smoke: tuple[str, ...] = ()
+    lock: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Settings:
     two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
     ``smoke`` shell commands that must succeed in the environment; ``packages`` what distributions that are built need,
     by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
-    of the one that these settings are of, "" for the default one (:meth:`of`).
+    of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
+    uv.lock or a pylock.toml, None where nothing is said.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -108,6 +110,7 @@ class Settings:
     packages: Mapping[str, PackageSettings] = field(default_factory=dict)
     environments: Mapping[str, EnvironmentSettings] = field(default_factory=dict)
     environment: str = ""
+    lock: str | None = None
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -143,6 +146,7 @@ class Settings:
             smoke=own.smoke,
             environments={},
             environment=environment,
+            lock=own.lock or self.lock,
         )
 
     @property
@@ -442,6 +446,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "smoke": _commands,
     "packages": _packages,
     "environments": _environments,
+    "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
 }
 
-_ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke")}
+_ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}

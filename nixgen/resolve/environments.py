@@ -28,10 +28,11 @@ def export(project: Project, hashes: Mapping[str, FileHash]) -> dict[str, dict[s
     Raises what :func:`nixgen.resolve.resolution.export` raises, with the problems of all environments.
     """
     wanted = views(project)
+    first = next((name for name, view in wanted.items() if view.pylock is None), None)
 
     def one(name: str) -> dict[str, Any] | NixgenError:
         try:
-            return resolution.export(wanted[name], hashes, check=name == DEFAULT)
+            return resolution.export(wanted[name], hashes, check=name == first)
         except NixgenError as error:
             return error
 

@@ -7,7 +7,7 @@ answer is None, unless macOS's floor tells, or uv's ``environments`` say which m
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +15,7 @@ from nixgen.resolve.model import Target
 from nixgen.resolve.targets import environment
 
 if TYPE_CHECKING:
-    from packaging.markers import Environment, Marker
+    from packaging.markers import Marker
 
 _KERNEL = r"platform_(?:release|version)"
 _TEXT = r"""(?:'[^']*'|"[^"]*")"""
@@ -24,15 +24,27 @@ _ATOM = re.compile(rf"({_KERNEL})\s*({_OPERATOR})\s*({_TEXT})|({_TEXT})\s*({_OPE
 YES, NO = "python_version >= '0'", "python_version < '0'"
 """Markers that always hold, and never."""
 
+_NOTHING: Mapping[str, frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
 _NEWEST = 99  # a patch release that no Python ever reaches
 
 
 class Markers:
-    """The markers of one target; ``macos`` is the oldest that it is for, ``environments`` what uv.lock is made for."""
+    """The markers of one target; ``macos`` is the oldest that it is for, ``environments`` what uv.lock is made for.
 
-    def __init__(self, target: Target, macos: str, environments: Sequence[str] = ()) -> None:
+    ``extras`` and ``groups`` are those that are installed, where a lock's markers ask (PEP 751).
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        macos: str,
+        environments: Sequence[str] = (),
+        extras: frozenset[str] = frozenset(),
+        groups: frozenset[str] = frozenset(),
+    ) -> None:
         self._target, self._macos = target, macos
-        self._environment = environment(target)
+        self._chosen = {"extras": extras, "dependency_groups": groups}
+        self._environment = self._of(target)
         self._held: dict[str, bool | None] = {}
         self._assumed = {_shown(atom) for marker in environments for atom in _ATOM.finditer(marker)}
 
@@ -50,6 +62,23 @@ class Markers:
         lower, upper = (_evaluate(self._settled(marker, unknown), self._environment) for unknown in (NO, YES))
         return upper if lower == upper else None
 
+    def _of(self, target: Target, version: str = "") -> dict[str, str | frozenset[str]]:
+        found = environment(target, version) if version else environment(target)
+        return {**self._chosen, **cast("dict[str, str]", found)}
+
+    @property
+    def python(self) -> str:
+        """The target's Python, whole ("3.11.9")."""
+        return str(self._environment["python_full_version"])
+
+    def allows(self, requires_python: str | None) -> bool:
+        """Whether a specifier allows the target's Python."""
+        if not requires_python:
+            return True
+        from packaging.specifiers import SpecifierSet
+
+        return SpecifierSet(requires_python).contains(self.python, prereleases=True)
+
     def undecided(self, marker: str) -> str:
         """The part of a marker that machines of the target differ in, "" if there is none."""
         return next((_shown(atom) for atom in _ATOM.finditer(marker) if self._known(atom) is None), "")
@@ -60,7 +89,7 @@ class Markers:
             return False
         settled = self._settled(marker, NO)
         versions = (f"{self._target.python}.{patch}" for patch in patches(self._target.python, marker))
-        return len({_evaluate(settled, environment(self._target, version)) for version in versions}) > 1
+        return len({_evaluate(settled, self._of(self._target, version)) for version in versions}) > 1
 
     def _settled(self, marker: str, unknown: str) -> str:
         """The marker with all that it says of the kernel replaced by yes, no, or ``unknown``."""
@@ -106,10 +135,8 @@ def _shown(atom: re.Match[str]) -> str:
     return " ".join(part for part in atom.groups() if part).replace('"', "'")
 
 
-def _evaluate(marker: str, marker_environment: Environment) -> bool:
-    everything: dict[str, str | frozenset[str]] = {"extras": frozenset(), "dependency_groups": frozenset()}
-    everything.update(cast("dict[str, str]", marker_environment))
-    return bool(_parsed(marker).evaluate(everything, context="lock_file"))
+def _evaluate(marker: str, known: Mapping[str, str | frozenset[str]]) -> bool:
+    return bool(_parsed(marker).evaluate({**_NOTHING, **known}, context="lock_file"))
 
 
 @lru_cache(maxsize=65536)

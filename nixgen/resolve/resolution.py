@@ -8,6 +8,7 @@ best tag the higher build number is taken, as uv does.
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import re
 from collections import Counter
@@ -22,16 +23,15 @@ from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
-from nixgen.project import absent, uvlock
+from nixgen.project import absent, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
 from nixgen.resolve.model import FileHash, Git, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
-LOCK = "uv.lock"
 LOCK_MEND = "run: nixgen lock"
-_REFRESH = "bring it up to date: uv lock"
+_REFRESH = "bring it up to date: "
 _GIT_SCHEMES = ("https", "ssh", "http", "git", "file")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -52,8 +52,11 @@ def hint_groups(
     project: Project, found: tuple[Resolution, ...], glibc: str, hashes: Mapping[str, FileHash]
 ) -> tuple[Resolution, ...]:
     """Tells of each problem that only dependency groups bring in how to leave those out."""
-    groups = table(project.pyproject, "dependency-groups") or lookup(
-        project.pyproject, "tool", "uv", "dev-dependencies"
+    groups = strings(lookup(project.pylock, "default-groups")) or (
+        project.pylock is None
+        and (
+            table(project.pyproject, "dependency-groups") or lookup(project.pyproject, "tool", "uv", "dev-dependencies")
+        )
     )
     if project.settings.groups is not None or not groups or not any(one.problems for one in found):
         return found
@@ -81,11 +84,18 @@ def export(
     check: bool = True,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """The whole lock, for all targets, as a pylock.toml (parsed); ``meanwhile`` is called while uv works.
+    """The whole lock, for all targets, as a pylock.toml (parsed): uv's export, or the one that is the project's lock.
+
+    ``meanwhile`` is called while uv works.
 
     Raises UserError when uv refuses the settings (an unknown group, extras that conflict), and with ``check`` when
     uv.lock does not belong to pyproject.toml.
     """
+    if project.pylock is not None:
+        meanwhile()
+        found = copy.deepcopy(dict(project.pylock))
+        _place_files(found, project.root, project.root)
+        return found
     verdict = current.Verdict()
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
         exporting = uv.start_export(project, folder, nowhere)
@@ -166,14 +176,15 @@ def select(
     requires = lock.get("requires-python") or project.requires_python
     _require_python(requires, targets)
     environments = strings(lock.get("environments"))
+    chosen = _chosen(project, lock)
     own = project.settings.environment
     entries = [_read(project, entry) for entry in lock.get("packages", ())]
     found = []
     for target in targets:
         choice = wheels.Choice(target, glibc, project.settings.macos)
-        decides = markers.Markers(target, project.settings.macos, environments)
+        decides = markers.Markers(target, project.settings.macos, environments, *chosen)
         if environments and not any(decides.holds(marker) for marker in environments):
-            found.append(replace(Resolution(target, (), (_unsupported(environments),)), environment=own))
+            found.append(replace(Resolution(target, (), (_unsupported(project, environments),)), environment=own))
             continue
         resolution = _for_target(project, entries, choice, decides, hashes)
         patch = resolution.patch or _separates(requires, target.python)
@@ -181,10 +192,22 @@ def select(
     return tuple(found)
 
 
-def _unsupported(environments: Sequence[str]) -> Problem:
+def _chosen(project: Project, lock: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """The extras and groups that the markers of a pylock.toml ask for; uv's export has those that are chosen."""
+    settings = project.settings
+    if project.pylock is None:
+        return frozenset(), frozenset()
+    return pylockfile.chosen(
+        lock, project.lock, settings.table, settings.extras, settings.groups, all_extras=settings.all_extras
+    )
+
+
+def _unsupported(project: Project, environments: Sequence[str]) -> Problem:
     """uv's own refusal (``uv sync``) of a platform that ``environments`` leave out."""
-    what = f"is not made for this system, but for {' or '.join(environments)} ([tool.uv] environments)"
-    return Problem(LOCK, what, "take the system out of systems, or add it to environments and run: uv lock")
+    theirs = "environments" if project.pylock is not None else "[tool.uv] environments"
+    what = f"is not made for this system, but for {' or '.join(environments)} ({theirs})"
+    mend = "add it to environments and run: uv lock" if project.pylock is None else project.lock_again
+    return Problem(project.lock, what, f"take the system out of systems, or {mend}")
 
 
 def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, ...], tuple[Resolution, ...]]:
@@ -311,11 +334,14 @@ def _for_target(
         if wanted is False:
             continue
         package, problem = _package(project, entry, choice, hashes)
+        if not decides.allows(entry.told.get("requires-python")):
+            what = f"is locked for Python {entry.told['requires-python']}, and the base has {decides.python}"
+            problem = Problem(package.name, what, 'set another python under [tool.nixgen]: python = "3.X"')
         if wanted is None:
             problem = _undecided(package.name, decides.undecided(str(marker)))
         if package.name in packages:
             what = f"is locked twice for this target: {packages[package.name].version} and {package.version}"
-            problem = Problem(package.name, what, _REFRESH)
+            problem = Problem(package.name, what, _REFRESH + project.lock_again)
         packages.setdefault(package.name, package)
         if problem is not None:
             problems.append(problem)
