@@ -1,8 +1,9 @@
 # A source, built by its own backend (PEP 517) into a wheel that is installed as any wheel: the output has the form of
 # wheel.nix's. One derivation does both: a wheel is compressed, and would hide the store paths in it from Nix.
 #
-# `requires` are the installed wheels that its backend needs, `git` a commit instead of a file; with `needs` it gets
-# the project's build-libraries and build-tools, too; `crates` are those of its Cargo.lock. `mode` is for requires.nix.
+# `requires` are the installed wheels that its backend needs; `git` is a commit, and `folder` a folder of the project,
+# instead of a file. With `needs` it gets the project's build-libraries and build-tools, too; `crates` are those of its
+# Cargo.lock. `mode` is for requires.nix.
 { base, fetch, builder, root }:
 { name
 , version
@@ -13,6 +14,7 @@
 , url ? null
 , path ? null
 , git ? null
+, folder ? null
 , subdirectory ? ""
 , env ? { }
 , settings ? { }
@@ -60,6 +62,7 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   inherit version file mode subdirectory;
   src =
     if git != null then import ./git.nix base (git // { inherit name; })
+    else if folder != null then import ./source.nix { inherit root folder; name = safe name; } [ ]
     else import ./file.nix { inherit fetch root; } { inherit path url sha256; name = safe file; };
   patches = map (patch: builtins.path { name = safe (baseNameOf patch); path = root + "/${patch}"; }) patches;
   inherit lib;

@@ -11,7 +11,7 @@ let
   available = named (row: row.file) install' wheels // built;
   install' = row: install (removeAttrs row [ "systems" ]);
   built = named keyOf
-    (row: build (removeAttrs row [ "systems" "environments" "installed" ] // {
+    (row: build (removeAttrs row [ "systems" "environments" "installed" "roots" "modules" ] // {
       requires = map (name: available.${name}) row.requires.${system};
     }))
     builds;
@@ -22,6 +22,8 @@ in
   # Those that an environment has, as wheels are: { name, drv }. `chosen` gives its rows.
   installed = chosen: map (row: { inherit (row) name; drv = built.${keyOf row}; })
     (builtins.filter (row: row.installed or true) (chosen builds));
+  # What of these are packages of the project's own: where their code lies.
+  folders = chosen: builtins.filter (row: row ? folder && row.installed or true) (chosen builds);
   # The installed wheels and builds with these names.
   all = map (name: available.${name});
 }

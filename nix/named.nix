@@ -17,19 +17,21 @@ let
     wheels = installed;
     trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
   };
+  # Packages of the project's own that are compiled: installed as wheels, and yet its own code.
+  built = made.folders here;
   # The project's own code as it is now, and the environment with it.
   source = import ./source.nix { inherit root name; } ownTrees;
   environment = import ./own.nix { inherit base; } {
     name = full;
     environment = bare;
-    inherit source;
+    inherit source built;
     trees = ownTrees;
   };
   variables = base.variables // together.variables;
 
   serve = import ./services.nix {
     inherit base source environment;
-    packaged = ownTrees != [ ];
+    packaged = ownTrees != [ ] || built != [ ];
     artifacts = pinned;
   };
   served = serve (map (row: removeAttrs row [ "environment" ])
@@ -39,7 +41,7 @@ in
   inherit bare environment;
   services = served;
   shell = import ./shell.nix { inherit base; } {
-    inherit root label launcher source variables;
+    inherit root label launcher source variables built;
     name = full;
     environment = bare;
     trees = ownTrees;
@@ -59,7 +61,7 @@ in
     smoke = import ./smoke.nix { inherit base; } {
       name = full;
       environment = bare;
-      inherit source variables;
+      inherit source variables built;
       trees = ownTrees;
       commands = smoke;
     };

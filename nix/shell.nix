@@ -1,7 +1,7 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, label, root, environment, launcher, trees, source, count, variables }:
+{ name, label, root, environment, launcher, trees, built, source, count, variables }:
 let
   # The project's folder, where Nix knows it. A flake is evaluated from a copy in the store: then the shell looks for
   # the folder that has this default.nix and this code, in its own and those above.
@@ -38,6 +38,10 @@ derivation ({
     title = "${name}: Python ${base.version}, ${toString count} packages";
     variables = builtins.toJSON variables;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
+    built = builtins.toJSON {
+      roots = builtins.concatMap (row: row.roots) built;
+      modules = builtins.concatMap (row: row.modules) built;
+    };
     venv = import ./ownvenv.nix;
     python = "${launcher}/bin/python${base.version}";
     allowSubstitutes = false;

@@ -1,7 +1,8 @@
 # The project's own code, as it is when it is asked for, in the store: what needs no work tree beside it. Of packages
 # only what is importable is copied, so that nothing is built again when something else changes. Without a package, it
 # is what git knows, or what is not hidden, but for what nixgen writes (the record of a build cannot be a part of it).
-{ root, name }:
+# `folder` is the part of the project that is wanted.
+{ root, name, folder ? "." }:
 trees:
 let
   inherit (builtins) any concatMap elem fetchGit match pathExists storeDir stringLength substring;
@@ -32,4 +33,8 @@ let
     && !(hasPrefix "." last && (hidden || trees != [ ]))
     && (if trees == [ ] then !elem relative ours else any (ofTree relative) tops);
 in
-builtins.path { name = "${name}-source"; path = place; filter = wanted; }
+builtins.path {
+  name = "${name}-source";
+  path = if folder == "." then place else place + "/${folder}";
+  filter = wanted;
+}

@@ -1,7 +1,8 @@
 """Imports every top-level module of every installed distribution, and fails with the list of those that do not.
 
 Run with the environment's own Python. A first process imports all in turn; what fails there, or ends it, gets a
-process of its own, so that no module is blamed for another's doings. And every shared object is looked at: what it asks
+process of its own, so that no module is blamed for another's doings. A module of a wheel that asks for one which no package
+has, as uv.lock has it, is of use with that alone: no failure. And every shared object is looked at: what it asks
 the loader for has to be in the environment or in the base (needs.py).
 """
 
@@ -42,6 +43,7 @@ os._exit(0)
 """
 
 
+ABSENT = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)\b")
 
 
@@ -68,6 +70,13 @@ def reason(text, count=3):
     starts = [number for number, line in enumerate(lines) if ERROR.match(line)]
     begin = starts[-1] if starts else max(0, len(lines) - count)
     return " | ".join(line.strip() for line in lines[begin : begin + count])
+
+
+def asks_for_absent(why, modules):
+    """The module that another one asks for, where neither Python nor any distribution is to have it, "" else."""
+    found = ABSENT.match(why)
+    name = found[1].partition(".")[0] if found else ""
+    return "" if name in modules or name in sys.stdlib_module_names else name
 
 
 def libraries_of(folders):
@@ -112,6 +121,7 @@ def main():
     for tree in trees:
         for name in tree["modules"]:
             modules.setdefault(name, tree["name"])
+    own = {tree["name"] for tree in trees}
     skip = set(os.environ["skip"].split())
     waiting, good = sorted(set(modules) - skip), set()
     result = subprocess.run([sys.executable, "-c", MANY, *waiting], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -119,8 +129,14 @@ def main():
     failures = []
     for name in sorted(set(waiting) - good):
         result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if result.stdout.split() != [name]:
-            failures.append(f"  {name} (of {modules[name]}): {reason(result.stderr) or f'the process ended with {result.returncode}'}")
+        if result.stdout.split() == [name]:
+            continue
+        why = reason(result.stderr) or f"the process ended with {result.returncode}"
+        if modules[name] not in own and (absent := asks_for_absent(why, modules)):
+            print(f"note: {name} (of {modules[name]}) is of use with {absent} alone, which no package has")
+            waiting.remove(name)
+        else:
+            failures.append(f"  {name} (of {modules[name]}): {why}")
     if not modules and not os.environ.get("empty"):
         raise SystemExit("no module was found in any package of the environment: there is nothing to import")
     base = libraries_of(os.environ["search"].split(":"))

@@ -2,7 +2,7 @@
 
 Input, as environment variables: out, project (its name), label (the environment's), environment, tools (PATH entries),
 hook (a bash file), bash, title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on
-sys.path), venv (a folder of programs), python (the program below the environment).
+sys.path), built (JSON: the same of what is compiled, and its modules), venv (a folder of programs), python (the program below the environment).
 """
 
 import glob
@@ -18,7 +18,7 @@ for module in glob.glob(f"{glob.escape(given['venv'])}/*.py"):
     shutil.copyfile(module, f"{out}/lib/{os.path.basename(module)}")
 # Short, and another one when anything of the shell changes.
 key = os.path.basename(out)[:8]
-settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "name": given["project"], "key": key}
+settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "built": json.loads(given["built"]), "name": given["project"], "key": key}
 with open(f"{out}/lib/settings.json", "w", encoding="utf-8") as file:
     json.dump(settings, file)
 with open(given["hook"], encoding="utf-8") as file:

@@ -3,7 +3,7 @@
 Run with the environment's own Python. Input, as environment variables: out, bash, environment, source (the project's
 code), packaged (whether it is one or more packages), tools (folders of programs, with colons), applets (a folder of
 programs that count last), variables (JSON: name → value, those of the models and data), roots (JSON: what of the code is
-on sys.path), venv (the module that makes one), and ``commandsPath``, a file with a JSON list of commands. Each command
+on sys.path), built (what of it is compiled, see ownvenv.py), venv (the module that makes one), and ``commandsPath``, a file with a JSON list of commands. Each command
 sees the sandbox's environment without these, runs in a copy of the code that it may write to, and has no standard input.
 """
 
@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 
-GIVEN = ("applets", "args", "bash", "builder", "commandsPath", "environment", "name", "out", "outputs", "packaged", "roots", "source", "system", "tools", "variables", "venv")
+GIVEN = ("applets", "args", "bash", "builder", "built", "commandsPath", "environment", "name", "out", "outputs", "packaged", "roots", "source", "system", "tools", "variables", "venv")
 
 
 def writable_copy(source, folder):
@@ -34,7 +34,7 @@ def variables(given, folder):
         import ownvenv
 
         environment = os.path.join(os.environ["TMPDIR"], "venv")
-        ownvenv.make(environment, given["environment"], folder, json.loads(given["roots"]), "smoke")
+        ownvenv.make(environment, given["environment"], folder, json.loads(given["roots"]), "smoke", built=json.loads(given["built"]))
     path = [f"{environment}/bin", *filter(None, given["tools"].split(":")), os.path.dirname(given["bash"]), *filter(None, [given["applets"]])]
     found = {name: value for name, value in os.environ.items() if name not in GIVEN}
     found |= json.loads(given["variables"])

@@ -125,6 +125,17 @@ def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
     return f"built with Rust: {', '.join(names)}. In pyproject.toml:\n{lines.text()}" if names else ""
 
 
+def known_settings(settings: Settings, names: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """What the table of known needs adds to the settings, by table of pyproject.toml: whole lists, by key."""
+    lines = _Lines()
+    for row in known(names) if settings.base == "debian" else ():
+        add_known(lines, settings, row)
+    found: dict[str, dict[str, list[str]]] = {}
+    for (table, key), added in lines.added.items():
+        found.setdefault(table, {})[key] = [*lines.has[table, key], *added]
+    return found
+
+
 def _listed(settings: Settings, name: str, key: str) -> tuple[str, ...]:
     said: PackageSettings | None = settings.packages.get(name)
     if said is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from nixgen.bases.model import Base
 from nixgen.errors import Problem
 from nixgen.formats.foreign import strings, table
 from nixgen.machine import files
+from nixgen.project import layout, version
 from nixgen.project.names import normalized
 from nixgen.resolve.model import Package, Resolution, Target
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _RIPE = {"3.11": 2023, "3.12": 2024, "3.13": 2025, "3.14": 2026}
 """When each Python had been out for a year: before that, many packages had no wheel for it yet."""
+_SETUP = ("setup.py", "setup.cfg")  # of setuptools; they may say what is required, too
 
 _TOLD = ("no-binary", "no-build", "no-build-isolation")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -55,6 +58,19 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A local package that is built: a digest of what says how, and where its code is (:class:`layout.Layout`).
+
+    ``roots`` are relative to the project; ``version`` is what its files tell, where uv.lock has none.
+    """
+
+    digest: str
+    version: str
+    roots: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """All that a project asks of its builds: read once, then only looked at."""
 
@@ -73,6 +89,8 @@ class Asked:
     """By name, what ``[tool.nixgen.packages]`` says."""
     installed: Mapping[str, tuple[Mapping[str, Package], ...]]
     """By system, what is installed, by name, in each environment."""
+    folders: Mapping[str, Folder]
+    """By its path, each local package that is built."""
     sources: Mapping[str, Any] = field(default_factory=dict)
     """By name, where the requirements of ``extra-build-dependencies`` come from (``[tool.uv.sources]``)."""
     told: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +114,7 @@ class Asked:
             **({"sources": self.sources} if self.sources and package.name in self.extra else {}),
             **({"told": self.told} if self.told else {}),
             **self.settings.get(package.name, {}),
+            **({"folder": self.folders[package.path or ""].digest} if package.path in self.folders else {}),
         }
         if beside is not None:
             inputs["beside"] = {
@@ -104,6 +123,11 @@ class Asked:
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         newest = self.exclude_newer or self._newest(package)
         return Source(package, by_system, extra, newest, digest, beside)
+
+    def version(self, package: Package) -> str:
+        """The version of a package, "" where neither uv.lock nor its files tell it."""
+        folder = self.folders.get(package.path or "")
+        return package.version or (folder.version if folder is not None else "")
 
     def config_of(self, name: str) -> dict[str, Any]:
         """What the backend of this package is told (uv's ``config-settings``): of a key of two, its own first."""
@@ -193,6 +217,7 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
         },
         packages=project.settings.packages,
         installed=installed,
+        folders=_folders(project, resolutions),
         sources=_sources(project, (text for entries in extra.values() for text, runtime in entries if not runtime)),
         told=_told(settings),
         problems=(*problems, *_built_in_two_ways(resolutions, extra, installed), *_unmatched(resolutions, extra)),
@@ -252,6 +277,24 @@ def _unmatched(resolutions: Sequence[Resolution], extra: Mapping[str, Sequence[t
                 said = f"is built with {text} (match-runtime), which is a folder of the project"
                 found[name, text] = Problem(name, f"{said}; nixgen builds with published packages", mend)
     return iter(found[key] for key in sorted(found))
+
+
+def _folders(project: Project, resolutions: Sequence[Resolution]) -> dict[str, Folder]:
+    """By its path, each local package that is built. What counts is its build system, and what setup.py may ask for."""
+    packages = {package for one in resolutions for package in one.packages if package.kind == "directory"}
+    found = {}
+    for package in packages:
+        if package.built and package.path:
+            source = layout.read(project.root, package.name, package.path)
+            said = [source.pyproject.get("build-system"), *(files.read(source.folder, name) for name in _SETUP)]
+            lies = layout.find(source)
+            found[package.path] = Folder(
+                hashlib.sha256(repr(said).encode()).hexdigest(),
+                version.declared(source, lies)[0],
+                tuple(posixpath.normpath(f"{package.path}/{root}") for root in lies.roots),
+                lies.modules,
+            )
+    return found
 
 
 def _built_in_two_ways(

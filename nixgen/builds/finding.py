@@ -133,7 +133,7 @@ def _check_pinned(wanted: Iterable[Source]) -> None:
     problems = [
         Problem(one.name, "has no SHA-256 in uv.lock or nixgen.lock", "run: nixgen lock")
         for one in wanted
-        if one.package.kind != "vcs" and not one.package.sha256
+        if one.package.kind not in {"vcs", "directory"} and not one.package.sha256
     ]
     if problems:
         raise UserError(problems)
@@ -210,7 +210,9 @@ class _Finder:
         requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
         if hint := advice.rust(self.settings, requires):
             console.warn(hint)
-        versions = [source.package.version or said.version for source, said in zip(fresh, static, strict=True)]
+        versions = [
+            self.asked.version(source.package) or said.version for source, said in zip(fresh, static, strict=True)
+        ]
         mend = "write it down in pyproject.toml, [[tool.uv.dependency-metadata]]: name, version and requires-dist"
         unknown = [source.name for source, version in zip(fresh, versions, strict=True) if not version]
         if unknown:

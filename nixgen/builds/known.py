@@ -1,4 +1,6 @@
-"""What sources are known to need of the debian base: each row was tried, and is only ever told, never applied.
+"""What sources are known to need of the debian base: each row was tried.
+
+``nixgen init`` writes it into pyproject.toml; ``nixgen lock`` tells it.
 
 A row is there where the build's own words come too late or say too little: the library that the built module loads is
 missed only when it is imported.

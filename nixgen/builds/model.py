@@ -33,7 +33,8 @@ class Build:
     """A source that is built, and what it needs for that.
 
     ``source`` is the address of its file (``https://…``, ``file:PATH`` in the project), with ``file``, ``sha256`` and
-    ``size``; or ``git+URL@COMMIT`` (and ``#subdirectory=``) with ``nar_hash``. ``epoch`` is its SOURCE_DATE_EPOCH.
+    ``size``; ``git+URL@COMMIT`` (and ``#subdirectory=``) with ``nar_hash``; or ``folder:PATH`` in it. ``epoch``
+    is its SOURCE_DATE_EPOCH.
     ``requires`` has for each system the wheels by their file name, and other builds as ``name==version``; ``inputs`` is
     the digest of all that was asked for when these were found (:mod:`nixgen.builds.asked`).
     """

@@ -10,7 +10,7 @@ from nixgen.builds.model import Build, Builds, BuildWheel, Crate
 from nixgen.formats.strictjson import Table
 from nixgen.machine import addresses
 from nixgen.project.settings import SYSTEMS
-from nixgen.resolve.model import Git, local_path
+from nixgen.resolve.model import Git, folder_path, local_path
 
 KEYS = ("builds", "buildWheels")
 _NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"  # PEP 503
@@ -108,10 +108,14 @@ def _wheel(entry: Table) -> BuildWheel:
 
 def _build(entry: Table) -> Build:
     source = entry.text("source")
-    git = source.startswith("git+")
-    own = ("narHash",) if git else ("file", "sha256", "size")
+    git, folder = source.startswith("git+"), folder_path(source)
+    bare = git or folder is not None
+    own = ("narHash",) if git else () if bare else ("file", "sha256", "size")
     entry.closed("name", "version", "source", "epoch", "inputs", "requires", "crates", *own)
-    if not git:
+    if folder is not None:
+        if folder != "." and any(part in {"", ".."} for part in folder.split("/")):
+            entry.problem("source", "is not a folder in the project")
+    elif not git:
         _check_address(entry, "source", source)
     elif (place := Git.parse(source)) is None:
         entry.problem("source", "is not git+, an address, @ and a commit of 40 hexadecimal digits")
@@ -126,8 +130,8 @@ def _build(entry: Table) -> Build:
         epoch=entry.integer("epoch"),
         inputs=entry.text("inputs", _SHA256),
         requires={system: systems.texts(system, _REQUIRED) for system in sorted({*systems.keys()} & {*SYSTEMS})},
-        file="" if git else entry.text("file", _FILE),
-        sha256="" if git else entry.text("sha256", _SHA256),
+        file="" if bare else entry.text("file", _FILE),
+        sha256="" if bare else entry.text("sha256", _SHA256),
         size=entry.integer("size") if "size" in entry else None,
         nar_hash=entry.text("narHash", r"sha256-[A-Za-z0-9+/]{43}=") if git else "",
         crates=tuple(map(_crate, entry.tables("crates"))) if "crates" in entry else (),

@@ -10,7 +10,7 @@ from nixgen.builds.model import Build, Builds, BuildWheel
 from nixgen.builds.pins import crate_row
 from nixgen.errors import Problem
 from nixgen.nix.json import hexadecimal
-from nixgen.resolve.model import Git, Package, Resolution, Target, local_path
+from nixgen.resolve.model import Git, Package, Resolution, Target, folder_path, local_path
 
 _LOCK = "nixgen.lock"
 _MEND = "nixgen lock"
@@ -55,6 +55,8 @@ def package_of(build: Build) -> Package:
     """The package that a build is of, as far as its pins tell."""
     if git := Git.parse(build.source):
         return Package(build.name, build.version, "vcs", git=git)
+    if folder := folder_path(build.source):
+        return Package(build.name, build.version, "directory", path=folder, why="is pinned as a build")
     path = local_path(build.source)
     return Package(
         *(build.name, build.version, "sdist", build.file),
@@ -164,7 +166,7 @@ def build_row(
     row: dict[str, object] = {
         "name": source.name,
         "version": version,
-        **(_checkout(package.git, nar_hash) if package.git else _archive(package)),
+        **_origin(package, nar_hash),
         "epoch": epoch,
         "requires": {system: list(names) for system, names in sorted(requires.items())},
     }
@@ -190,8 +192,12 @@ def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
     """The row of a build in default.nix."""
     requires = {system: one.build.requires[system] for system in one.systems}
     build = one.build
-    row = build_row(asked, one.source, requires, build.epoch, build.version, build.nar_hash)
-    return {**row, **crate_rows(build), "systems": list(one.systems), **({} if one.installed else {"installed": False})}
+    row = build_row(asked, one.source, requires, build.epoch, build.version, build.nar_hash) | crate_rows(build)
+    row |= {"systems": list(one.systems), **({} if one.installed else {"installed": False})}
+    folder = asked.folders.get(one.source.package.path or "") if "folder" in row else None
+    if folder is not None:
+        row |= {"roots": list(folder.roots), "modules": list(folder.modules)}
+    return row
 
 
 def source_hash(row: Mapping[str, object]) -> str:
@@ -204,6 +210,14 @@ def source_address(row: Mapping[str, object]) -> str:
     """What nixgen.lock calls the commit that a row is built from; "" for a file."""
     git = row.get("git")
     return str(Git(git["url"], git["rev"], str(row.get("subdirectory", "")))) if isinstance(git, Mapping) else ""
+
+
+def _origin(package: Package, nar_hash: str) -> dict[str, object]:
+    if package.git is not None:
+        return _checkout(package.git, nar_hash)
+    if package.kind == "directory":
+        return {"file": f"the folder {package.path}", "folder": package.path}
+    return _archive(package)
 
 
 def _archive(package: Package) -> dict[str, object]:

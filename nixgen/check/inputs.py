@@ -31,7 +31,7 @@ def inputs(plan: Plan, root: Path, system: str) -> Inputs:
         for resolution in plan.resolutions
         if resolution.target.system == system
         for package in resolution.packages
-        if package.kind == "wheel" or package.built
+        if package.kind == "wheel" or (package.built and package.kind != "directory")
     }
     return Inputs(
         files={name: digest.removeprefix("whole:") for name, digest in sorted(plan.digests.items()) if digest},

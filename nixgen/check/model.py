@@ -19,12 +19,13 @@ StepName = Literal["stale", "recipe", "build", "bytes", "rebuild", "works"]
 FileChange = Literal["added", "removed", "kind", "mode", "link", "content"]
 
 LOCKS = (".python-version", "models.toml", "nixgen.lock", "pyproject.toml", "uv.lock", "uv.toml")
-"""The files whose digests default.nix has, where they say something; and the pyproject.toml of each local package."""
+"""The files whose digests default.nix has, where they say something; of each local package there are some more."""
+_OF_PACKAGES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 def is_lock(name: str) -> bool:
     """Whether an input is one of these files, by its path in the project."""
-    return name in LOCKS or name.endswith(("/pyproject.toml", "setup.py", "setup.cfg")) or pylockfile.is_name(name)
+    return name in LOCKS or name.rpartition("/")[2] in _OF_PACKAGES or pylockfile.is_name(name)
 
 
 GRAVITY = (

@@ -28,8 +28,7 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
                 found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
             found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
     for row in (*plan.build_wheels, *plan.builds):
-        found |= _of_crates(row)
-        found[use.source_hash(row)] = _of_build(row)
+        found |= _of_crates(row) | _of_build(row)
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.sha256:
@@ -48,9 +47,12 @@ def _of_crates(row: Mapping[str, object]) -> dict[str, Owner]:
     }
 
 
-def _of_build(row: Mapping[str, object]) -> Owner:
+def _of_build(row: Mapping[str, object]) -> dict[str, Owner]:
+    """Whose the source of a build, or a wheel that one needs, is; nothing for a folder of the project."""
+    if "folder" in row:
+        return {}
     mend = "nixgen lock --upgrade && nixgen generate"
     what = f"{row['name']} {row['version']}"
     if "git" in row:
-        return Owner(what, "nixgen.lock", mend, "nixgen lock")
-    return Owner(f"{what}, which a build needs", "nixgen.lock", mend)
+        return {use.source_hash(row): Owner(what, "nixgen.lock", mend, "nixgen lock")}
+    return {use.source_hash(row): Owner(f"{what}, which a build needs", "nixgen.lock", mend)}

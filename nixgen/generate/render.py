@@ -109,6 +109,7 @@ def tree_rows(plan: Plan) -> list[dict[str, object]]:
             entryPoints=tree.entry_points,
         )
         for tree in sorted(plan.trees, key=lambda tree: (tree.name, tree.version, tree.path))
+        if not tree.built
     ]
 
 

@@ -27,7 +27,7 @@ JSON_VERSION = 1
 
 _LARGEST = 10
 _SHOWN = 6
-_SOURCES = {"sdist": "sdist", "vcs": "git", "archive": "archive"}
+_SOURCES = {"sdist": "sdist", "vcs": "git", "archive": "archive", "directory": "folder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +346,7 @@ def _cell(package: Package | None, *, wrong: bool, alone: bool, forked: bool) ->
     elif package.kind == "wheel":
         told = package.file if alone and package.file else needs(package.file or "")
     elif package.kind == "directory":
-        told = f"the folder {package.path}"
+        told = f"{'built from ' if package.built else ''}the folder {package.path}"
     else:
         told = f"built ({_SOURCES[package.kind]})"
     version = f"{_version(package)}, " if forked else ""

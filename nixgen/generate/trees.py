@@ -6,17 +6,17 @@ uv.lock, in setup.cfg, or as a literal in a Python file; else a warning says wha
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from nixgen.errors import Problem, UserError
 from nixgen.formats import foreign
-from nixgen.generate import compiled, layout, version
 from nixgen.generate.model import SourceTree
-from nixgen.project import setupfiles, uvlock
+from nixgen.project import layout, setupfiles, uvlock, version
 from nixgen.project.names import normalized
-from nixgen.project.project import Project, read_text, read_toml
+from nixgen.project.project import Project, read_text
 from nixgen.resolve.model import Resolution
 
 METADATA_VERSION = "2.3"
@@ -31,21 +31,21 @@ _ENTRY = re.compile(r"[^\s=\[][^=\r\n]*")
 def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[SourceTree, ...]:
     """The directory sources of all targets, each once, sorted by name and path.
 
-    Raises UserError with every problem of all of them: files that cannot be read, code that is not found or has to be
-    compiled, entry points that are none.
+    Raises UserError with every problem of all of them: files that cannot be read, code that is not found, entry points
+    that are none.
     """
     locked = {uvlock.folder(package): package for package in project.uv_lock().local}
     found = {
-        (package.name, package.path): package.version
+        (package.name, package.path): package
         for resolution in resolutions
         for package in resolution.packages
         if package.kind == "directory" and package.path
     }
     trees: list[SourceTree] = []
     problems: list[Problem] = []
-    for (name, path), known in sorted(found.items()):
+    for (name, path), package in sorted(found.items(), key=operator.itemgetter(0)):
         try:
-            trees.append(_tree(project, name, path, known, locked.get(path, {})))
+            trees.append(_tree(project, name, path, package.version, locked.get(path, {}), built=package.built))
         except UserError as error:
             problems += error.problems
     if problems:
@@ -53,21 +53,18 @@ def source_trees(project: Project, resolutions: Sequence[Resolution]) -> tuple[S
     return tuple(trees)
 
 
-def _tree(project: Project, name: str, path: str, known: str | None, locked: Mapping[str, Any]) -> SourceTree:
-    folder = project.path(path)
-    above = "" if path == "." else f"{path}/"
-    if not folder.is_dir():
-        raise UserError.of(
-            path, f"is not a folder, and uv.lock says that {name} is there", "bring it back, or: uv lock"
-        )
-    file = folder / "pyproject.toml"
-    pyproject = read_toml(file, f"{above}pyproject.toml") if file.exists() else {}
-    source = layout.Source(folder, name, pyproject, setupfiles.read(folder, above), above)
+def _tree(
+    project: Project, name: str, path: str, known: str | None, locked: Mapping[str, Any], *, built: bool
+) -> SourceTree:
+    source = layout.read(project.root, name, path)
     found = layout.find(source)
-    must = compiled.problem(source, found.modules, project.settings.skip_imports)
-    if must is not None or found.problems:
-        raise UserError([must] if must is not None else found.problems)
     known, note = (known, None) if known else version.declared(source, found)
+    files = tuple(f"{source.where}{name}" for name in source.setup.files) if source.reads_setup else ()
+    if built:
+        notes = (note,) if note is not None else ()
+        return SourceTree(name, known, path, (), (), "", "", files, notes, built=True)
+    if found.problems:
+        raise UserError(found.problems)
     points, missing = declared_points(source)
     return SourceTree(
         name=name,
@@ -77,7 +74,7 @@ def _tree(project: Project, name: str, path: str, known: str | None, locked: Map
         modules=found.modules,
         metadata=metadata(name, known, _described(source), locked, source.file),
         entry_points=entry_points(points, source.file),
-        files=tuple(f"{above}{name}" for name in source.setup.files) if source.reads_setup else (),
+        files=files,
         notes=(*found.notes, *([note] if note is not None else ()), *missing),
     )
 

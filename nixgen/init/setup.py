@@ -7,8 +7,9 @@ there is no uv.lock.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from nixgen.bases import choice
 from nixgen.console import console
 from nixgen.errors import UserError
+from nixgen.formats.foreign import lookup, table
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
 from nixgen.init import cijob, gitattributes, installsource, scaffold
@@ -86,8 +88,8 @@ def init(start: Path, options: Options) -> None:
         if not named and previous is None:
             values["python"] = choice.best_python(project, replace(project.settings, python=None))
             project = with_values(project, values)
-        if previous is None and project.settings.systems is None:
-            values |= _where_wheels_exist(project)
+        if previous is None:
+            values |= _from_packages(project)
             project = with_values(project, values)
         pins = _pins(project, previous, options.mirrors)
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
@@ -194,18 +196,48 @@ def _previous(project: Project) -> Lock | None:
     return read_lock(path) if path.exists() else None
 
 
-def _where_wheels_exist(project: Project) -> dict[str, edit.Value]:
-    """The setting ``systems``, where wheels do not exist for every system of the base; says which are left out.
-
-    Raises UserError with what stands in the way on the others.
-    """
+def _from_packages(project: Project) -> dict[str, edit.Value]:
+    """The settings that follow from what uv would install, on what the base will be."""
     from nixgen.bases.python import targets
-    from nixgen.resolve.resolution import merged_problems, resolve, split_served
+    from nixgen.resolve.resolution import resolve
 
     settings = project.settings
     assert settings.python is not None  # noqa: S101 -- init chose it before
     glibc = choice.default_glibc(settings, settings.python)
-    served, left = split_served(resolve(project, targets(settings, None, settings.python), glibc, {}))
+    resolutions = resolve(project, targets(settings, None, settings.python), glibc, {})
+    systems = _where_wheels_exist(resolutions) if settings.systems is None else {}
+    return systems | _known_needs(project, resolutions)
+
+
+def _known_needs(project: Project, resolutions: Sequence[Resolution]) -> dict[str, edit.Value]:
+    """The settings with what the sources among these packages are known to need of the base; says what was added."""
+    from nixgen.builds import advice
+
+    built = {package.name for one in resolutions for package in one.packages if package.built}
+    values: dict[str, edit.Value] = {}
+    packages = dict(table(lookup(project.pyproject, "tool", "nixgen", "packages")))
+    for where, lists in advice.known_settings(project.settings, built).items():
+        name = where.removeprefix("tool.nixgen").removeprefix(".packages.")
+        if name:
+            packages[name] = {**packages.get(name, {}), **lists}
+            values["packages"] = packages
+        else:
+            values |= lists
+        for key, names in lists.items():
+            console.info(
+                f"Added to pyproject.toml, as sources are known to need it: [{where}] {key} = {json.dumps(names)}"
+            )
+    return values
+
+
+def _where_wheels_exist(resolutions: Sequence[Resolution]) -> dict[str, edit.Value]:
+    """The setting ``systems``, where wheels do not exist for every system of the base; says which are left out.
+
+    Raises UserError with what stands in the way on the others.
+    """
+    from nixgen.resolve.resolution import merged_problems, split_served
+
+    served, left = split_served(resolutions)
     problems = merged_problems(tuple(map(_without_missing_hashes, served)))
     if problems:
         raise UserError(problems)

@@ -9,7 +9,7 @@ from nixgen.errors import UserError
 from nixgen.formats import toml
 from nixgen.project.project import BOM
 
-Value = str | list[str] | dict[str, str | int]
+Value = str | list[str] | dict[str, Any]
 
 
 def with_settings(text: str, values: Mapping[str, Value]) -> str:
@@ -67,7 +67,7 @@ def _item(value: Value) -> object:
 
     if isinstance(value, dict):
         table = tomlkit.inline_table()
-        table.update(value)
+        table.update({key: _item(inner) for key, inner in value.items()})
         return table
     return value
 

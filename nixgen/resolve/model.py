@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote
 
 from nixgen.errors import Problem
 
+FOLDER = "folder:"
+"""How the addresses of folders in the project start that are built."""
 LOCAL = "file:"
 """How addresses of files in the project start; ``file://`` has a path from the root of the machine."""
 
@@ -20,6 +22,12 @@ def local_path(address: str) -> str | None:
 
 
 _GIT = re.compile(r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?")
+
+
+def folder_path(address: str) -> str | None:
+    """The path in the project of a folder with this address; None of one that is no folder's."""
+    return unquote(address.removeprefix(FOLDER)) if address.startswith(FOLDER) else None
+
 
 Kind = Literal["wheel", "sdist", "vcs", "archive", "directory"]
 
@@ -71,7 +79,7 @@ class Package:
     ``name`` is normalized (PEP 503). ``file``, ``url``, ``sha256`` (hexadecimal) and ``size`` (bytes) tell the one
     file that was chosen; each is None where the lock does not say or the kind has no file. ``path`` is a directory
     source's folder, or a file that lies in the project, relative to it, with forward slashes ("." is the project).
-    ``why`` says why no wheel is taken of one that is built, if it has any.
+    ``why`` says why no wheel is taken of one that is built, if it has any; of a directory, what in it is compiled.
     ``uploaded`` is when a source distribution reached its index, "" where uv.lock does not say; ``git`` is where one
     from git comes from, and ``subdirectory`` the folder of an archive that the package is in, "" for all of it.
     """
@@ -91,14 +99,19 @@ class Package:
 
     @property
     def built(self) -> bool:
-        """Whether it is built from its source (a directory is not: it stays where it is)."""
-        return self.kind in {"sdist", "archive", "vcs"}
+        """Whether it is built from its source. A directory stays where it is, unless something in it is compiled."""
+        return self.kind in {"sdist", "archive", "vcs"} or (self.kind == "directory" and self.why != "")
 
     @property
     def address(self) -> str:
-        """What nixgen.lock calls it: its URL, ``file:`` and its path in the project, ``git+…``, or "" without any."""
+        """What nixgen.lock calls it: its URL, ``file:`` and its path in the project, ``git+…``, or "" without any.
+
+        Of a directory that is built it is ``folder:`` and its path.
+        """
         if self.git is not None:
             return str(self.git)
+        if self.kind == "directory" and self.built and self.path:
+            return f"{FOLDER}{quote(self.path)}"
         inside = self.kind != "directory" and self.path and not self.path.startswith(("../", "/"))
         return self.url or (f"{LOCAL}{quote(self.path)}" if inside and self.path else "")
 

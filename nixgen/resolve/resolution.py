@@ -8,6 +8,7 @@ best tag the higher build number is taken, as uv does.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import posixpath
 import re
@@ -23,7 +24,7 @@ from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
-from nixgen.project import absent, pylockfile, uvlock
+from nixgen.project import absent, compiled, layout, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
@@ -95,7 +96,7 @@ def export(
         meanwhile()
         found = copy.deepcopy(dict(project.pylock))
         _place_files(found, project.root, project.root)
-        return found
+        return _with_folders(project, found)
     verdict = current.Verdict()
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
         exporting = uv.start_export(project, folder, nowhere)
@@ -124,7 +125,7 @@ def export(
         raise uv.explained(exported, project.settings.table)
     if verdict.unknown and not missing:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
-    return _with_versions(project, lock)
+    return _with_folders(project, lock)
 
 
 def _unlocked(project: Project) -> list[Problem]:
@@ -144,15 +145,36 @@ def _prepare() -> None:
     from packaging import markers, specifiers, tags  # noqa: F401 -- they are used elsewhere
 
 
-def _with_versions(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
-    """Gives directory sources the version that uv.lock has (a static one) and pylock.toml may not say (PEP 751)."""
+def _with_folders(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
+    """Gives directory sources the version that uv.lock has (a static one) and pylock.toml may not say (PEP 751).
+
+    And, as ``compiled``, what in them has to be compiled. One that cannot be read is told of later.
+    """
     folders = [entry for entry in lock.get("packages", ()) if "directory" in entry]
     if folders:
         versions = {package["name"]: package.get("version") for package in project.uv_lock().local}
         for entry in folders:
             if versions.get(entry["name"]) is not None:
                 entry["version"] = versions[entry["name"]]
+            path = _inside(project, entry["directory"])
+            with contextlib.suppress(UserError):
+                source = layout.read(project.root, entry["name"], path) if path else None
+                if source is not None and (what := compiled.parts(source, project.settings.skip_imports)):
+                    entry["directory"]["compiled"] = f"has to be compiled ({what})"
     return lock
+
+
+def _inside(project: Project, directory: Mapping[str, Any]) -> str:
+    """The path of a directory source that lies in the project, relative to it, "" of any other."""
+    text = _relative(project, directory)
+    return "" if PurePosixPath(text).is_absolute() or text.split("/")[0] == ".." else text
+
+
+def _relative(project: Project, directory: Mapping[str, Any]) -> str:
+    path = Path(directory["path"], directory.get("subdirectory", ""))
+    if path.is_absolute() and path.is_relative_to(project.root):
+        path = path.relative_to(project.root)
+    return posixpath.normpath(path.as_posix())
 
 
 def _place_files(lock: Mapping[str, Any], root: Path, folder: Path) -> None:
@@ -473,16 +495,12 @@ def _file_problem(package: Package) -> Problem | None:
 def _directory(
     project: Project, name: str, version: str | None, directory: Mapping[str, Any]
 ) -> tuple[Package, Problem | None]:
-    path = Path(directory["path"], directory.get("subdirectory", ""))
-    text = path.as_posix()
-    if path.is_absolute():
-        text = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else text
-    text = posixpath.normpath(text)
-    package = Package(name, version, "directory", path=text)
+    text = _relative(project, directory)
+    package = Package(name, version, "directory", path=text, why=str(directory.get("compiled", "")))
     missing = absent.problem(project.root, name, text)
     if missing is not None:
         return package, missing
-    if PurePosixPath(text).is_absolute() or text.split("/")[0] == "..":
+    if not _inside(project, directory):
         what = f"is a folder outside the project ({text})"
         mend = "move it into the project, or make a uv workspace of the folder that holds both"
         return package, Problem(name, what, mend)

@@ -24,7 +24,8 @@ FILES = {
     "not-a-module/x.py": "raise SystemExit\n",
     "good-folder.txt": "text",
     "inner/only_data.txt": "a folder without modules",
-    "absent/__init__.py": "import nowhere\n",
+    "absent/__init__.py": "import json.nowhere\n",
+    "optional/__init__.py": "import nowhere.else_\n",
     "raises/__init__.py": "raise ValueError('on purpose')\n",
     "explains/__init__.py": "raise ImportError('Bad git program.\\n\\nSet one:\\n  - PATH\\n\\nExample:\\n  x\\n')\n",
     "leaves/__init__.py": "import sys; sys.exit(0)\n",
@@ -57,7 +58,7 @@ def test_the_list_of_what_does_not_import(printed: list[str]) -> None:
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        ("absent", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("absent", "ModuleNotFoundError: No module named 'json.nowhere'"),
         ("raises", "ValueError: on purpose"),
         ("explains", "ImportError: Bad git program. | Set one: | - PATH"),
         ("asks", "EOFError: EOF when reading a line"),
@@ -70,6 +71,13 @@ def test_the_list_of_what_does_not_import(printed: list[str]) -> None:
 def test_each_is_named_with_its_reason(printed: list[str], module: str, reason: str) -> None:
     (line,) = [line for line in printed if line.startswith(f"  {module} (of mixed): ")]
     assert line.endswith(reason)
+
+
+def test_what_is_of_use_with_another_package_alone_is_a_note(lab: Lab, printed: list[str]) -> None:
+    """matplotlib-inline comes with IPython, and cannot be imported without matplotlib: uv installs no more either."""
+    assert "note: optional (of mixed) is of use with nowhere alone, which no package has" in printed
+    lonely = make_wheel(lab.wheels, "lonely", "1.0", {"lonely.py": "import nowhere\n", "own.py": ""})
+    assert lab.nix.real(lab.build("imports", [lonely])).read_text().split() == ["own"]
 
 
 def test_what_is_skipped_is_not_imported(lab: Lab, wheel: Path) -> None:
@@ -134,12 +142,12 @@ def asking(lab: Lab) -> Path:
 
 def test_a_library_that_a_module_needs_is_missing(lab: Lab, asking: Path) -> None:
     """Each is named with the file, the module and the package that mostly has it, beside what does not import."""
-    bad = make_wheel(lab.wheels, "absent", "1.0", {"absent.py": "import nowhere\n"})
+    bad = make_wheel(lab.wheels, "absent", "1.0", {"absent.py": "import asking.nowhere\n"})
     printed = lab.failure("imports", [asking, bad]).splitlines()
     suffix = sysconfig_suffix(asking)
     start = printed.index("2 libraries are missing:")
     assert printed[start - 2] == "1 of 2 modules cannot be imported:"
-    assert printed[start - 1].endswith("ModuleNotFoundError: No module named 'nowhere'")
+    assert printed[start - 1].endswith("No module named 'asking.nowhere'")
     assert printed[start + 1 : start + 5] == [
         "  libElse_Where-2.so.1: asking/lib/libbeside.so (of asking) needs it: asking.b._bz2 cannot be imported",
         f"  libnowhere.so.3: asking/a/_bz2{suffix} (of asking) needs it: asking.a._bz2 cannot be imported",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from projects import make
 
-from nixgen.generate import layout, trees
+from nixgen.generate import trees
 from nixgen.generate.model import SourceTree
-from nixgen.project import setupfiles
+from nixgen.project import layout, setupfiles
 from nixgen.project.project import find_project
 from nixgen.resolve.model import Package, Resolution, Target
 

@@ -3,6 +3,8 @@
 # ruff: noqa: E501 -- the output of programs
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,5 +208,13 @@ def test_what_is_known_is_told_before_a_build_is_tried() -> None:
     settings = Settings(base="debian", libraries=("libpq5",), packages={"psycopg2": has})
     assert advice.beforehand(settings, BASE, ["psycopg2"]) == ""
     assert advice.beforehand(Settings(), NIXPKGS, ["psycopg2"]) == ""
+    assert advice.known_settings(Settings(base="debian"), ["numpy", "psycopg2"]) == {
+        "tool.nixgen.packages.psycopg2": {"build-libraries": ["libpq-dev"]},
+        "tool.nixgen": {"libraries": ["libpq5"]},
+    }
+    assert advice.known_settings(replace(settings, libraries=("libzbar0",)), ["psycopg2"]) == {
+        "tool.nixgen": {"libraries": ["libzbar0", "libpq5"]}
+    }
+    assert advice.known_settings(settings, ["psycopg2"]) == advice.known_settings(Settings(), ["psycopg2"]) == {}
     assert [row.name for row in KNOWN] == sorted({row.name for row in KNOWN})
     assert all(row.tried and row.suite for row in KNOWN)

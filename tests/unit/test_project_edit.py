@@ -77,3 +77,14 @@ def test_a_form_that_cannot_be_extended() -> None:
         '    python = "3.11"\n'
         '    systems = ["x86_64-linux"]'
     )
+
+
+def test_tables_in_tables() -> None:
+    values: dict[str, Value] = {"packages": {"psycopg2": {"build-libraries": ["libpq-dev"]}}, "base": "debian"}
+    expected = '[tool.nixgen]\npackages = {psycopg2 = {build-libraries = ["libpq-dev"]}}\nbase = "debian"\n'
+    assert with_settings("", values) == expected
+    before = "[tool.nixgen.packages.fiona]\ntimeout = 7200\n"
+    assert tomllib.loads(with_settings(before, {"base": "debian"}))["tool"]["nixgen"] == {
+        "base": "debian",
+        "packages": {"fiona": {"timeout": 7200}},
+    }

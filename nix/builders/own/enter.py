@@ -89,7 +89,7 @@ class Venv:
 
     def make(self, target, place=None):
         settings = self.settings
-        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place)
+        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"])
 
     def in_project(self):
         """Makes the project's venv where it is not there as it was made, and has .venv lead to it."""

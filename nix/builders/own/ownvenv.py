@@ -24,8 +24,37 @@ FIRST = (
 )
 
 
-def make(target, environment, root, roots, name, place=None):
-    """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``."""
+# A package of the project's own that has compiled parts is installed, too, as its backend has built it. Its Python files
+# are those of the work tree; what is compiled, and what else only the build makes, is what was installed.
+BUILT = """import os
+import sys
+from importlib.machinery import ExtensionFileLoader, PathFinder
+
+SITE, ROOTS, MODULES = {site!r}, {roots!r}, {modules!r}
+
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        parent = name.rpartition(".")[0]
+        if name.partition(".")[0] not in MODULES:
+            return None
+        built = PathFinder.find_spec(name, [os.path.join(SITE, *parent.split("."))] if parent else [SITE])
+        if built and isinstance(built.loader, ExtensionFileLoader):
+            return built
+        found = PathFinder.find_spec(name, path if parent else ROOTS)
+        return next((one for one in (found, built) if one and one.loader), None)
+
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+def make(target, environment, root, roots, name, place=None, built=None):
+    """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``.
+
+    ``built`` has the ``modules`` of packages that are compiled, and the ``roots`` where their Python files are to be found.
+    """
     place = place or target
     (site,) = glob.glob(f"{glob.escape(environment)}/lib/python3.*/site-packages")
     inside = os.path.relpath(site, environment)
@@ -39,6 +68,9 @@ def make(target, environment, root, roots, name, place=None):
         for entry in set(os.listdir(environment + folder)) - {"bin", "lib", "pyvenv.cfg", *inside.split("/")}:
             if folder != f"/{inside}" or entry.endswith(".dist-info"):
                 _mirror(f"{environment}{folder}/{entry}", f"{target}{folder}/{entry}")
+    if built and built["modules"]:
+        code = [os.path.normpath(os.path.join(root, path)) for path in built["roots"]] if root else []
+        _write(f"{target}/{inside}/_nixgen_built.py", BUILT.format(site=site, roots=code, modules=built["modules"]))
     with open(f"{environment}/pyvenv.cfg", encoding="utf-8") as source:
         _write(f"{target}/pyvenv.cfg", source.read())
     # A line with a path alone is for programs that only read it, too, such as type checkers.
@@ -46,6 +78,8 @@ def make(target, environment, root, roots, name, place=None):
     if root.startswith(f"{os.path.dirname(environment)}/"):
         # Root could write byte code into the store.
         lines.append("import sys; sys.dont_write_bytecode = True")
+    if built and built["modules"]:
+        lines.append("import _nixgen_built")
     for path in roots:
         path = os.path.normpath(os.path.join(root, path))
         lines.append(os.path.relpath(path, f"{place}/{inside}") if place.startswith(f"{root}/") else path)
@@ -100,8 +134,8 @@ def _activate(target, place, name):
 
 
 def main():
-    """As a builder: out, environment, source, project (its name), and roots as JSON, are environment variables."""
+    """As a builder: out, environment, source, project (its name), roots and built as JSON, are environment variables."""
     import json
 
     given = os.environ
-    make(given["out"], given["environment"], given["source"], json.loads(given["roots"]), given["project"])
+    make(given["out"], given["environment"], given["source"], json.loads(given["roots"]), given["project"], built=json.loads(given["built"]))

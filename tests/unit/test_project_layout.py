@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sourcetrees import FLIT, HATCH, PDM, SETUP, build, source, write
 
-from nixgen.generate import layout
+from nixgen.project import layout
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from nixgen.errors import Problem
 from nixgen.formats.foreign import lookup, strings, table
-from nixgen.generate.layout import Layout, Source, join
+from nixgen.project.layout import Layout, Source, join
 from nixgen.project.project import read_text
 from nixgen.project.setupfiles import UNREAD
 

@@ -5,85 +5,82 @@ from pathlib import Path
 import pytest
 from sourcetrees import SETUP, build, source, write
 
-from nixgen.generate import compiled
+from nixgen.project import compiled
 
 
 @pytest.mark.parametrize(
-    ("pyproject", "files", "where", "named"),
+    ("pyproject", "files", "what", "named"),
     [
         (
             build("maturin", '[tool.maturin]\nmodule-name = "demo._native"'),
             {},
-            "pyproject.toml: build-system.build-backend",
+            "maturin",
             "demo._native",
         ),
-        (build("scikit_build_core.build"), {}, "pyproject.toml: build-system.build-backend", "demo.NAME"),
-        (build("mesonpy"), {}, "pyproject.toml: build-system.build-backend", "demo.NAME"),
+        (build("scikit_build_core.build"), {}, "scikit-build-core", "demo.NAME"),
+        (build("mesonpy"), {}, "meson-python", "demo.NAME"),
         (
             build("setuptools.build_meta", '[[tool.setuptools.ext-modules]]\nname = "demo._x"\nsources = []'),
             {},
-            "pyproject.toml: tool.setuptools.ext-modules",
+            "the extension demo._x",
             "demo._x",
         ),
         (
             build("setuptools.build_meta", '[[tool.setuptools-rust.ext-modules]]\ntarget = "demo._r"'),
             {},
-            "pyproject.toml: tool.setuptools-rust.ext-modules",
+            "the extension demo._r",
             "demo._r",
         ),
         (
             "",
             {"setup.py": SETUP + "setup(ext_modules=[Extension('demo._x', ['x.c'])])"},
-            "setup.py: ext_modules",
+            "the extension demo._x",
             "demo._x",
         ),
         (
             "",
             {"setup.py": SETUP + "from Cython.Build import cythonize\nsetup(ext_modules=cythonize('demo/*.pyx'))"},
-            "setup.py: ext_modules",
+            "an extension module",
             "demo.NAME",
         ),
         (
             "",
             {"setup.py": SETUP + "setup(rust_extensions=[RustExtension('demo._r')])"},
-            "setup.py: rust_extensions",
+            "the extension demo._r",
             "demo._r",
         ),
-        ("", {"setup.py": SETUP + "setup(cffi_modules=['build.py:ffi'])"}, "setup.py: cffi_modules", "demo.NAME"),
+        ("", {"setup.py": SETUP + "setup(cffi_modules=['build.py:ffi'])"}, "an extension module", "demo.NAME"),
         (
             "",
             {"setup.py": SETUP + "exts = []\nexts.append(Extension('a', []))\nsetup(ext_modules=exts)"},
-            "setup.py: ext_modules",
+            "an extension module that setup.py makes",
             "demo.NAME",
         ),
-        ("", {"setup.py": "from skbuild import setup\nsetup(packages=['demo'])"}, "setup.py: skbuild", "demo.NAME"),
+        ("", {"setup.py": "from skbuild import setup\nsetup(packages=['demo'])"}, "an extension module", "demo.NAME"),
         (
             build("hatchling.build", "[tool.hatch.build.targets.wheel.hooks.mypyc]"),
             {},
-            "pyproject.toml: tool.hatch.build.hooks.mypyc",
+            "mypyc",
             "demo.NAME",
         ),
         (
             build("poetry.core.masonry.api", '[tool.poetry.build]\nscript = "build.py"'),
             {},
-            "pyproject.toml: tool.poetry.build",
+            "a build script",
             "demo.NAME",
         ),
     ],
 )
-def test_what_has_to_be_compiled_is_an_error(
-    tmp_path: Path, pyproject: str, files: dict[str, str], where: str, named: str
+def test_case_61_what_has_to_be_compiled(
+    tmp_path: Path, pyproject: str, files: dict[str, str], what: str, named: str
 ) -> None:
-    """Case 61: unless skip-imports says that the compiled module is not what is imported."""
+    """Unless skip-imports says that the compiled module is not what is imported."""
     write(tmp_path, "demo/__init__.py")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    problem = compiled.problem(source(tmp_path, pyproject), ["demo"], ())
-    assert problem is not None
-    assert problem.where == where
-    assert "builds from source come with a later version" in problem.what
-    assert f'skip-imports = ["{named}"]' in problem.mend
-    assert compiled.problem(source(tmp_path, pyproject), ["demo"], [named]) is None
+    assert compiled.parts(source(tmp_path, pyproject), ()) == what
+    assert compiled.parts(source(tmp_path, pyproject), [named]) == ""
+    assert compiled.parts(source(tmp_path, pyproject), ["other._x"]) == what
 
 
 @pytest.mark.parametrize(
@@ -97,4 +94,4 @@ def test_what_has_to_be_compiled_is_an_error(
 )
 def test_what_is_python_alone_is_none(tmp_path: Path, pyproject: str, setup: str) -> None:
     (tmp_path / "setup.py").write_text(SETUP + setup)
-    assert compiled.problem(source(tmp_path, pyproject), ["demo"], ()) is None
+    assert compiled.parts(source(tmp_path, pyproject), ()) == ""

@@ -13,8 +13,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from nixgen.errors import Problem
+from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table, tables
+from nixgen.project import setupfiles
+from nixgen.project.project import read_toml
 from nixgen.project.setupfiles import UNREAD, Find, Setup
 
 # setuptools' "flat-layout" leaves these out (setuptools.discovery.FlatLayoutPackageFinder.DEFAULT_EXCLUDE), and
@@ -107,6 +109,17 @@ class Part:
     root: str
     module: str
     wrong: str = ""
+
+
+def read(root: Path, name: str, path: str) -> Source:
+    """The source folder ``path`` of the project in ``root``. Raises UserError for files that cannot be read."""
+    folder, above = root / path, "" if path == "." else f"{path}/"
+    if not folder.is_dir():
+        what = f"is not a folder, and uv.lock says that {name} is there"
+        raise UserError.of(path, what, "bring it back, or: uv lock")
+    file = folder / "pyproject.toml"
+    pyproject = read_toml(file, f"{above}pyproject.toml") if file.exists() else {}
+    return Source(folder, name, pyproject, setupfiles.read(folder, above), above)
 
 
 def find(source: Source) -> Layout:
