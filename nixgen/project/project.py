@@ -27,6 +27,29 @@ BOM = "\ufeff"
 _PYPROJECT = "pyproject.toml"
 _FROM_NIX = ("uv.lock", "models.toml")  # nixgen.lock is refused where it is written
 
+_OF_WORKSPACE = frozenset(
+    [
+        "build-backend",
+        "build-constraint-dependencies",
+        "conflicts",
+        "constraint-dependencies",
+        "default-groups",
+        "dependency-groups",
+        "dev-dependencies",
+        "environments",
+        "exclude-dependencies",
+        "managed",
+        "override-dependencies",
+        "package",
+        "required-environments",
+        "sources",
+        "workspace",
+    ]
+)
+"""The settings of uv that it reads of the pyproject.toml of a workspace's root, and of no other file."""
+
+_PLACES = ("extra-index-url", "find-links", "index-url")
+
 _NETRC = (
     "keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET "
     "(uv and Nix's netrc-file setting both read it)"
@@ -89,11 +112,46 @@ class Project:
         return read_text(path, ".python-version") if path.exists() else None
 
     def uv_settings(self) -> Mapping[str, Any]:
-        """uv's settings of the project: those of uv.toml where it has one, as in uv, else ``[tool.uv]``."""
+        """uv's settings of the project, by uv's rules.
+
+        They are those of uv.toml beside pyproject.toml, else of ``[tool.uv]``, else of the nearest folder above that
+        has one of them (in the repository: a teammate does not have what is above it). What a workspace says of itself
+        stands in its own pyproject.toml, whatever else there is.
+        """
         if self.uv is not None:
             return self.uv
+        own = table(self.pyproject, "tool", "uv")
+        found = self.uv_options()
+        if found is None:
+            return own
+        return {
+            **{key: value for key, value in found.items() if key not in _OF_WORKSPACE},
+            **{key: value for key, value in own.items() if key in _OF_WORKSPACE},
+        }
+
+    def uv_options(self) -> Mapping[str, Any] | None:
+        """The settings of uv that do not stand in pyproject.toml: None where that has them, or nothing has any."""
         path = self.path("uv.toml")
-        return read_toml(path, "uv.toml") if path.is_file() else table(self.pyproject, "tool", "uv")
+        if path.is_file():
+            return read_toml(path, "uv.toml")
+        return self.uv_options_above() if lookup(self.pyproject, "tool", "uv") is None else None
+
+    def uv_options_above(self) -> Mapping[str, Any] | None:
+        """The settings of uv in the nearest folder above the project that has any, their paths absolute; None for none.
+
+        They count where the project has neither uv.toml nor ``[tool.uv]``.
+        """
+        folders = (self.root, *self.root.parents)
+        top = next((number for number, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+        for folder in folders[1 : top + 1]:
+            found = None
+            if (folder / "uv.toml").is_file():
+                found = read_toml(folder / "uv.toml", str(folder / "uv.toml"))
+            elif (folder / "pyproject.toml").is_file():
+                found = lookup(read_toml(folder / "pyproject.toml", str(folder / "pyproject.toml")), "tool", "uv")
+            if isinstance(found, Mapping):
+                return {key: _absolute(folder, key, value) for key, value in found.items() if key not in _OF_WORKSPACE}
+        return None
 
     def direct(self) -> frozenset[str]:
         """The normalized names of what pyproject.toml depends on by itself, with all extras and groups."""
@@ -192,6 +250,21 @@ def _lock_name(root: Path, settings: Settings) -> str:
         what = f"is needed, since there are several locks: {', '.join(found)}"
         raise UserError.of("pyproject.toml: tool.nixgen.lock", what, f'lock = "{found[0]}"')
     return found[0]
+
+
+def _absolute(folder: Path, key: str, value: Any) -> Any:  # noqa: ANN401 -- any TOML value
+    """A setting of uv in a folder, with the paths that it has in the place of addresses absolute."""
+
+    def place(text: object) -> object:
+        if not isinstance(text, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+            return text
+        return str(folder / text)
+
+    if key == "index" and isinstance(value, list):
+        return [{**one, "url": place(one.get("url"))} if isinstance(one, dict) else one for one in value]
+    if key in _PLACES:
+        return [place(one) for one in value] if isinstance(value, list) else place(value)
+    return value
 
 
 def _strange_files(project: Project) -> list[Problem]:

@@ -20,6 +20,7 @@ VERSION = 1
 """The version of uv.lock's format that this nixgen (and its uv) understands."""
 
 # Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
+_AGAIN = "write it again: rm uv.lock && uv lock"  # uv does not write over what it cannot read
 _PACKAGE = re.compile(r"\n\[\[package\]\]")
 _GIT = re.compile(
     r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ git = "([^"\n]*)" \}', re.MULTILINE
@@ -50,7 +51,7 @@ def read(text: str) -> UvLock:
             "uv.lock: version",
             f"{'nothing' if version is None else repr(version)} is not a version that this nixgen knows; "
             f"it knows {VERSION}",
-            "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock",
+            f"use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or {_AGAIN}",
         )
     ends = [*starts[1:], len(text)]
     found = dict.fromkeys(bisect_right(starts, match.start()) - 1 for match in _LOCAL.finditer(text))
@@ -72,7 +73,7 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         return toml.loads(text)
     except toml.TomlError as error:
-        raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", "write it again: uv lock") from None
+        raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", _AGAIN) from None
 
 
 def folder(package: Mapping[str, Any]) -> str:

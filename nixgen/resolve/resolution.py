@@ -130,7 +130,7 @@ def export(
 
 def _unlocked(project: Project) -> list[Problem]:
     """Packages from git that uv.lock has no whole commit of, which uv does not read."""
-    mend = "write uv.lock again: rm uv.lock && uv lock"
+    mend = "write it again: rm uv.lock && uv lock"
     return [
         Problem(
             "uv.lock", f"{name} is locked to no commit of 40 hexadecimal digits ({address.rpartition('/')[2]})", mend

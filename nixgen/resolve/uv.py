@@ -195,10 +195,16 @@ def lowest(requires_python: str) -> str:
 
 
 def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:
-    """Starts uv with the settings of the project only. One without any would get those of the folders above it."""
+    """Starts uv with the settings of the project only: of folders above it, with those that a teammate has, too."""
     words = [binary(), *command]
     if lookup(project.pyproject, "tool", "uv") is None and not project.path("uv.toml").exists():
-        words += ["--config-file", os.fspath(nowhere / "uv" / "uv.toml")]
+        place = nowhere / "uv" / "uv.toml"
+        if above := project.uv_options_above():
+            import tomlkit
+
+            place = nowhere / "above.toml"
+            place.write_text(tomlkit.dumps(dict(above)), encoding="utf-8")
+        words += ["--config-file", os.fspath(place)]
     return process.start(words, cwd=folder, env=offline_environment(nowhere), missing=_MISSING)
 
 

@@ -20,6 +20,7 @@ class Index:
     """A running index. ``requests`` are the paths that were asked for, in order.
 
     ``hashes`` tells whether its pages give the files' SHA-256; without them uv.lock holds none either.
+    ``yanked`` are names of files that are there and should not be chosen (PEP 592).
     ``credentials`` is "user:password" where every request needs them (HTTP basic authentication).
     """
 
@@ -28,6 +29,7 @@ class Index:
     credentials: str | None = None
     address: str = ""
     requests: list[str] = field(default_factory=list)
+    yanked: set[str] = field(default_factory=set)
 
     @property
     def simple(self) -> str:
@@ -105,5 +107,6 @@ def _page(index: Index, project: str) -> str:
     links = []
     for path in index.projects()[project]:
         fragment = f"#sha256={sha256(path)}" if index.hashes else ""
-        links.append(f'<a href="{html.escape(index.url(path) + fragment)}">{html.escape(path.name)}</a><br>')
+        yanked = ' data-yanked="broken"' if path.name in index.yanked else ""
+        links.append(f'<a href="{html.escape(index.url(path) + fragment)}"{yanked}>{html.escape(path.name)}</a><br>')
     return "<!DOCTYPE html>\n<html><body>\n" + "\n".join(links) + "\n</body></html>\n"

@@ -473,3 +473,20 @@ def test_a_source_of_one_environment_is_built_beside_what_that_has(world: World)
     world.depend(more=f"{both}{chosen}")
     with pytest.raises(UserError, match=r"old: is built for numpy 1\.0 and 2\.0, which environments have"):
         world.find()
+
+
+def test_a_yanked_file_is_taken_where_it_was_asked_for(world: World) -> None:
+    """uv passes over it unless the version is named; what uv.lock has is installed, as by uv sync."""
+    for version in ("1.0", "2.0"):
+        make_wheel(world.index.folder, "plain", version)
+    world.index.yanked.add("plain-2.0-py3-none-any.whl")
+    for asked_for, version in (("plain", "1.0"), ("plain==2.0", "2.0")):
+        world.depend(asked_for)
+        (found,) = {
+            package.version for one in world.resolutions() for package in one.packages if package.name == "plain"
+        }
+        assert found == version
+    # What a build requires is uv's choice, too.
+    world.sources.static_ = {"old": ("plain",)}
+    world.depend("old")
+    assert requires(world.find(), "old")["x86_64-linux"] == ("plain-1.0-py3-none-any.whl",)

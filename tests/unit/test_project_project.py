@@ -94,7 +94,7 @@ def test_unreadable_toml_is_told_with_its_line(tmp_path: Path) -> None:
     assert "line 2" in refused(root)
     root = projects.make(tmp_path, lock="version = \n")
     assert refused(root).startswith("uv.lock: is not TOML that can be read: ")
-    assert refused(root).endswith("(at line 1, column 11)\n    write it again: uv lock")
+    assert refused(root).endswith("(at line 1, column 11)\n    write it again: rm uv.lock && uv lock")
 
 
 @pytest.mark.parametrize("version", ["2", '"1"', "0"])
@@ -103,7 +103,8 @@ def test_an_unknown_lock_version_is_refused_with_the_command_that_mends_it(tmp_p
     shown = version.replace('"', "'")
     assert refused(root) == (
         f"uv.lock: version: {shown} is not a version that this nixgen knows; it knows 1\n"
-        "    use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write uv.lock again: uv lock"
+        "    use a nixgen and a uv that know it (pip install --upgrade nixgen uv), "
+        "or write it again: rm uv.lock && uv lock"
     )
 
 
@@ -147,3 +148,52 @@ def test_only_local_packages_are_parsed() -> None:
     lock = uvlock.read(projects.uv_lock(projects.NUMPY, projects.SIX))
     assert [package["name"] for package in lock.local] == ["demo-app"]
     assert lock.head["requires-python"] == ">=3.11"
+
+
+CHILD = '[project]\nname = "demo"\nversion = "1"\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"p/pyproject.toml": "[tool.uv]\nno-build = true"}, {"no-build": True}),
+        ({"p/uv.toml": "no-build = true"}, {"no-build": True}),
+        ({"p/uv.toml": "no-build = true", "p/pyproject.toml": "[tool.uv]\nno-binary = true"}, {"no-build": True}),
+        ({"p/pyproject.toml": "[project]\nname = 'a'", "p/q/pyproject.toml": ""}, {}),
+        # As the workspace of another project has it, and not this one.
+        ({"p/pyproject.toml": "[tool.uv]\nconstraint-dependencies = ['a']\nsources = {}"}, {}),
+        # Nothing of what a teammate does not have.
+        ({"uv.toml": "no-build = true"}, {}),
+        # A table of its own ends the search, uv.toml beside it comes before it.
+        (
+            {"p/uv.toml": "no-build = true", "p/q/d/pyproject.toml": f"{CHILD}[tool.uv]\npackage = false"},
+            {"package": False},
+        ),
+        (
+            {
+                "p/q/d/uv.toml": "no-build = true\nbuild-constraint-dependencies = ['b']",
+                "p/q/d/pyproject.toml": f"{CHILD}[tool.uv]\nno-binary = true\nconstraint-dependencies = ['a']",
+            },
+            {"no-build": True, "constraint-dependencies": ["a"]},
+        ),
+    ],
+)
+def test_which_settings_of_uv_count(tmp_path: Path, files: dict[str, str], expected: dict[str, object]) -> None:
+    """uv's rules (tried with uv 0.13): p is a repository, q a folder, d the project."""
+    (tmp_path / "p/.git").mkdir(parents=True)
+    for name, text in {"p/q/d/pyproject.toml": CHILD, **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert find_project(tmp_path / "p/q/d", lock=False).uv_settings() == expected
+
+
+def test_paths_in_settings_above_are_of_that_folder(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/pyproject.toml").write_text(CHILD)
+    (tmp_path / "uv.toml").write_text(
+        'find-links = ["wheels", "https://example.org"]\n[[index]]\nname = "own"\nurl = "files"\n'
+    )
+    found = find_project(tmp_path / "d", lock=False).uv_settings()
+    assert found["find-links"] == [f"{tmp_path}/wheels", "https://example.org"]
+    assert found["index"] == [{"name": "own", "url": f"{tmp_path}/files"}]

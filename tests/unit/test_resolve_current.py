@@ -183,6 +183,17 @@ def test_the_projects_own_uv_toml_counts(tmp_path: Path) -> None:
     assert why(root).startswith("exclude-newer changed (addition of")
 
 
+@pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
+def test_settings_of_a_folder_above_count_in_one_repository(tmp_path: Path, name: str) -> None:
+    """As in uv; see test_which_settings_of_uv_count. Here they are what uv compares with."""
+    root = make(tmp_path / "work/demo")
+    text = 'exclude-newer = "2020-01-01"\n'
+    (tmp_path / "work" / name).write_text(text if name == "uv.toml" else f"[tool.uv]\n{text}")
+    assert why(root) == ""
+    (tmp_path / ".git").mkdir()
+    assert why(root).startswith("exclude-newer changed (addition of")
+
+
 def test_an_option_of_the_lock_that_the_project_does_not_have(tmp_path: Path) -> None:
     head = 'requires-python = ">=3.11"\n'
     lock = uv_lock(NUMPY, SIX).replace(head, f'{head}\n[options]\nexclude-newer = "2025-01-01T00:00:00Z"\n', 1)

@@ -59,6 +59,30 @@ def test_the_higher_build_number_wins_among_equal_tags() -> None:
     assert best("x-1-9-py3-none-any.whl", "x-1-cp311-none-any.whl") == "x-1-cp311-none-any.whl"
 
 
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (["cp311-abi3-manylinux_2_17_x86_64", "py3-none-any"], "cp311-abi3-manylinux_2_17_x86_64"),
+        (["cp38-abi3-manylinux_2_17_x86_64", "cp310-abi3-manylinux_2_17_x86_64"], "cp310-abi3-manylinux_2_17_x86_64"),
+        (["cp311-abi3-manylinux_2_17_x86_64", "cp311-cp311-linux_x86_64"], "cp311-cp311-linux_x86_64"),
+        (["cp312-abi3-manylinux_2_17_x86_64"], None),  # of a newer Python
+        (["cp311-cp311t-manylinux_2_17_x86_64", "cp311-abi3t-manylinux_2_17_x86_64"], None),  # without the GIL
+        (["cp311-cp311-musllinux_1_2_x86_64", "py3-none-musllinux_1_1_x86_64"], None),  # for another C library
+        (["cp311-cp311d-manylinux_2_17_x86_64"], None),
+        (["pp311-pypy311_pp73-manylinux_2_17_x86_64"], None),
+    ],
+)
+def test_abi3_free_threaded_and_musllinux_wheels(files: list[str], taken: str | None) -> None:
+    assert best(*(f"x-1-{tag}.whl" for tag in files)) == (taken and f"x-1-{taken}.whl")
+
+
+def test_universal_wheels_of_macs_are_taken_where_there_is_none_of_their_own() -> None:
+    universal, arm = "x-1-cp311-cp311-macosx_11_0_universal2.whl", "x-1-cp311-cp311-macosx_11_0_arm64.whl"
+    macs = [Target(f"{machine}-darwin", "3.11") for machine in ("aarch64", "x86_64")]
+    assert [best(universal, arm, target=mac) for mac in macs] == [arm, universal]
+    assert best(universal) is None
+
+
 def test_what_is_not_a_wheels_name_is_passed_over() -> None:
     assert best("x-1.whl", "x-1-b1-py3-none-any.whl", "x.tar.gz", "x-1-py3-none-any.whl") == "x-1-py3-none-any.whl"
 

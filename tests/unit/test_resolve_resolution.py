@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from projects import FILES, HASH, NUMPY, PYPROJECT, make, package, uv_lock, wheel
+from projects import FILES, HASH, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support import remembered
 from support.resolving import LINUX, resolved
 from support.wheels import make_wheel
@@ -433,6 +435,21 @@ def test_a_member_that_is_absent_is_named_and_the_lock_not_called_stale(tmp_path
     assert str(caught.value) == "six: its folder libs/six is empty\n    git submodule update --init libs/six"
 
 
+@pytest.mark.parametrize("revision", ["", *(f"revision = {number}\n" for number in (0, 1, 2, 3, 4, 5, 99))])
+def test_every_revision_of_the_lock_s_version_is_read(tmp_path: Path, revision: str) -> None:
+    """A later revision of version 1 adds keys, which whoever does not know them may leave aside (uv's words)."""
+    lock = uv_lock(NUMPY, SIX).replace("revision = 3\n", revision)
+    assert [package.name for package in resolved(make(tmp_path, lock=lock)).packages] == ["numpy", "six"]
+
+
+def test_the_uv_of_our_pins_writes_no_lock_that_is_not_read(tmp_path: Path) -> None:
+    """Its previews included: version 2 (build-dependency-locking) is refused until there is a uv to write it."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n')
+    words = [uv.binary(), "lock", "--quiet", "--offline", "--preview", "--python", sys.executable]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    assert find_project(tmp_path).uv_lock().head["version"] == 1
+
+
 @pytest.mark.parametrize("fragment", ["", "#e15199a"])
 def test_a_git_lock_without_a_whole_commit_is_named(tmp_path: Path, fragment: str) -> None:
     """uv says only that it failed to parse a Git URL."""
@@ -440,7 +457,7 @@ def test_a_git_lock_without_a_whole_commit_is_named(tmp_path: Path, fragment: st
         from_git(tmp_path, f"https://example.org/six{fragment}", 'git = "https://example.org/six"')
     assert str(caught.value) == (
         f"uv.lock: six is locked to no commit of 40 hexadecimal digits (six{fragment})\n"
-        "    write uv.lock again: rm uv.lock && uv lock"
+        "    write it again: rm uv.lock && uv lock"
     )
 
 

@@ -187,6 +187,13 @@ def test_with_none_named_it_is_the_bases_best_that_requires_python_allows() -> N
             "    use one of 3.14, 3.13, 3.11",
         ),
         (
+            None,
+            None,
+            "3.13t",
+            '.python-version: "3.13t" is not a version of CPython that nixgen understands\n'
+            "    use one of 3.14, 3.13, 3.11",
+        ),
+        (
             "three",
             None,
             None,
