@@ -20,6 +20,8 @@ import relink
 PATH = re.compile(rb"(?<![A-Za-z0-9_.@+~/-])/(?:usr|etc|lib/[a-z0-9_]+-linux-gnu)/[A-Za-z0-9_.+@/-]+")
 _BEFORE, _BEHIND = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z"), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
 _LONGEST = 4096
+# A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
+PIECE = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(usr)(?=/sha)")
 # git puts its prefix before these, unless they are whole.
 _RELATIVE = re.compile(rb"(?<=\0)share/(?:git-core/templates|locale)(?=\0)")
 # What is the machine's: its settings and secrets, its terminals, its programs that no package here brings.
@@ -60,6 +62,8 @@ VARIABLES = {
     "TCL_LIBRARY": ("/usr/share/tcltk/tcl8.*",),
     "TESSDATA_PREFIX": ("/usr/share/tesseract-ocr/*/tessd*",),
     "TK_LIBRARY": ("/usr/share/tcltk/tk8.*",),
+    # Go's; its texts have no end, so that of another one may stand behind the path.
+    "ZONEINFO": ("/usr/share/zoneinfo*",),
 }
 # Of an interpreter's own: a Python process has no use for them, and the machine's interpreters would take them, too.
 INTERPRETERS = {"PERL5LIB", "RUBYLIB"}
@@ -111,8 +115,9 @@ def lead(file, trees):
     data = bytes(file.data)
     texts = dict(searched(file, trees))
     relative = {hit.start(): hit[0] for hit in _RELATIVE.finditer(data)}
-    names = _names(file)
-    if not texts and not relative and not PATH.search(data, names.start, names.stop):
+    hits = [hit for hit in PATH.finditer(data) if trees.leads(os.fsdecode(hit[0]))]
+    pieces = [hit for hit in PIECE.finditer(data) if _address(file, hit.start()) is not None]
+    if not hits and not relative and not pieces:
         return None, []
     new = {(start, 0): os.fsencode(f"{trees.out}/usr/") + text for start, text in relative.items()}
     for start, text in texts.items():
@@ -127,15 +132,24 @@ def lead(file, trees):
     content = bytearray(file.write())
     references = _References(content, file, {address: (file.extra_address + offset, length) for address, (offset, length, _) in starts.items()})
     taken, held = ({starts[address][2] for address in found} for found in (references.found, references.held))
-    left = set()
-    for start, text in [*texts.items(), (names.start, data[names.start : names.stop])]:
-        for hit in PATH.finditer(text):
-            if trees.leads(os.fsdecode(hit[0])):
-                place, first = start + hit.start() + 1, hit[0].split(b"/")[1]
-                content[place : place + len(first)] = b"NIX".ljust(len(first), b"X")
-                if start in texts and (start in held or start not in taken):
-                    left.add(os.fsdecode(hit[0]))
+    names, led = _names(file), {place for start in taken - held for place in range(start, start + len(texts.get(start, b"")))}
+    left = {f"{os.fsdecode(hit[0])}/sha…, in pieces," for hit in pieces}
+    for hit in (*hits, *pieces):
+        place, first = hit.start() + 1, hit[0].split(b"/")[1]
+        content[place : place + len(first)] = b"NIX".ljust(len(first), b"X")
+    left |= {os.fsdecode(hit[0]) for hit in hits if hit.start() not in names and hit.start() not in led}
     return bytes(content), sorted(left)
+
+
+def unled(content, trees):
+    """The bytes of a program without a dynamic section, to which nothing can be added, without paths to be led elsewhere."""
+
+    def away(hit):
+        first = hit[0].split(b"/")[1]
+        return b"/" + b"NIX".ljust(len(first), b"X") + hit[0][1 + len(first) :] if trees.leads(os.fsdecode(hit[0])) else hit[0]
+
+    left = {os.fsdecode(hit[0]) for hit in PATH.finditer(content) if trees.leads(os.fsdecode(hit[0]))}
+    return PIECE.sub(b"/NIX", PATH.sub(away, content)), sorted(left)
 
 
 def _names(file):

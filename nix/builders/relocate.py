@@ -17,6 +17,7 @@ import sys
 
 sys.path.insert(0, os.environ["lib"])
 
+import alternatives  # noqa: E402
 import bytecode  # noqa: E402
 import elf  # noqa: E402
 import hostpaths  # noqa: E402
@@ -30,6 +31,8 @@ CORE = os.environ.get("core") or OUT
 # The trees whose files this one uses, itself first.
 TREES = tuple(dict.fromkeys((OUT, *filter(None, [os.environ.get("beside")]), CORE)))
 PYTHON = f"python{os.environ['python']}"
+# Where unpack.sh has put the packages' maintainer scripts.
+CONTROL = os.environ["control"]
 # What Debian's loader and C library look for on the host, and find in the tree instead.
 CACHE, ARCHIVE, ZONES = b"/usr/lib/ld.so.cache", b"/usr/lib/locale/locale-archive", b"/usr/share/zoneinfo"
 # What is written over: the loader's help, the library's banner.
@@ -104,6 +107,14 @@ def search_path():
     return [folder for tree in TREES for folder in library_folders(tree)]
 
 
+def usual_names():
+    """The names that Debian gives programs and libraries when it installs them."""
+    base = library_folders(CORE)[0]
+    (loader,) = glob.glob(f"{base}/ld-linux*.so.*")
+    bash = [loader, "--library-path", base, f"{CORE}/usr/bin/bash"]
+    alternatives.link(OUT, sorted(glob.glob(f"{CONTROL}/*/postinst")), bash, TREES)
+
+
 def c_library():
     """The loader and the C library of this tree; an addition has its own, since what it brings is to be found, too."""
     folder = f"{OUT}/usr/lib/{os.path.basename(library_folders(CORE)[0])}"
@@ -119,6 +130,7 @@ def own_c_library():
     if CORE == OUT:
         blind(loader, HOST_PATHS, 3)
         blind(libc, MODULES, 4)
+        blind(libc, hostpaths.PIECE, 0)
         redirected(loader, HELP, {b"/etc/ld.so.cache": tree + CACHE})
         redirected(libc, BANNER, {ARCHIVE: tree + ARCHIVE, ZONES: tree + ZONES})
         return
@@ -160,7 +172,7 @@ def blind(path, places, least):
     """Takes the host's places out of the loader or libc, so that a missing library is missing everywhere alike."""
     with open(path, "rb") as file:
         content = file.read()
-    content, count = places.subn(lambda hit: b"/" + b"\x01" * len(hit[1]) + b"\0", content)
+    content, count = places.subn(lambda hit: hit[0].replace(hit[1], b"\x01" * len(hit[1])), content)
     if count < least:
         raise SystemExit(f"{path}: expected {least} of the host's places or more, found {count}")
     replace(path, content)
@@ -197,7 +209,13 @@ def programs_and_libraries(paths):
             file.seek(0)
             content = file.read()
         facts, name = elf.read(content), os.path.basename(path)
-        if facts is None or not facts.dynamic or path == interpreter or name == "libc.so.6":
+        if facts is None or path == interpreter or name == "libc.so.6":
+            continue
+        if not facts.dynamic:
+            if facts.started:
+                new, lacking[path] = hostpaths.unled(content, trees)
+                if new != content:
+                    replace(path, new)
             continue
         try:
             wanted = relink.File(content)
@@ -272,7 +290,7 @@ def is_program(path):
     """Whether a file is an ELF program."""
     with open(path, "rb") as file:
         facts = elf.read(file.read()) if elf.is_native(file.read(4)) and not file.seek(0) else None
-    return facts is not None and facts.program
+    return facts is not None and (facts.program or (facts.started and not facts.dynamic))
 
 
 def texts(paths):
@@ -364,6 +382,7 @@ def main():
         import toolchain
 
         toolchain.leave_out(OUT)
+    usual_names()
     mend_links()
     paths = list(regular_files())
     own_c_library()

@@ -10,12 +10,20 @@ export PATH="$bin"
 # Every suite gets the same layout: /bin, /lib, /lib64 and /sbin are links into /usr.
 mkdir -p "$out/usr/bin" "$out/usr/sbin" "$out/usr/lib" "$out/usr/lib64"
 for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$out/$folder"; done
+# The packages' scripts, for the names that relocate.py reads in them; none is run as it is.
+export control="$PWD/control"
 for deb in $debs; do
+  scripts=$control/$(basename "$deb")
+  mkdir -p "$scripts"
   # Ubuntu packs with zstd, which busybox does not know: then the bootstrap has it, with its libraries.
   if [ -e "$busybox/bin/zstd" ] && ar -t "$deb" | grep -q data.tar.zst; then
-    ar -p "$deb" data.tar.zst | "$busybox"/bin/ld-linux* --library-path "$busybox/bin" "$busybox/bin/zstd" -dcq | tar -x -C "$out"
+    for part in "data $out" "control $scripts"; do
+      ar -p "$deb" "${part%% *}.tar.zst" | "$busybox"/bin/ld-linux* --library-path "$busybox/bin" "$busybox/bin/zstd" -dcq \
+        | tar -x -C "${part#* }"
+    done
   else
     dpkg-deb -x "$deb" "$out"
+    dpkg-deb -e "$deb" "$scripts"
   fi
 done
 # For scripts among the tools, where no machine has these: Debian's packages take sed, basename and the like as there.

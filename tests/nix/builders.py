@@ -28,5 +28,6 @@ def _load(name: str) -> ModuleType:
         warnings.filters[:] = filters  # type: ignore[index]
 
 
-archive, bytecode, elf, entrypoints, hostpaths = map(_load, ("archive", "bytecode", "elf", "entrypoints", "hostpaths"))
+alternatives, archive, bytecode, elf = map(_load, ("alternatives", "archive", "bytecode", "elf"))
+entrypoints, hostpaths = map(_load, ("entrypoints", "hostpaths"))
 libraries, needs, redirect, relink, workers = map(_load, ("libraries", "needs", "redirect", "relink", "workers"))

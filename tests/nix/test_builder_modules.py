@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import FOLDER, bytecode, elf, entrypoints, workers
+from builders import FOLDER, alternatives, bytecode, elf, entrypoints, hostpaths, workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -253,3 +253,59 @@ def test_a_long_line_takes_no_longer_than_it_is_long(text: str) -> None:
     """Case 36: 60 KB took 21 s; a square of these 2 MB would be hours, and end at the test's time limit."""
     with pytest.raises(entrypoints.Refused):
         entrypoints.scripts(text)
+
+
+POSTINST = """#!/bin/sh
+set -e
+. /usr/share/debconf/confmodule
+touch {folder}/touched
+echo > {folder}/written
+/bin/touch {folder}/started
+if [ -e {folder} ] || test -d {folder}; then
+    update-alternatives --install /usr/bin/machines machines /usr/bin/real 9
+fi
+if [ -x /usr/bin/real ] && ! dpkg --compare-versions "$2" lt 2; then
+    for name in vi ex; do
+        update-alternatives --quiet --install /usr/bin/$name $name /usr/bin/real 30 \\
+            --slave /usr/share/man/$name.1.gz $name.1.gz /usr/share/man/real.1.gz \\
+            --slave /usr/bin/${{name}}er er /usr/bin/real
+    done
+fi
+update-alternatives --install /usr/bin/ex ex /usr/bin/worse 5 >/dev/null 2>&1 || true
+update-alternatives --install /usr/bin/missing missing /usr/bin/nothing 30
+update-alternatives --remove old /usr/bin/real
+exit 0
+"""
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="bash is not here")
+def test_the_names_that_maintainer_scripts_ask_for(tmp_path: Path) -> None:
+    """Case 1: they are read, and do nothing else: no file is written, none of the machine's is seen."""
+    tree = tmp_path / "tree"
+    (tree / "usr/bin").mkdir(parents=True)
+    for name in ("real", "worse"):
+        (tree / "usr/bin" / name).touch(0o755)
+    scripts = [tmp_path / "one", tmp_path / "perl", tmp_path / "none"]
+    scripts[0].write_text(POSTINST.format(folder=tmp_path))
+    scripts[1].write_text("#!/usr/bin/perl\nupdate-alternatives --install /usr/bin/p p /usr/bin/real 1\n")
+    scripts[2].write_text("#!/bin/sh\ntouch here\n")
+    before = sorted(tmp_path.iterdir())
+    found = alternatives.asked(scripts, ["/bin/bash"], [str(tmp_path / "other"), str(tree)])
+    assert found == {f"/usr/bin/{name}": (30, "/usr/bin/real") for name in ("vi", "vier", "ex", "exer")}
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_program_without_a_dynamic_section_uses_no_file_of_the_machines(tmp_path: Path) -> None:
+    """Case 1: a path is found too where it was cut into pieces, or where no zero ends it, as in Go's programs."""
+    header = b"\x7fELF\x02\x01" + bytes(10) + struct.pack("<HH", 2, 62) + bytes(44)
+    content = (
+        header
+        + b"\0/usr/share/zoneinfo/37252run-on\0\x48\xb8/usr/sha\x48\xba"
+        + b"re/some/\0/etc/passwd\0/usr/bin/env\0"
+    )
+    facts = elf.read(content)
+    assert (facts.started, facts.program, facts.dynamic) == (True, False, False)
+    new, left = hostpaths.unled(content, hostpaths.Trees(str(tmp_path)))
+    assert new == content.replace(b"/usr/sha", b"/NIX/sha")
+    assert left == ["/usr/share/zoneinfo/37252run-on"]
+    assert hostpaths.variables(left) == {"ZONEINFO"}

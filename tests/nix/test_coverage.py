@@ -15,6 +15,7 @@ TESTED = {
     "base/nixpkgs.nix": ["test_nixpkgs_base"],
     "builder.nix": ["test_determinism", "test_wheels"],
     "builders.nix": ["test_wheels", "test_determinism"],
+    "builders/alternatives.py": ["test_builder_modules", "test_suites"],
     "builders/compile.py": ["test_determinism", "test_wheels"],
     "builders/environment.py": ["test_environment", "test_collisions", "test_editable"],
     "builders/externally-managed": ["test_shell"],

@@ -29,9 +29,9 @@ libraries = [{libraries}]
 smoke = ["git init -q x", "git -C x submodule status"]
 """
 # gcc, where patchelf 0.18 (trixie's) spoilt cc1; graphviz has plugins, which are set up when it is installed.
-TOOLS = dict.fromkeys(suites.SUITES, ("file", "git", "jq", "pv"))
-TOOLS["trixie"] = ("file", "gcc", "git", "graphviz", "jq", "pv")
-LIBRARIES = ("libsndfile1", "python3-gdbm", "python3-tk")
+TOOLS = dict.fromkeys(suites.SUITES, ("file", "git", "jq", "mawk", "pv", "vim-tiny"))
+TOOLS["trixie"] = ("file", "gcc", "git", "graphviz", "jq", "mawk", "pv", "vim-tiny")
+LIBRARIES = ("liblapack3", "libsndfile1", "python3-gdbm", "python3-tk")
 # What the base must not take from the machine: libmagic's database, Tcl's library.
 ASKING = """
 import ctypes, dbm.gnu, json, tkinter
@@ -102,6 +102,22 @@ def test_tools_and_libraries_use_their_own_files(suite: str, nix28: Nix, stores:
     # Of a text that perl copies by its length, a path is left that no machine has.
     assert [path for path in said[2].split() if not path.startswith(("/nix/store/", "/NIX/"))] == []
     assert ("</svg>" in said) is ("graphviz" in TOOLS[suite])
+
+
+def test_usual_names_are_those_that_debian_gives(suite: str, nix28: Nix, stores: Path) -> None:
+    """Case 1: without update-alternatives vi and awk were the machine's, and libblas.so.3 was not there."""
+    project = make(stores, suite)
+    load = "import ctypes; print([ctypes.CDLL(f'lib{name}.so.3')._name for name in ('blas', 'lapack')])"
+    commands = [
+        'readlink -f "$(type -p vi)" "$(type -p editor)"',
+        'echo 3 | awk "{ print \\$1 + 4 }"',
+        f'python -c "{load}"',
+    ]
+    vi, editor, *said = nix28.shell(project.folder, " && ".join(commands)).stdout.splitlines()
+    assert vi == editor
+    assert vi.startswith("/nix/store/")
+    assert vi.endswith("/usr/bin/vim.tiny")
+    assert said == ["7", "['libblas.so.3', 'liblapack.so.3']"]
 
 
 def test_no_path_of_the_machines_is_left_in_programs_and_libraries(nix28: Nix, stores: Path) -> None:

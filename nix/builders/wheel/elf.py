@@ -21,7 +21,8 @@ MACHINES = {"x86_64": 62, "aarch64": 183}
 class Elf:
     """The facts of one file.
 
-    ``machine``; ``interpreter`` (bytes or None); ``program``: is started by itself; ``dynamic``: has a dynamic section;
+    ``machine``; ``interpreter`` (bytes or None); ``program``: is started by the loader that it names; ``started``: is no
+    library, and no part of one; ``dynamic``: has a dynamic section;
     ``needed`` (sonames); ``soname`` (or ""); ``search``: folders of its own, as they are written; ``runpath``: whether
     these are a RUNPATH, beside which the program's RPATH does not count (ld.so(8)).
     """
@@ -45,7 +46,8 @@ class Elf:
         known = dict(tags)
         self.has_runpath = _DT_RUNPATH in known or _DT_RPATH in known
         pie = kind == _ET_DYN and bool(known.get(_DT_FLAGS_1, 0) & _DF_1_PIE)
-        self.program = self.interpreter is not None and (kind == _ET_EXEC or pie)
+        self.started = kind == _ET_EXEC or pie
+        self.program = self.interpreter is not None and self.started
 
     @staticmethod
     def _names(data, tags, loads):
