@@ -52,13 +52,13 @@ def read_record(path: Path, shown: str = "") -> Record | None:
     """
     shown = shown or path.name
     try:
-        data = path.read_bytes()
+        data = files.contents(path)
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        raise UserError.of(shown, "is a folder, not a file") from None
+        raise UserError.of(shown, "is a folder, not a file", "move it elsewhere") from None
     except OSError as error:
-        raise MachineError.of(shown, f"cannot be read: {error.strerror}", "make it readable") from None
+        raise files.unreadable(shown, error) from None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -132,8 +132,9 @@ def _system(table: Table) -> SystemRecord:
         entry = listed.table(name)
         entry.closed("drvPath", "outPath")
         outputs[name] = Recipe(entry.text("drvPath", _STORE_PATH + r"\.drv"), entry.text("outPath", _STORE_PATH))
-    if "outputs" in table and "root" not in outputs:
-        listed.problem("root", "is missing")
+    if "root" not in outputs:
+        if "outputs" in table:
+            listed.problem("root", "is missing")
     elif closure and outputs["root"].out.rpartition("/")[2] not in closure:
         listed.problem("root", "has a path that is not in the closure")
     if "closure" in table and not closure:

@@ -36,6 +36,6 @@ def generate(
     found = find_project(project)
     if check:
         implementation.check(found.root, planning.outputs(found))
-        console.info("Everything is up to date.")
+        console.info("The generated files are up to date with uv.lock and nixgen.lock.")
     else:
         implementation.generate(found, force=force)

@@ -73,12 +73,12 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
     with files.exclusive(project.root, console.info):
         pins = planning.read_pins(project)
         wanted = planning.rendered(planning.plan(project, pins), pins, flakelock.read(project.root))
+        choice.warn_of_python_version(project, pins.lock.base.python)
         changed = write(project.root, wanted, _MEND, force=force)
-    choice.warn_of_python_version(project, pins.lock.base.python)
     if shutil.which("git") and git.in_work_tree(project.root):
         gitindex.tell(project.root, project.locks)
     if not changed:
-        console.info("Everything is up to date.")
+        console.info("The generated files are up to date with uv.lock and nixgen.lock.")
     return changed
 
 

@@ -92,12 +92,12 @@ def init(start: Path, options: Options) -> None:
             values |= _from_packages(project)
             project = with_values(project, values)
         pins = _pins(project, previous, options.mirrors)
+        choice.warn_of_python_version(project, pins.lock.base.python)
         changed = _write(project, values, pins, previous, options, work_tree=work_tree)
         if moved := scaffold.put_venv_aside(project.root):
             console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
     if work_tree:
         _make_visible(project, changed)
-    choice.warn_of_python_version(project, pins.lock.base.python)
     if changed and "'" in str(project.root):
         # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
         why = "nix develop cannot: there is an apostrophe in the path of this folder"

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,7 +101,16 @@ def _read(path: Path, relative: str) -> bytes | None:
     except IsADirectoryError:
         raise UserError.of(relative, "is a folder, where nixgen writes a file", "move it elsewhere") from None
     except OSError as error:
-        raise MachineError.of(relative, f"cannot be read: {error.strerror}") from error
+        raise unreadable(relative, error) from error
+
+
+def unreadable(name: str, error: OSError) -> MachineError:
+    """What is told of a file that :func:`contents` cannot read, with what mends it."""
+    if error.errno in _FORBIDDEN:
+        mend = f"make it readable: chmod u+r {shlex.quote(name)}"
+    else:
+        mend = f"put the file back: git checkout -- {shlex.quote(name)}"
+    return MachineError.of(name, f"cannot be read: {error.strerror}", mend)
 
 
 def refuse_read_only(root: Path) -> None:

@@ -17,6 +17,7 @@ from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.lock import lockfile
 from nixgen.machine import process
+from nixgen.nix import inputs
 
 _NIX = "install Nix (https://nixos.org/download), or name the folder with --path"
 _NOTHING = "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND"
@@ -119,6 +120,7 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
         trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
     if shutil.which("nix-shell") is None:
         raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
+    inputs.refuse_strange(lock.parent)
     program = str(Path(guard.__file__).parent)
     words = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
     words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
@@ -164,6 +166,7 @@ def _places(root: Path) -> Mapping[str, str]:
     if shutil.which("nix-instantiate") is None:
         raise MachineError.of("", "where models and data lie is not known: there is no Nix here", _NIX)
     command = ["nix-instantiate", "--eval", "--strict", "--json", "--argstr", "root", str(root), "-E", _PLACES]
+    inputs.refuse_strange(root)
     with console.step("asking Nix where models and data lie"):
         answer = json.loads(process.run(command, missing=_NIX).out)
     return {str(key): str(value) for key, value in answer.items()}

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.machine import process
-from nixgen.nix import failures, gcroots, stores
+from nixgen.nix import failures, gcroots, inputs, stores
 from nixgen.nix.failures import Owner
 from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
@@ -280,6 +280,7 @@ class Nix:
             return {}  # the failure is told with what is known without
 
     def _evaluated(self, expression: str, root: Path, system: str, attribute: str) -> Any:  # noqa: ANN401 -- JSON
+        inputs.refuse_strange(root)
         arguments = {"root": str(root.resolve()), "system": system, "attribute": attribute}
         try:
             return self.evaluate(expression, **arguments)

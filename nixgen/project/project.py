@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nixgen.errors import MachineError, Problem, UserError
+from nixgen.errors import Problem, UserError
 from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
-from nixgen.machine.files import contents
+from nixgen.machine.files import contents, unreadable
 from nixgen.project import beginnings, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.settings import Settings
@@ -376,11 +376,11 @@ def read_text(path: Path, name: str) -> str:
     except FileNotFoundError:
         raise UserError.of(name, "is missing") from None
     except IsADirectoryError:
-        raise UserError.of(name, "is a folder, not a file") from None
+        raise UserError.of(name, "is a folder, not a file", "move it elsewhere") from None
     except UnicodeDecodeError as error:
         raise UserError.of(name, f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except OSError as error:
-        raise MachineError.of(str(path), f"cannot be read: {error.strerror}") from None
+        raise unreadable(name, error) from None
 
 
 def read_toml(path: Path, name: str) -> dict[str, Any]:

@@ -29,6 +29,9 @@ _LOCAL = re.compile(r"\nsource = \{ (?:editable|directory|virtual) = ")
 _WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
 
 
+_NEED = (("name", None), ("version", ""), ("marker", ""))  # what is read of a requirement, and what it may lack
+
+
 @dataclass(frozen=True, slots=True)
 class UvLock:
     """uv.lock: the keys before the first package, and the packages whose source is a folder."""
@@ -60,8 +63,27 @@ def read(text: str) -> UvLock:
 
 
 def packages(text: str) -> tuple[Mapping[str, Any], ...]:
-    """Every package but for its wheels, which are most of a lock. Raises UserError for TOML that cannot be read."""
-    return tuple(block for block in tables(_toml(_WHEELS.sub("", text)).get("package")) if "name" in block)
+    """Every package but for its wheels, which are most of a lock.
+
+    Raises UserError for TOML that cannot be read, and for names, versions and markers that are no text.
+    """
+    found = tuple(tables(_toml(_WHEELS.sub("", text)).get("package")))
+    for place, block in enumerate(found):
+        needs = [block.get("dependencies"), *table(block, "optional-dependencies").values()]
+        needs += table(block, "dev-dependencies").values()
+        for key, value in [
+            ("name", block.get("name")),
+            ("version", block.get("version", "")),
+            *(
+                (f"dependencies: {key}", one.get(key, other))
+                for some in needs
+                for one in tables(some)
+                for key, other in _NEED
+            ),
+        ]:
+            if not isinstance(value, str):
+                raise UserError.of(f"uv.lock: package[{place}].{key}", "is not a string", "write it again: uv lock")
+    return found
 
 
 def git_sources(text: str) -> list[tuple[str, str]]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixgen.errors import UserError
 from nixgen.machine import process
 from nixgen.resolve import uv
 
@@ -63,12 +64,13 @@ _SENTENCES: tuple[tuple[str, ...], ...] = (
 class Verdict:
     """What uv found: ``why`` says how the files differ, ``unknown`` why uv cannot tell; neither: uv.lock is current.
 
-    ``mend`` is what mends the difference.
+    ``mend`` is what mends the difference. ``refusal``: uv takes no such project.
     """
 
     why: str = ""
     unknown: str = ""
     mend: str = "bring it up to date: uv lock"
+    refusal: UserError | None = None
 
 
 class Check:
@@ -99,7 +101,10 @@ def verdict(result: process.Result) -> Verdict:
         return _other(other[1])
     if built := _BUILDS.search(result.err):
         return Verdict(unknown=f"only the build backend of {built[1]} can tell what it depends on")
-    return Verdict(unknown=uv.explained(result).problems[0].what)
+    error = uv.explained(result)
+    if isinstance(error, UserError):
+        return Verdict(refusal=error)
+    return Verdict(unknown=error.problems[0].what)
 
 
 def _other(said: str) -> Verdict:
@@ -114,7 +119,8 @@ def _other(said: str) -> Verdict:
         return Verdict(f"{_KINDS[kind[1]]}{owner} changed{_difference(asked, recorded)}")
     for pattern, sentence, *mend in _SENTENCES:
         if found := re.fullmatch(pattern, head):
-            return Verdict(found.expand(sentence), "", *map(found.expand, mend))
+            told = Verdict(found.expand(sentence))
+            return replace(told, mend=found.expand(mend[0])) if mend else told
     return Verdict(head)
 
 

@@ -116,13 +116,15 @@ def export(
                 checking.stop()
     if exported.code != 0 and "Failed to parse" in exported.err:
         raise UserError(_unlocked(project)) if _unlocked(project) else uv.explained(exported)
-    missing = absent.problems(project) if verdict.why or verdict.unknown else ()
+    missing = absent.problems(project) if verdict.why or verdict.unknown or verdict.refusal else ()
     if verdict.why and missing:
         raise UserError(missing)
     if verdict.why:
         raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
     if exported.code != 0:
         raise uv.explained(exported, project.settings.table)
+    if verdict.refusal and not missing:
+        raise verdict.refusal
     if verdict.unknown and not missing:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return _with_folders(project, lock)

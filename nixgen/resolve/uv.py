@@ -68,6 +68,7 @@ _ANSWER = """case "$*" in
 *{question}*) printf %s {answer} ;;
 *) printf '%s\\n' {refusal} >&2; exit 1 ;;
 esac"""
+_UNPARSED = re.compile(r"Failed to parse:? `?([^;`]+)")
 _MISSING = "install it beside nixgen: pip install uv"
 _FINDING = threading.Lock()  # the standard library's sysconfig, which uv asks, is not made for several threads
 
@@ -311,4 +312,6 @@ def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError
     for kind, mend in _MACHINE.items():
         if any(re.match(kind, line, re.IGNORECASE) for line in lines[first:]):
             return MachineError([Problem("uv", what, mend)])
-    return UserError([Problem("uv", what, "; ".join(hints))])
+    if not hints and (broken := _UNPARSED.match(what)):
+        hints.append("write it again: uv lock" if broken[1] == "uv.lock" else "mend that line")
+    return UserError([Problem("uv", what, "; ".join(hints) or "mend that; uv lock --check says whether it is")])

@@ -115,7 +115,7 @@ def test_what_tools_leave_in_the_library_changes_nothing(nix: Nix, project: Path
     (project / "nix/nixgen" / left).parent.mkdir(exist_ok=True)
     (project / "nix/nixgen" / left).write_text("x")
     assert nix.evaluate(f"with import {project} {{}}; [ shell.drvPath base.keep ]") == before
-    assert "Everything is up to date" in Project(project).must("generate").stderr
+    assert "The generated files are up to date" in Project(project).must("generate").stderr
     Project(project).must("generate", "--check")
 
 

@@ -121,6 +121,8 @@ def test_a_closure_is_whole() -> None:
     changed = document()
     del changed["systems"][X86]["outputs"]["root"]
     assert f"systems.{X86}.outputs.root: is missing" in refused(changed)
+    del changed["systems"][X86]["outputs"]  # case 35: this was a traceback
+    assert f"systems.{X86}.outputs: is missing" in refused(changed)
     changed = document()
     changed["systems"][X86]["closure"] = {}
     assert f"systems.{X86}.closure: is empty" in refused(changed)

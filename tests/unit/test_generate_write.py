@@ -41,6 +41,7 @@ PINNED = replace(
 FOREIGN_LOCK = {"nodes": {"root": {"inputs": {"other": "other"}}}, "root": "root", "version": 7}
 
 
+UP_TO_DATE = "The generated files are up to date with uv.lock and nixgen.lock."
 SETTINGS = Settings(base="debian", libraries=("libgomp1",), tools=("ffmpeg", "git"))
 
 
@@ -109,7 +110,7 @@ def test_what_is_written(project: Project, run: Run) -> None:
 def test_a_second_run_changes_nothing(project: Project, run: Run) -> None:
     run(project)
     before = {path: path.stat().st_mtime_ns for path in project.root.rglob("*")}
-    assert run(project) == ((), ["Everything is up to date."])
+    assert run(project) == ((), [UP_TO_DATE])
     check(project)
     assert {path: path.stat().st_mtime_ns for path in project.root.rglob("*")} == before
 
@@ -434,7 +435,7 @@ def test_git_is_told_of_files_that_are_new_to_it(project: Project, run: Run) -> 
     assert [line for line in said if line.startswith("Staged ")]
     known = subprocess.run(["git", "ls-files"], cwd=project.root, check=True, capture_output=True, text=True).stdout
     assert {"default.nix", "uv.lock", "nixgen.lock", "nix/nixgen/default.nix"} <= set(known.splitlines())
-    assert run(project) == ((), ["Everything is up to date."])
+    assert run(project) == ((), [UP_TO_DATE])
     (project.root / ".gitignore").write_text("nix/\n")
     subprocess.run(["git", "rm", "-rq", "--cached", "nix"], cwd=project.root, check=True)
     assert run(project)[1][0].endswith(

@@ -7,19 +7,22 @@ import os
 from pathlib import Path
 
 import pytest
-from projects import PYPROJECT, make
+from projects import PYPROJECT, SIX, make, uv_lock
 from support.resolving import resolved
 
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.bases.nixpkgs import resolve_base
-from nixgen.errors import NixgenError, UserError
+from nixgen.check.record import read_record
+from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.formats import toml
 from nixgen.generate import flakelock
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
+from nixgen.nix import inputs
 from nixgen.project import uvlock
 from nixgen.project.project import find_project
 from nixgen.project.settings import Settings
+from nixgen.resolve import graph
 
 DEEP = "a = " + "[" * 3000 + "]" * 3000 + "\n"
 TOO_DEEP = "it nests more than 100 tables and lists in each other"
@@ -141,3 +144,57 @@ def test_a_link_to_itself_is_told(tmp_path: Path, name: str) -> None:
     (root / name).symlink_to(name)
     with pytest.raises(NixgenError, match=name):
         read_manifest(find_project(root).root)
+
+
+@pytest.mark.parametrize("strange", ["device", "pipe", "huge"])
+@pytest.mark.parametrize(
+    "name", ["uv.lock", "models.toml", "libs/a/pyproject.toml", "nix/nixgen/base.nix", "weights.bin"]
+)
+def test_case_36_what_nix_would_wait_for_is_told_before(tmp_path: Path, name: str, strange: str) -> None:
+    (tmp_path / "default.nix").write_text(
+        '  locks = {\n    "uv.lock" = "0";\n    "models.toml" = "0";\n    "libs/a/pyproject.toml" = "0";\n  };\n'
+        '  files = [\n    { path = "w"; size = 6; local = "weights.bin"; }\n  ];\n'
+    )
+    spoil(tmp_path / name, strange)
+    if strange == "huge" and name in {"weights.bin", "nix/nixgen/base.nix"}:
+        inputs.refuse_strange(tmp_path)
+        return
+    with pytest.raises(UserError, match=rf"^{name}: (is not a regular file|has more than 32 MiB)"):
+        inputs.refuse_strange(tmp_path)
+
+
+@pytest.mark.parametrize("strange", ["device", "pipe", "huge"])
+def test_case_36_a_record_that_has_no_end(tmp_path: Path, strange: str) -> None:
+    spoil(tmp_path / "nixgen.hashes.json", strange)
+    with pytest.raises(MachineError, match=r"^nixgen\.hashes\.json: cannot be read: it (is not a|has more)"):
+        read_record(tmp_path / "nixgen.hashes.json")
+
+
+def spoil(path: Path, strange: str) -> None:
+    """Puts something there that is no file with an end, or one with 1 TiB of nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if strange == "pipe":
+        os.mkfifo(path)
+    elif strange == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('name = "six"\nversion', "name = 6\nversion", "package[1].name"),
+        ('version = "1.17.0"', "version = []", "package[1].version"),
+        ('{ name = "six" }', '{ nam = "six" }', "package[0].dependencies: name"),
+        ('{ name = "six" }', '{ name = "six", marker = 1 }', "package[0].dependencies: marker"),
+    ],
+)
+def test_case_35_why_over_a_lock_of_another_shape(tmp_path: Path, old: str, new: str, where: str) -> None:
+    """uv reads the lock for the other commands."""
+    lock = uv_lock(SIX)
+    assert old in lock
+    with pytest.raises(UserError) as caught:
+        graph.read(find_project(make(tmp_path, lock=lock.replace(old, new))))
+    assert str(caught.value).startswith(f"uv.lock: {where}: is not a string\n")

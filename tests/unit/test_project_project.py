@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read_are_no_traceback(tmp_path: Path) -> None:
     assert refused(root) == "pyproject.toml: is not UTF-8 text (byte 18)\n    save it as UTF-8"
     (root / "pyproject.toml").unlink()
     (root / "pyproject.toml").mkdir()
-    assert refused(root) == "pyproject.toml: is a folder, not a file"
+    assert refused(root) == "pyproject.toml: is a folder, not a file\n    move it elsewhere"
 
 
 def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,8 @@ def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkey
         raise PermissionError(13, os.strerror(13), str(path))
 
     monkeypatch.setattr(os, "open", denied)
-    with pytest.raises(MachineError, match=r"uv\.lock: cannot be read: Permission denied$"):
+    said = r"uv\.lock: cannot be read: Permission denied\n    make it readable: chmod u\+r uv\.lock$"
+    with pytest.raises(MachineError, match=said):
         read_text(path, "uv.lock")
 
 

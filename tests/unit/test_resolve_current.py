@@ -12,7 +12,7 @@ import pytest
 from projects import INDEX, NUMPY, PYPROJECT, SIX, make, package, uv_lock, wheel
 from support.resolving import resolved
 
-from nixgen.errors import MachineError
+from nixgen.errors import MachineError, UserError
 from nixgen.machine import folders
 from nixgen.machine.process import Result
 from nixgen.project.project import find_project
@@ -313,3 +313,22 @@ def test_show_imports_no_packages_that_it_does_not_need(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(make(tmp_path))], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ('dependencies = "six"', "invalid type: string"),
+        ('dependencies = ["six"]\n[dependency-groups]\ndev = [{ include-group = "dev" }]', "Detected a cycle"),
+        ('dependencies = ["six"]\n[tool.uv.workspace]\nmembers = ["libs/*"]', "is missing a `pyproject.toml`"),
+    ],
+)
+def test_case_59_a_project_that_uv_refuses_is_refused(tmp_path: Path, changed: str, said: str) -> None:
+    """It was a warning, that the lock was not compared, and a success."""
+    (tmp_path / "demo/libs/one").mkdir(parents=True)
+    (tmp_path / "demo/libs/one/file").touch()
+    text = '[project]\nname = "demo-app"\nversion = "0.1.0"\nrequires-python = ">=3.11"\n'
+    root = make(tmp_path / "demo", text + changed, uv_lock(SIX, NUMPY))
+    with pytest.raises(UserError, match=said) as caught:
+        resolved(root)
+    assert all(problem.mend for problem in caught.value.problems)

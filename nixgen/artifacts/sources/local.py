@@ -153,7 +153,9 @@ def _listed(base: Path, limit: Path | None, where: str) -> dict[str, Path]:
     """The files of a source, or links, by their paths in it."""
     inside = _inside(base, limit)
     _stays(base, inside, where)
-    if base.is_file():
+    if not base.is_dir():
+        if not base.is_file():
+            raise UserError.of(where, f"{base} is not a regular file", "put the file back: git checkout -- PATH")
         return {base.name: base}
     return {path.relative_to(base).as_posix(): path for path in _walk(base, inside, where)}
 
