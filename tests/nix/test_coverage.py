@@ -94,6 +94,7 @@ TESTED = {
     "git.nix": ["test_git_sources"],
     "builders/source/archive.py": ["test_source_builds"],
     "builders/source/build.py": ["test_source_builds", "test_toolchain"],
+    "builders/source/crates.py": ["test_crates", "test_source_builds"],
     "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],
     "builders/source/project.py": ["test_source_builds"],
     "builders/source/references.py": ["test_source_builds"],
