@@ -22,7 +22,7 @@ from nixgen.builds.pins import sorted_builds
 from nixgen.builds.probe import Static
 from nixgen.builds.requirements import Answer, LackingError, Question, Resolver
 from nixgen.console import console
-from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import table
 from nixgen.project.names import normalized
 from nixgen.resolve import logins
@@ -103,9 +103,23 @@ def find(
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
         finder = _Finder(asked, resolver, probed, here, targets, kept, git, project.settings)
-        finder.find([source for source in wanted if source.beside is None], ())
-        finder.find_beside([source for source in wanted if source.beside is not None])
+        failed: list[NixgenError] = []
+        try:
+            finder.find([source for source in wanted if source.beside is None], ())
+            if not probed.errors:
+                finder.find_beside([source for source in wanted if source.beside is not None])
+        except NixgenError as error:
+            failed.append(error)
+        if errors := [*probed.errors, *failed]:
+            raise _together(errors)
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
+
+
+def _together(errors: Sequence[NixgenError]) -> NixgenError:
+    """All that went wrong as one error: of the gravest kind."""
+    kinds = {type(error) for error in errors if error.problems}
+    kind = next((kind for kind in (BuildFailed, UserError) if kind in kinds), MachineError)
+    return kind(dict.fromkeys(problem for error in errors for problem in error.problems))
 
 
 def _restored(builds: Builds, options: Options) -> Builds:
@@ -173,7 +187,7 @@ class _Finder:
         fresh = [source for source in wanted if not self._keep(source)]
         if not fresh:
             return
-        static, versions = self._static(fresh)
+        fresh, static, versions = self._static(fresh)
         asked = list(zip(fresh, static, (said.requires for said in static), strict=True))
         found = self._requirements(asked, versions, above)
         rows = [
@@ -184,29 +198,40 @@ class _Finder:
         more = self.probe.dynamic(rows, self._build_rows(), self._wheel_rows())
         again = [number for number, requires in enumerate(more) if requires]
         if again:
-            asked = [(fresh[n], static[n], (*static[n].requires, *more[n])) for n in again]
+            asked = [(fresh[n], static[n], (*static[n].requires, *(more[n] or ()))) for n in again]
             for number, names in zip(
                 again, self._requirements(asked, [versions[n] for n in again], above), strict=True
             ):
                 found[number] = names
-        for source, said, version, names in zip(fresh, static, versions, found, strict=True):
-            self._pin(source, said, version, names)
+        for source, said, version, names, wants in zip(fresh, static, versions, found, more, strict=True):
+            if wants is not None:
+                self._pin(source, said, version, names)
 
     def find_beside(self, wanted: Sequence[Source]) -> None:
         """Pins what uv builds in the environment itself, when all else is there: nobody asks what it requires."""
         fresh = [source for source in wanted if not self._keep(source)]
         if not fresh:
             return
-        for source, said, version in zip(fresh, *self._static(fresh), strict=True):
+        for source, said, version in zip(*self._static(fresh), strict=True):
             assert source.beside is not None  # noqa: S101 -- the others are not in the list
             names = {system: self._installed(packages) for system, packages in source.beside.items()}
             self._pin(source, said, version, names)
 
-    def _static(self, fresh: Sequence[Source]) -> tuple[list[Static], list[str]]:
-        """What sources say of themselves, and their versions. Raises UserError for one whose version nobody knows."""
-        self.fetched |= checkouts.fetched(source.package for source in fresh)
+    def _static(self, wanted: Sequence[Source]) -> tuple[list[Source], list[Static], list[str]]:
+        """The sources that can be read, what they say of themselves, and their versions.
+
+        Raises UserError for one whose version nobody knows.
+        """
+        fresh = list(wanted)
+        try:
+            self.fetched |= checkouts.fetched(source.package for source in fresh)
+        except NixgenError as error:
+            self.probe.errors.append(error)
+            fresh = [source for source in fresh if source.package.git is None]
         downloads.fetch(downloads.of_packages(source.package for source in fresh), self.resolver.logins)
-        static = self.probe.static([self._row(source, {}, 0) for source in fresh])
+        answers = self.probe.static([self._row(source, {}, 0) for source in fresh])
+        read = [(source, said) for source, said in zip(fresh, answers, strict=True) if said is not None]
+        fresh, static = [source for source, _ in read], [said for _, said in read]
         requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
         if hint := advice.rust(self.settings, requires):
             console.warn(hint)
@@ -219,7 +244,7 @@ class _Finder:
             raise UserError(
                 Problem(name, "has a version that only its build backend can tell", mend) for name in unknown
             )
-        return static, versions
+        return fresh, static, versions
 
     def _fetch(self, names: Iterable[str] = ()) -> None:
         """Puts what needs a login into the store: these wheels, and those that builds need which may have to run."""
@@ -362,7 +387,10 @@ class _Finder:
             raise UserError.of(package.name, f"cannot be built: {circle}", mend)
         source = self.asked.source(package, self.targets.values())
         self.find([replace(source, beside=None)], above)
-        key = next(key for key, one in self.sources.items() if (one.name, one.address) == (source.name, source.address))
+        place = (source.name, source.address)
+        key = next((key for key, one in self.sources.items() if (one.name, one.address) == place), "")
+        if not key:
+            raise NixgenError(())  # why is in the errors of the probe
         self._fetch()
         self.depends[key] = self.probe.dependencies(key, self._build_rows(), self._wheel_rows())
 

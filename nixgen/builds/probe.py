@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from nixgen.builds import owners
 from nixgen.builds.crates import Named
-from nixgen.errors import MachineError, UserError
+from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.formats.strictjson import Table
 from nixgen.nix import templates, vendored
 from nixgen.nix.progress import shown
@@ -19,7 +20,7 @@ from nixgen.nix.tools import Nix
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
-    from nixgen.nix.failures import Advise
+    from nixgen.nix.failures import Advise, Owner
 
 _ASK = """{ folder, root, system }:
 let library = /. + (folder + "/nix/nixgen");
@@ -49,7 +50,10 @@ class Static:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A way to ask; ``system`` is the one that sources are asked on."""
+    """A way to ask; ``system`` is the one that sources are asked on.
+
+    A source that cannot be asked does not keep others from being asked: its answer is None, and why is in ``errors``.
+    """
 
     nix: Nix
     root: Path
@@ -58,11 +62,16 @@ class Probe:
     _folder: Path
     _keep: Path
     _advise: Advise
+    _owners: Mapping[str, Owner] = field(default_factory=dict)
+    errors: list[NixgenError] = field(default_factory=list)
 
-    def static(self, rows: Sequence[Row]) -> list[Static]:
+    def static(self, rows: Sequence[Row]) -> list[Static | None]:
         """What the files of these sources say."""
-        found = []
+        found: list[Static | None] = []
         for row, answer in zip(rows, self._answers("reading sources", "static", rows), strict=True):
+            if answer is None:
+                found.append(None)
+                continue
             table = self._table(str(row["name"]), answer)
             version, sources = (table.text(key) for key in ("version", "sources"))
             crates = tuple(
@@ -73,11 +82,16 @@ class Probe:
             self._raise(table)
         return found
 
-    def dynamic(self, rows: Sequence[Row], builds: Sequence[Row], wheels: Sequence[Row]) -> list[tuple[str, ...]]:
+    def dynamic(
+        self, rows: Sequence[Row], builds: Sequence[Row], wheels: Sequence[Row]
+    ) -> list[tuple[str, ...] | None]:
         """What the backends of these sources want besides (``get_requires_for_build_wheel``, PEP 517)."""
-        found = []
+        found: list[tuple[str, ...] | None] = []
         answers = self._answers("asking build backends", "dynamic", rows, builds, wheels)
         for row, answer in zip(rows, answers, strict=True):
+            if answer is None:
+                found.append(None)
+                continue
             table = self._table(str(row["name"]), answer)
             found.append(table.texts("requires"))
             self._raise(table)
@@ -87,34 +101,49 @@ class Probe:
         """What a build depends on when it is installed, once it is built."""
         from email.parser import HeaderParser
 
-        (out,) = self._realised("building", "built", [key], builds, wheels)
+        (recipe,) = self._recipes("built", [key], builds, wheels)
+        self._realise("building", [recipe], owners.of_rows((), (*builds, *wheels)))
+        out = recipe["out"]
         place = self.nix.physical(out)
         if place is None:
             raise MachineError.of(out, "is in a store that cannot be read from this machine", "use a local store")
         for path in sorted(place.glob(f"lib/python{self.python}/site-packages/*.dist-info/METADATA")):
+            if not path.resolve().is_relative_to(place.resolve()):
+                continue
             message = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))
             return tuple(str(value) for value in message.get_all("Requires-Dist", ()))
         return ()
 
     def _answers(
-        self, title: str, kind: str, rows: Sequence[object], builds: Sequence[Row] = (), wheels: Sequence[Row] = ()
-    ) -> list[str]:
-        return [self.nix.read(out) for out in self._realised(title, kind, rows, builds, wheels)]
-
-    def _realised(
-        self, title: str, kind: str, rows: Sequence[object], builds: Sequence[Row], wheels: Sequence[Row]
-    ) -> list[str]:
+        self, title: str, kind: str, rows: Sequence[Row], builds: Sequence[Row] = (), wheels: Sequence[Row] = ()
+    ) -> list[str | None]:
         if not rows:
             return []
+        recipes = self._recipes(kind, rows, builds, wheels)
+        try:
+            self._realise(title, recipes, owners.of_rows(rows, (*builds, *wheels)))
+        except NixgenError as error:
+            self.errors.append(error)
+            places = [self.nix.physical(recipe["out"]) for recipe in recipes]
+            there = [place is not None and place.exists() for place in places]
+            return [self.nix.read(recipe["out"]) if one else None for recipe, one in zip(recipes, there, strict=True)]
+        return [self.nix.read(recipe["out"]) for recipe in recipes]
+
+    def _recipes(
+        self, kind: str, rows: Sequence[object], builds: Sequence[Row], wheels: Sequence[Row]
+    ) -> list[dict[str, str]]:
         asked = {kind: list(rows), "builds": list(builds), "wheels": list(wheels)}
         (self._folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
         try:
             found = self.nix.evaluate(_ASK, folder=str(self._folder), root=str(self.root), system=self.system)
         except UserError as error:
             raise UserError(replace(one, where="nixgen lock") for one in error.problems) from None
-        recipes = found[kind]
-        self.nix.realise(sorted({recipe["drv"] for recipe in recipes}), shown(title), self._keep, advise=self._advise)
-        return [recipe["out"] for recipe in recipes]
+        recipes: list[dict[str, str]] = found[kind]
+        return recipes
+
+    def _realise(self, title: str, recipes: Sequence[Mapping[str, str]], whose: Mapping[str, Owner]) -> None:
+        drvs = sorted({recipe["drv"] for recipe in recipes})
+        self.nix.realise(drvs, shown(title), self._keep, {**self._owners, **whose}, self._advise)
 
     def _table(self, name: str, text: str) -> Table:
         try:
@@ -145,4 +174,4 @@ def opened(
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        yield Probe(nix, root, system, base.python, folder, keep, advise)
+        yield Probe(nix, root, system, base.python, folder, keep, advise, owners.of_base(base))

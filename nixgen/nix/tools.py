@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ _BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/curr
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
 _SANDBOX = ("--option", "sandbox", "true")  # on Linux; the nix.conf of Debian's packages turns it off
 _CHUNK = 1 << 20
+_LARGEST_TEXT = 16 << 20
 _SHAPED = (2, 33)  # from here on `path-info` wants to be told which shape
 _CONFIG = (2, 20)  # from here on `config show` is the command's name
 _SHOW = (2, 15)  # from here on `derivation show` is the command's name
@@ -145,10 +147,13 @@ class Nix:
         return json.loads(result.out)
 
     def read(self, path: str) -> str:
-        """The text of a file in the store."""
+        """The text of a file in the store, which a build made: no link, and of a size that is bounded."""
         place = self.physical(path)
         if place is not None:
-            return place.read_text(encoding="utf-8")
+            state = place.lstat()
+            if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST_TEXT:
+                raise MachineError.of(path, "is not a file of text, as it was to be", "report it")
+            return place.read_text(encoding="utf-8", errors="replace")
         return self.run("nix", "store", "cat", path).out
 
     def realise(

@@ -280,6 +280,7 @@ HOSTILE = {
     "hard": ({}, [link("demo-1.0/a", "../../etc/passwd", tarfile.LNKTYPE)], "would be written outside"),
     "device": ({}, [link("demo-1.0/a", "", tarfile.CHRTYPE)], "a device or the like"),
     "pipe": ({}, [link("demo-1.0/a", "", tarfile.FIFOTYPE)], "a device or the like"),
+    "long-name": ({f"demo-1.0/{'a/' * 600}b": ""}, [], "is no name for a file"),
 }
 
 
@@ -289,6 +290,51 @@ def test_a_hostile_archive_is_not_unpacked(lab: Lab, what: str) -> None:
     text = refused(lab, sdist(lab.wheels, {**source(), **files}, members, f"{what}-1.0"), "static")
     assert said in text
     assert "Traceback" not in text
+
+
+class Zeros(io.RawIOBase):
+    """So many bytes of zero, which compress well."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, size: int = -1) -> bytes:
+        size = min(self.left, size)
+        self.left -= size
+        return bytes(size)
+
+
+def bomb(folder: Path, *members: tarfile.TarInfo) -> Path:
+    path = folder / "bomb-1.0.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for member in members:
+            archive.addfile(member, Zeros(member.size))
+    return path
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(lab: Lab) -> None:
+    """Nothing is written of a member that is too much; the rest is bounded by the archive's own size."""
+    member = tarfile.TarInfo("bomb-1.0/zeros")
+    member.size = 300 << 20
+    assert "that is too much for an archive of its size" in refused(lab, bomb(lab.wheels, member), "static")
+
+
+def test_a_header_of_gigabytes_is_not_read(lab: Lab) -> None:
+    """tarfile reads the header of a long name whole."""
+    member = tarfile.TarInfo("bomb-1.0/long")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 3 << 30
+    text = refused(lab, bomb(lab.wheels, member), "static")
+    assert "it cannot be read" in text
+    assert "Traceback" not in text
+
+
+def test_modes_and_odd_names_do_no_harm(lab: Lab) -> None:
+    """No set-user-ID, and a name with a newline in it is a name like others."""
+    odd = tarfile.TarInfo("demo-1.0/two\nlines.py")
+    odd.mode = 0o6777
+    more = "open('demo.py', 'w').write(repr([oct(os.stat(name).st_mode) for name in os.listdir() if 'lines' in name]))"
+    found = built(lab, sdist(lab.wheels, source(more), [odd], "odd-1.0"))
+    assert (found / f"{SITE}/demo.py").read_text() == "['0o100755']"
 
 
 def test_links_that_stay_inside_are_kept(lab: Lab) -> None:
@@ -320,6 +366,18 @@ FAILING = {
     "network": ("import urllib.request as r; r.urlopen('http://192.0.2.1/', timeout=5)", ["not built", "unreachable"]),
     "killed": ("os.kill(os.getpid(), 9)", ["was ended by signal 9"]),
     "other": ("return 'another-1.0-py3-none-any.whl'", ["which is no wheel"]),
+    "no-answer": ("os._exit(0)", ["ended without the answer that PEP 517 asks for"]),
+    "no-zip": (
+        "open(folder + '/demo-1.0-py3-none-any.whl', 'w').write('x'); return 'demo-1.0-py3-none-any.whl'",
+        ["not a ZIP archive"],
+    ),
+    "outside": (
+        "zipfile.ZipFile(folder + '/demo-1.0-py3-none-any.whl', 'w').writestr('../../x.py', ''); "
+        "return 'demo-1.0-py3-none-any.whl'",
+        ["the member '../../x.py' would be written outside the wheel's own folder"],
+    ),
+    "store": ("open(os.environ['VIRTUAL_ENV'] + '/x', 'w')", ["not built"]),
+    "full": ("raise OSError(28, 'No space left on device')", ["No space left on device"]),
 }
 
 
@@ -328,13 +386,37 @@ def test_a_build_that_fails_says_why(lab: Lab, what: str) -> None:
     more, said = FAILING[what]
     text = refused(lab, sdist(lab.wheels, source(more), name=f"{what}-1.0"))
     assert [words for words in said if words not in text] == []
+    assert what in {"raises", "network", "store", "full"} or "Traceback" not in text  # the backend's own
+
+
+DAEMON = """
+import sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True:
+            time.sleep(1)
+    os._exit(0)
+"""
+
+
+def test_what_a_backend_leaves_behind_is_ended(each_lab: Lab) -> None:
+    """A daemon that holds the output open would keep the build waiting until its time is over."""
+    daemon = f"exec({DAEMON!r})"
+    path = sdist(each_lab.wheels, source(daemon), name="daemon-1.0")
+    drv = expression(each_lab, path, timeout=600)
+    found = each_lab.nix.run("nix-build", "--no-out-link", "-E", drv)
+    assert "a process that own left behind was ended" in found.stderr
+    assert (each_lab.nix.real(Path(found.stdout.strip())) / f"{SITE}/demo.py").exists()
 
 
 def test_a_build_that_never_ends_is_ended(lab: Lab) -> None:
     path = sdist(lab.wheels, source("import time; time.sleep(9999)"), name="forever-1.0")
-    text = refused(lab, path, timeout=2)
-    assert "took longer than 2 seconds" in text
-    assert "timeout under [tool.nixgen.packages.demo]" in text
+    asks = source(**{"own.py": BACKEND.format(more="pass").replace("return [", "import time; time.sleep(9999); [")})
+    for mode, asked in (("build", path), ("dynamic", sdist(lab.wheels, asks, name="asks-forever-1.0"))):
+        text = refused(lab, asked, mode, timeout=2)
+        assert "took longer than 2 seconds" in text
+        assert "timeout under [tool.nixgen.packages.demo]" in text
 
 
 UNCLEAR = {
@@ -343,6 +425,8 @@ UNCLEAR = {
     "table": ({"pyproject.toml": "build-system = 3"}, "build-system is not a table"),
     "list": ({"pyproject.toml": "[build-system]\nrequires = 'x'"}, "build-system.requires is not a list of texts"),
     "path": ({"pyproject.toml": PYPROJECT.replace('"."', '"../.."')}, "backend-path leads out of the source"),
+    "large": ({"pyproject.toml": "#" * (5 << 20)}, "pyproject.toml is larger than 4 MiB"),
+    "nested": ({"pyproject.toml": "a = " + "[" * 9000}, "pyproject.toml cannot be read"),
 }
 
 

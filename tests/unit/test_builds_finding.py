@@ -27,7 +27,7 @@ from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Builds
 from nixgen.builds.pins import dump, sorted_builds
 from nixgen.builds.probe import Static
-from nixgen.errors import MachineError, UserError
+from nixgen.errors import BuildFailed, MachineError, NixgenError, UserError
 from nixgen.project.project import find_project
 from nixgen.resolve import environments, logins, uv
 from nixgen.resolve.model import Resolution
@@ -41,7 +41,8 @@ SETUPTOOLS = "setuptools-80.0-py3-none-any.whl"
 class Sources:
     """A double of what is asked in the sandbox.
 
-    ``static`` and ``dynamic`` are requirements by name, ``places`` where they come from.
+    ``static`` and ``dynamic`` are requirements by name, ``places`` where they come from; ``broken`` are questions that
+    cannot be answered, like "static old".
     """
 
     static_: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -50,21 +51,32 @@ class Sources:
     places: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    errors: list[NixgenError] = field(default_factory=list)
 
-    def static(self, rows: Sequence[Mapping[str, Any]]) -> list[Static]:
+    def answered(self, question: str, answer: Any) -> Any:
+        if question not in self.broken:
+            return answer
+        self.errors.append(BuildFailed.of(question, "cannot be built"))
+        return None
+
+    def static(self, rows: Sequence[Mapping[str, Any]]) -> list[Static | None]:
         self.asked += [f"static {row['name']}" for row in rows]
         self.rows |= {row["name"]: row for row in rows}
-        return [
-            Static(self.static_.get(name, ("setuptools",)), 1_600_000_000, row["version"], self.places.get(name, ""))
+        said = {
+            name: Static(
+                self.static_.get(name, ("setuptools",)), 1_600_000_000, row["version"], self.places.get(name, "")
+            )
             for name, row in ((row["name"], row) for row in rows)
-        ]
+        }
+        return [self.answered(f"static {name}", one) for name, one in said.items()]
 
     def dynamic(self, rows: Sequence[Mapping[str, Any]], builds: Sequence[Any], wheels: Sequence[Any]) -> list[Any]:
         known = {row["file"] for row in wheels} | {f"{row['name']}=={row['version']}" for row in builds}
         for row in rows:
             self.asked.append(f"dynamic {row['name']}")
             assert set(row["requires"]) <= known
-        return [self.dynamic_.get(row["name"], ()) for row in rows]
+        return [self.answered(f"dynamic {row['name']}", self.dynamic_.get(row["name"], ())) for row in rows]
 
     def dependencies(self, key: str, builds: Sequence[Any], _wheels: Sequence[Any]) -> tuple[str, ...]:
         assert key in {f"{row['name']}=={row['version']}" for row in builds}
@@ -432,6 +444,26 @@ def test_a_circle_is_named(world: World) -> None:
         "plugin",
         "cannot be built: plugin==1.0 needs loop==1.0 needs plugin==1.0",
     )
+
+
+def test_sources_that_cannot_be_read_or_asked_are_told_at_once(world: World) -> None:
+    """One that cannot be read keeps no other from being asked; what is wrong with requirements is told as well."""
+    world.sources.static_ |= {"old": ("nowhere",)}
+    world.sources.broken = {"static more", "dynamic loop"}
+    world.depend("old", "more", "loop", "plugin")
+    with pytest.raises(BuildFailed) as caught:
+        world.find()
+    assert [problem.where for problem in caught.value.problems] == ["static more", "old"]
+    world.sources.static_, world.sources.errors = {}, []
+    with pytest.raises(BuildFailed) as caught:
+        world.find()
+    assert [problem.where for problem in caught.value.problems] == ["static more", "dynamic loop"]
+    world.sources.static_, world.sources.errors = {"old": ("plugin",)}, []
+    world.sources.broken = {"static plugin"}
+    world.depend("old")
+    with pytest.raises(BuildFailed) as caught:
+        world.find()
+    assert [problem.where for problem in caught.value.problems] == ["static plugin"]
 
 
 def test_all_that_cannot_be_had_is_told_with_its_package(world: World) -> None:

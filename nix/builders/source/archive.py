@@ -1,16 +1,22 @@
 """Unpacks a source distribution, which may be made to harm: nothing is written outside its folder or through a link."""
 
+import errno
 import lzma
 import os
 import posixpath
+import resource
 import shutil
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
 
 MOST_FILES, MOST_BYTES, LONGEST_NAME, LONGEST_LINK = 500_000, 8 << 30, 1024, 4096
+# Real sources are packed to a third or a tenth; what is packed to less than a hundredth is made to fill a disk.
+_SMALL, _MOST_PACKED = 100 << 20, 100
+_MOST_MEMORY = 2 << 30  # for what reads a member's header, whose size is the archive's to say
 # From 1980, where ZIP's times begin, to the end of this century: what the time of a build may be.
 FIRST, LAST = 315_532_800, 4_102_444_799
 # What Python's own readers raise on damaged archives (tests/fuzz): more than they say.
@@ -27,8 +33,9 @@ class Refused(Exception):
 class _Tree:
     """What is written so far, below one folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, size):
         self.folder, self.files, self.bytes, self.links, self.newest = folder, 0, 0, {}, 0
+        self.most = min(MOST_BYTES, _SMALL + _MOST_PACKED * size)
 
     def place(self, name):
         """Where a member goes; None for the folder itself."""
@@ -43,8 +50,8 @@ class _Tree:
     def room(self, name, size):
         """Counts the bytes before they are written."""
         self.bytes += size
-        if self.bytes > MOST_BYTES:
-            raise Refused(f"it is larger than {MOST_BYTES >> 30} GiB at {name[:200]!r}")
+        if self.bytes > self.most:
+            raise Refused(f"it is larger than {self.most >> 20} MiB at {name[:200]!r}: that is too much for an archive of its size")
 
     def path(self, place):
         """The path of a new file: its folders are made; of a file that is there twice the last one counts."""
@@ -110,21 +117,39 @@ class _Tree:
 def unpack(archive, folder):
     """Unpacks a .zip or .tar.* into a new folder; the newest time of its files, in the range of a build's. Raises Refused."""
     os.mkdir(folder)
-    tree = _Tree(folder)
+    tree = _Tree(folder, os.path.getsize(archive))
     with open(archive, "rb") as file:
         magic = file.read(4)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (_within(limits), limits[1]))
         (_zip if magic[:2] == b"PK" else _tar)(archive, tree)
         tree.finish()
     except _BROKEN as error:
-        raise Refused(f"it cannot be read: {error}") from None
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(f"there is no room for it: {error.strerror}") from None
+        raise Refused(f"it cannot be read: {error or 'it takes too much memory'}") from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
     if not tree.files:
         raise Refused("it is empty")
     return max(tree.newest, FIRST)
 
 
+def _within(limits):
+    """The limit of memory: ours, unless there is a lower one. macOS takes none."""
+    soft = limits[0]
+    if sys.platform != "linux":
+        return soft
+    return _MOST_MEMORY if soft == resource.RLIM_INFINITY else min(soft, _MOST_MEMORY)
+
+
 def _tar(archive, tree):
-    with tarfile.open(archive) as members:
+    try:
+        members = tarfile.open(archive)
+    except tarfile.ReadError:
+        raise Refused("it cannot be read: it is neither a zip nor a tar archive") from None
+    with members:
         for member in members:
             place = tree.place(member.name)
             if member.isdir():

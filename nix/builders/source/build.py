@@ -15,10 +15,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import archive
 import crates
+import leftovers
 import project
 import references
 import shell
@@ -35,6 +37,7 @@ _VERSIONS = ("SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_
 # What they make where they find none: versioneer's "0+unknown", setuptools' "0.0.0".
 _NO_VERSION = re.compile(r"0(\.0)*(\+.*)?")
 _MOST_REASONS, _LAST_LINES = 6, 5
+_LONGEST_LINE, _LARGEST_ANSWER = 1 << 16, 1 << 20
 
 
 def told(what):
@@ -127,6 +130,7 @@ def settings(backend):
 
 def ask(asked, folder, found):
     """Calls a hook; its answer. What the backend prints goes into the log as it comes."""
+    leftovers.adopt()
     os.makedirs(f"{TOP}/wheel")
     answer = f"{TOP}/answer"
     python = f"{GIVEN['environment']}/bin/python"
@@ -152,14 +156,23 @@ def ask(asked, folder, found):
     signal.signal(signal.SIGALRM, end)
     signal.alarm(limit)
     last, reasons = [], []
-    for line in process.stdout:
-        text = line.decode("utf-8", "replace").rstrip()
-        print(text, flush=True)
-        if text:
-            last = [*last, text][-_LAST_LINES:]
-        if _REASON.search(text) and len(reasons) < 100:
-            reasons.append(text)
+
+    def read():
+        for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):
+            text = line.decode("utf-8", "replace").rstrip()
+            print(text, flush=True)
+            if text:
+                last[:] = [*last, text][-_LAST_LINES:]
+            if _REASON.search(text) and len(reasons) < 100:
+                reasons.append(text)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     status = process.wait()
+    # What was left behind would keep the output open, and could change what comes next.
+    if left := leftovers.end(process.pid):
+        print(f"{left} processes that {backend} left behind were ended" if left > 1 else f"a process that {backend} left behind was ended")
+    reader.join()
     signal.alarm(0)
     if status:
         hook = "build_wheel" if asked == "wheel" else "get_requires_for_build_wheel"
@@ -167,8 +180,13 @@ def ask(asked, folder, found):
         shown = [line.strip()[:300] for line in dict.fromkeys([*reasons[: _MOST_REASONS - 2], *reasons[-2:]] or last)]
         lacks = "" if shell.possible(GIVEN["shell"], f"{TOP}/root") else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
         stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks)
-    with open(answer, encoding="utf-8") as file:
-        return json.load(file)
+    try:
+        with open(answer, encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_size <= _LARGEST_ANSWER:
+                return json.load(file)
+    except (FileNotFoundError, ValueError):
+        pass
+    stop(f"not built: {backend} ended without the answer that PEP 517 asks for, or with one that is no text")
 
 
 def answer(value):
@@ -235,7 +253,7 @@ def main():
             file.write(f"Metadata-Version: 2.1\nName: {GIVEN['project']}\nVersion: {GIVEN['version']}\n")
     if MODE == "dynamic":
         wanted = ask("requires", folder, found)
-        if not all(isinstance(entry, str) for entry in wanted):
+        if not isinstance(wanted, list) or not all(isinstance(entry, str) for entry in wanted):
             stop(f"{found['backend']} asks for what is no text: {wanted!r}")
         answer({"requires": wanted})
     else:

@@ -3,6 +3,7 @@
 import os
 
 LEGACY = "setuptools.build_meta:__legacy__"
+_LARGEST = 4 << 20
 
 
 class Unclear(Exception):
@@ -37,7 +38,10 @@ def _pyproject(path):
 
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise Unclear(f"pyproject.toml is larger than {_LARGEST >> 20} MiB")
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unclear(f"pyproject.toml cannot be read: {error}") from None
 
@@ -69,7 +73,7 @@ def _noted(path):
         return "", ""
     found = {}
     with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
+        for line in file.read(_LARGEST).splitlines():
             key, colon, value = line.partition(":")
             if not line.strip():
                 break

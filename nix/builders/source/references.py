@@ -21,6 +21,8 @@ def blank(wheel, paths):
     if not hashes:
         return []
     looked_for = re.compile(b"|".join(map(re.escape, hashes)))
+    if not zipfile.is_zipfile(wheel):
+        return []  # whoever installs it says so
     with zipfile.ZipFile(wheel) as archive:
         members = archive.infolist()
         changed = {}
