@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs Nix, so that ``-m 'not nix'`` is the quick half; gives each a time limit, and an order."""
+    items[:] = [item for item in items if not (item.get_closest_marker("one_nix") and _with_current_nix(item))]
     for item in items:
         if _needs_nix(item):
             item.add_marker("nix")
@@ -75,6 +76,12 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.
     """Nothing reaches Nix unmarked: ``-m 'not nix'`` would need it."""
     if fixturedef.argname in NIX_FIXTURES and request._pyfuncitem.get_closest_marker("nix") is None:
         pytest.fail(f"{fixturedef.argname} is used without the marker nix")
+
+
+def _with_current_nix(item: pytest.Item) -> bool:
+    """Whether it is the variant of a test on both versions that stands on the current one: nix_new, lab_new, …"""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return any(isinstance(one, str) and one.endswith("_new") for one in parameters.values())
 
 
 def _needs_nix(item: pytest.Item) -> bool:

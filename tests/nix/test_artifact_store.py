@@ -109,6 +109,7 @@ def test_bytes_that_change_on_the_way(inside: tuple[Nix, Store], tmp_path: Path)
         store.add([(path, "model.bin", hashlib.sha256(b"real").hexdigest())])
 
 
+@pytest.mark.one_nix
 def test_many_files_of_one_name(inside: tuple[Nix, Store], tmp_path: Path) -> None:
     _, store = inside
     contents = [b"%d" % number for number in range(900)]

@@ -36,6 +36,7 @@ def content(lab: Lab, path: Path) -> bytes:
     return lab.nix.real(path.readlink()).read_bytes() if path.is_symlink() else path.read_bytes()
 
 
+@pytest.mark.one_nix
 def test_the_hub_cache_holds_refs_without_a_newline_and_links_to_the_files(each_lab: Lab) -> None:
     lab = Rows(each_lab.index).add("models.minilm", FILES, repo="org/minilm", revision="main").on(each_lab)
     folder = built(lab, "models.minilm")

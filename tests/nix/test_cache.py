@@ -85,6 +85,7 @@ def test_a_second_push_changes_nothing(lab: CacheLab) -> None:
     assert (lab.project / "nixgen.lock").read_bytes() == lock
 
 
+@pytest.mark.one_nix
 def test_only_some_outputs_are_pushed(lab: CacheLab) -> None:
     lab.built().must("keygen")
     assert ": 1 paths published" in lab.must("push", lab.url, "--only", "library").stdout
@@ -98,6 +99,7 @@ def test_only_some_outputs_are_pushed(lab: CacheLab) -> None:
     assert f"{lab.name('root')}: missing: is in neither the cache nor its log; nothing was taken" in missing.stderr
 
 
+@pytest.mark.one_nix
 def test_what_is_not_built_is_not_pushed(lab: CacheLab) -> None:
     lab.must("keygen")
     done = lab.run("push", lab.url)
@@ -122,6 +124,7 @@ def test_a_path_that_was_damaged_on_the_disk_is_never_published(lab: CacheLab) -
     assert real.read_bytes() in lab.nar("library").read_bytes()
 
 
+@pytest.mark.one_nix
 def test_a_path_that_is_gone_from_the_disk_is_not_published(lab: CacheLab) -> None:
     lab.built().must("keygen")
     lab.nix.real(lab.paths()["library"]).unlink()
@@ -131,6 +134,7 @@ def test_a_path_that_is_gone_from_the_disk_is_not_published(lab: CacheLab) -> No
     assert not lab.cache.exists()
 
 
+@pytest.mark.one_nix
 def test_a_folder_that_is_not_mounted_is_not_made_anew(lab: CacheLab) -> None:
     lab.pushed()
     lab.cache.rename(lab.folder / "elsewhere")
@@ -140,6 +144,7 @@ def test_a_folder_that_is_not_mounted_is_not_made_anew(lab: CacheLab) -> None:
     assert not lab.cache.exists()
 
 
+@pytest.mark.one_nix
 def test_what_the_record_has_otherwise_is_not_published(lab: CacheLab) -> None:
     lab.built().must("keygen")
     write_record(lab, {"library": "sha256-" + "A" * 43 + "="})
@@ -149,6 +154,7 @@ def test_what_the_record_has_otherwise_is_not_published(lab: CacheLab) -> None:
     assert not lab.cache.exists()
 
 
+@pytest.mark.one_nix
 def test_the_record_is_compared_too(lab: CacheLab) -> None:
     lab.pushed()
     write_record(lab, {})
@@ -161,6 +167,7 @@ def test_the_record_is_compared_too(lab: CacheLab) -> None:
     assert "recorded: is not what the record has" in refused.stderr
 
 
+@pytest.mark.one_nix
 def test_a_system_of_the_record_that_was_never_pushed_is_not_missed(lab: CacheLab) -> None:
     lab.pushed()
     write_record(lab, {}, elsewhere="aarch64-linux")
@@ -213,6 +220,7 @@ def test_a_path_that_the_cache_has_with_other_content_is_never_replaced(lab: Cac
 NONDETERMINISTIC = "read x < /proc/sys/kernel/random/uuid; echo library $x > $out"
 
 
+@pytest.mark.one_nix
 def test_a_second_content_of_an_output_is_logged_and_fails(lab: CacheLab) -> None:
     """A recipe that gives other bytes each time: two machines build it, both push."""
     lab.write(NONDETERMINISTIC)
@@ -248,6 +256,7 @@ exec {nix} "$@"
 """
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize(("said", "code", "calls"), [("coroutine has finished", 0, 3), ("no room", 3, 1)])
 def test_an_upload_that_another_has_overtaken_is_tried_again(lab: CacheLab, said: str, code: int, calls: int) -> None:
     lab.built().must("keygen")  # case 39
@@ -274,6 +283,7 @@ KILLERS = {
 }
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("moment", KILLERS)
 def test_a_push_that_is_killed_is_brought_to_its_end_by_the_next(lab: CacheLab, moment: str) -> None:
     lab.built().must("keygen")
@@ -316,6 +326,7 @@ def test_a_push_that_is_killed_is_brought_to_its_end_by_the_next(lab: CacheLab, 
     assert (code, report["paths"], report["checkpoint"]["size"]) == (0, 3, 3), report
 
 
+@pytest.mark.one_nix
 def test_bytes_that_are_here_already_are_compared_with_the_log(lab: CacheLab) -> None:
     lab.write(NONDETERMINISTIC)
     lab.pushed()

@@ -45,6 +45,7 @@ def test_what_is_built_here_is_what_the_cache_has(lab: CacheLab) -> None:
     assert printed.startswith(f"identical  app  {lab.name('app')}  built here, too, with NAR hash sha256-")
 
 
+@pytest.mark.one_nix
 def test_a_sample_can_be_had_again(lab: CacheLab) -> None:
     lab.pushed()
     printed = lab.must("challenge", "--sample", "1").stdout
@@ -53,6 +54,7 @@ def test_a_sample_can_be_had_again(lab: CacheLab) -> None:
     assert lab.must("challenge", "--sample", "1", "--seed", again[1]).stdout == printed
 
 
+@pytest.mark.one_nix
 def test_what_was_rewritten_differs_whoever_signed_it(lab: CacheLab) -> None:
     lab.pushed()
     lab.edited("library")
@@ -79,6 +81,7 @@ def test_a_recipe_that_gives_other_bytes_each_time_differs(lab: CacheLab) -> Non
     assert (code, report["verdicts"][0]["why"]) == (1, "a build here gave other bytes than the cache has")
 
 
+@pytest.mark.one_nix
 def test_what_the_cache_does_not_have_is_inconclusive(lab: CacheLab) -> None:
     lab.built().must("keygen")
     lab.must("push", f"{lab.url}?compression=none", "--only", "app")
@@ -101,6 +104,7 @@ def test_a_nar_that_is_none_differs(lab: CacheLab) -> None:
     assert (code, report["verdicts"][0]["verdict"], report["verdicts"][0]["files"]) == (1, "differs", [])
 
 
+@pytest.mark.one_nix
 def test_an_output_that_is_not_known(lab: CacheLab) -> None:
     lab.pushed()
     done = lab.run("challenge", "--only", "librari")

@@ -52,6 +52,7 @@ def shape(text: str) -> list[str]:
     return sorted(line for line in text.splitlines() if not line.endswith("…"))
 
 
+@pytest.mark.one_nix
 def test_the_commands_print_what_the_page_shows(lab: CacheLab) -> None:
     """In order, those that publish on one machine, the others on another one."""
     other = None
@@ -117,6 +118,7 @@ def test_nixs_own_check_is_as_the_page_says(lab: CacheLab) -> None:
     assert done.ok, done.tail()
 
 
+@pytest.mark.one_nix
 def test_what_nix_conf_is_told_is_what_keygen_prints(lab: CacheLab) -> None:
     (settings,) = blocks("ini")
     found = dict(line.split(" = ") for line in settings.splitlines())

@@ -29,6 +29,7 @@ def lab(nix: Nix, tmp_path: Path, store: Path) -> CacheLab:
     return CacheLab.make(nix, tmp_path)
 
 
+@pytest.mark.one_nix
 def test_keys_are_made_once_outside_of_the_project_and_for_their_owner_alone(lab: CacheLab) -> None:
     made = lab.must("keygen")
     shown = dict(line.split(": ", 1) for line in made.stdout.splitlines())
@@ -52,6 +53,7 @@ def test_keys_are_made_once_outside_of_the_project_and_for_their_owner_alone(lab
     assert {path: path.read_bytes() for path in lab.keys.iterdir()} == before
 
 
+@pytest.mark.one_nix
 def test_a_secret_key_that_others_may_read_is_refused(lab: CacheLab) -> None:
     lab.built().must("keygen")
     (lab.keys / "cache.sec").chmod(0o640)
@@ -61,6 +63,7 @@ def test_a_secret_key_that_others_may_read_is_refused(lab: CacheLab) -> None:
     assert not lab.cache.exists()
 
 
+@pytest.mark.one_nix
 def test_a_secret_key_that_stands_in_the_wrong_place_is_not_printed(lab: CacheLab) -> None:
     lab.pushed()
     secrets = [(lab.keys / name).read_text().strip() for name in ("cache.sec", "log.sec")]
@@ -74,6 +77,7 @@ def test_a_secret_key_that_stands_in_the_wrong_place_is_not_printed(lab: CacheLa
         assert not any(secret[-40:] in done.stdout + done.stderr for secret in secrets), argv[:2]
 
 
+@pytest.mark.one_nix
 def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: CacheLab) -> None:
     lab.pushed()
     before = (lab.project / "nixgen.lock").read_bytes()
@@ -88,6 +92,7 @@ def test_what_this_machine_has_seen_of_a_log_counts_whatever_the_lock_says(lab: 
     assert lab.run("challenge").returncode == 1
 
 
+@pytest.mark.one_nix
 def test_a_cache_is_verified_without_a_project(lab: CacheLab, tmp_path: Path) -> None:
     lab.pushed()
     lab.project.rename(tmp_path / "moved")
@@ -102,6 +107,7 @@ def test_a_cache_is_verified_without_a_project(lab: CacheLab, tmp_path: Path) ->
     assert "there is no project here" in lab.run("verify", lab.url, *keys, "--update").stderr
 
 
+@pytest.mark.one_nix
 def test_a_key_that_is_not_the_noted_one_is_refused(lab: CacheLab) -> None:
     lab.pushed()
     lab.must("keygen", "--name", "demo-1", "--folder", str(lab.folder / "mallory"))
@@ -114,6 +120,7 @@ def test_a_key_that_is_not_the_noted_one_is_refused(lab: CacheLab) -> None:
     assert "its log is not signed with the key demo-1 of yours" in done.stderr
 
 
+@pytest.mark.one_nix
 def test_verify_notes_how_far_the_log_has_come(lab: CacheLab) -> None:
     lab.pushed()
     other = lab.other_machine()

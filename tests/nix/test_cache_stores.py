@@ -159,6 +159,7 @@ def test_a_web_server_that_takes_uploads(lab: CacheLab) -> None:
         assert lab.verdict()[0] == 0
 
 
+@pytest.mark.one_nix
 def test_a_web_server_that_ignores_conditions_is_not_pushed_to(
     lab: CacheLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # case 43
@@ -175,6 +176,7 @@ def test_a_web_server_that_ignores_conditions_is_not_pushed_to(
         assert "3 paths published" in lab.must("push", url, "--log", str(lab.folder / "log")).stdout
 
 
+@pytest.mark.one_nix
 def test_a_server_that_does_not_answer_is_the_machines_matter(lab: CacheLab) -> None:
     lab.pushed()
     with web(lab.cache) as url:

@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from checking import OTHER, RECORD, Checked, findings, steps
 from support.nix import SYSTEM
 
@@ -60,6 +61,7 @@ def test_both_versions_of_nix_make_one_record(first: Checked, first_new: Checked
     assert '"nix": "2.8.0"' not in alone.read_text()
 
 
+@pytest.mark.one_nix
 def test_without_a_record_it_could_not_be_checked(checked: Checked) -> None:
     checked.record.unlink()
     done = checked.check("--json", "--save", "found.json", code=6)
@@ -70,6 +72,7 @@ def test_without_a_record_it_could_not_be_checked(checked: Checked) -> None:
     checked.check("--record", "found.json")
 
 
+@pytest.mark.one_nix
 def test_a_record_without_this_system(checked: Checked) -> None:
     document = checked.document()
     theirs = document["systems"].pop(SYSTEM)
@@ -82,6 +85,7 @@ def test_a_record_without_this_system(checked: Checked) -> None:
     checked.check()
 
 
+@pytest.mark.one_nix
 def test_a_record_of_a_newer_nixgen(checked: Checked) -> None:
     checked.record.write_text('{"version": 2}\n')
     for words in ((), ("--update",)):
@@ -93,11 +97,13 @@ def test_a_record_of_a_newer_nixgen(checked: Checked) -> None:
     assert checked.record.read_text() == '{"version": 2}\n'
 
 
+@pytest.mark.one_nix
 def test_a_damaged_record(checked: Checked) -> None:
     checked.record.write_text(checked.record.read_text()[:-100])
     assert f"{RECORD}: line " in checked.check(code=2).stderr
 
 
+@pytest.mark.one_nix
 def test_a_check_that_compared_nothing_fails(checked: Checked) -> None:
     """A record of something else altogether."""
     system = checked.system()
@@ -112,6 +118,7 @@ def test_a_check_that_compared_nothing_fails(checked: Checked) -> None:
     assert findings(done, "bytes") == [f"{RECORD}: has nothing that could be compared with what is here"]
 
 
+@pytest.mark.one_nix
 def test_another_version_of_a_wheel_is_named_with_both_values(checked: Checked) -> None:
     git(checked, "init", "--quiet")
     git(checked, "add", "-A")
@@ -137,6 +144,7 @@ def test_another_version_of_a_wheel_is_named_with_both_values(checked: Checked) 
     assert checked.run("check", "--against", "nothing.json").returncode == 3
 
 
+@pytest.mark.one_nix
 def test_an_edited_library_is_stale(checked: Checked) -> None:
     library = checked.folder / "nix/nixgen/builders/environment.py"
     library.write_text(library.read_text() + "# changed\n")
@@ -148,6 +156,7 @@ def test_an_edited_library_is_stale(checked: Checked) -> None:
     assert checked.record.read_bytes() == before
 
 
+@pytest.mark.one_nix
 def test_a_change_of_nixgens_library_is_named(checked: Checked) -> None:
     """The record of another nixgen."""
     inputs, outputs = checked.system()["inputs"], checked.system()["outputs"]
@@ -158,6 +167,7 @@ def test_a_change_of_nixgens_library_is_named(checked: Checked) -> None:
     assert found[0] == f"nixgen's library: NAR hash is sha256-{'A' * 43}= in the record, and {now} here"
 
 
+@pytest.mark.one_nix
 def test_a_change_of_the_base_is_named(checked: Checked) -> None:
     """The record of another pin."""
     inputs = checked.system()["inputs"]
@@ -171,6 +181,7 @@ def test_a_change_of_the_base_is_named(checked: Checked) -> None:
     assert found[0] == f"base.bash: version is 5.0-1 in the record, and {now} here"
 
 
+@pytest.mark.one_nix
 def test_a_lock_that_changed_after_it_was_generated(checked: Checked) -> None:
     lock = checked.folder / "uv.lock"
     lock.write_text(lock.read_text() + "\n# changed\n")
@@ -180,6 +191,7 @@ def test_a_lock_that_changed_after_it_was_generated(checked: Checked) -> None:
     assert findings(done, "recipe") == ["uv.lock: changed after default.nix was generated"]
 
 
+@pytest.mark.one_nix
 def test_an_import_that_fails_is_a_failed_check(checked: Checked) -> None:
     checked.wheel("2.0", {"plum/__init__.py": "import nothing_of_this_name\n"})
     checked.require("plum==2.0")
@@ -199,12 +211,14 @@ def test_a_build_that_fails(checked: Checked) -> None:
     assert "plum-3.0" in findings(done, "build")[0]
 
 
+@pytest.mark.one_nix
 def test_against_builds_nothing_and_needs_no_nix(checked: Checked) -> None:
     shutil.copy(checked.record, checked.folder / "other.json")
     done = checked.project.nixgen("check", "--against", "other.json", env={"PATH": os.defpath})
     assert done.returncode == 0, done.tail()
 
 
+@pytest.mark.one_nix
 def test_without_nix_the_generated_files_are_still_checked(checked: Checked, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = checked.project.nixgen("check", "--json", env={"PATH": str(tmp_path / "empty")})

@@ -66,6 +66,7 @@ def test_all_that_is_ours_is_reproduced(checked: Checked) -> None:
     assert checked.state() == state
 
 
+@pytest.mark.one_nix
 def test_some_and_a_sample(checked: Checked) -> None:
     done = checked.check("--no-imports", "--rebuild", "env", "--rebuild", "plum", "--json")
     assert verdicts(done) == {"environment": "reproduced", "wheels.plum": "reproduced"}
@@ -88,6 +89,7 @@ def vouch_for_the_library(checked: Checked) -> None:
     default.write_text(text)
 
 
+@pytest.mark.one_nix
 def test_a_builder_of_ours_that_writes_the_time_is_found(checked: Checked) -> None:
     """What such a mistake in nixgen's own library would look like: stale, too, but a difference is graver."""
     builder = checked.folder / "nix/nixgen/builders/wheel/install.py"

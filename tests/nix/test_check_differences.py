@@ -29,6 +29,7 @@ def causes(found: Any) -> list[str]:
     return [cause.partition(":")[0] for cause in found["difference"]["causes"]]
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
@@ -88,6 +89,7 @@ def test_a_build_that_fails_the_second_time_is_inconclusive(differing: Differing
     assert differing.around(built) == before
 
 
+@pytest.mark.one_nix
 def test_what_is_not_in_the_store_is_inconclusive(differing: Differing) -> None:
     drv = differing.drv(differing.expression("never", "same"))
     out = differing.nix.run("nix-store", "--query", "--outputs", drv).stdout.strip()
@@ -114,6 +116,7 @@ def test_what_was_substituted_and_cannot_be_built_is_inconclusive(lab: Lab, lab_
         assert "riscv64-linux" in verdict["why"]
 
 
+@pytest.mark.one_nix
 def test_several_at_once_are_told_in_their_order(differing: Differing) -> None:
     names = [f"many{number}" for number in range(5)]
     built = {
@@ -133,6 +136,7 @@ def flip(path: Path) -> bytes:
     return old
 
 
+@pytest.mark.one_nix
 def test_a_bit_that_flipped_after_the_build(differing: Differing, tmp_path: Path) -> None:
     """The database still has the old hash; the other bytes come from a build in a scratch store."""
     built = differing.built(differing.expression("flipped", "same"))
@@ -161,6 +165,7 @@ def test_a_bit_that_flipped_after_the_build(differing: Differing, tmp_path: Path
     assert differing.rebuilt("flipped", built)["verdict"]["verdict"] == "reproduced"
 
 
+@pytest.mark.one_nix
 def test_a_bit_that_flipped_in_what_is_not_built_the_same_twice(differing: Differing, tmp_path: Path) -> None:
     built = differing.built(differing.expression("flippedonce", "dependency"))
     (tmp_path / "expected.json").write_text(json.dumps(differing.ask("closure", built[1])))

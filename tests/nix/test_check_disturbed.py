@@ -181,6 +181,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     until(ended)  # a kill would leave Nix's own work half done
 
 
+@pytest.mark.one_nix
 def test_a_full_disk_leaves_the_record_as_it_was(checked: Checked) -> None:
     """A file system of 64 KiB that holds a small record, and has no room for another one."""
     (checked.folder / "disk").mkdir()

@@ -100,6 +100,7 @@ def test_the_flake_enters_one(several: Checked, nix_new: Nix, tmp_path: Path) ->
     nix_new.run("nix", "flake", "check", cwd=folder)
 
 
+@pytest.mark.one_nix
 def test_a_service_runs_in_the_environment_that_it_names(each: Checked) -> None:
     for name, said in (("train", "2\n"), ("plain", "None\n")):
         program = each.nix.build(each.folder, f"services.{name}") / f"bin/{name}"

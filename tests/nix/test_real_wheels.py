@@ -89,6 +89,7 @@ def outside(text: str, home: Path) -> list[str]:
     return sorted({word for word in text.split() if word.startswith("/") and not word.startswith(allowed)})
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_of_the_host_is_mapped_or_tried(science: Project, nix: Nix, module: str, tmp_path: Path) -> None:
     """What is mapped when the module is loaded, and each file that the loader tried on the way (ld.so(8), LD_DEBUG).

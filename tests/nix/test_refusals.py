@@ -31,6 +31,7 @@ def refused(nix: Nix, expression: str) -> str:
     return done.stderr
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize(
     "attribute",
     ["environment.drvPath", "shell.drvPath", "imports.drvPath", "smoke", "wheels", "root.drvPath", "recipes"],
@@ -47,6 +48,7 @@ def change(lock: Path) -> None:
     lock.write_text(json.dumps({**json.loads(lock.read_text()), "version": 2}))
 
 
+@pytest.mark.one_nix
 def test_both_locks_are_named(nix: Nix, project: Path) -> None:
     (project / "uv.lock").write_text("version = 1\n")
     change(project / "nixgen.lock")
@@ -70,6 +72,7 @@ def test_the_hashes_are_those_of_the_files(project: Path) -> None:
     assert f'"nixgen.lock" = "{hashlib.sha256(compact).hexdigest()}";' in text
 
 
+@pytest.mark.one_nix
 def test_neither_form_nor_cache_of_nixgen_lock_make_it_stale(nix: Nix, project: Path) -> None:
     lock = project / "nixgen.lock"
     before = nix.evaluate(f"(import {project} {{}}).environment.drvPath")
@@ -82,6 +85,7 @@ def test_neither_form_nor_cache_of_nixgen_lock_make_it_stale(nix: Nix, project: 
     assert "nixgen.lock changed after default.nix was generated. Run: nixgen generate" in said
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
@@ -108,6 +112,7 @@ def test_what_is_changed_by_hand_is_refused(nix: Nix, project: Path, path: str, 
         nix.evaluate(f"(import {project} {{}}).shell.drvPath")
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("left", ["builders/__pycache__/setup.pyc", ".DS_Store", ".ruff_cache/x", "shell.nix~"])
 def test_what_tools_leave_in_the_library_changes_nothing(nix: Nix, project: Path, left: str) -> None:
     """Case 47: neither for `generate`, nor for the flake's input."""
@@ -129,6 +134,7 @@ def test_the_users_own_formatter_leaves_the_library_alone(project: Path) -> None
     assert {path for path in after if after[path] != before.get(path)} == {"main.py"}
 
 
+@pytest.mark.one_nix
 def test_an_unknown_system(nix: Nix, project: Path) -> None:
     said = refused(nix, f'(import {project} {{ system = "riscv64-linux"; }}).environment.drvPath')
     assert (

@@ -73,6 +73,7 @@ def test_a_shell_without_models_has_none_of_it_and_one_without_the_hub_only_ours
     assert (HUB | OURS) & seen(in_shell(rows.on(lab), f"python -c '{SHOW}'")).keys() == OURS
 
 
+@pytest.mark.one_nix
 def test_what_is_written_goes_into_a_folder_that_is_new_for_each_shell_and_gone_after_it(
     each_lab: Lab, rows: Rows, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_service_sees_only_its_own_models(lab: Lab, rows: Rows, tmp_path: Path
     assert str(service) in found["NIXGEN_LOCK"]
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("known", [False, True], ids=["plain", "git"])
 def test_the_projects_own_files_come_with_the_service(
     each_lab: Lab, rows: Rows, tmp_path: Path, *, known: bool
@@ -210,6 +212,7 @@ def flipped(path: Path, place: int) -> Iterator[None]:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("place", [0, 500, -1])
 def test_one_flipped_bit_and_the_command_never_starts(each_lab: Lab, rows: Rows, tmp_path: Path, place: int) -> None:
     lab = rows.service("api", "touch", str(tmp_path / "started")).on(each_lab)

@@ -145,6 +145,7 @@ def test_an_edit_of_the_code_asks_no_cache(project: Project, nix: Nix) -> None:
         assert "127.0.0.1" not in done.stderr, done.stderr
 
 
+@pytest.mark.one_nix
 def test_uv_installs_nothing_in_the_shell(project: Project, nix: Nix) -> None:
     """uv does not ask a venv whether it is managed (PEP 668): so it is given the Python below."""
     make_wheel(project.folder / "more", "beta", "1.0", {"beta.py": ""})
@@ -174,6 +175,7 @@ RUN = "import alpha, demo, os, sys; print(sys.prefix, alpha.__file__, demo.__fil
 OLD = "home = /usr/bin\nversion_info = 3.11.2\n"
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("found", ["nothing", "an older venv", "an older link", "set by the user"])
 def test_uv_run_sees_the_environment_of_the_shell(project: Project, enter: Enter, nix: Nix, found: str) -> None:
     """Case 6: with a .venv of uv's own, for root in a fresh clone, and with UV_PROJECT_ENVIRONMENT."""
@@ -200,6 +202,7 @@ def test_uv_run_sees_the_environment_of_the_shell(project: Project, enter: Enter
         assert prefix == str(project.folder / venv.readlink())
 
 
+@pytest.mark.one_nix
 def test_uv_outside_the_shell_does_no_harm(project: Project, nix: Nix) -> None:
     """Case 49: .venv is a venv to uv. What it puts there is taken for what it is, until the shell is entered again."""
     environment, uv, site = links(nix, project), uv_binary(), project.folder / f".venv/{SITE}"
@@ -234,6 +237,7 @@ def test_what_is_in_the_shell(project: Project, enter: Enter) -> None:
     assert lines[4].startswith(f"Python {PYTHON}.")
 
 
+@pytest.mark.one_nix
 def test_every_library_comes_from_the_store(project: Project, nix: Nix) -> None:
     code = "import ctypes; ctypes.CDLL('libyaml-0.so.2'); print(*(l.split()[-1] for l in open('/proc/self/maps')))"
     mapped = nix.develop(project.folder, "python", "-c", code, LC_ALL="C").stdout.split()
@@ -286,6 +290,7 @@ def test_a_venv_for_editors_is_made_and_refreshed(project: Project, enter: Enter
     assert (venv / "bin").stat().st_mtime_ns == made
 
 
+@pytest.mark.one_nix
 def test_a_running_shell_keeps_its_environment(project: Project, nix: Nix) -> None:
     """What another shell makes after a change of the project is its own."""
     before = nix.develop(project.folder, "python", "-c", RUN).stdout
@@ -299,6 +304,7 @@ def test_a_running_shell_keeps_its_environment(project: Project, nix: Nix) -> No
     assert (project.folder / ".venv/bin/another").exists()
 
 
+@pytest.mark.one_nix
 def test_a_copy_of_a_project_has_its_own_code(project: Project, nix: Nix, tmp_path: Path) -> None:
     nix.develop(project.folder, "true")
     shutil.copytree(project.folder, tmp_path / "copy", symlinks=True)
@@ -336,6 +342,7 @@ def outside(nix: Nix, project: Project, code: str, cache: Path, before: str = ""
     return nix.inside("sh", "-c", script, cwd=project.folder, XDG_CACHE_HOME=str(cache), **env)
 
 
+@pytest.mark.one_nix
 def test_the_venv_of_shells_from_outside_is_kept(project: Project, nix: Nix, tmp_path: Path) -> None:
     """Once for each copy of the code, in the user's cache; what was put into it does not stay."""
     code, cache = "echo $VIRTUAL_ENV; demo", tmp_path / "user"
@@ -368,6 +375,7 @@ def test_the_venv_of_shells_from_outside_is_kept(project: Project, nix: Nix, tmp
     assert left == {venv.name, Path(second).name, Path(third).name, *(f".venv-{number}" for number in range(5, 12))}
 
 
+@pytest.mark.one_nix
 def test_a_cache_that_is_not_the_users_alone_has_no_venv(project: Project, nix: Nix, tmp_path: Path) -> None:
     """A shell from outside works there, too, and takes its venv along: what others could have written is not run."""
     cache = tmp_path / "user"
@@ -388,6 +396,7 @@ def test_a_cache_that_is_not_the_users_alone_has_no_venv(project: Project, nix: 
         assert list((cache / "nixgen/venvs").iterdir()) == []
 
 
+@pytest.mark.one_nix
 def test_a_lock_in_a_folder_above_is_not_believed(project: Project, nix: Nix, tmp_path: Path) -> None:
     """Case 5: whoever wrote it, and with the .venv that goes with it."""
     nix.develop(project.folder, "true")
@@ -426,6 +435,7 @@ def test_a_project_in_a_folder_of_its_repository_is_entered_from_the_root(projec
     assert not (root / ".venv").exists()
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("kind", ["folder", "link", "file", "dangling"])
 def test_what_somebody_else_made_is_left_alone(project: Project, nix: Nix, tmp_path: Path, kind: str) -> None:
     link = project.folder / ".venv"
@@ -444,6 +454,7 @@ def test_what_somebody_else_made_is_left_alone(project: Project, nix: Nix, tmp_p
     assert (link.lstat().st_mode, link.lstat().st_mtime_ns) == before
 
 
+@pytest.mark.one_nix
 def test_a_subfolder_belongs_to_the_project(project: Project, nix: Nix) -> None:
     folder = project.folder / "src/demo"
     done = nix.inside(nix.bin / "nix-shell", "../../shell.nix", "--run", "echo $NIXGEN_ROOT; demo", cwd=folder)
@@ -451,6 +462,7 @@ def test_a_subfolder_belongs_to_the_project(project: Project, nix: Nix) -> None:
     assert not (folder / ".venv").exists()
 
 
+@pytest.mark.one_nix
 def test_a_read_only_project_can_be_entered(project: Project, nix: Nix) -> None:
     """.venv is an offer: without it all works."""
     command = f"mount --bind -o ro {project.folder} {project.folder} && cd {project.folder} && nix-shell --run 'demo'"

@@ -61,6 +61,7 @@ def test_commands_see_the_environment_and_a_copy_that_can_be_written(each_lab: L
     assert lab.build("checks.smoke", [wheel], root=project) == built
 
 
+@pytest.mark.one_nix
 def test_the_first_that_fails_ends_it_and_is_named_with_its_exit_code(each_lab: Lab) -> None:
     lab = each_lab.with_arguments(smoke=["echo first", "echo why >&2; exit 3", "echo never"])
     said = lab.failure("smoke").splitlines()

@@ -95,6 +95,7 @@ def refused(lab: Lab, path: Path, mode: str = "build", **row: Any) -> str:
     return done.stderr
 
 
+@pytest.mark.one_nix
 def test_what_a_source_says_of_itself(each_lab: Lab) -> None:
     path = sdist(each_lab.wheels, source())
     assert answer(each_lab, path, "static") == {
@@ -160,6 +161,7 @@ def test_a_cargo_lock_that_is_none(lab: Lab, text: str) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.one_nix
 def test_what_its_backend_asks_for(each_lab: Lab) -> None:
     path = sdist(each_lab.wheels, source())
     found = answer(each_lab, path, "dynamic", env={"ASKED": "numpy>=2; sys_platform == 'linux'"})

@@ -88,6 +88,7 @@ def test_the_service_verifies_its_model_and_hears_a_voice(inference: Project, ni
         assert asked.stdout.splitlines()[1] == '{"speech": [[1.06, 1.22], [1.25, 2.53]]}'
 
 
+@pytest.mark.one_nix
 @pytest.mark.parametrize("place", [0, 1000, -1])
 def test_the_service_does_not_start_after_one_flipped_bit(inference: Project, nix: Nix, place: int) -> None:
     path = model(nix, inference)
@@ -120,6 +121,7 @@ def test_the_package_that_carries_the_model_is_not_installed(inference: Project,
     assert "silero-vad" not in nix28.evaluate(f"builtins.attrNames (import {inference.folder} {{}}).wheels")
 
 
+@pytest.mark.one_nix
 def test_sentences_are_embedded_without_a_network(embeddings: Project, nix: Nix) -> None:
     readme = (ROOT / "examples/embeddings/README.md").read_text()
     nix.build(embeddings.folder, "services.search")

@@ -23,6 +23,7 @@ def test_the_notebook_is_the_same_in_both_versions_of_nix(notebook: Project, bot
     assert len(closure) > 110
 
 
+@pytest.mark.one_nix
 def test_every_module_of_the_notebook_imports_in_the_sandbox(notebook: Project, nix: Nix) -> None:
     nix.with_settings(sandbox_paths=SHELL).build(notebook.folder, "imports")
 
