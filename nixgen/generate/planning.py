@@ -13,7 +13,7 @@ from nixgen.bases.model import DebianBase, NixpkgsBase
 from nixgen.builds import asked, use
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
-from nixgen.generate import flakelock, render
+from nixgen.generate import flakelock, flakenix, render
 from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject
 from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock.model import Lock
@@ -224,6 +224,8 @@ def rendered(made: Plan, pins: Pins, flake: flakelock.Flake | None) -> dict[str,
     wanted = dict(library)
     if flake is not None:
         wanted[flakelock.NAME] = flakelock.in_step(flake, made.base, wanted)
+        if (text := flakenix.renewed(flake.text)) is not None:
+            wanted[flakenix.NAME] = text
     prefix = f"{vendored.FOLDER}/"
     digest = of_library({path.removeprefix(prefix): library[path] for path in library if path != vendored.LISTING})
     made = replace(made, digests={**made.digests, vendored.FOLDER: digest})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nixgen.bases import choice
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.generate import flakelock, gitindex, planning
+from nixgen.generate import flakelock, flakenix, gitindex, planning
 from nixgen.machine import backup, files, git
 from nixgen.nix import vendored
 
@@ -72,9 +72,15 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
     """
     with files.exclusive(project.root, console.info):
         pins = planning.read_pins(project)
-        wanted = planning.rendered(planning.plan(project, pins), pins, flakelock.read(project.root))
+        flake = flakelock.read(project.root)
+        wanted = planning.rendered(planning.plan(project, pins), pins, flake)
         choice.warn_of_python_version(project, pins.lock.base.python)
         changed = write(project.root, wanted, _MEND, force=force)
+    if flakenix.NAME in changed:
+        console.info(flakenix.NEWS)
+    elif flake is not None and project.settings.environments and flakenix.lacks_environments(flake.text):
+        line = "outputs = inputs: import ./nix/nixgen/outputs.nix inputs;"
+        console.warn(f"flake.nix lists its outputs itself, and none of tool.nixgen.environments. To have all: {line}")
     if shutil.which("git") and git.in_work_tree(project.root):
         gitindex.tell(project.root, project.locks)
     if not changed:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nixgen import resources
 from nixgen.bases.model import Base
 from nixgen.errors import MachineError
-from nixgen.generate import flakelock, render, write
+from nixgen.generate import flakelock, flakenix, render, write
 from nixgen.init import cijob
 from nixgen.machine import backup, files, git
 from nixgen.nix import vendored
@@ -161,7 +161,11 @@ def _flake(made: Scaffold, root: Path, name: str, base: Base, previous: Base | N
     if old is None or untouched:
         made.files[FLAKE] = text
         return old != text
-    _once(made, root, FLAKE, text, known=previous is not None)
+    if (renewed := flakenix.renewed(old)) is not None:
+        made.files[FLAKE] = old = renewed
+        made.notes.append(flakenix.NEWS)
+    else:
+        _once(made, root, FLAKE, text, known=previous is not None)
     if FLAKE in made.foreign:
         return True
     if url.encode() not in old:

@@ -14,18 +14,19 @@ from typing import Any
 
 import pytest
 from support.plans import DEBIAN, DEBIAN_PLAN, NIXPKGS, NIXPKGS_PLAN
+from test_generate_flakenix import old
 
 from nixgen import resources
 from nixgen.artifacts.model import Manifest, ServiceSpec
 from nixgen.errors import Finding, Problem, UserError
-from nixgen.generate import flakelock, planning, write
+from nixgen.generate import flakelock, flakenix, planning, render, write
 from nixgen.generate.model import Plan
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
 from nixgen.nix import vendored
 from nixgen.nix.nar import hash_path
 from nixgen.project.project import Project
-from nixgen.project.settings import Settings
+from nixgen.project.settings import EnvironmentSettings, Settings
 from nixgen.resolve.model import Resolution, Target
 from nixgen.resolve.resolution import merged_problems
 
@@ -326,6 +327,24 @@ def test_flake_lock_follows_the_folder(project: Project, run: Run) -> None:
     assert changed == ("nix/nixgen/base.nix", "flake.lock", "default.nix")
     newer = json.loads((project.root / "flake.lock").read_bytes())["nodes"]["nixpkgs"]
     assert newer["locked"]["narHash"] == hash_path(project.root / "nix/nixgen") != node["locked"]["narHash"]
+
+
+def test_outputs_of_an_older_nixgen_are_brought_along(project: Project, run: Run) -> None:
+    """With a word; what somebody has changed stays, and is told of when it hides environments."""
+    now = render.flake_nix("demo", PINNED, flakelock.DEBIAN_URL)
+    run(project)
+    wanted = {path: data for path, data in planning.outputs(project).items() if path.startswith("nix/")}
+    (project.root / "flake.lock").write_bytes(flakelock.fresh(PINNED, wanted))
+    (project.root / "flake.nix").write_text(old(now))
+    assert problems(Finding, check, project)[0].startswith("flake.nix: is stale")
+    changed, said = run(project)
+    assert changed == ("flake.nix",)
+    assert said[-1] == flakenix.NEWS
+    assert (project.root / "flake.nix").read_text() == now
+    (project.root / "flake.nix").write_text(old(now).replace("project.shell", "project.shell // { }"))
+    assert run(project)[0] == ()
+    more = replace(project, settings=replace(project.settings, environments={"gpu": EnvironmentSettings()}))
+    assert "flake.nix lists its outputs itself" in "\n".join(run(more)[1])
 
 
 def test_other_nodes_of_flake_lock_stay(project: Project, run: Run) -> None:
