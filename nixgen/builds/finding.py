@@ -316,10 +316,11 @@ class _Finder:
         """For each source and each of its systems the names of what fulfils its requirements."""
         questions = [
             {
-                system: Question(self._all(source, requires, system), target, source.newest, self._places(source, said))
+                system: Question(self._all(source, requires, system), target, source.newest, places)
                 for system, target in {**source.targets, self.here.system: self.here}.items()
             }
             for source, said, requires in asked
+            for places in [self._places(source, said, requires)]
         ]
         owners: dict[Question, str] = {}
         for (source, *_), version, by_system in zip(asked, versions, questions, strict=True):
@@ -332,11 +333,16 @@ class _Finder:
     def _all(self, source: Source, requires: Sequence[str], system: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*requires, *source.extra.get(system, ())]))
 
-    def _places(self, source: Source, said: Static) -> str:
+    def _places(self, source: Source, said: Static, requires: Sequence[str]) -> str:
         """Where its requirements come from (:class:`Question`): as it says itself, and as the project says of more."""
         own = json.loads(said.sources or "{}")
+        wanted = set(map(requirements.named, requires)) if own else set()
         more = {requirements.named(text) for texts in source.extra.values() for text in texts}
-        sources = {normalized(name): place for name, place in table(own.get("sources")).items()}
+        sources = {
+            normalized(name): requirements.pinnable(source.package, normalized(name), place)
+            for name, place in table(own.get("sources")).items()
+            if normalized(name) in wanted
+        }
         sources |= {name: place for name, place in self.asked.sources.items() if name in more}
         return json.dumps({"sources": sources, "index": own.get("index", [])}, sort_keys=True) if sources else ""
 

@@ -6,6 +6,7 @@ uv is given a folder of its own: the project's settings that say where packages 
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -250,6 +251,28 @@ def named(requirement: str) -> str:
         return normalized(Requirement(requirement).name)
     except InvalidRequirement:
         return ""
+
+
+def pinnable(package: Package, name: str, source: Any) -> Any:  # noqa: ANN401 -- any TOML value
+    """A source of a package's own (``[tool.uv.sources]``), as it is outside of the package.
+
+    A path in a repository is one in the commit. Raises UserError for another path, and for a member of a workspace.
+    """
+    if isinstance(source, list):
+        return [pinnable(package, name, one) for one in source]
+    if not isinstance(source, dict) or not ("path" in source or source.get("workspace")):
+        return source
+    git, path = package.git, str(source.get("path", ""))
+    place = posixpath.normpath(posixpath.join(git.subdirectory if git else "", path))
+    if git is None or not path or place.startswith(("../", "/")) or place == "..":
+        what = (
+            f"cannot be built: it requires {name} from a folder beside it ([tool.uv.sources]), which nixgen cannot pin"
+        )
+        mend = f"take {package.name} in another version, or have its authors require a published {name}"
+        raise UserError.of(package.name, what, mend)
+    kept = {key: value for key, value in source.items() if key in {"marker", "extra", "group"}}
+    inside = {} if place == "." else {"subdirectory": place}
+    return {**kept, **inside, "git": git.url, "rev": git.commit}
 
 
 def settings(

@@ -198,6 +198,8 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     problems = [
         Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
     ]
+    options = project.uv_options() or {}
+    problems += [Problem("uv.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(options)]
     links = _links_out(root)
     problems += links
     if lock and not links:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from support.index import Index
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
 
-from nixgen.builds.requirements import Answer, LackingError, Question, Resolver, settings
+from nixgen.builds.requirements import Answer, LackingError, Question, Resolver, pinnable, settings
 from nixgen.errors import MachineError, UserError
 from nixgen.project.project import find_project
-from nixgen.resolve.model import Target
+from nixgen.resolve import logins
+from nixgen.resolve.model import Git, Package, Target
 
 Serve = Callable[..., Index]
 LINUX, ARM = Target("x86_64-linux", "3.11", "3.11.2"), Target("aarch64-linux", "3.11", "3.11.2")
@@ -147,3 +149,60 @@ def test_only_the_settings_that_say_where_packages_come_from_are_passed_on(tmp_p
     assert "no-binary" not in found
     assert f'index-url = "{tmp_path}/demo/wheels"' in found
     assert f'"https://example.org/simple", "{tmp_path}/demo/more"' in found
+
+
+GIT = Package("app", "1", "vcs", git=Git("https://example.org/app", "a" * 40, "packages/app"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"path": "../tool"}, {"git": "https://example.org/app", "rev": "a" * 40, "subdirectory": "packages/tool"}),
+        ({"path": "../.."}, {"git": "https://example.org/app", "rev": "a" * 40}),
+        (
+            [{"path": "own", "marker": "os_name == 'nt'", "editable": True}, {"index": "b"}],
+            [
+                {
+                    "git": "https://example.org/app",
+                    "rev": "a" * 40,
+                    "subdirectory": "packages/app/own",
+                    "marker": "os_name == 'nt'",
+                },
+                {"index": "b"},
+            ],
+        ),
+        ({"workspace": False, "index": "b"}, {"workspace": False, "index": "b"}),
+    ],
+)
+def test_a_path_in_a_repository_is_in_its_commit(source: object, expected: object) -> None:
+    assert pinnable(GIT, "tool", source) == expected
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        (GIT, {"workspace": True}),
+        (GIT, {"path": "../../../tool"}),
+        (GIT, {"path": "/tool"}),
+        (Package("app", "1", "sdist"), {"path": "../tool"}),
+    ],
+)
+def test_a_folder_beside_a_source_cannot_be_pinned(package: Package, source: object) -> None:
+    with pytest.raises(UserError) as caught:
+        pinnable(package, "tool", source)
+    assert str(caught.value).startswith(
+        "app: cannot be built: it requires tool from a folder beside it ([tool.uv.sources]), which nixgen cannot pin\n"
+    )
+
+
+def test_a_private_index_without_hashes(served: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read with the user's own login."""
+    served.hashes, served.credentials = False, "demo:plum"
+    monkeypatch.setenv("UV_INDEX_LOOPBACK_USERNAME", "demo")
+    monkeypatch.setenv("UV_INDEX_LOOPBACK_PASSWORD", "plum")
+    one = resolver(tmp_path / "demo", of(served))
+    (tmp_path / "demo/uv.lock").write_text("version = 1\n")
+    one = replace(one, logins=logins.read(one.project))
+    (wheel,) = ask(one, "setuptools==70.0").wheels
+    assert wheel.sha256 == sha256(served.folder / wheel.file)
+    assert "plum" not in repr(wheel)

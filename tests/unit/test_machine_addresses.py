@@ -48,6 +48,17 @@ def test_credentials_are_refused_wherever_they_stand_and_never_repeated(tmp_path
     assert f"uv.lock: carries credentials in {shown}" in said
 
 
+@pytest.mark.parametrize("name", ["demo/uv.toml", "uv.toml", "pyproject.toml"])
+def test_credentials_in_other_files_of_uv_s_settings(tmp_path: Path, name: str) -> None:
+    root = projects.make(tmp_path / "demo")
+    (tmp_path / ".git").mkdir()
+    head = "[tool.uv]\n" if name == "pyproject.toml" else ""
+    (tmp_path / name).write_text(f'{head}index-url = "https://me:s3cret@index.example.org/simple"\n')
+    said = refused(root)
+    assert said.startswith("uv.toml: carries credentials in https://***@index.example.org/simple\n")
+    assert "s3cret" not in said
+
+
 def test_the_token_of_a_badge_is_for_everybody(tmp_path: Path) -> None:
     urls = '[project.urls]\nCoverage = "https://example.org/badge.svg?token=abc"\n'
     root = projects.make(tmp_path, projects.PYPROJECT + urls)
