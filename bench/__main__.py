@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, logs, pinning, verification
+from bench import building, checking, command, evaluation, logs, pinning, sources, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -23,6 +23,8 @@ MEASUREMENTS = {
     "evaluation": evaluation.evaluation,
     "build": building.build,
     "rebuild": building.rebuild,
+    "locking": sources.locking,
+    "extension": sources.extension,
     "develop": evaluation.develop,
     "imports": building.imports,
     "verification": verification.verification,

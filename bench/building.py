@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.evaluation import through
-from bench.measure import Row, ratio, timed, within
+from bench.evaluation import through, version
+from bench.manywheels import COUNT, many_wheels
+from bench.measure import Row, Series, ratio, timed, within
 from bench.project import CACHE, UV, nix_versions, notebook, plain_python, wheel_files
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ def build() -> list[Row]:
         nix.build(folder, "environment")
         made = _made(nix, folder)
         # Nix's own default is one build at a time: measured once, because it takes longest and has no limit.
-        for jobs, runs in (("auto", 3), ("1", 1)) if nix is nix_versions()[-1] else (("auto", 3),):
+        for jobs, runs in (("auto", 2), ("1", 1)) if nix is nix_versions()[-1] else (("auto", 2),):
             command = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(folder), "-A", "environment"]
             before = [[str(nix.bin / "nix-store"), "--delete", *made], _empty(venv)]
             ours, theirs = timed([command, fill], runs, warm=0, before=before, through=through(nix))
-            version = ".".join(map(str, nix.version))
-            what = f"building the notebook's environment, wheels fetched, Nix {version}, max-jobs = {jobs}"
+            what = f"building the notebook's environment, wheels fetched, Nix {version(nix)}, max-jobs = {jobs}"
             row = ratio(what, ours, theirs, 0.7, "uv pip install --compile-bytecode")
             rows.append(row if jobs == "auto" else Row(row.what, row.measured, note="Nix's default"))
     return rows
@@ -37,17 +37,23 @@ def build() -> list[Row]:
 
 def rebuild() -> list[Row]:
     """The environment after a change of one package: its wheel and the environment are built, the rest is there."""
-    folder = notebook("debian")
     rows = []
     for nix in nix_versions():
-        nix.build(folder, "environment")
-        gone = _and_referrers(nix, [str(nix.build(folder, "wheels.pandas"))])
-        command = [str(nix.bin / "nix-build"), "--no-out-link", str(folder), "-A", "environment"]
-        before = [[str(nix.bin / "nix-store"), "--delete", *gone]]
-        (series,) = timed([command], 5, warm=1, before=before, through=through(nix))
-        version = ".".join(map(str, nix.version))
-        rows.append(within(f"building it after pandas changed, Nix {version}", series, 3.0))
-    return rows
+        series = _after_a_change(nix, notebook("debian"), "pandas")
+        rows.append(within(f"building it after pandas changed, Nix {version(nix)}", series, 3.0))
+    nix = nix_versions()[-1]
+    series = _after_a_change(nix, many_wheels(), "package-150")
+    what = f"building an environment of {COUNT} small packages after one changed, Nix {version(nix)}"
+    return [*rows, within(what, series, 4.0)]
+
+
+def _after_a_change(nix: Nix, folder: Path, package: str) -> Series:
+    nix.build(folder, "environment")
+    gone = and_referrers(nix, [str(nix.build(folder, f"wheels.{package}"))])
+    command = [str(nix.bin / "nix-build"), "--no-out-link", str(folder), "-A", "environment"]
+    before = [[str(nix.bin / "nix-store"), "--delete", *gone]]
+    (series,) = timed([command], 5, warm=1, before=before, through=through(nix))
+    return series
 
 
 def imports() -> list[Row]:
@@ -58,7 +64,7 @@ def imports() -> list[Row]:
     rows = []
     for module in IMPORTS:
         commands = [[f"{home}/bin/python", "-c", f"import {module}"] for home in (environment, venv)]
-        ours, theirs = timed(commands, 41, warm=3, through=through(nix))
+        ours, theirs = timed(commands, 25, warm=2, through=through(nix))
         rows.append(ratio(f"`import {module}`, start of Python included", ours, theirs, 1.05, "uv venv"))
     return rows
 
@@ -79,9 +85,9 @@ def _fill(venv: Path) -> list[str]:
 def _made(nix: Nix, folder: Path) -> list[str]:
     """The unpacked wheels and all that refers to them: what a build makes anew from the wheel files and the base."""
     wheels = nix.run("nix-build", "--no-out-link", str(folder), "-A", "wheels").stdout.split()
-    return _and_referrers(nix, wheels)
+    return and_referrers(nix, wheels)
 
 
-def _and_referrers(nix: Nix, paths: list[str]) -> list[str]:
+def and_referrers(nix: Nix, paths: list[str]) -> list[str]:
     """Paths of a store with everything that refers to them, environments of earlier runs included."""
     return sorted(nix.run("nix-store", "--query", "--referrers-closure", *paths).stdout.split())

@@ -21,7 +21,7 @@ from nixgen.guard.hashing import processors
 
 GIB = 1 << 30
 SIZES = tuple(part * (GIB >> 3) for part in (8, 6, 5, 4, 4, 2, 2, 1))  # 4 GiB in eighths
-ROUNDS = 5
+ROUNDS = 3
 MEMORY = 100 * 10**6  # bytes
 
 
