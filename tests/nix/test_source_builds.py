@@ -6,6 +6,7 @@ import ast
 import gzip
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -325,8 +326,10 @@ def test_an_archive_that_would_fill_the_disk_is_not_unpacked(lab: Lab) -> None:
 def test_a_header_of_gigabytes_is_not_read(lab: Lab) -> None:
     """tarfile reads the header of a long name whole."""
     member = tarfile.TarInfo("bomb-1.0/long")
-    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 3 << 30
-    text = refused(lab, bomb(lab.wheels, member), "static")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1600 << 20
+    path = lab.wheels / "header-1.0.tar.gz"
+    path.write_bytes(gzip.compress(member.tobuf()) + gzip.compress(bytes(100 << 20), 1) * 16)
+    text = refused(lab, path, "static")
     assert "it cannot be read" in text
     assert "Traceback" not in text
 
@@ -390,6 +393,27 @@ def test_a_build_that_fails_says_why(lab: Lab, what: str) -> None:
     text = refused(lab, sdist(lab.wheels, source(more), name=f"{what}-1.0"))
     assert [words for words in said if words not in text] == []
     assert what in {"raises", "network", "store", "full"} or "Traceback" not in text  # the backend's own
+
+
+def on_a_small_disk(lab: Lab, folder: Path) -> Lab:
+    """Builds have 4 MB of room."""
+    mounted = 'mount -t tmpfs -o size=4m none "$0" && exec "$@"'
+    within = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", mounted, str(folder))
+    within = within[:1] + within[3:] if os.geteuid() == 0 else within
+    return replace(lab, nix=replace(lab.nix, within=within).with_env(TMPDIR=str(folder)))
+
+
+def test_a_build_that_fills_the_disk_says_so(lab: Lab, tmp_path: Path) -> None:
+    small = on_a_small_disk(lab, tmp_path)
+    member = tarfile.TarInfo("demo-1.0/large")
+    member.size = 8 << 20
+    text = refused(small, bomb(lab.wheels, member), "static")
+    assert "bomb-1.0.tar.gz is not unpacked: there is no room for it: No space left on device" in text
+    assert "Traceback" not in text
+    more = "open('large', 'wb').write(bytes(8 << 20))"
+    text = refused(small, sdist(lab.wheels, source(more), name="fills-1.0"))
+    assert "not built: own ended with status 1" in text
+    assert "No space left on device" in text
 
 
 DAEMON = """

@@ -16,7 +16,7 @@ import zlib
 MOST_FILES, MOST_BYTES, LONGEST_NAME, LONGEST_LINK = 500_000, 8 << 30, 1024, 4096
 # Real sources are packed to a third or a tenth; what is packed to less than a hundredth is made to fill a disk.
 _SMALL, _MOST_PACKED = 100 << 20, 100
-_MOST_MEMORY = 2 << 30  # for what reads a member's header, whose size is the archive's to say
+_MOST_MEMORY = 1 << 30  # for what reads a member's header, whose size is the archive's to say
 # From 1980, where ZIP's times begin, to the end of this century: what the time of a build may be.
 FIRST, LAST = 315_532_800, 4_102_444_799
 # What Python's own readers raise on damaged archives (tests/fuzz): more than they say.
