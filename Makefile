@@ -24,7 +24,7 @@ fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
 
 test-builds: ## every suite, and all real sources that the base's toolchain builds (half an hour)
-	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py tests/nix/test_crates.py tests/nix/test_suites.py tests/nix/test_native_libraries.py $(ARGS)
+	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py tests/nix/test_crates.py tests/nix/test_known_needs.py tests/nix/test_suites.py tests/nix/test_native_libraries.py $(ARGS)
 
 corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
 	@.ci/corpus $(FOLDER)

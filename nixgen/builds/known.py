@@ -28,8 +28,39 @@ class Known:
 
 
 KNOWN = (
+    Known("cffi", "1.17.1", "trixie", build_libraries=("libffi-dev",)),
+    Known(
+        "dbus-python",
+        "1.4.0",
+        "trixie",
+        build_libraries=("libdbus-1-dev", "libglib2.0-dev"),
+        libraries=("libdbus-1-3",),
+    ),
+    Known("mysqlclient", "2.2.7", "trixie", build_libraries=("libmariadb-dev",), libraries=("libmariadb3",)),
+    Known("psycopg-c", "3.2.9", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
     Known("psycopg2", "2.9.10", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
     Known("pyaudio", "0.2.14", "trixie", build_libraries=("portaudio19-dev",), libraries=("libportaudio2",)),
+    Known("pycairo", "1.27.0", "trixie", build_libraries=("libcairo2-dev",), libraries=("libcairo2",)),
+    Known("pycups", "2.0.4", "trixie", build_libraries=("libcups2-dev",), libraries=("libcups2t64",)),
+    Known(
+        "pygraphviz",
+        "1.14",
+        "trixie",
+        build_libraries=("libgraphviz-dev",),
+        libraries=("libcdt5", "libcgraph6", "libgvc6"),
+    ),
+    Known("pylibmc", "1.6.3", "trixie", build_libraries=("libmemcached-dev",), libraries=("libmemcached11t64",)),
+    Known("pyodbc", "5.2.0", "trixie", build_libraries=("unixodbc-dev",), libraries=("libodbc2",)),
+    Known("pysodium", "0.7.18", "trixie", libraries=("libsodium23",)),
+    Known(
+        "python-ldap",
+        "3.4.4",
+        "trixie",
+        build_libraries=("libldap-dev", "libsasl2-dev"),
+        libraries=("libldap2", "libsasl2-2"),
+    ),
+    Known("python-rtmidi", "1.5.8", "trixie", build_libraries=("libasound2-dev",), libraries=("libasound2t64",)),
+    Known("systemd-python", "235", "trixie", build_libraries=("libsystemd-dev",), libraries=("libsystemd0",)),
 )
 
 
