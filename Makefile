@@ -1,5 +1,7 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
+BUILDS = toolchain builds crates fortran known_needs aarch64 suites native_libraries
+
 .PHONY: help demo inference embeddings test test-fast test-builds fuzz corpus bench lint format
 
 help: ## what can be made
@@ -23,8 +25,8 @@ test-fast: ## the tests that need neither Nix nor a network, in a minute
 fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS=600)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
 
-test-builds: ## every suite, and all real sources that the base's toolchain builds (half an hour)
-	@NIXGEN_TEST_BUILDS=1 .ci/test all tests/nix/test_toolchain.py tests/nix/test_crates.py tests/nix/test_known_needs.py tests/nix/test_suites.py tests/nix/test_native_libraries.py $(ARGS)
+test-builds: ## every suite, and all real sources that the base's compilers build (two hours on two cores)
+	@NIXGEN_TEST_BUILDS=1 .ci/test all $(addprefix tests/nix/test_,$(addsuffix .py,$(BUILDS))) $(ARGS)
 
 corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
 	@.ci/corpus $(FOLDER)

@@ -3,7 +3,7 @@
 #
 # `requires` are the installed wheels that its backend needs; `git` is a commit, and `folder` a folder of the project,
 # instead of a file. With `needs` it gets the project's build-libraries and build-tools, too; `crates` are those of its
-# Cargo.lock. `mode` is for requires.nix.
+# Cargo.lock. One that is `pure` waits for no compilers. `mode` is for requires.nix.
 { base, fetch, builder, root }:
 { name
 , version
@@ -21,6 +21,7 @@
 , needs ? false
 , patches ? [ ]
 , crates ? [ ]
+, pure ? false
 , timeout ? 3600
 , mode ? "wheel"
 }:
@@ -29,7 +30,9 @@ let
     builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
   full = safe "${name}-${version}${if mode == "wheel" then "" else "-${mode}"}";
   none = { path = [ ]; env = { }; };
-  toolchain = if base.toolchain or null == null then none // { python = null; needs = none; } else base.toolchain;
+  toolchain =
+    if pure || base.toolchain or null == null then none // { python = null; needs = none; }
+    else base.toolchain;
   needed = if needs then toolchain.needs else none;
   # Without what the project adds to the base: a build is the same path in every project, too.
   own = base // {

@@ -76,7 +76,9 @@ let
     } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; }) named;
     wheels = own.wheels;
     more = builtins.mapAttrs (_: one: one.wheels) named;
-    built = support.built // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
+    # The compilers are pinned where anything is built, and there where one needs them.
+    built = removeAttrs support.built (if builtins.all (row: row.pure or false) builds then [ "compilers" ] else [ ])
+      // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
   };
 in
 {

@@ -37,7 +37,8 @@ let
       name = "nixgen-relocate";
       path = ../builders;
       filter = file: _: builtins.elem (baseNameOf file)
-        ([ "alternatives.py" "hostpaths.py" "relocate.py" ] ++ (if args ? toolchain then [ "toolchain.py" ] else [ ]));
+        ([ "alternatives.py" "hostpaths.py" "relocate.py" ]
+          ++ (if args ? toolchain || args ? beside then [ "toolchain.py" ] else [ ]));
     };
     managed = ../builders/externally-managed;
     lib = import ../builders.nix [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];

@@ -407,6 +407,10 @@ def main():
     workers.spread(library, os.path.getsize, compile_library)
     if os.environ.get("toolchain"):
         toolchain.set_up(OUT, CORE, os.environ["python"])
+    elif os.environ.get("beside"):
+        import toolchain
+
+        toolchain.join(OUT, os.environ["beside"])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,23 @@ def set_up(out, core, python):
     _python(out, core, python)
 
 
+def join(out, beside):
+    """A compiler more (gfortran) in a tree of its own finds what all have: by links at the places where gcc looks first."""
+    for folder in glob.glob(f"{beside}/usr/lib*/gcc/*/[0-9]*"):
+        if os.path.isdir(out + folder.removeprefix(beside)):
+            break
+    else:
+        return
+    triplet, number = folder.split("/")[-2:]
+    for place in ("lib", "libexec"):
+        _link_tree(f"{beside}/usr/{place}/gcc/{triplet}/{number}", f"{out}/usr/{place}/gcc/{triplet}/{number}")
+    # Of what it starts and links programs with, gcc knows the sysroot's place only where the command line names that.
+    for path in sorted(glob.glob(f"{beside}/usr/lib/{triplet}/*.*")):
+        place = f"{out}/usr/lib/{triplet}/{os.path.basename(path)}"
+        if path.endswith((".o", ".a", ".so")) and not os.path.lexists(place):
+            os.symlink(path, place)
+
+
 def _changed(specs, name, change):
     """The specs with the line of one of them changed; Debian's gcc has each on one line."""
     changed, count = re.subn(rf"(?m)^(\*{name}:\n)(.*)$", lambda found: found[1] + change(found[2]), specs)

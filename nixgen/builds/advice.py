@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ class Adviser:
         lines, name = _Lines(), _built(one)
         for need in needs:
             if best := next(iter(packages.get(need, ())), ""):
-                self._add(lines, name, need, best)
+                self._add(lines, name, need, best, set() if _without_compilers(one) else self._toolchain())
         for requirement in missing.requirements(one.log) if name else ():
             lines.add(_EXTRA, name, (), requirement)
         if name and needs:
@@ -79,10 +79,10 @@ class Adviser:
         text = lines.text()
         return f"{_HAVE}\n{text}" if text else ""
 
-    def _add(self, lines: _Lines, name: str, need: Need, package: str) -> None:
+    def _add(self, lines: _Lines, name: str, need: Need, package: str, there: Collection[str]) -> None:
         if not name:
             lines.add("tool.nixgen", "libraries", self.settings.libraries, package, str(need))
-        elif package not in self._toolchain():
+        elif package not in there:
             key = "build-tools" if need.kind == "program" and not package.endswith("-dev") else "build-libraries"
             lines.add(f"tool.nixgen.packages.{name}", key, _listed(self.settings, name, key), package, str(need))
 
@@ -134,6 +134,11 @@ def known_settings(settings: Settings, names: Iterable[str]) -> dict[str, dict[s
     for (table, key), added in lines.added.items():
         found.setdefault(table, {})[key] = [*lines.has[table, key], *added]
     return found
+
+
+def _without_compilers(one: Broken) -> bool:
+    """Whether it was taken for a build that needs none: to name any tool or library gives it all of them."""
+    return "toolchain" not in one.derivation.env.get("path", "toolchain")
 
 
 def _listed(settings: Settings, name: str, key: str) -> tuple[str, ...]:

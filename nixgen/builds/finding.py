@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase
-from nixgen.builds import advice, checkouts, crates, downloads, probe, requirements, use
+from nixgen.builds import advice, checkouts, crates, downloads, probe, pure, requirements, use
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.checkouts import Checkout
 from nixgen.builds.model import Build, Builds, BuildWheel
@@ -112,6 +112,7 @@ def find(
             failed.append(error)
         if errors := [*probed.errors, *failed]:
             raise _together(errors)
+    finder.tell()
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
 
 
@@ -179,6 +180,8 @@ class _Finder:
     """What builds depend on once they are installed."""
     answers: dict[Question, Answer] = field(default_factory=dict)
     fetched: dict[Git, Checkout] = field(default_factory=dict)
+    wishes: set[str] = field(default_factory=set)
+    """Names of sources whose backend asked for more than their files say."""
     registries: dict[str, str] = field(default_factory=dict)
     """Of registries of crates, the patterns of their addresses."""
 
@@ -191,12 +194,14 @@ class _Finder:
         asked = list(zip(fresh, static, (said.requires for said in static), strict=True))
         found = self._requirements(asked, versions, above)
         rows = [
-            {**self._row(source, {}, self._epoch(source, said)), "requires": list(names[self.here.system])}
+            {**row, **use.pure_row(row, pure=self._pure(source, said)), "requires": list(names[self.here.system])}
             for source, said, names in zip(fresh, static, found, strict=True)
+            for row in (self._row(source, {}, self._epoch(source, said)),)
         ]
         self._fetch(name for names in found for name in names[self.here.system])
         more = self.probe.dynamic(rows, self._build_rows(), self._wheel_rows())
         again = [number for number, requires in enumerate(more) if requires]
+        self.wishes.update(fresh[number].name for number in again)
         if again:
             asked = [(fresh[n], static[n], (*static[n].requires, *(more[n] or ()))) for n in again]
             for number, names in zip(
@@ -205,7 +210,19 @@ class _Finder:
                 found[number] = names
         for source, said, version, names, wants in zip(fresh, static, versions, found, more, strict=True):
             if wants is not None:
-                self._pin(source, said, version, names)
+                self._pin(source, said, version, names, pure=self._pure(source, said, wants))
+
+    def tell(self) -> None:
+        """Says of which sources a backend was asked on another system than they are for."""
+        others = sorted(self.targets.keys() - {self.here.system})
+        if self.wishes and others:
+            few = ", ".join(sorted(self.wishes)[:_SHOWN]) + (" …" if len(self.wishes) > _SHOWN else "")
+            here = self.here.system
+            console.info(f"What backends asked for on {here} is taken for {' and '.join(others)}, too: {few}")
+
+    def _pure(self, source: Source, said: Static, more: Sequence[str] = ()) -> bool:
+        extra = (text for texts in source.extra.values() for text in texts)
+        return pure.pure((*said.requires, *more, *extra), compiled=said.compiled)
 
     def find_beside(self, wanted: Sequence[Source]) -> None:
         """Pins what uv builds in the environment itself, when all else is there: nobody asks what it requires."""
@@ -215,7 +232,7 @@ class _Finder:
         for source, said, version in zip(*self._static(fresh), strict=True):
             assert source.beside is not None  # noqa: S101 -- the others are not in the list
             names = {system: self._installed(packages) for system, packages in source.beside.items()}
-            self._pin(source, said, version, names)
+            self._pin(source, said, version, names, pure=False)
 
     def _static(self, wanted: Sequence[Source]) -> tuple[list[Source], list[Static], list[str]]:
         """The sources that can be read, what they say of themselves, and their versions.
@@ -254,7 +271,9 @@ class _Finder:
         kept = [source.package for source in self.sources.values()]
         downloads.fetch([*downloads.of_packages(kept), *downloads.of_wheels(wheels)], self.resolver.logins)
 
-    def _pin(self, source: Source, said: Static, version: str, names: Mapping[str, tuple[str, ...]]) -> None:
+    def _pin(
+        self, source: Source, said: Static, version: str, names: Mapping[str, tuple[str, ...]], *, pure: bool
+    ) -> None:
         package = source.package
         build = Build(
             *(source.name, version, source.address, self._epoch(source, said), source.inputs, names),
@@ -263,6 +282,7 @@ class _Finder:
             size=package.size,
             nar_hash=self._nar_hash(source),
             crates=crates.addressed(source.name, said.crates, self.registries),
+            pure=pure,
         )
         other = self.done.get(build.key)
         if other is not None and other.source != build.source:
@@ -421,8 +441,10 @@ class _Finder:
     def _build_rows(self) -> list[dict[str, object]]:
         here = self.here.system
         return [
-            {
-                **use.build_row(
+            {**use.pinned_row(row, build), "systems": [here]}
+            for key, build in self.done.items()
+            for row in (
+                use.build_row(
                     self.asked,
                     self.sources[key],
                     {here: build.requires[here]},
@@ -430,10 +452,7 @@ class _Finder:
                     build.version,
                     build.nar_hash,
                 ),
-                **use.crate_rows(build),
-                "systems": [here],
-            }
-            for key, build in self.done.items()
+            )
         ]
 
     def _wheel_rows(self) -> list[dict[str, object]]:

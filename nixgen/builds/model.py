@@ -36,7 +36,8 @@ class Build:
     ``size``; ``git+URL@COMMIT`` (and ``#subdirectory=``) with ``nar_hash``; or ``folder:PATH`` in it. ``epoch``
     is its SOURCE_DATE_EPOCH.
     ``requires`` has for each system the wheels by their file name, and other builds as ``name==version``; ``inputs`` is
-    the digest of all that was asked for when these were found (:mod:`nixgen.builds.asked`).
+    the digest of all that was asked for when these were found (:mod:`nixgen.builds.asked`). One that is ``pure`` needs
+    no compiler.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Build:
     size: int | None = None
     nar_hash: str = ""
     crates: tuple[Crate, ...] = ()
+    pure: bool = False
 
     @property
     def key(self) -> str:

@@ -38,7 +38,7 @@ class Static:
     """What the files of a source say: its requirements (PEP 518), and its SOURCE_DATE_EPOCH.
 
     ``sources`` is where uv takes the requirements from, as JSON: its tables ``sources`` and ``index``; "" for none.
-    ``crates`` are those of its Cargo.lock.
+    ``crates`` are those of its Cargo.lock; ``compiled`` says whether anything in it may be there to be compiled.
     """
 
     requires: tuple[str, ...]
@@ -46,6 +46,7 @@ class Static:
     version: str
     sources: str = ""
     crates: tuple[Named, ...] = ()
+    compiled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class Probe:
                 Named(*(one.text(key) for key in ("name", "version", "registry", "sha256")))
                 for one in table.tables("crates")
             )
-            found.append(Static(table.texts("requires"), table.integer("epoch"), version, sources, crates))
+            compiled = table.flag("compiled")
+            found.append(Static(table.texts("requires"), table.integer("epoch"), version, sources, crates, compiled))
             self._raise(table)
         return found
 

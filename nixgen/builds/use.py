@@ -183,16 +183,23 @@ def build_row(
     return row
 
 
-def crate_rows(build: Build) -> dict[str, object]:
-    """What the row of a build that has crates has besides."""
-    return {"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}
+def pinned_row(row: Mapping[str, object], build: Build) -> dict[str, object]:
+    """The same row with what was found out of the source: its crates, and that it needs no compiler."""
+    crates = {"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}
+    return {**row, **crates, **pure_row(row, pure=build.pure)}
+
+
+def pure_row(row: Mapping[str, object], *, pure: bool) -> dict[str, object]:
+    """What a row has besides where a build needs no compiler. What the settings give a build is there for something."""
+    return {"pure": True} if pure and "needs" not in row else {}
 
 
 def planned_row(asked: Asked, one: UsedBuild) -> dict[str, object]:
     """The row of a build in default.nix."""
     requires = {system: one.build.requires[system] for system in one.systems}
     build = one.build
-    row = build_row(asked, one.source, requires, build.epoch, build.version, build.nar_hash) | crate_rows(build)
+    row = build_row(asked, one.source, requires, build.epoch, build.version, build.nar_hash)
+    row = pinned_row(row, build)
     row |= {"systems": list(one.systems), **({} if one.installed else {"installed": False})}
     folder = asked.folders.get(one.source.package.path or "") if "folder" in row else None
     if folder is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -25,6 +26,16 @@ os.uname = lambda: os.uname_result((*here[:4], "aarch64"))
 from nixgen.__main__ import main
 sys.argv[0] = "nixgen"
 main()
+"""
+needs_time = pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds")
+WITH_SOURCE = f"""
+[tool.uv]
+no-binary-package = ["crcmod"]
+
+[tool.nixgen]
+base = "debian"
+python = "3.13"
+systems = ["{THERE}"]
 """
 RUN = """
 import json, platform, numpy, numpy.linalg, ssl, sqlite3, sys
@@ -101,3 +112,25 @@ def test_what_both_wheels_of_numpy_have_alike_is_installed_alike(project: Projec
                 different.append(code)
     assert different == []
     assert equal > 100
+
+
+@needs_time
+def test_a_source_with_c_code_is_built_there_and_the_same_again(aarch64: Nix, pins: Path, tmp_path: Path) -> None:
+    """Its backend is asked there, too; compilers are those of Debian's arm64, and run under qemu."""
+    made = Project.make(tmp_path / "demo", "crcmod==1.7", more=WITH_SOURCE)
+    made.lock()
+    shutil.copytree(pins / "nix", made.folder / "nix")
+    for name in ("nixgen.lock", "flake.nix", "flake.lock", "shell.nix"):
+        shutil.copy(pins / name, made.folder)
+    for word in ("lock", "generate"):
+        aarch64.inside(sys.executable, "-c", ELSEWHERE, word, cwd=made.folder, PYTHONPATH=str(ROOT), NO_COLOR="1")
+    environment = build(aarch64, made, THERE, "environment")
+    code = "import crcmod._crcfunext as found, platform; print(platform.machine(), found.__file__[-24:])"
+    said = aarch64.inside(environment / "bin/python", "-c", code, cwd=made.folder).stdout
+    assert said.startswith("aarch64 ")
+    assert said.endswith("aarch64-linux-gnu.so\n")
+    check(aarch64, made, "--update")
+    done = check(aarch64, made, "--rebuild", "crcmod", "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert {step["name"]: step["ok"] for step in report["steps"]}["rebuild"]
+    assert THERE in json.loads((made.folder / "nixgen.hashes.json").read_text())["systems"]

@@ -102,6 +102,7 @@ def test_what_a_source_says_of_itself(each_lab: Lab) -> None:
     assert answer(each_lab, path, "static") == {
         "backend": "own",
         "backendPath": ["."],
+        "compiled": True,
         "crates": [],
         "epoch": TIME,
         "legacy": False,
@@ -146,6 +147,17 @@ def test_the_crates_that_a_source_names(lab: Lab, requires: str, files: dict[str
     found = answer(lab, sdist(lab.wheels, source(**texts), name=f"crates-{len(requires)}-1.0"), "static")["crates"]
     assert [crate["name"] for crate in found] == crates
     assert all(crate["registry"] == REGISTRY and crate["version"] == "1.2.3+x" for crate in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "compiled"),
+    [("data.txt", False), ("sub/module.PYX", True), ("src/a.c", True), ("CMakeLists.txt", True), ("a.h", False)],
+)
+def test_what_a_source_has_to_compile(lab: Lab, name: str, compiled: bool) -> None:  # noqa: FBT001
+    """A backend of its own may do anything, and counts as what compiles."""
+    text = '[build-system]\nrequires = []\nbuild-backend = "other"\n'
+    path = sdist(lab.wheels, source(**{name: "", "pyproject.toml": text}), name=f"has-{len(name)}-1.0")
+    assert answer(lab, path, "static")["compiled"] is compiled
 
 
 def test_crates_that_a_source_brings_are_its_own(lab: Lab) -> None:

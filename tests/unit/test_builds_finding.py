@@ -145,7 +145,7 @@ def requires(builds: Builds, name: str) -> dict[str, tuple[str, ...]]:
     return dict(build.requires)
 
 
-def test_what_a_source_and_its_backend_want_is_pinned(world: World) -> None:
+def test_what_a_source_and_its_backend_want_is_pinned(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.depend("old", "more")
     world.sources.dynamic_ = {"more": ("cython>=3; sys_platform == 'linux'",)}
     found = world.find()
@@ -158,6 +158,21 @@ def test_what_a_source_and_its_backend_want_is_pinned(world: World) -> None:
     assert (old.source, old.file, old.sha256) == (world.index.url(path), path.name, sha256(path))
     assert (old.epoch, old.size) == (1_600_000_000, None)
     assert world.sources.asked == ["static more", "static old", "dynamic more", "dynamic old"]
+    said = "What backends asked for on x86_64-linux is taken for aarch64-linux, too: more\n"
+    assert said in capsys.readouterr().err
+
+
+def test_a_source_without_code_to_compile_is_built_without_compilers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless its backend, or the project, adds what may make some."""
+    static = Sources.static
+    monkeypatch.setattr(Sources, "static", lambda *args: [replace(one, compiled=False) for one in static(*args)])
+    world.depend("old", "more")
+    world.sources.dynamic_ = {"more": ("cython",)}
+    assert {one.name: one.pure for one in world.find().sources} == {"more": False, "old": True}
+    world.depend("old", more='[tool.uv]\nextra-build-dependencies = {old = ["cython"]}\n')
+    assert [one.pure for one in world.find().sources] == [False]
 
 
 def test_pins_that_fit_are_kept(world: World, capsys: pytest.CaptureFixture[str]) -> None:

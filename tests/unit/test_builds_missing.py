@@ -161,6 +161,13 @@ def test_a_build_gets_the_line_that_mends_it() -> None:
     )
 
 
+def test_what_was_taken_for_a_build_without_compilers_gets_them() -> None:
+    log = ["a.c:1:10: fatal error: stdio.h: No such file or directory"]
+    line = '  [tool.nixgen.packages.madeup]\n  build-libraries = ["libc6-dev"]  # stdio.h'
+    assert told(Settings(base="debian"), log, **MADEUP, path="/nix/store/x-python/bin") == THEN + line
+    assert told(Settings(base="debian"), log, **MADEUP, path="/nix/store/x-toolchain-trixie/usr/bin") == ""
+
+
 def test_a_check_gets_the_library_and_nothing_else() -> None:
     log = [
         "  libGL.so.1: cv2/cv2.so (of opencv-python) needs it: cv2 cannot be imported",

@@ -37,6 +37,7 @@ DOCOPT = Build(
     file="docopt-0.6.2.tar.gz",
     sha256=SHA,
     size=25901,
+    pure=True,
 )
 FROM_GIT = Build(
     "shop",
@@ -78,6 +79,7 @@ def test_the_text_of_builds() -> None:
       "file": "docopt-0.6.2.tar.gz",
       "inputs": "{SHA}",
       "name": "docopt",
+      "pure": true,
       "requires": {{
         "aarch64-linux": ["setuptools-80.9.0-py3-none-any.whl"],
         "x86_64-linux": ["setuptools-80.9.0-py3-none-any.whl"]

@@ -2,6 +2,12 @@
 
 import os
 
+# What is compiled, or says how.
+_COMPILED = (
+    *(".c", ".cc", ".cpp", ".cxx", ".c++", ".cu", ".m", ".mm", ".s", ".asm", ".f", ".for", ".f77", ".f90", ".f95", ".f03", ".f08"),
+    *(".pyx", ".rs", ".go", ".zig", ".d", ".swg", ".i", ".vala", ".java", ".proto", ".y", ".l", ".capnp", ".fbs"),
+)
+_SAYS_HOW = frozenset({"cmakelists.txt", "meson.build", "cargo.toml", "configure", "configure.ac", "sconstruct", "build.zig"})
 LEGACY = "setuptools.build_meta:__legacy__"
 _LARGEST = 4 << 20
 
@@ -29,8 +35,15 @@ def read(folder):
     for entry in path:
         if not (os.path.realpath(os.path.join(top, entry)) + "/").startswith(top + "/"):
             raise Unclear(f"pyproject.toml: build-system.backend-path leads out of the source: {entry}")
-    said = {"backend": backend or LEGACY, "backendPath": path, "legacy": backend is None, "name": name, "version": version}
+    said = {"compiled": bool(path) or _has_code(folder), "backend": backend or LEGACY, "backendPath": path, "legacy": backend is None, "name": name, "version": version}
     return {**said, "requires": requires, "sources": _sources(found)}
+
+
+def _has_code(folder):
+    """Whether anything in it may be there to be compiled; a backend of its own is not looked into."""
+    return any(
+        name.lower().endswith(_COMPILED) or name.lower() in _SAYS_HOW for _, _, files in os.walk(folder) for name in files
+    )
 
 
 def _pyproject(path):
