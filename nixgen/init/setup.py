@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nixgen.bases import choice
 from nixgen.console import console
-from nixgen.errors import UserError
+from nixgen.errors import NixgenError, UserError
 from nixgen.formats.foreign import lookup, table
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 COMMAND = "nixgen init"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
+_COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)")
 _PYPROJECT = "pyproject.toml"
 _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 
@@ -88,12 +89,13 @@ def init(start: Path, options: Options) -> None:
         if not named and previous is None:
             values["python"] = choice.best_python(project, replace(project.settings, python=None))
             project = with_values(project, values)
-        if previous is None:
-            values |= _from_packages(project)
-            project = with_values(project, values)
-        pins = _pins(project, previous, options.mirrors)
-        choice.warn_of_python_version(project, pins.lock.base.python)
-        changed = _write(project, values, pins, previous, options, work_tree=work_tree)
+        with _mended_by(_again(options) if previous is None else ""):
+            if previous is None:
+                values |= _from_packages(project)
+                project = with_values(project, values)
+            pins = _pins(project, previous, options.mirrors)
+            choice.warn_of_python_version(project, pins.lock.base.python)
+            changed = _write(project, values, pins, previous, options, work_tree=work_tree)
         if moved := scaffold.put_venv_aside(project.root):
             console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
     if work_tree:
@@ -187,6 +189,24 @@ def _flags_named(options: Options) -> Iterator[None]:
     except UserError as error:
         wrong = (replace(one, where=flags.get(one.where.partition("[")[0], one.where)) for one in error.problems)
         raise UserError(wrong) from None
+
+
+@contextlib.contextmanager
+def _mended_by(command: str) -> Iterator[None]:
+    """As long as nothing is written, what other commands mend is mended by this one; "" for as it is."""
+    try:
+        yield
+    except NixgenError as error:
+        if not command:
+            raise
+        wrong = (replace(one, mend=_COMMANDS.sub(command, one.mend)) for one in error.problems)
+        raise type(error)(wrong) from None
+
+
+def _again(options: Options) -> str:
+    """The command line that asks for the same once more."""
+    flags = [("--base", options.base), ("--python", options.python), *(("--system", one) for one in options.systems)]
+    return " ".join([COMMAND, *(f"{flag} {value}" for flag, value in flags if value)])
 
 
 def _previous(project: Project) -> Lock | None:

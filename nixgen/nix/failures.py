@@ -159,7 +159,8 @@ def _told(
     room = "free some room, e.g.: nix-collect-garbage; " if any(map(_FULL.search, failure.log)) else ""
     shown = f"{room}to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
     mend = "\n".join(filter(None, (advice, shown)))
-    log = "".join(f"\n    > {line}" for line in failure.log)
+    # What a builder says to those who see no advice is not for this one.
+    log = "".join(f"\n    > {line}" for line in failure.log if not line.endswith(": nixgen check"))
     return BuildFailed, Problem(name, f"cannot be built: {failure.reason}{log}", mend)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nixgen.errors import MachineError, UserError
+from nixgen.errors import NixgenError
 from nixgen.init.setup import Options, init
 
 PYPROJECT = """\
@@ -96,7 +96,7 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Run:
 def problems(root: Path, **options: Any) -> list[str]:
     """The problems that init raises; it must not have written anything."""
     before = tree(root)
-    with pytest.raises((UserError, MachineError)) as caught:
+    with pytest.raises(NixgenError) as caught:
         init(root, Options(**options))
     assert tree(root) == before
     return [str(problem) for problem in caught.value.problems]

@@ -25,6 +25,7 @@ from support.initproject import (
 from support.plans import DEBIAN
 
 from nixgen.bases.nixpkgs import PINS
+from nixgen.errors import BuildFailed
 from nixgen.generate import flakelock, planning, write
 from nixgen.init import installsource
 from nixgen.lock import pinning
@@ -279,3 +280,20 @@ def test_what_is_in_the_way_is_told_before_anything_is_fetched(project: Path, mo
     (project / "flake.nix").write_text("{ }\n")
     (project / "shell.nix").write_text("{ }\n")
     assert [problem.partition(":")[0] for problem in problems(project)] == ["flake.nix", "shell.nix"]
+
+
+def test_what_stands_in_the_way_of_the_first_run_is_mended_by_another_first_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``nixgen lock`` alone would lock for the default base: no setting is written yet."""
+
+    def fail(*_: object) -> None:
+        mend = "have this in pyproject.toml, then: nixgen lock && nixgen generate\n  [tool.nixgen.packages.shop]"
+        raise BuildFailed.of("shop-1.0-dynamic", "cannot be built", mend)
+
+    monkeypatch.setattr(pinning, "pins", fail)
+    assert problems(project, base="debian", python="3.13", systems=("x86_64-linux",)) == [
+        "shop-1.0-dynamic: cannot be built\n"
+        "    have this in pyproject.toml, then: nixgen init --base debian --python 3.13 --system x86_64-linux\n"
+        "      [tool.nixgen.packages.shop]"
+    ]

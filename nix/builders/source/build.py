@@ -179,7 +179,8 @@ def ask(asked, folder, found):
         how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
         shown = [line.strip()[:300] for line in dict.fromkeys([*reasons[: _MOST_REASONS - 2], *reasons[-2:]] or last)]
         lacks = "" if shell.possible(GIVEN["shell"], f"{TOP}/root") else "\n  (this Nix's sandbox has no /bin/sh, which build tools ask for: see sandbox-paths in nix.conf)"
-        stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks)
+        advice = "\n  What to write into pyproject.toml, if it lacks something of the system: nixgen check" if asked == "wheel" else ""
+        stop("\n  ".join([f"not built: {backend} {how} in {hook} after {time.monotonic() - started:.0f} s", *shown]) + lacks + advice)
     try:
         with open(answer, encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_size <= _LARGEST_ANSWER:
