@@ -18,12 +18,17 @@ GIVEN = ("applets", "args", "bash", "builder", "built", "commandsPath", "environ
 
 
 def writable_copy(source, folder):
-    """The code, copied; in the store nothing may be written."""
-    shutil.copytree(source, folder, symlinks=True)
+    """The code, copied, with that of packages beside it; in the store nothing may be written. Gives the project's folder."""
+    store = os.path.dirname(os.environ["out"])
+    path, *inner = os.path.relpath(source, store).split("/", 1)
+    shutil.copytree(f"{store}/{path}", folder, symlinks=True)
     for path, _, files in os.walk(folder):
         for entry in (path, *(os.path.join(path, name) for name in files)):
             if not os.path.islink(entry):
                 os.chmod(entry, os.stat(entry).st_mode | stat.S_IWUSR)
+    place = os.path.join(folder, *inner)
+    os.makedirs(place, exist_ok=True)
+    return place
 
 
 def variables(given, folder):
@@ -48,8 +53,7 @@ def main():
     given = {name: os.environ.get(name, "") for name in GIVEN}
     with open(given["commandsPath"], encoding="utf-8") as file:
         commands = json.load(file)
-    folder = os.path.join(os.environ["TMPDIR"], "project")
-    writable_copy(given["source"], folder)
+    folder = writable_copy(given["source"], os.path.join(os.environ["TMPDIR"], "project"))
     found = variables(given, folder)
     for command in commands:
         print(f"$ {command}", flush=True)

@@ -197,7 +197,7 @@ def digests(
     """The digests of what default.nix is made from: when one changes, Nix refuses to evaluate.
 
     models.toml is among them when it asks for something; comments in an empty one may change. Of ``trees``, the local
-    packages, those inside of the project count, since a flake sees no others.
+    packages, each counts.
     """
     found = {name: of_bytes(files.read(root, name) or b"") for name in locks} | {LOCK: of_lock(pins.text)}
     if manifest.specs or manifest.services:
@@ -208,7 +208,7 @@ def digests(
     for folder in {".", *(tree.path for tree in trees)}:
         path = posixpath.normpath(f"{folder}/{PYPROJECT}")
         text = pyproject if pyproject is not None and folder == "." else files.read(root, path)
-        if text is not None and not path.startswith("../"):
+        if text is not None:
             found[path] = of_pyproject(text)
     for path in (path for tree in trees for path in tree.files):
         found[path] = of_bytes((files.read(root, path) or b"").replace(b"\r\n", b"\n"))

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
-from nixgen.machine import addresses
+from nixgen.machine import addresses, git
 from nixgen.project import absent, compiled, layout, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
@@ -158,18 +158,21 @@ def _with_folders(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
         for entry in folders:
             if versions.get(entry["name"]) is not None:
                 entry["version"] = versions[entry["name"]]
-            path = _inside(project, entry["directory"])
             with contextlib.suppress(UserError):
-                source = layout.read(project.root, entry["name"], path) if path else None
-                if source is not None and (what := compiled.parts(source, project.settings.skip_imports)):
+                source = layout.read(project.root, entry["name"], _relative(project, entry["directory"]))
+                if what := compiled.parts(source, project.settings.skip_imports):
                     entry["directory"]["compiled"] = f"has to be compiled ({what})"
     return lock
 
 
-def _inside(project: Project, directory: Mapping[str, Any]) -> str:
-    """The path of a directory source that lies in the project, relative to it, "" of any other."""
-    text = _relative(project, directory)
-    return "" if PurePosixPath(text).is_absolute() or text.split("/")[0] == ".." else text
+def _reachable(project: Project, package: Package) -> bool:
+    """Whether Nix and a teammate have a folder: it is in the project, or code of the same git repository."""
+    path = package.path or ""
+    if path.split("/")[0] != "..":
+        return not PurePosixPath(path).is_absolute()
+    top = git.top(project.root)
+    place = Path(posixpath.normpath(project.root / path))
+    return top is not None and not package.built and place.is_relative_to(top.resolve())
 
 
 def _relative(project: Project, directory: Mapping[str, Any]) -> str:
@@ -502,7 +505,7 @@ def _directory(
     missing = absent.problem(project.root, name, text)
     if missing is not None:
         return package, missing
-    if not _inside(project, directory):
+    if not _reachable(project, package):
         what = f"is a folder outside the project ({text})"
         mend = "move it into the project, or make a uv workspace of the folder that holds both"
         return package, Problem(name, what, mend)

@@ -383,6 +383,21 @@ def test_a_folder_outside_the_project_is_a_problem(tmp_path: Path) -> None:
         )
 
 
+def test_a_folder_of_the_same_repository_is_code_as_any(tmp_path: Path) -> None:
+    """Unless it has to be compiled: nothing outside of the project is built."""
+    project = find_project(make(tmp_path / "services/demo"))
+    place = tmp_path / "libs/shop"
+    place.mkdir(parents=True)
+    (place / "pyproject.toml").touch()
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    for compiled, problems in (("", 0), ("has to be compiled (maturin)", 1)):
+        directory = {"path": "../../libs/shop", "compiled": compiled}
+        pylock = {"lock-version": "1.0", "packages": [{"name": "shop", "directory": directory}]}
+        (found,) = select(project, pylock, [LINUX], "2.36", {})
+        assert found.packages[0].path == "../../libs/shop"
+        assert len(found.problems) == problems
+
+
 MODULES = '[submodule "a"]\n\tpath = libs/a\n\turl = ../a\n[submodule "six"]\n\tpath = libs/six\n\turl = ../six\n'
 
 
