@@ -22,25 +22,39 @@ def refuse_strange(root: Path) -> None:
     """Raises UserError with each file that Nix would read without end, MachineError where default.nix has no end."""
     try:
         text = files.contents(root / _DEFAULT).decode("utf-8", "replace")
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         return  # Nix says it, at once
+    except IsADirectoryError:
+        raise UserError.of(_DEFAULT, "is a folder, not a file", "move it elsewhere, then: nixgen generate") from None
     except OSError as error:
         raise files.unreadable(_DEFAULT, error) from None
-    problems = []
-    for name in dict.fromkeys((*_HASHED.findall(text), *_LOCAL.findall(text), *_vendored(root))):
-        try:
-            found = (root / name).stat()
-        except (OSError, ValueError):
-            continue
-        mend = f"put the file back: git checkout -- {name}"
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            problems.append(Problem(name, "is not a regular file: Nix would wait for it without end", mend))
-        elif found.st_size > files.LIMIT and name in _HASHED.findall(text):
-            problems.append(Problem(name, f"has more than {files.LIMIT >> 20} MiB", mend))
+    hashed = set(_HASHED.findall(text)) - {vendored.FOLDER}
+    others = {*_LOCAL.findall(text), *_vendored(root)} - hashed
+    problems = [found for name in sorted(hashed) for found in _strange(root, name, hashed=True)]
+    problems += [found for name in sorted(others) for found in _strange(root, name, hashed=False)]
     if problems:
         raise UserError(problems)
 
 
+def _strange(root: Path, name: str, *, hashed: bool) -> Iterator[Problem]:
+    """What is wrong with a file; one that is ``hashed`` is read as a whole."""
+    mend = f"put the file back: git checkout -- {name}"
+    try:
+        found = (root / name).stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return
+    except OSError as error:
+        yield from files.unreadable(name, error).problems
+        return
+    if stat.S_ISDIR(found.st_mode):
+        if hashed:
+            yield Problem(name, "is a folder, not a file", "move it elsewhere")
+    elif not stat.S_ISREG(found.st_mode):
+        yield Problem(name, "is not a regular file: Nix would wait for it without end", mend)
+    elif found.st_size > files.LIMIT and hashed:
+        yield Problem(name, f"has more than {files.LIMIT >> 20} MiB", mend)
+
+
 def _vendored(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root / vendored.FOLDER):
-        yield from (os.path.relpath(Path(folder, name), root) for name in sorted(names))
+        yield from (os.path.relpath(Path(folder, name), root) for name in names)

@@ -146,7 +146,7 @@ def test_a_link_to_itself_is_told(tmp_path: Path, name: str) -> None:
         read_manifest(find_project(root).root)
 
 
-@pytest.mark.parametrize("strange", ["device", "pipe", "huge"])
+@pytest.mark.parametrize("strange", ["device", "pipe", "huge", "folder", "loop"])
 @pytest.mark.parametrize(
     "name", ["uv.lock", "models.toml", "libs/a/pyproject.toml", "nix/nixgen/base.nix", "weights.bin"]
 )
@@ -156,10 +156,12 @@ def test_case_36_what_nix_would_wait_for_is_told_before(tmp_path: Path, name: st
         '  files = [\n    { path = "w"; size = 6; local = "weights.bin"; }\n  ];\n'
     )
     spoil(tmp_path / name, strange)
-    if strange == "huge" and name in {"weights.bin", "nix/nixgen/base.nix"}:
+    if strange in {"huge", "folder"} and name in {"weights.bin", "nix/nixgen/base.nix"}:
         inputs.refuse_strange(tmp_path)
         return
-    with pytest.raises(UserError, match=rf"^{name}: (is not a regular file|has more than 32 MiB)"):
+    with pytest.raises(
+        UserError, match=rf"^{name}: (is not a regular file|is a folder|has more than 32 MiB|cannot be read)"
+    ):
         inputs.refuse_strange(tmp_path)
 
 
@@ -175,6 +177,10 @@ def spoil(path: Path, strange: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if strange == "pipe":
         os.mkfifo(path)
+    elif strange == "folder":
+        path.mkdir()
+    elif strange == "loop":
+        path.symlink_to(path.name)
     elif strange == "device":
         path.symlink_to("/dev/zero")
     else:
