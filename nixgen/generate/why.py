@@ -60,7 +60,7 @@ class Why:
     @property
     def problem(self) -> Problem:
         """What is wrong where the package is not there."""
-        mend = f"did you mean {' or '.join(self.near)}?" if self.near else ""
+        mend = f"did you mean {' or '.join(self.near)}?" if self.near else "see which it has: nixgen show"
         return Problem("uv.lock", f"has no package {self.package}", mend)
 
 

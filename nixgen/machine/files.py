@@ -307,7 +307,7 @@ def _places(root: Path, paths: Iterable[str], *, follow: bool = True) -> dict[st
         try:
             target = (root / pure).resolve() if follow else (root / pure.parent).resolve() / pure.name
         except (OSError, RuntimeError, ValueError) as error:
-            problems.append(Problem(path, f"cannot be followed: {error}"))
+            problems.append(Problem(path, f"cannot be followed: {error}", f"remove the link: rm {shlex.quote(path)}"))
             continue
         if not _inside(root, target):
             problems.append(_link_out(root, pure, target))

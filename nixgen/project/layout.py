@@ -140,8 +140,18 @@ def find(source: Source) -> Layout:
         if not found and not _stubs(source.folder / part.root):
             problems.append(Problem(part.key, part.wrong or _missing(part), _mend(source)))
     roots = tuple(dict.fromkeys(join(part.root) for part in parts)) or (".",)
-    notes = _notes(source, modules) if told is None else ()
+    notes = [*(_notes(source, modules) if told is None else ()), *_elsewhere(source, roots)]
     return Layout(roots, tuple(sorted(modules)), tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _elsewhere(source: Source, roots: tuple[str, ...]) -> Iterator[Problem]:
+    """What a wheel of hatchling's has at another place than the work tree: code in it finds it there only."""
+    told = lookup(source.tool, "hatch", "build", "targets", "wheel", "force-include")
+    for path, target in told.items() if source.backend == "hatchling" and isinstance(told, Mapping) else ():
+        if isinstance(target, str) and not any(join(root, target.strip("/")) == join(path) for root in roots):
+            what = f"{path} is in a wheel as {target}, and is not there in the work tree, which is what is imported"
+            wanted = join(roots[0], target.strip("/"))
+            yield Problem(source.key("tool.hatch.build.targets.wheel.force-include"), what, f"move it to {wanted}")
 
 
 def _notes(source: Source, modules: set[str]) -> Iterator[Problem]:

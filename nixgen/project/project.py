@@ -304,7 +304,7 @@ def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
         raise UserError.of("pyproject.toml", "has no [project] table", beginnings.without_project(root, tool))
     name, requires = table.get("name", root.name), table.get("requires-python")
     problems = [
-        Problem(f"pyproject.toml: project.{key}", "is not a string")
+        Problem(f"pyproject.toml: project.{key}", "is not a string", f'write it in quotes: {key} = "…"')
         for key, value in (("name", name), ("requires-python", requires or ""))
         if not isinstance(value, str)
     ]

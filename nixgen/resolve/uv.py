@@ -314,4 +314,4 @@ def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError
             return MachineError([Problem("uv", what, mend)])
     if not hints and (broken := _UNPARSED.match(what)):
         hints.append("write it again: uv lock" if broken[1] == "uv.lock" else "mend that line")
-    return UserError([Problem("uv", what, "; ".join(hints) or "mend that; uv lock --check says whether it is")])
+    return UserError([Problem("uv", what, "; ".join(hints) or "ask uv by itself: uv lock")])

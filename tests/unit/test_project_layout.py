@@ -389,3 +389,19 @@ def test_what_pdm_excludes_is_not_looked_for(tmp_path: Path) -> None:
     write(tmp_path, "demo/__init__.py", "other/__init__.py")
     found = layout.find(source(tmp_path, build("pdm.backend", '[tool.pdm.build]\nexcludes = ["other"]')))
     assert found.modules == ("demo",)
+
+
+def test_case_10_what_a_wheel_has_at_another_place(tmp_path: Path) -> None:
+    """It was left out without a word; a folder that is where the wheel has it is nothing to tell."""
+    head = f'{HATCH}[tool.hatch.build.targets.wheel]\npackages = ["code/demo"]\n'
+    include = "[tool.hatch.build.targets.wheel.force-include]\n"
+    pyproject = (
+        head + include + '"gen/made.py" = "made.py"\n"code/demo/data" = "demo/data"\n"LICENSE" = "demo/LICENSE"\n'
+    )
+    write(tmp_path, "code/demo/__init__.py", "code/demo/data/a.csv", "gen/made.py", "LICENSE")
+    found = layout.find(source(tmp_path, pyproject))
+    assert (found.roots, found.modules, found.problems) == (("code",), ("demo",), ())
+    assert [(note.what.partition(",")[0], note.mend) for note in found.notes] == [
+        ("gen/made.py is in a wheel as made.py", "move it to code/made.py"),
+        ("LICENSE is in a wheel as demo/LICENSE", "move it to code/demo/LICENSE"),
+    ]

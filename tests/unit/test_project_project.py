@@ -120,7 +120,8 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert refused(root) == "pyproject.toml: tool: is not a table\n    write it as [tool]"
     root = projects.make(tmp_path, "[project]\nname = 1\nrequires-python = 3.11\n")
     assert refused(root) == (
-        "pyproject.toml: project.name: is not a string\npyproject.toml: project.requires-python: is not a string"
+        'pyproject.toml: project.name: is not a string\n    write it in quotes: name = "…"\n'
+        'pyproject.toml: project.requires-python: is not a string\n    write it in quotes: requires-python = "…"'
     )
 
 
