@@ -74,7 +74,7 @@ class Adviser:
         for requirement in missing.requirements(one.log) if name else ():
             lines.add(_EXTRA, name, (), requirement)
         if name and needs:
-            for row in known([name]) if isinstance(self.base, DebianBase) else ():
+            for row in known([name], self.base.suite) if isinstance(self.base, DebianBase) else ():
                 add_known(lines, self.settings, row)
         text = lines.text()
         return f"{_HAVE}\n{text}" if text else ""
@@ -105,7 +105,7 @@ def add_known(lines: _Lines, settings: Settings, row: Known) -> None:
 def beforehand(settings: Settings, base: Base, names: Iterable[str]) -> str:
     """What the table of known needs says of sources that are to be built, "" where the settings have all of it."""
     lines = _Lines()
-    rows = known(names) if isinstance(base, DebianBase) else ()
+    rows = known(names, base.suite) if isinstance(base, DebianBase) else ()
     for row in rows:
         add_known(lines, settings, row)
     told = ", ".join(f"{row.name} (tried: {row.tried} on {row.suite})" for row in rows)
@@ -128,7 +128,8 @@ def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
 def known_settings(settings: Settings, names: Iterable[str]) -> dict[str, dict[str, list[str]]]:
     """What the table of known needs adds to the settings, by table of pyproject.toml: whole lists, by key."""
     lines = _Lines()
-    for row in known(names) if settings.base == "debian" else ():
+    suite = settings.suite or ("bookworm" if settings.python == "3.11" else "")
+    for row in known(names, suite) if settings.base == "debian" else ():
         add_known(lines, settings, row)
     found: dict[str, dict[str, list[str]]] = {}
     for (table, key), added in lines.added.items():

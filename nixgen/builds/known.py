@@ -9,7 +9,7 @@ missed only when it is imported.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,23 @@ KNOWN = (
         build_libraries=("libdbus-1-dev", "libglib2.0-dev"),
         libraries=("libdbus-1-3",),
     ),
+    Known(
+        *("gmpy2", "2.2.1", "trixie"),
+        build_libraries=("libgmp-dev", "libmpc-dev", "libmpfr-dev"),
+        libraries=("libgmp10", "libmpc3", "libmpfr6"),
+    ),
     Known("mysqlclient", "2.2.7", "trixie", build_libraries=("libmariadb-dev",), libraries=("libmariadb3",)),
+    Known("plyvel", "1.5.1", "trixie", build_libraries=("libleveldb-dev",), libraries=("libleveldb1d",)),
     Known("psycopg-c", "3.2.9", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
     Known("psycopg2", "2.9.10", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
     Known("pyaudio", "0.2.14", "trixie", build_libraries=("portaudio19-dev",), libraries=("libportaudio2",)),
     Known("pycairo", "1.27.0", "trixie", build_libraries=("libcairo2-dev",), libraries=("libcairo2",)),
     Known("pycups", "2.0.4", "trixie", build_libraries=("libcups2-dev",), libraries=("libcups2t64",)),
+    Known(
+        *("pycurl", "7.45.6", "trixie"),
+        build_libraries=("libcurl4-openssl-dev", "libssl-dev"),
+        libraries=("libcurl4t64",),
+    ),
     Known(
         "pygraphviz",
         "1.14",
@@ -64,7 +75,20 @@ KNOWN = (
 )
 
 
-def known(names: Iterable[str]) -> tuple[Known, ...]:
-    """The rows of these distributions."""
+# Debian's libraries whose names have changed since bookworm: with 64-bit times, and with a new major version.
+_BOOKWORM = {
+    "libasound2t64": "libasound2",
+    "libcups2t64": "libcups2",
+    "libcurl4t64": "libcurl4",
+    "libldap2": "libldap-2.5-0",
+    "libmemcached11t64": "libmemcached11",
+}
+
+
+def known(names: Iterable[str], suite: str) -> tuple[Known, ...]:
+    """The rows of these distributions, with the names of this suite."""
     wanted = set(names)
-    return tuple(row for row in KNOWN if row.name in wanted)
+    rows = tuple(row for row in KNOWN if row.name in wanted)
+    if suite != "bookworm":
+        return rows
+    return tuple(replace(row, libraries=tuple(_BOOKWORM.get(name, name) for name in row.libraries)) for row in rows)

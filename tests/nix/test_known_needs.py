@@ -25,12 +25,15 @@ pytestmark = [
 MODULES = {
     "cffi": "_cffi_backend",
     "dbus-python": "_dbus_bindings",
+    "gmpy2": "gmpy2",
     "mysqlclient": "MySQLdb._mysql",
+    "plyvel": "plyvel",
     "psycopg-c": "psycopg, psycopg_c.pq",
     "psycopg2": "psycopg2",
     "pyaudio": "pyaudio",
     "pycairo": "cairo",
     "pycups": "cups",
+    "pycurl": "pycurl",
     "pygraphviz": "pygraphviz",
     "pylibmc": "pylibmc",
     "pyodbc": "pyodbc",
@@ -40,7 +43,7 @@ MODULES = {
     "systemd-python": "systemd.journal",
 }
 # What uv asks a source on this machine, where the library is not there; and what a source needs and does not say.
-METADATA = {"pycups": "2.0.4", "systemd-python": "235"}
+METADATA = {"pycups": "2.0.4", "pycurl": "7.45.6", "systemd-python": "235"}
 BESIDE = ("psycopg==3.2.9",)
 
 

@@ -223,5 +223,9 @@ def test_what_is_known_is_told_before_a_build_is_tried() -> None:
         "tool.nixgen": {"libraries": ["libzbar0", "libpq5"]}
     }
     assert advice.known_settings(settings, ["psycopg2"]) == advice.known_settings(Settings(), ["psycopg2"]) == {}
+    bookworm = advice.known_settings(Settings(base="debian", python="3.11"), ["pycups", "python-ldap"])
+    assert bookworm["tool.nixgen"] == {"libraries": ["libcups2", "libldap-2.5-0", "libsasl2-2"]}
+    trixie = advice.known_settings(Settings(base="debian", suite="trixie"), ["pycups", "python-ldap"])
+    assert trixie["tool.nixgen"] == {"libraries": ["libcups2t64", "libldap2", "libsasl2-2"]}
     assert [row.name for row in KNOWN] == sorted({row.name for row in KNOWN})
     assert all(row.tried and row.suite for row in KNOWN)
