@@ -387,7 +387,13 @@ FAILING = {
     "no-answer": ("os._exit(0)", ["ended without the answer that PEP 517 asks for"]),
     "no-zip": (
         "open(folder + '/demo-1.0-py3-none-any.whl', 'w').write('x'); return 'demo-1.0-py3-none-any.whl'",
-        ["not a ZIP archive"],
+        ["its backend made a wheel that cannot be read: File is not a zip file"],
+    ),
+    "spoilt": (
+        "name = folder + '/demo-1.0-py3-none-any.whl'; wheel = zipfile.ZipFile(name, 'w'); wheel.writestr('a', 'xxxx');"
+        " wheel.close(); data = open(name, 'rb').read().replace(b'xxxx', b'yyyy'); open(name, 'wb').write(data); "
+        "return 'demo-1.0-py3-none-any.whl'",
+        ["its backend made a wheel that cannot be read: Bad CRC-32 for file 'a'"],
     ),
     "outside": (
         "zipfile.ZipFile(folder + '/demo-1.0-py3-none-any.whl', 'w').writestr('../../x.py', ''); "

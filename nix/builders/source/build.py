@@ -205,8 +205,11 @@ def install(wheel):
     normal = re.sub(r"[-_.]+", "-", wheel.split("-")[0]).lower()
     if normal != re.sub(r"[-_.]+", "-", GIVEN["project"]).lower():
         stop(f"its backend made a wheel of {normal}")
-    for name in references.blank(path, GIVEN["tools"].split()):
-        print(f"{name}: names the tools that it was built with; their paths are blanked")
+    try:
+        for name in references.blank(path, GIVEN["tools"].split()):
+            print(f"{name}: names the tools that it was built with; their paths are blanked")
+    except references.Damaged as problem:
+        stop(f"its backend made a wheel that cannot be read: {problem}")
     made = wheel.split("-")[1]
     if _NO_VERSION.fullmatch(made) and GIVEN["version"] and not _NO_VERSION.fullmatch(GIVEN["version"]):
         stop(f"its backend made version {made}, as it does not see git's history. Tell it the version, under env of [tool.nixgen.packages.{GIVEN['project']}] in pyproject.toml, or by a patch")

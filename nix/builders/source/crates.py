@@ -79,8 +79,10 @@ def provide(given, home, folder):
     for crate in given:
         place = f"{folder}/{crate['name']}-{crate['version']}"
         archive.unpack(crate["file"], f"{place}.unpacked")
-        (inner,) = os.listdir(f"{place}.unpacked")
-        os.rename(f"{place}.unpacked/{inner}", place)
+        there = os.listdir(f"{place}.unpacked")
+        if len(there) != 1:
+            raise archive.Refused(f"it has {len(there)} folders, and a crate has one")
+        os.rename(f"{place}.unpacked/{there[0]}", place)
         os.rmdir(f"{place}.unpacked")
         with open(f"{place}/.cargo-checksum.json", "w", encoding="utf-8") as file:
             json.dump({"files": {}, "package": crate["sha256"]}, file)

@@ -8,21 +8,34 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
 import os
 import re
+import struct
 import zipfile
+import zlib
 
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _HASH = re.compile(r"/([0-9a-z]{32})-")
 
 
+class Damaged(Exception):
+    """The wheel cannot be read."""
+
+
 def blank(wheel, paths):
-    """Rewrites the wheel where it has to be; the names of the members that were changed."""
+    """Rewrites the wheel where it has to be; the names of the members that were changed. Raises Damaged."""
     hashes = [found[1].encode() for path in paths if (found := _HASH.search(path))]
     if not hashes:
         return []
     looked_for = re.compile(b"|".join(map(re.escape, hashes)))
-    if not zipfile.is_zipfile(wheel):
-        return []  # whoever installs it says so
+    try:
+        return _blank(wheel, looked_for)
+    except _BROKEN as error:
+        raise Damaged(error) from None
+
+
+def _blank(wheel, looked_for):
     with zipfile.ZipFile(wheel) as archive:
         members = archive.infolist()
         changed = {}
