@@ -20,8 +20,9 @@ from nixgen.lock import lockfile
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
+from nixgen.project import absent
 from nixgen.resolve import environments
-from nixgen.resolve.model import FileHash, Package, Resolution
+from nixgen.resolve.model import FILES, FileHash, Package, Resolution
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -94,6 +95,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), git)
     base, tarballs = _base(project, asked, old, options)
     resolutions = _resolutions(project, exported, python, base)
+    _refuse_absent(project, resolutions)
     hashes = _hashes(project, resolutions, old, options)
     artifacts = old.artifacts if old else ()
     artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
@@ -328,6 +330,15 @@ def _builds(
         return finding.find(project, base, tarballs, resolutions, old.builds if old else Builds(), asked)
     except finding.NoGitError:
         return None
+
+
+def _refuse_absent(project: Project, resolutions: Iterable[Resolution]) -> None:
+    """Raises UserError where a file of the project is not there: what it needs to build would be pinned no more."""
+    files_ = {(one.name, one.path) for each in resolutions for one in each.packages if one.kind in FILES and one.path}
+    inside = ((name, path) for name, path in sorted(files_) if not path.startswith(("../", "/")))
+    found = [absent.file_problem(project.root, name, path) for name, path in inside]
+    if problems := [one for one in found if one is not None]:
+        raise UserError(problems)
 
 
 def _restore(project: Project, resolutions: Sequence[Resolution], builds: Builds, options: Options) -> None:

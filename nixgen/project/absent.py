@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from nixgen.project.project import Project
 
 _MODULE = re.compile(r"^\s*path\s*=\s*\"?(.+?)\"?\s*$", re.MULTILINE)
+_CHECK_OUT, _BRING_BACK = "git submodule update --init", "bring it back"
+_ELSEWHERE = "a teammate does not have it either"
+MENDS = (_CHECK_OUT, _BRING_BACK, _ELSEWHERE)
+"""How the hints begin: what is absent is so for every system."""
 _SOURCES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 def problems(project: Project) -> tuple[Problem, ...]:
-    """All of uv.lock's folders that are not there."""
+    """All of uv.lock's folders and files that are not there."""
     folders = ((str(package.get("name")), uvlock.folder(package)) for package in project.uv_lock().local)
-    found = (problem(project.root, name, folder) for name, folder in folders)
+    found = [problem(project.root, name, folder) for name, folder in folders]
+    found += [file_problem(project.root, *file) for file in uvlock.path_sources(project.lock_text())]
     return tuple(one for one in found if one is not None)
 
 
@@ -44,6 +49,13 @@ def problem(root: Path, name: str, folder: str) -> Problem | None:
     return Problem(name, what, hint(root, folder) or _otherwise(root, name, folder))
 
 
+def file_problem(root: Path, name: str, path: str) -> Problem | None:
+    """What is wrong with the file of a package, a wheel or a source distribution, where it is not there."""
+    if (root / path).exists():
+        return None
+    return Problem(name, f"its file {path} is not there", hint(root, path) or _otherwise(root, name, path))
+
+
 def hint(root: Path, path: str) -> str:
     """The command that checks out the submodule that a path lies in; "" where it lies in none."""
     place = Path(os.path.normpath(root / path))
@@ -55,11 +67,11 @@ def hint(root: Path, path: str) -> str:
     for found in _MODULE.findall(text):
         module = Path(os.path.normpath(top / found))
         if place.is_relative_to(module):
-            return f"git submodule update --init {shlex.quote(os.path.relpath(module, root))}"
+            return f"{_CHECK_OUT} {shlex.quote(os.path.relpath(module, root))}"
     return ""
 
 
-def _otherwise(root: Path, name: str, folder: str) -> str:
-    if Path(os.path.normpath(root / folder)).is_relative_to(root):
-        return "bring it back (git status says what was removed), or write uv.lock without it: uv lock"
-    return f"a teammate does not have it either: take {name} from git or an index ([tool.uv.sources]), then: uv lock"
+def _otherwise(root: Path, name: str, path: str) -> str:
+    if Path(os.path.normpath(root / path)).is_relative_to(root):
+        return f"{_BRING_BACK} (git status says what was removed), or write uv.lock without it: uv lock"
+    return f"{_ELSEWHERE}: take {name} from git or an index ([tool.uv.sources]), then: uv lock"

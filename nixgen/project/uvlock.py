@@ -22,9 +22,8 @@ VERSION = 1
 # Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
 _AGAIN = "write it again: rm uv.lock && uv lock"  # uv does not write over what it cannot read
 _PACKAGE = re.compile(r"\n\[\[package\]\]")
-_GIT = re.compile(
-    r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ git = "([^"\n]*)" \}', re.MULTILINE
-)
+_SOURCE = r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ %s = "([^"\n]*)" \}'
+_GIT, _PATH = (re.compile(_SOURCE % kind, re.MULTILINE) for kind in ("git", "path"))
 _LOCAL = re.compile(r"\nsource = \{ (?:editable|directory|virtual) = ")
 _WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
 
@@ -89,6 +88,11 @@ def packages(text: str) -> tuple[Mapping[str, Any], ...]:
 def git_sources(text: str) -> list[tuple[str, str]]:
     """Name and address of every package from git, as they are written."""
     return _GIT.findall(text)
+
+
+def path_sources(text: str) -> list[tuple[str, str]]:
+    """Name and path of every package that is one file of this machine, as they are written."""
+    return _PATH.findall(text)
 
 
 def _toml(text: str) -> dict[str, Any]:

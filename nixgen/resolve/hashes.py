@@ -50,12 +50,16 @@ def hash_local(root: Path, address: str) -> FileHash:
 
 
 def changed(root: Path, resolutions: Iterable[Resolution]) -> list[Problem]:
-    """The files in the project that are missing, or no longer those that uv.lock or nixgen.lock pin."""
+    """The files in the project that are no longer those that uv.lock or nixgen.lock pin.
+
+    One that is missing is a problem of its package.
+    """
     pinned = {
         package.address: package.sha256
         for resolution in resolutions
         for package in resolution.packages
-        if package.path and package.kind in FILES and package.sha256
+        if package.path and package.address and package.kind in FILES and package.sha256
+        if (root / package.path).exists()
     }
     problems: list[Problem] = []
     for address, sha256 in sorted(pinned.items()):

@@ -259,7 +259,9 @@ def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, .
 
 def _names(resolution: Resolution) -> frozenset[str]:
     """What has problems that no command mends."""
-    return frozenset(one.where for one in resolution.problems if not one.mend.startswith((LOCK_MEND, _REFRESH)))
+    return frozenset(
+        one.where for one in resolution.problems if not one.mend.startswith((LOCK_MEND, _REFRESH, *absent.MENDS))
+    )
 
 
 def without_wheel(resolution: Resolution) -> set[str]:
@@ -394,7 +396,7 @@ def _package(
     best = choice.best_of(entry.offers)
     if best is not None:
         package = _file(name, version, "wheel", best, hashes)
-        return package, _file_problem(package)
+        return package, _file_problem(project, package)
     return _without_wheel(project, told, entry.offered, choice, hashes)
 
 
@@ -460,7 +462,7 @@ def _without_wheel(
 
 def _source_problem(project: Project, package: Package) -> Problem | None:
     """What stands in the way of building a file from its source."""
-    return _forbidden(project, package.name) or _file_problem(package)
+    return _forbidden(project, package.name) or _file_problem(project, package)
 
 
 def _forbidden(project: Project, name: str) -> Problem | None:
@@ -486,12 +488,14 @@ def _file(
     return Package(name, version, kind, *place, sha256=sha256.lower() if sha256 else None, size=size, path=path)
 
 
-def _file_problem(package: Package) -> Problem | None:
+def _file_problem(project: Project, package: Package) -> Problem | None:
     if package.path and not package.address:
         file = "wheel" if package.kind == "wheel" else "source distribution"
         what = f"its {file} lies outside of the project ({package.path}), where neither a teammate nor Nix has it"
         mend = 'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock'
         return Problem(package.name, what, mend)
+    if package.path and (missing := absent.file_problem(project.root, package.name, package.path)):
+        return missing
     if package.sha256 is None:
         return Problem(package.name, f"uv.lock has no SHA-256 of {package.file}", LOCK_MEND)
     return None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from nixgen.project.project import find_project
 from nixgen.project.settings import SYSTEMS, Settings
 from nixgen.resolve import hashes, uv
 from nixgen.resolve.model import FileHash, Git, Package, Resolution, Target
-from nixgen.resolve.resolution import resolve, select
+from nixgen.resolve.resolution import resolve, select, split_served
 
 
 def test_what_uv_would_install_for_each_system(tmp_path: Path) -> None:
@@ -185,6 +186,7 @@ def test_other_sources(tmp_path: Path, source: str, asked: str, kind: str) -> No
         f'[[package]]\nname = "six"\nversion = "1.17.0"\n{source}\n',
         requires=f'{{ name = "numpy", specifier = ">=2" }}, {{ name = "six", {asked} }}',
     )
+    (tmp_path / "six-1.17.0.tar.gz").touch()
     found = resolved(make(tmp_path, PYPROJECT + f"[tool.uv.sources]\nsix = {{ {asked} }}\n", lock))
     assert found.packages[1].kind == kind
     assert found.problems == ()
@@ -282,7 +284,7 @@ def test_case_64_a_wheel_from_an_address_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["vendor", "my wheels/a"])
-def test_case_64_a_wheel_in_the_project(tmp_path: Path, folder: str) -> None:
+def test_case_64_a_wheel_in_the_project(tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
     make_wheel(tmp_path / folder, "six", "1.17.0")
     path = f"{folder}/{WHEEL}"
     digest = hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
@@ -294,8 +296,12 @@ def test_case_64_a_wheel_in_the_project(tmp_path: Path, folder: str) -> None:
     right = replace(found, packages=(replace(found.packages[1], sha256=digest),))
     assert hashes.changed(tmp_path, [right]) == []
     (tmp_path / path).unlink()
-    (gone,) = hashes.changed(tmp_path, [right])
-    assert str(gone).startswith(f"{path}: is missing, and uv.lock says that a file is there")
+    (gone,) = resolved(tmp_path).problems
+    assert str(gone).startswith(f"six: its file {path} is not there\n    bring it back")
+    (tmp_path / ".gitmodules").write_text(f'[submodule "a"]\n\tpath = "{folder}"\n')
+    (gone,) = resolved(tmp_path).problems
+    assert gone.mend == f"git submodule update --init {shlex.quote(folder)}"
+    assert "was not compared" not in capsys.readouterr().err
 
 
 def test_case_64_a_wheel_outside_of_the_project(tmp_path: Path) -> None:
@@ -433,6 +439,22 @@ def test_a_local_source_that_is_absent_is_named(
     assert (problem.where, problem.what) == ("six", f"its folder {what}")
     assert problem.mend.startswith(mend)
     assert "was not compared" not in capsys.readouterr().err
+
+
+def test_what_is_absent_is_so_on_every_system(tmp_path: Path) -> None:
+    """No default system is left out for a file that only it would have."""
+    files = ["six-1.17.0-cp311-cp311-linux_x86_64.whl", "six-1.17.0-cp311-cp311-linux_aarch64.whl"]
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / files[0]).touch()
+    listed = ", ".join(f'{{ path = "{file}", hash = "sha256:{HASH}" }}' for file in files)
+    six = f'[[package]]\nname = "six"\nversion = "1.17.0"\nsource = {{ registry = "vendor" }}\nwheels = [{listed}]\n'
+    pyproject = PYPROJECT.replace('"six", "numpy>=2"', '"six"') + '[tool.uv]\nfind-links = ["vendor"]\n'
+    lock = uv_lock(six, dependencies=("six",), requires='{ name = "six" }')
+    project = find_project(make(tmp_path, pyproject, lock))
+    both = [Target(f"{machine}-linux", "3.11", "3.11.2") for machine in ("aarch64", "x86_64")]
+    served, dropped = split_served(resolve(project, both, "2.36", {}))
+    assert (len(served), dropped) == (2, ())
+    assert [problem.what for problem in served[0].problems] == [f"its file vendor/{files[1]} is not there"]
 
 
 def test_a_member_that_is_absent_is_named_and_the_lock_not_called_stale(tmp_path: Path) -> None:
