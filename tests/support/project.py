@@ -85,8 +85,8 @@ class Project:
         path.write_text(text.replace(old, new))
 
     def lock(self) -> None:
-        """``uv lock``."""
-        done = run([uv_binary(), "lock", "--quiet"], self.folder)
+        """``uv lock``; told which Python, uv looks at no other: a tenth of the time."""
+        done = run([uv_binary(), "lock", "--quiet", "--python", sys.executable], self.folder)
         if not done.ok:
             raise AssertionError(done.tail())
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixgen.machine import process
 from nixgen.project.project import Project
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What uv reads of a project; whatever else a test puts there does not change what it says.
 READ = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version", ".python-versions")
 _answers: dict[str, process.Result] = {}
+_stand_ins: dict[tuple[str, str], Any] = {}
 _locks: dict[str, bytes] = {}
 
 
@@ -42,8 +43,14 @@ class Running:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``uv lock --check`` and ``uv export`` of a project like an earlier one answer at once."""
-    start = uv._start
+    """``uv lock --check`` and ``uv export`` of a project like an earlier one answer at once, and so does a stand-in."""
+    start, kept_answer = uv._start, uv._answer
+
+    def answer(kept: Path, sides: str) -> dict[str, Any] | None:
+        """What this or another test's cache folder has of it."""
+        if found := kept_answer(kept, sides):
+            _stand_ins[kept.name, sides] = found
+        return found or _stand_ins.get((kept.name, sides))
 
     def remembered(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running | Running:
         read = [_read(folder), _read(project.root)]
@@ -61,6 +68,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> None:
         return Running(replace(found, out=_put(found.out, back), err=_put(found.err, back)))
 
     monkeypatch.setattr(uv, "_start", remembered)
+    monkeypatch.setattr(uv, "_answer", answer)
 
 
 def lock(root: Path) -> None:
