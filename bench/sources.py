@@ -25,10 +25,17 @@ SOURCES = (
 WITH_WHEELS = ("evdev", "humanize", "pyahocorasick", "thrift")
 EXTENSION = "pyahocorasick"
 PYTHON = "3.11"
-# What reads the sources and asks their backends is to be built anew, too.
-FORGET = """cp "$1/without.lock" "$1/nixgen.lock"
-for path in /nix/store/*-static /nix/store/*-dynamic /nix/store/*-dynamic-build-environment; do
-    [ ! -e "$path" ] || "$2" --delete "$path" || exit 1
+# What read the sources and asked their backends is to be made anew, too.
+FORGET = """set -e
+cp "$1/without.lock" "$1/nixgen.lock"
+nix_store=$2
+shift 2
+for name in "$@"; do
+    for kind in static dynamic dynamic-build-environment; do
+        for path in /nix/store/*-"$name-$kind"; do
+            [ ! -e "$path" ] || "$nix_store" --delete "$path"
+        done
+    done
 done"""
 
 
@@ -36,7 +43,8 @@ def locking() -> list[Row]:
     """What twelve source distributions need to be built, pinned anew: uv has all in its cache, Nix the compilers."""
     folder, nix = sources(), nix_versions()[-1]
     _locked(folder)
-    before = ["sh", "-c", FORGET, "sh", str(folder), str(nix.bin / "nix-store")]
+    names = [source.replace("==", "-") for source in SOURCES]
+    before = ["sh", "-c", FORGET, "sh", str(folder), str(nix.bin / "nix-store"), *names]
     command = [NIXGEN, "lock", "--quiet", "--project", str(folder)]
     (series,) = timed([command], 3, before=[before], warm=1, through=through(nix))
     what = f"`nixgen lock`, {len(SOURCES)} source distributions, uv's cache warm, Nix {version(nix)}"

@@ -16,6 +16,7 @@ from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, flakenix, render
 from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject
 from nixgen.generate.model import Plan, SourceTree
+from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.nix import vendored
@@ -55,7 +56,7 @@ def read_pins(project: Project) -> Pins:
         lock = parse_lock(text.decode())
     except UnicodeDecodeError:
         raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_LOCK_MEND}") from None
-    problems = lock_problems(project.settings, lock) + artifact_problems(project, lock)
+    problems = fit.problems(project.settings, lock) + artifact_problems(project, lock)
     tarballs: dict[str, bytes] = {}
     if isinstance(lock.base, DebianBase) and not problems:
         for entry in lock.base.bootstrap:
@@ -70,39 +71,6 @@ def read_pins(project: Project) -> Pins:
     if problems:
         raise UserError(problems)
     return Pins(lock, text, tarballs)
-
-
-def lock_problems(settings: Settings, lock: Lock) -> list[Problem]:
-    """In what nixgen.lock was made for other settings than those of now."""
-    base = lock.base
-    pairs: list[tuple[str, object, object]] = []
-    if settings.base != base.kind:
-        pairs = [("base", settings.base, base.kind)]
-    else:
-        pairs = [("python", settings.python or base.python, base.python)]
-        if isinstance(base, NixpkgsBase) and base.python_full:
-            pairs.append(("python", settings.python_full or base.python_full, base.python_full))
-        pairs += [("libraries", sorted(settings.libraries), sorted(base.libraries))]
-        pairs += [("tools", sorted(settings.tools), sorted(base.tools))]
-    if settings.base == base.kind and lock.builds.sources:
-        pairs += [("build-libraries", list(settings.build_libraries), list(base.build_libraries))]
-        pairs += [("build-tools", list(settings.build_tools), list(base.build_tools))]
-    if isinstance(base, DebianBase) and settings.base == base.kind:
-        pairs += [("suite", settings.suite or base.suite, base.suite)]
-        pinned = {entry.system for entry in base.bootstrap}
-        unpinned = [system for system in settings.systems or () if system not in pinned]
-        pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]
-    if isinstance(base, NixpkgsBase) and settings.base == base.kind:
-        pin = settings.nixpkgs
-        if isinstance(pin, str):
-            pairs.append(("nixpkgs", pin, base.name))
-        elif pin is not None:
-            pairs.append(("nixpkgs", f"{pin['rev']} with {pin['narHash']}", f"{base.rev} with {base.nar_hash}"))
-    return [
-        Problem(LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}", _LOCK_MEND)
-        for key, wanted, locked in pairs
-        if wanted != locked
-    ]
 
 
 def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
@@ -237,7 +205,3 @@ def outputs(project: Project) -> dict[str, bytes]:
     """What ``nixgen generate`` writes for this project, by path relative to it. Writes nothing."""
     pins = read_pins(project)
     return rendered(plan(project, pins), pins, flakelock.read(project.root))
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nixgen import console
@@ -62,14 +63,23 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     nixgen.lock where it is there and of these settings, else what a new one would have. Raises UserError for a system
     or Python that nixgen or the base does not know, and for an environment that is not there.
     """
+    from nixgen.resolve import missing_hashes
     from nixgen.resolve.resolution import export, hint_groups, select, split_served
 
     _known(systems)
     whole = project
     project = whole.of(environment) if environment else whole
-    lock = _lock(whole)
+    read = cache(lambda: _lock(whole))
+
+    def meanwhile() -> None:
+        _prepare()
+        read()
+
+    # What nixgen.lock has is needed then, but for the hashes that uv.lock lacks.
+    early = _locked(whole, read())[1] if missing_hashes.lacking(whole.lock_text()) else {}
+    exported = export(project, early, meanwhile=meanwhile)
+    lock = read()
     base, hashes = _locked(whole, lock)
-    exported = export(project, hashes, meanwhile=_prepare)
     wanted = systems or project.settings.systems or whole.settings.systems or ()
     targets, glibc = _targets(whole, wanted, python, base, {environment: exported})
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
@@ -89,7 +99,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
 def _prepare() -> None:
     """Imports what :func:`report` needs when uv has exported the lock."""
     from nixgen.bases import choice, python  # noqa: F401 -- they are used elsewhere
-    from nixgen.generate import planning, unpacked  # noqa: F401
+    from nixgen.generate import unpacked  # noqa: F401
     from nixgen.resolve import alternatives  # noqa: F401
 
 
@@ -141,15 +151,15 @@ def _lock(project: Project) -> Lock | None:
 
 def _pins(project: Project, lock: Lock, found: Sequence[Resolution]) -> tuple[Problem, ...]:
     """What nixgen.lock lacks: it is of other settings, or has no pins to build what has to be built."""
-    from nixgen.builds import asked, use
-    from nixgen.generate.planning import lock_problems
+    from nixgen.lock import fit
 
-    problems = lock_problems(project.settings, lock)
+    problems = fit.problems(project.settings, lock)
     built = {package.name for one in found for package in one.packages if package.built}
     if not built or lock.base.kind != project.settings.base:
         return tuple(problems)
     from nixgen.bases.python import full_version
     from nixgen.bases.python import targets as of_base
+    from nixgen.builds import asked, use
     from nixgen.resolve import environments
 
     # What a build asks for depends on all environments and targets.

@@ -18,13 +18,14 @@ _BROKEN = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError)
 def sizes(root: Path, resolutions: Iterable[Resolution]) -> dict[str, int]:
     """The bytes of the files in each wheel, by the SHA-256 of the wheel; one that is not here is absent."""
     store = Store.here()
-    found: dict[str, int] = {}
-    for package in (package for one in resolutions for package in one.packages):
-        if package.kind == "wheel" and package.file and package.sha256 and package.sha256 not in found:
-            size = _size(_place(root, store, package))
-            if size is not None:
-                found[package.sha256] = size
-    return found
+    wheels = {
+        package.sha256: package
+        for one in resolutions
+        for package in one.packages
+        if package.kind == "wheel" and package.file and package.sha256
+    }
+    sizes = {sha256: _size(_place(root, store, package)) for sha256, package in wheels.items()}
+    return {sha256: size for sha256, size in sizes.items() if size is not None}
 
 
 def _place(root: Path, store: Store | None, package: Package) -> Path | None:

@@ -21,6 +21,7 @@ from nixgen.formats.foreign import lookup, table
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
 from nixgen.init import cijob, gitattributes, installsource, scaffold
+from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
 from nixgen.project import edit, pylockfile
@@ -279,7 +280,7 @@ def _pins(project: Project, previous: Lock | None, mirrors: tuple[str, ...]) -> 
     from nixgen.lock import lockfile, pinning
 
     if previous is not None and not (
-        planning.lock_problems(project.settings, previous) or planning.artifact_problems(project, previous)
+        fit.problems(project.settings, previous) or planning.artifact_problems(project, previous)
     ):
         return planning.read_pins(project)
     asked = pinning.Options(mirrors=mirrors)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+_AS_NIX = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
 _FOLDED = 20  # bytes of the hash in a store path
 
 
 def encode(raw: bytes) -> str:
     """The digits of these bytes."""
-    number = int.from_bytes(raw, "little")
     digits = (len(raw) * 8 + 4) // 5
-    return "".join(ALPHABET[number >> 5 * place & 31] for place in reversed(range(digits)))
+    whole = bytes(-len(raw) % 5) + raw[::-1]  # a number of bytes that the usual base 32 does not fill up
+    return base64.b32encode(whole).translate(_AS_NIX)[len(whole) * 8 // 5 - digits :].decode()
 
 
 def decode(text: str) -> bytes:

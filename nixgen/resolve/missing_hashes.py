@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,15 @@ _FILE = re.compile(
 )
 
 
+@lru_cache(maxsize=1)
+def lacking(lock: str) -> bool:
+    """Whether a uv.lock lacks a hash."""
+    return _FILE.search(lock) is not None
+
+
 def filled(lock: str, hashes: Mapping[str, FileHash]) -> str | None:
     """The text of uv.lock with every missing hash filled in; None when none is missing."""
-    if _FILE.search(lock) is None:
+    if not lacking(lock):
         return None
 
     def fill(match: re.Match[str]) -> str:

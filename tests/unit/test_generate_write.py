@@ -21,6 +21,7 @@ from nixgen.artifacts.model import Manifest, ServiceSpec
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.generate import flakelock, flakenix, planning, render, write
 from nixgen.generate.model import Plan
+from nixgen.lock import fit
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
 from nixgen.nix import vendored
@@ -286,7 +287,7 @@ def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[
 )
 def test_a_lock_of_another_nixpkgs(nixpkgs: Any, expected: list[str]) -> None:
     settings = Settings(base="nixpkgs", nixpkgs=nixpkgs, libraries=("ffmpeg",), tools=("git", "ripgrep"))
-    found = planning.lock_problems(settings, Lock(NIXPKGS))
+    found = fit.problems(settings, Lock(NIXPKGS))
     assert [problem.what for problem in found] == [f"was made for {sentence}" for sentence in expected]
 
 

@@ -13,7 +13,7 @@ from support.resolving import resolved
 from nixgen.bases.python import targets
 from nixgen.errors import Problem
 from nixgen.generate import planning, render
-from nixgen.lock import lockfile, pinning
+from nixgen.lock import fit, lockfile, pinning
 from nixgen.project.project import find_project
 from nixgen.resolve.markers import Markers
 from nixgen.resolve.model import Target
@@ -164,7 +164,7 @@ def test_case_41_the_patch_release_stays_as_it_was_pinned(tmp_path: Path) -> Non
     )
     assert kept.base == replace(old.base, python_full="3.13.1")
     exact = replace(project, settings=replace(project.settings, python_full="3.13.2"))
-    (problem,) = planning.lock_problems(exact.settings, kept)
+    (problem,) = fit.problems(exact.settings, kept)
     assert problem.what == "was made for python 3.13.1, and the settings say 3.13.2"
     new, _ = pinning.pins(exact, pinning.Options(offline=True), kept)
     assert new.base == replace(old.base, python_full="3.13.2")
