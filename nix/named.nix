@@ -1,7 +1,8 @@
 # One environment of a project, from the rows that are its: the one without a name (`label` is empty), or one of
-# `environments`. `bare` is without the project's own code; `elsewhere` are the services of others, for `nix run`.
+# `environments`. `bare` is without the project's own code; `elsewhere` are the services of others, for `nix run`. With
+# `script` it is the environment of that file, and `nix run .#LABEL` runs it.
 { base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, services, skipImports }:
-{ label, smoke, elsewhere ? { } }:
+{ label, smoke, elsewhere ? { }, script ? null }:
 let
   full = if label == "" then name else "${name}-${label}";
   here = builtins.filter (row:
@@ -36,10 +37,18 @@ let
   };
   served = serve (map (row: removeAttrs row [ "environment" ])
     (builtins.filter (row: row.environment or "" == label) services));
+
+  # A script runs from a copy of what git knows of the project, with its arguments, like any program.
+  copy = import ./source.nix { inherit root name; } [ ];
+  scripted = if script == null then { } else
+    import ./services.nix
+      { inherit base environment; source = copy; packaged = true; artifacts = pinned; }
+      [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 in
 {
   inherit bare environment;
   services = served;
+  programs = served // scripted;
   shell = import ./shell.nix { inherit base; } {
     inherit root label launcher source variables built;
     name = full;
@@ -70,7 +79,7 @@ in
   apps = import ./apps.nix { inherit base; } {
     inherit name label environment;
     trees = ownTrees;
-    services = elsewhere // served;
+    services = elsewhere // served // scripted;
     serve = if pinned.known == [ ] then _: { } else serve;
   };
 }

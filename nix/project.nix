@@ -44,10 +44,18 @@ let
     inherit system root name launcher install made pinned together prefer;
     inherit wheels trees services skipImports;
   };
-  own = environmentOf { label = ""; inherit smoke elsewhere; };
+  own = environmentOf {
+    label = "";
+    inherit smoke;
+    elsewhere = builtins.foldl' (found: label: found // named.${label}.programs) { } labels;
+  };
   isHere = label: builtins.elem system environments.${label}.systems;
   labels = builtins.filter isHere (builtins.attrNames environments);
-  namedOf = label: environmentOf { inherit label; smoke = environments.${label}.smoke or [ ]; };
+  namedOf = label: environmentOf {
+    inherit label;
+    smoke = environments.${label}.smoke or [ ];
+    script = environments.${label}.script or null;
+  };
   named = builtins.listToAttrs (map (label: { name = label; value = namedOf label; }) labels);
   elsewhere = builtins.foldl' (found: label: found // named.${label}.services) { } labels;
   served = elsewhere // own.services;

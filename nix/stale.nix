@@ -19,7 +19,15 @@ let
       else if substring 0 6 locks.${file} == "whole:" then "whole:${hashFile "sha256" path}"
       else if baseNameOf file == "pyproject.toml" then sha256 (partsThatCount (readFile path))
       else sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path))
+    else if match ".*[.]py" file != null then sha256 (metadata (readFile path))
     else hashFile "sha256" path;
+
+  # The block of a script's metadata, as text: its code may change.
+  metadata = text:
+    let
+      parts = split "\n# /// script\n" "\n${replaceStrings [ "\r\n" ] [ "\n" ] text}";
+    in
+    if builtins.length parts < 3 then "" else head (split "\n# ///\n" (builtins.elemAt parts 2));
 
   # This folder: what is listed in it, but for the tarballs, which are pinned.
   listed = filter

@@ -25,7 +25,8 @@ _OF_PACKAGES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 def is_lock(name: str) -> bool:
     """Whether an input is one of these files, by its path in the project."""
-    return name in LOCKS or name.rpartition("/")[2] in _OF_PACKAGES or pylockfile.is_name(name)
+    last = name.rpartition("/")[2]
+    return name in LOCKS or last in _OF_PACKAGES or pylockfile.is_name(name) or name.endswith((".py", ".py.lock"))
 
 
 GRAVITY = (

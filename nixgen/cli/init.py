@@ -12,7 +12,12 @@ from nixgen.cli import options
 
 def init(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="The project's folder, or one inside it.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="DIR|SCRIPT.py",
+            help="The project's folder, or one inside it; or a script with metadata (PEP 723).",
+            show_default=False,
+        ),
     ] = None,
     base: Annotated[
         str | None,

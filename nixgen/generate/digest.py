@@ -23,6 +23,12 @@ def of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def of_script(data: bytes) -> str:
+    """The digest of a script's metadata: its code may change."""
+    _, head, after = b"".join((b"\n", data.replace(b"\r\n", b"\n"))).partition(b"\n# /// script\n")
+    return of_bytes(after.partition(b"\n# ///\n")[0] if head else b"")
+
+
 def of_lock(text: bytes) -> str:
     """The digest of nixgen.lock: of its content without ``cache``, so that neither form nor a push changes it."""
     return of_bytes(canonical(text))

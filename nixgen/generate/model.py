@@ -40,7 +40,8 @@ class Plan:
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
     ``skip_imports`` and ``smoke`` are the settings of these names; ``systems`` are those of the default environment,
-    ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of each;
+    ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of each; ``scripts`` are
+    the files of those that are a script's;
     ``exact_python`` is the version that the base's Python must have, where that counts and Nix alone can tell;
     ``builds`` and ``build_wheels`` are rows of what is built from its source, and of the wheels that this needs
     (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services`` those of models.toml.
@@ -56,6 +57,7 @@ class Plan:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scripts: Mapping[str, str] = field(default_factory=dict)
     exact_python: str | None = None
     build_wheels: tuple[dict[str, object], ...] = ()
     builds: tuple[dict[str, object], ...] = ()

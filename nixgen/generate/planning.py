@@ -14,7 +14,7 @@ from nixgen.builds import asked, use
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, flakenix, render
-from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject
+from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject, of_script
 from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
@@ -84,8 +84,10 @@ def artifact_problems(project: Project, lock: Lock) -> list[Problem]:
     return drift.problems(manifest, lock.artifacts, project.lock_text())
 
 
-def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
-    """What is to be generated (``pyproject``: pyproject.toml as it will be). Raises UserError with every problem."""
+def plan(
+    project: Project, pins: Pins, pyproject: bytes | None = None, scripts: Mapping[str, bytes] | None = None
+) -> Plan:
+    """What is to be generated (``pyproject``, ``scripts``: as they will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
     from nixgen.bases.python import full_version, targets
     from nixgen.generate.trees import source_trees
@@ -127,11 +129,12 @@ def plan(project: Project, pins: Pins, pyproject: bytes | None = None) -> Plan:
         systems=tuple(one.target.system for one in environments.of(environments.DEFAULT, resolutions)),
         resolutions=resolutions,
         trees=trees,
-        digests=digests(project.root, pins, manifest, pyproject, trees, project.locks),
+        digests=_all_digests(project, pins, manifest, pyproject, trees, scripts or {}),
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
         environments={name: own.smoke for name, own in project.settings.environments.items()},
+        scripts={name: one.path for name, one in project.scripts.items()},
         exact_python=full if exact and isinstance(base, NixpkgsBase) else None,
         build_wheels=tuple(use.wheel_row(*row) for row in builds.wheels),
         builds=tuple(use.planned_row(wanted_builds, row) for row in builds.builds),
@@ -152,6 +155,21 @@ def service_problems(settings: Settings, manifest: Manifest) -> list[Problem]:
             what = f'"{service.environment}" is not one of tool.nixgen.environments in {PYPROJECT}'
             problems.append(Problem(where, what, f"those are: {', '.join(names)}" if names else "leave it out"))
     return problems
+
+
+def _all_digests(
+    project: Project,
+    pins: Pins,
+    manifest: Manifest,
+    pyproject: bytes | None,
+    trees: Sequence[SourceTree],
+    scripts: Mapping[str, bytes],
+) -> dict[str, str]:
+    """The digests, those of scripts included; ``scripts`` are those that will be other than they are."""
+    found = digests(project.root, pins, manifest, pyproject, trees, project.locks)
+    paths = [one.path for one in project.scripts.values()]
+    texts = {path: scripts.get(path) or files.read(project.root, path) or b"" for path in paths}
+    return found | {path: of_script(text) for path, text in texts.items()}
 
 
 def digests(

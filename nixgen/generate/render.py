@@ -28,7 +28,7 @@ def default_nix(plan: Plan) -> str:
         skip_imports=plan.skip_imports,
         smoke=plan.smoke,
         environments=[
-            (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None)))
+            (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None, script=plan.scripts.get(name))))
             for name, smoke in sorted(plan.environments.items())
         ],
         pinned=[

@@ -24,7 +24,7 @@ from nixgen.init import cijob, gitattributes, installsource, scaffold
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
-from nixgen.project import edit, pylockfile
+from nixgen.project import edit, pylockfile, scripts
 from nixgen.project.project import find_project
 from nixgen.project.settings import Settings
 from nixgen.resolve import uv
@@ -66,7 +66,8 @@ def init(start: Path, options: Options) -> None:
     write included (unless forced), and MachineError.
     """
     options = _begun(start.resolve(), options)
-    project = find_project(start, lock=False)
+    script = start.resolve() if start.is_file() else None
+    project = find_project(script.parent if script else start, lock=False, script=script)
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
         work_tree = git.in_work_tree(project.root)
@@ -77,12 +78,9 @@ def init(start: Path, options: Options) -> None:
             chosen = choice.pick_python(project, project.settings, options.python)
             values["python"] = choice.written_python(project.settings, chosen, options.python)
             project = with_values(project, values)
-        if not project.has_lock:
-            console.info("There is no uv.lock: running uv lock.")
-            files.refuse_read_only(project.root)
-            files.note_change("uv.lock")
-            uv.lock(project.root)
-        project = replace(find_project(project.root), settings=project.settings)
+        _lock(project)
+        found = find_project(script.parent if script else project.root, script=script)
+        project = replace(found, settings=project.settings)
         _tell_of_locks(project)
         previous = _previous(project)
         if previous is None and not options.force:
@@ -140,6 +138,16 @@ def _converted(root: Path, options: Options, source: str) -> Options:
     return replace(options, python=options.python or made.python)
 
 
+def _lock(project: Project) -> None:
+    """Runs uv lock for the project and its scripts, where there is no lock yet."""
+    views = [project, *(project.of(name) for name in project.scripts)]
+    for view in {view.lock: view for view in views if not view.has_lock}.values():
+        console.info(f"There is no {view.lock}: running {view.lock_again}.")
+        files.refuse_read_only(project.root)
+        files.note_change(view.lock)
+        uv.lock(project.root, script=view.script.path if view.script else None)
+
+
 def _tell_of_locks(project: Project) -> None:
     """Which lock counts, where that is not uv.lock, or another one is there, too."""
     others = [name for name in pylockfile.names(project.root) if name not in project.locks]
@@ -176,8 +184,7 @@ def asked(project: Project, options: Options) -> dict[str, edit.Value]:
 
 def with_values(project: Project, values: Mapping[str, edit.Value]) -> Project:
     """The project as it will be with these settings. Raises UserError when they do not fit with the others."""
-    table = {**project.pyproject.get("tool", {}).get("nixgen", {}), **values}
-    return replace(project, settings=Settings.parse(table))
+    return project.with_settings(values)
 
 
 @contextlib.contextmanager
@@ -302,13 +309,14 @@ def _write(
 ) -> tuple[str, ...]:
     """Works every file out, refuses what is in the way, and writes them all. Returns what changed."""
     root = project.root
-    pyproject = edit.with_settings((files.read(root, _PYPROJECT) or b"").decode(), values).encode()
-    plan = planning.plan(project, pins, pyproject)
+    pyproject, scripts = _settled(project, values)
+    plan = planning.plan(project, pins, pyproject, scripts)
     if not any(one.packages for one in plan.resolutions):
         mend = "add what it needs: uv add NAME (in a workspace, the root must depend on its members: uv add MEMBER)"
         console.warn(f"{project.name} installs nothing, so the environment is empty; {mend}")
     wanted = {
-        _PYPROJECT: pyproject,
+        **({} if pyproject is None else {_PYPROJECT: pyproject}),
+        **scripts,
         **planning.rendered(plan, pins, None),
     }
     default = wanted.pop(planning.DEFAULT)
@@ -327,6 +335,24 @@ def _write(
         console.warn(note)
     _warn_of_line_ends(root)
     return changed
+
+
+def _settled(project: Project, values: Mapping[str, edit.Value]) -> tuple[bytes | None, dict[str, bytes]]:
+    """pyproject.toml and the scripts with the settings; scripts have them where there is no other place for them."""
+    alone = project.script is not None
+    pyproject = None
+    if not alone:
+        pyproject = edit.with_settings((files.read(project.root, _PYPROJECT) or b"").decode(), values).encode()
+    found = {}
+    for script in project.scripts.values():
+        if not (alone or not scripts.is_ours(script)):
+            continue
+        text = (files.read(project.root, script.path) or b"").decode()
+        old = scripts.block(text) or ""
+        new = edit.with_settings(old, values) if alone else f"{old}\n[tool.nixgen]\n"
+        if new != old:
+            found[script.path] = scripts.with_block(text, new).encode()
+    return pyproject, found
 
 
 def _warn_of_line_ends(root: Path) -> None:

@@ -6,7 +6,7 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses
 from nixgen.machine.files import contents, unreadable
-from nixgen.project import beginnings, pylockfile, uvlock
+from nixgen.project import beginnings, pylockfile, scripts, uvlock
 from nixgen.project.names import normalized
-from nixgen.project.settings import Settings
+from nixgen.project.scripts import Script
+from nixgen.project.settings import TAKEN, Settings
 
 UV_LOCK = "uv.lock"
 BOM = "\ufeff"
@@ -63,7 +64,9 @@ class Project:
     ``name`` is the project's normalized name, the folder's for a workspace without one; ``pyproject`` is the parsed
     pyproject.toml; ``requires_python`` a version specifier (PEP 440); ``locked`` uv.lock as read, text and value;
     ``uv`` the settings of uv, where they were read. ``lock`` is the name of the lock that counts, and ``pylocks`` are
-    those pylock.toml files that the project or one of its environments has, by name.
+    those pylock.toml files that the project or one of its environments has, by name. ``scripts`` are those with an
+    environment of their own, by its name; ``script`` is the one whose environment this is, or, where there is nothing
+    else, the default one's. ``table`` is ``[tool.nixgen]`` as it stands.
     """
 
     root: Path
@@ -76,6 +79,9 @@ class Project:
     uv: Mapping[str, Any] | None = field(default=None, repr=False)
     lock: str = UV_LOCK
     pylocks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    scripts: Mapping[str, Script] = field(default_factory=dict, repr=False)
+    script: Script | None = None
+    table: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def pylock(self) -> Mapping[str, Any] | None:
@@ -91,6 +97,8 @@ class Project:
     @property
     def lock_again(self) -> str:
         """What brings the lock up to date, to be typed."""
+        if self.script is not None:
+            return f"uv lock --script {self.script.path}"
         return "uv lock" if self.lock == UV_LOCK else f"write {self.lock} again with the tool that made it"
 
     def path(self, relative: str) -> Path:
@@ -104,7 +112,13 @@ class Project:
             what = f"pyproject.toml has no environment {environment}"
             raise UserError.of("--environment", what, f"the environments: {known} (tool.nixgen.environments)")
         settings = self.settings.of(environment)
+        if environment in self.scripts:
+            return _of_script(replace(self, settings=settings), self.scripts[environment])
         return replace(self, settings=settings, lock=settings.lock or self.lock)
+
+    def with_settings(self, values: Mapping[str, Any]) -> Project:
+        """The project as it will be with these keys of ``[tool.nixgen]``. Raises UserError when they do not fit."""
+        return replace(self, settings=_settings({**self.table, **values}, tuple(self.scripts.values())))
 
     def python_version_file(self) -> str | None:
         """The text of .python-version beside pyproject.toml, None where there is none."""
@@ -166,27 +180,28 @@ class Project:
 
     def lock_text(self) -> str:
         """uv.lock as text, "" where a pylock.toml counts. Raises UserError when it is missing."""
-        if self.lock != UV_LOCK:
+        if pylockfile.is_name(self.lock):
             return ""
-        return self.locked[0] if self.locked else read_text(self.path(UV_LOCK), UV_LOCK)
+        return self.locked[0] if self.locked else read_text(self.path(self.lock), self.lock)
 
     def uv_lock(self) -> uvlock.UvLock:
         """What nixgen reads of uv.lock by itself; see :mod:`nixgen.project.uvlock`."""
-        if self.lock != UV_LOCK:
+        if pylockfile.is_name(self.lock):
             return uvlock.UvLock({}, ())
         return self.locked[1] if self.locked else uvlock.read(self.lock_text())
 
 
-def find_project(start: Path, *, lock: bool = True) -> Project:
+def find_project(start: Path, *, lock: bool = True, script: Path | None = None) -> Project:
     """The project of a folder: the nearest pyproject.toml upwards, or the workspace that it is a member of, as in uv.
 
     Raises UserError when there is none, when it cannot be read, and for every problem of its settings; with ``lock``
-    (all commands but init) also when uv.lock is missing, of an unknown version, or holds credentials.
+    (all commands but init) also when uv.lock is missing, of an unknown version, or holds credentials. ``script`` is one
+    that init is to make an environment of, whatever its metadata says.
     """
     start = start.resolve()
     if not start.is_dir():
         raise UserError.of(str(start), "is not a folder" if start.exists() else "does not exist")
-    root = next((folder for folder in (start, *start.parents) if _begins(folder)), None)
+    root = _root(start) if script is None else next(filter(_has_lists, (start, start.parent)), start)
     if root is None:
         what = f"neither {start} nor a folder above it has a pyproject.toml and a uv.lock"
         raise UserError.of("", what, beginnings.without_pyproject(start))
@@ -194,12 +209,10 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     above = _workspace(root, pyproject)
     if above is not None:
         root, pyproject = above, read_toml(above / _PYPROJECT, _PYPROJECT)
-    project = _project(root, pyproject)
-    problems = [
-        Problem("pyproject.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(project.pyproject)
-    ]
-    options = project.uv_options() or {}
-    problems += [Problem("uv.toml", f"carries credentials in {url}", _NETRC) for url in _secrets(options)]
+    project = _project(root, pyproject, _scripts(root, script))
+    said = {one.path: one.metadata for one in project.scripts.values()} | {_PYPROJECT: pyproject}
+    said["uv.toml"] = project.uv_options() or {}
+    problems = [Problem(name, f"carries credentials in {url}", _NETRC) for name in said for url in _secrets(said[name])]
     links = _links_out(root)
     problems += links
     if lock and not links:
@@ -212,9 +225,61 @@ def find_project(start: Path, *, lock: bool = True) -> Project:
     return project
 
 
-def _begins(folder: Path) -> bool:
-    """Whether a project begins in a folder."""
+def _has_lists(folder: Path) -> bool:
+    """Whether a folder has a pyproject.toml, or the lock of another tool."""
     return (folder / _PYPROJECT).exists() or bool(pylockfile.names(folder))
+
+
+def _root(start: Path) -> Path | None:
+    """The folder that a project begins in; one with nothing but scripts is its own, unless it belongs to a project."""
+    for folder in (start, *start.parents):
+        if _has_lists(folder) or (_scripts(folder, None) and not _has_lists(folder.parent)):
+            return folder
+    return None
+
+
+def _scripts(root: Path, wanted: Path | None) -> tuple[Script, ...]:
+    """The scripts of a project that have a lock and ``[tool.nixgen]``, and ``wanted``."""
+    extra = wanted.relative_to(root).as_posix() if wanted is not None and wanted.is_relative_to(root) else None
+    found = []
+    for path in sorted({*scripts.names(root, below=_has_lists(root)), *([extra] if extra else [])}):
+        text, lock = read_text(root / path, path), f"{path}.lock"
+        if path != extra and "nixgen" not in text:
+            continue
+        script = scripts.read(path, text, read_text(root / lock, lock) if (root / lock).exists() else None)
+        if path == extra or scripts.is_ours(script):
+            found.append(script)
+    return tuple(found)
+
+
+def _settings(table: Mapping[str, Any], found: Sequence[Script]) -> Settings:
+    """The settings, with an environment for each script."""
+    settings = Settings.parse(table)
+    if not found:
+        return settings
+    problems = scripts.same_names(found, settings.environments)
+    problems += [
+        Problem(script.path, f"{script.name} is the name of something else in default.nix", "give it another name")
+        for script in found
+        if script.name in TAKEN
+    ]
+    if problems:
+        raise UserError(problems)
+    own = {script.name: Settings.of_script(script.settings, script.path) for script in found}
+    return replace(settings, environments=dict(sorted({**settings.environments, **own}.items())))
+
+
+def _of_script(project: Project, script: Script) -> Project:
+    """The project as the environment of a script has it."""
+    return replace(
+        project,
+        pyproject=script.as_pyproject(),
+        requires_python=script.requires_python,
+        lock=script.lock,
+        has_lock=script.lock_text is not None,
+        locked=(script.lock_text, script.locked) if script.lock_text is not None and script.locked else None,
+        script=script,
+    )
 
 
 def _lock_problems(project: Project) -> list[Problem]:
@@ -222,11 +287,20 @@ def _lock_problems(project: Project) -> list[Problem]:
     missing = [name for name in project.locks if not project.path(name).exists()]
     if missing:
         mends = {
-            name: "make it: uv lock" if name == UV_LOCK else "lock with the tool that makes it" for name in missing
+            name: "make it: uv lock"
+            if name == UV_LOCK
+            else "lock with the tool that makes it"
+            if pylockfile.is_name(name)
+            else f"make it: uv lock --script {name.removesuffix('.lock')}"
+            for name in missing
         }
         return [Problem(name, "is missing", mend) for name, mend in mends.items()]
-    found = dict.fromkeys(addresses.found(project.lock_text()))
-    return [Problem(UV_LOCK, f"carries credentials in {url}", _NETRC + ", then: uv lock") for url in found]
+    texts = {project.lock: project.lock_text()} | {one.lock: one.lock_text or "" for one in project.scripts.values()}
+    return [
+        Problem(name, f"carries credentials in {url}", _NETRC + ", then: uv lock")
+        for name, text in texts.items()
+        for url in dict.fromkeys(addresses.found(text))
+    ]
 
 
 def _with_locks(project: Project) -> Project:
@@ -234,11 +308,13 @@ def _with_locks(project: Project) -> Project:
     pylocks = {
         name: pylockfile.read(read_text(project.path(name), name), name)
         for name in project.locks
-        if name != UV_LOCK and project.path(name).exists()
+        if pylockfile.is_name(name) and project.path(name).exists()
     }
     project = replace(project, pylocks=pylocks)
     if project.pylock is not None:
         return replace(project, requires_python=project.requires_python or project.pylock.get("requires-python"))
+    if project.script is not None:
+        return project
     text = project.lock_text()
     return replace(project, locked=(text, uvlock.read(text)))
 
@@ -295,12 +371,14 @@ def _links_out(root: Path) -> list[Problem]:
     ]
 
 
-def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
+def _project(root: Path, pyproject: Mapping[str, Any], found: tuple[Script, ...] = ()) -> Project:
     table = _table(pyproject, "project")
     tool = _table(pyproject, "tool")
-    settings = Settings.parse(_table(tool, "nixgen", "tool."))
+    alone = not pyproject and not pylockfile.names(root) and bool(found)
+    own = scripts.folder_settings(found, None if alone else _table(tool, "nixgen", "tool."))
+    settings = _settings(own, found)
     lock = _lock_name(root, settings)
-    if lock == UV_LOCK and "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
+    if not alone and lock == UV_LOCK and "project" not in pyproject and "workspace" not in _table(tool, "uv", "tool."):
         raise UserError.of("pyproject.toml", "has no [project] table", beginnings.without_project(root, tool))
     name, requires = table.get("name", root.name), table.get("requires-python")
     problems = [
@@ -310,7 +388,7 @@ def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
     ]
     if problems:
         raise UserError(problems)
-    return Project(
+    project = Project(
         root=root,
         name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project",
         pyproject=pyproject,
@@ -318,7 +396,13 @@ def _project(root: Path, pyproject: Mapping[str, Any]) -> Project:
         requires_python=requires,
         has_lock=(root / lock).exists(),
         lock=lock,
+        scripts={script.name: script for script in found},
+        table=own,
     )
+    if not alone:
+        return project
+    every = [script.requires_python for script in found if script.requires_python]
+    return replace(_of_script(project, found[0]), requires_python=",".join(dict.fromkeys(every)) or None)
 
 
 def _table(parent: Mapping[str, Any], key: str, above: str = "") -> Mapping[str, Any]:

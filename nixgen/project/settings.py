@@ -34,7 +34,7 @@ _SET = frozenset(
 _LONGEST = 7 * 24 * 3600  # seconds
 _SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
 _ENVIRONMENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_TAKEN = frozenset(
+TAKEN = frozenset(
     """
     default shell environment environments imports smoke checks wheels models data models-all data-all cache services
     apps formatter base root recipes
@@ -64,7 +64,8 @@ class EnvironmentSettings:
     """What ``[tool.nixgen.environments.NAME]`` says; groups and extras that are None are as the project has them.
 
     ``systems`` are some of the project's, None for all of these that its wheels exist for; ``smoke`` are the commands
-    that must succeed in this environment, and no others. ``lock`` is a lock of its own, None for the project's.
+    that must succeed in this environment, and no others. ``lock`` is a lock of its own, None for the project's;
+    ``script`` the script whose environment it is.
     """
 
     groups: tuple[str, ...] | None = None
@@ -73,6 +74,7 @@ class EnvironmentSettings:
     systems: tuple[str, ...] | None = None
     smoke: tuple[str, ...] = ()
     lock: str | None = None
+    script: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,16 @@ class Settings:
         if problems:
             raise UserError(problems)
         return cls(**values)
+
+    @classmethod
+    def of_script(cls, table: Mapping[str, Any], path: str) -> EnvironmentSettings:
+        """The environment of a script, from its ``[tool.nixgen]``. Raises UserError for what is wrong with that."""
+        readers = {key: reader for key, reader in _READERS.items() if key not in _NOT_OF_SCRIPTS}
+        values, wrong = _read(table, readers, "is not a setting of a script")
+        if wrong:
+            raise UserError(Problem(f"{path}: tool.nixgen{one.inside}", one.what, one.mend) for one in wrong)
+        own = {key: values[key] for key in ("systems", "smoke") if key in values}
+        return EnvironmentSettings(groups=(), extras=(), lock=f"{path}.lock", script=path, **own)
 
     def default_systems(self) -> tuple[str, ...]:
         """The systems to resolve for: those that are set, else all that the base serves."""
@@ -406,7 +418,7 @@ def _environments(value: object) -> Mapping[str, EnvironmentSettings]:
         if not _ENVIRONMENT.fullmatch(name):
             what = "is not a name that an environment can have"
             return [_WrongError(what, "use letters, digits, - and _, and begin with a letter: gpu")]
-        if name in _TAKEN or name.startswith("NIXGEN_"):
+        if name in TAKEN or name.startswith("NIXGEN_"):
             return [_WrongError("is the name of something else in default.nix", "give it another name, like gpu")]
         values, wrong = _read(table, _ENVIRONMENT_READERS, "is not a setting of an environment")
         found[name] = EnvironmentSettings(**values)
@@ -450,3 +462,5 @@ _READERS: Mapping[str, Callable[[object], object]] = {
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
+
+_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock"}

@@ -28,11 +28,11 @@ def export(project: Project, hashes: Mapping[str, FileHash]) -> dict[str, dict[s
     Raises what :func:`nixgen.resolve.resolution.export` raises, with the problems of all environments.
     """
     wanted = views(project)
-    first = next((name for name, view in wanted.items() if view.pylock is None), None)
+    firsts = {view.lock: name for name, view in reversed(wanted.items())}  # a lock is compared once
 
     def one(name: str) -> dict[str, Any] | NixgenError:
         try:
-            return resolution.export(wanted[name], hashes, check=name == first)
+            return resolution.export(wanted[name], hashes, check=name == firsts[wanted[name].lock])
         except NixgenError as error:
             return error
 

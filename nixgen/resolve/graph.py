@@ -86,12 +86,14 @@ def read(project: Project) -> Graph:
     members = strings(lookup(head, "manifest", "members"))
     if not roots or "project" not in project.pyproject:
         roots = [place for name in members for place in places.get(name, ())]
-    own = {
+    own: dict[Part, tuple[Edge, ...]] = {
         ("group", group): tuple(_edge(one, blocks, places) for one in tables(needs))
         for group, needs in table(head, "manifest", "dependency-groups").items()
     }
-    if own:  # groups of a workspace's root that is no package itself
-        nodes.append(Node(project.name, None, own, ()))
+    if project.script is not None:
+        own[WHOLE] = tuple(_edge(one, blocks, places) for one in tables(lookup(head, "manifest", "requirements")))
+    if own:  # groups of a workspace's root that is no package itself, or what a script asks for
+        nodes.append(Node(project.script.path if project.script is not None else project.name, None, own, ()))
         roots.append(len(nodes) - 1)
     return Graph(tuple(nodes), tuple(roots))
 

@@ -76,7 +76,10 @@ def exportable(project: Project, hashes: Mapping[str, FileHash]) -> Iterator[Pat
             for name in ("pyproject.toml", "uv.toml"):
                 if (project.root / folder / name).is_file():
                     shutil.copyfile(project.root / folder / name, shadow / folder / name)
-        (shadow / "uv.lock").write_text(text, encoding="utf-8")
+        if project.script is not None:
+            (shadow / project.script.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(project.path(project.script.path), shadow / project.script.path)
+        (shadow / project.lock).write_text(text, encoding="utf-8")
         yield shadow
 
 

@@ -120,7 +120,7 @@ def export(
     if verdict.why and missing:
         raise UserError(missing)
     if verdict.why:
-        raise UserError.of("uv.lock", f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
+        raise _out_of_date(project, verdict)
     if exported.code != 0:
         raise uv.explained(exported, project.settings.table)
     if verdict.refusal and not missing:
@@ -128,6 +128,13 @@ def export(
     if verdict.unknown and not missing:
         console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
     return _with_folders(project, lock)
+
+
+def _out_of_date(project: Project, verdict: current.Verdict) -> UserError:
+    if project.script is not None:
+        mend = verdict.mend.replace("uv lock", project.lock_again)
+        return UserError.of(project.lock, f"is out of date with {project.script.path}: {verdict.why}", mend)
+    return UserError.of(project.lock, f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
 
 
 def _unlocked(project: Project) -> list[Problem]:
@@ -201,7 +208,8 @@ def select(
     if version != "1.0":
         raise UserError.of("uv export", f"gave a pylock.toml of version {version!r}; nixgen knows 1.0", "update nixgen")
     requires = lock.get("requires-python") or project.requires_python
-    _require_python(requires, targets)
+    where = f"{project.script.path}: requires-python" if project.script else "pyproject.toml: project.requires-python"
+    _require_python(requires, targets, where)
     environments = strings(lock.get("environments"))
     chosen = _chosen(project, lock)
     own = project.settings.environment
@@ -301,7 +309,7 @@ def merged_problems(resolutions: Sequence[Resolution]) -> list[Problem]:
     return [problem for _, _, problem in sorted(told)]
 
 
-def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
+def _require_python(requires: str | None, targets: Sequence[Target], where: str) -> None:
     if not requires:
         return
     from packaging.specifiers import SpecifierSet
@@ -309,7 +317,7 @@ def _require_python(requires: str | None, targets: Sequence[Target]) -> None:
     wanted = SpecifierSet(requires)
     refused = {
         Problem(
-            "pyproject.toml: project.requires-python",
+            where,
             f'"{requires}" does not allow the Python of the base, {environment(target)["python_full_version"]}',
             'change requires-python, or set another python under [tool.nixgen]: python = "3.X"',
         )

@@ -123,6 +123,8 @@ def start_export(project: Project, folder: Path, nowhere: Path) -> process.Runni
     """
     settings = project.settings
     command = ["export", "--frozen", "--format", "pylock.toml", "--no-header"]
+    if project.script is not None:
+        return _start([*command, "--script", project.script.path], project, folder, nowhere)
     if settings.groups is not None:
         command += ["--no-default-groups", *(f"--group={group}" for group in settings.groups)]
     command += [f"--extra={extra}" for extra in settings.extras]
@@ -136,9 +138,9 @@ def start_check(project: Project, python: str, nowhere: Path) -> process.Running
 
     It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :func:`stand_in`.
     """
-    return _start(
-        ["lock", "--check", "-v", "--python", os.fspath(stand_in(nowhere, python))], project, project.root, nowhere
-    )
+    own = ["--script", project.script.path] if project.script is not None else []
+    command = ["lock", "--check", "-v", *own, "--python", os.fspath(stand_in(nowhere, python))]
+    return _start(command, project, project.root, nowhere)
 
 
 def stand_in(nowhere: Path, python: str) -> Path:
@@ -198,7 +200,8 @@ def lowest(requires_python: str) -> str:
 def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:
     """Starts uv with the settings of the project only: of folders above it, with those that a teammate has, too."""
     words = [binary(), *command]
-    if lookup(project.pyproject, "tool", "uv") is None and not project.path("uv.toml").exists():
+    alone = project.script is not None and not project.path("pyproject.toml").exists()
+    if (alone or lookup(project.pyproject, "tool", "uv") is None) and not project.path("uv.toml").exists():
         place = nowhere / "uv" / "uv.toml"
         if above := project.uv_options_above():
             import tomlkit
@@ -209,14 +212,16 @@ def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path
     return process.start(words, cwd=folder, env=offline_environment(nowhere), missing=_MISSING)
 
 
-def lock(root: Path, variables: Mapping[str, str] | None = None) -> None:
+def lock(root: Path, variables: Mapping[str, str] | None = None, *, script: str | None = None) -> None:
     """Runs ``uv lock``, with the network and the user's own uv settings; ``variables`` are more of the environment.
+
+    With ``script`` it locks that script.
 
     The lock does not depend on which Python runs it, so that is the one that runs nixgen where requires-python allows
     it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Where there is none,
     :func:`stand_in` does, as long as nothing has to be built. Raises UserError and MachineError with uv's explanation.
     """
-    command = [binary(), "lock"]
+    command = [binary(), "lock", *(["--script", script] if script else [])]
     env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN, **(variables or {})}
 
     def run(*words: str) -> process.Result:

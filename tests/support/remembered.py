@@ -54,7 +54,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def remembered(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running | Running:
         read = [_read(folder), _read(project.root)]
-        if None in read:
+        if None in read or project.script is not None:
             return start(command, project, folder, nowhere)
         places = {str(nowhere): "@nowhere@", str(folder): "@folder@"}
         key = f"{uv.binary()} {[_put(word, places) for word in command]} {read}"
