@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from nixgen.bases.model import DebianBase
 from nixgen.bases.providers import providers
 from nixgen.builds import missing
-from nixgen.builds.known import Known, known
+from nixgen.builds.known import SUITES, Known, known
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
     from nixgen.bases.needs import Need
     from nixgen.nix.failures import Broken
     from nixgen.project.settings import PackageSettings, Settings
+    from nixgen.resolve.model import Package
 
 _EXTRA = "tool.uv.extra-build-dependencies"
 _RUST = re.compile(r"(?:maturin|setuptools[-_.]rust)\b", re.IGNORECASE)
@@ -71,6 +72,9 @@ class Adviser:
         for need in needs:
             if best := next(iter(packages.get(need, ())), ""):
                 self._add(lines, name, need, best, set() if _without_compilers(one) else self._toolchain())
+        if not name and isinstance(self.base, DebianBase):
+            for module, package in missing.of_the_base(one.log).items():
+                lines.add("tool.nixgen", "libraries", self.settings.libraries, package, module)
         for requirement in missing.requirements(one.log) if name else ():
             lines.add(_EXTRA, name, (), requirement)
         if name and needs:
@@ -125,12 +129,16 @@ def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
     return f"built with Rust: {', '.join(names)}. In pyproject.toml:\n{lines.text()}" if names else ""
 
 
-def known_settings(settings: Settings, names: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """What the table of known needs adds to the settings, by table of pyproject.toml: whole lists, by key."""
+def known_settings(settings: Settings, suite: str, packages: Iterable[Package]) -> dict[str, dict[str, list[str]]]:
+    """What the table of known needs adds to the settings, by table of pyproject.toml: whole lists, by key.
+
+    On the suites whose names are known; a row that is of builds counts where the package is built.
+    """
     lines = _Lines()
-    suite = settings.suite or ("bookworm" if settings.python == "3.11" else "")
-    for row in known(names, suite) if settings.base == "debian" else ():
-        add_known(lines, settings, row)
+    built = {package.name: package.built for package in packages}
+    for row in known(built, suite) if settings.base == "debian" and suite in SUITES else ():
+        if built[row.name] or not (row.build_libraries or row.build_tools):
+            add_known(lines, settings, row)
     found: dict[str, dict[str, list[str]]] = {}
     for (table, key), added in lines.added.items():
         found.setdefault(table, {})[key] = [*lines.has[table, key], *added]

@@ -1,9 +1,10 @@
-"""What sources are known to need of the debian base: each row was tried.
+"""What packages are known to need of the debian base: each row was tried.
 
 ``nixgen init`` writes it into pyproject.toml; ``nixgen lock`` tells it.
 
 A row is there where the build's own words come too late or say too little: the library that the built module loads is
-missed only when it is imported.
+missed only when it is imported. A row without needs of a build is of wheels, too: for libraries that Python code loads
+by name, which no ELF file tells.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Known:
 
 
 KNOWN = (
+    Known("cairocffi", "1.7.1", "trixie", libraries=("libcairo2",)),
     Known("cffi", "1.17.1", "trixie", build_libraries=("libffi-dev",)),
     Known(
         "dbus-python",
@@ -62,6 +64,12 @@ KNOWN = (
     ),
     Known("pylibmc", "1.6.3", "trixie", build_libraries=("libmemcached-dev",), libraries=("libmemcached11t64",)),
     Known("pyodbc", "5.2.0", "trixie", build_libraries=("unixodbc-dev",), libraries=("libodbc2",)),
+    Known(
+        "pyside6-essentials",
+        "6.12.0",
+        "trixie",
+        libraries=("libdbus-1-3", "libegl1", "libfontconfig1", "libgssapi-krb5-2", "libxkbcommon0"),
+    ),
     Known("pysodium", "0.7.18", "trixie", libraries=("libsodium23",)),
     Known(
         "python-ldap",
@@ -70,8 +78,12 @@ KNOWN = (
         build_libraries=("libldap-dev", "libsasl2-dev"),
         libraries=("libldap2", "libsasl2-2"),
     ),
+    Known("python-magic", "0.4.27", "trixie", libraries=("libmagic1t64",)),
     Known("python-rtmidi", "1.5.8", "trixie", build_libraries=("libasound2-dev",), libraries=("libasound2t64",)),
+    Known("pyzbar", "0.1.9", "trixie", libraries=("libzbar0t64",)),
+    Known("sounddevice", "0.5.6", "trixie", libraries=("libportaudio2",)),
     Known("systemd-python", "235", "trixie", build_libraries=("libsystemd-dev",), libraries=("libsystemd0",)),
+    Known("weasyprint", "70.0", "trixie", libraries=("libharfbuzz-subset0", "libpango-1.0-0", "libpangoft2-1.0-0")),
 )
 
 
@@ -81,8 +93,12 @@ _BOOKWORM = {
     "libcups2t64": "libcups2",
     "libcurl4t64": "libcurl4",
     "libldap2": "libldap-2.5-0",
+    "libmagic1t64": "libmagic1",
     "libmemcached11t64": "libmemcached11",
+    "libzbar0t64": "libzbar0",
 }
+SUITES = frozenset({"bookworm", "trixie"})
+"""Those whose names these are."""
 
 
 def known(names: Iterable[str], suite: str) -> tuple[Known, ...]:

@@ -60,6 +60,7 @@ _FILES = re.compile(r"\.(py|txt|in|toml|cfg|c|cc|cpp|h|hpp|pyx|json|ya?ml|md|rst
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _OTHER_NAMES = {"Cython": "cython", "pkg_resources": "setuptools<81", "skbuild": "scikit-build", "yaml": "pyyaml"}
 _ITS_OWN = {"distutils": "setuptools"}  # left Python with 3.12; setuptools brings it
+_OF_THE_BASE = {"tkinter": "python3-tk", "_tkinter": "python3-tk", "_gdbm": "python3-gdbm"}
 _MOST = 6
 
 
@@ -95,6 +96,12 @@ def _read(line: str) -> Iterator[Need]:
     for sentence, programs in _SENTENCES:
         if sentence in line:
             yield from (Need("program", program) for program in programs)
+
+
+def of_the_base(lines: Iterable[str]) -> dict[str, str]:
+    """The parts of the standard library that Debian has as packages of their own, as far as told: module → package."""
+    names = [match[1] for line in lines for match in _MODULE.finditer(line)]
+    return {name: _OF_THE_BASE[name] for name in names if name in _OF_THE_BASE}
 
 
 def requirements(lines: Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,8 @@ class Report:
     """What would be installed, for each target; ``left_out`` are default systems that have problems of their own.
 
     ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for; ``environment`` is the name of the
-    environment that this is of, "" for the default one. ``pins`` is what is wrong with nixgen.lock, ``unpacked`` the
+    environment that this is of, "" for the default one. ``pins`` is what is wrong with nixgen.lock, ``code``
+    with the project's own packages, ``unpacked`` the
     sizes of unpacked wheels by their SHA-256, ``wheels`` what gives a wheel of what is built, by system and name.
     """
 
@@ -47,13 +48,14 @@ class Report:
     left_out: tuple[Resolution, ...] = ()
     environment: str = ""
     pins: tuple[Problem, ...] = ()
+    code: tuple[Problem, ...] = ()
     unpacked: Mapping[str, int] = field(default_factory=dict)
     wheels: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def problems(self) -> bool:
         """Whether anything stands in the way on a target that is not left out."""
-        return bool(self.pins) or any(one.problems for one in self.resolutions)
+        return bool(self.pins or self.code) or any(one.problems for one in self.resolutions)
 
 
 def report(project: Project, systems: Sequence[str], python: str | None, environment: str = "") -> Report:
@@ -91,6 +93,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     return Report(
         *(project.name, glibc, project.settings.macos, served, dropped, environment),
         pins=_pins(whole, lock, served) if lock is not None and python is None else (),
+        code=_code(project, served),
         unpacked=sizes(project.root, served),
         wheels=alternatives(project, exported, served, glibc),
     )
@@ -171,6 +174,19 @@ def _pins(project: Project, lock: Lock, found: Sequence[Resolution]) -> tuple[Pr
     return (*problems, *(one for one in used.problems if one.what.split()[-1] in built))
 
 
+def _code(project: Project, found: Sequence[Resolution]) -> tuple[Problem, ...]:
+    """What stands in the way of the packages that lie in the project: code that is not found, say."""
+    from nixgen.generate.trees import source_trees
+
+    bad = {problem.where for one in found for problem in one.problems}
+    kept = [replace(one, packages=tuple(own for own in one.packages if own.name not in bad)) for one in found]
+    try:
+        source_trees(project, kept)
+    except UserError as error:
+        return error.problems
+    return ()
+
+
 def _locked(project: Project, lock: Lock | None) -> tuple[Base | None, dict[str, FileHash]]:
     """The base and the hashes of nixgen.lock; no base when there is no lock, or the settings name another kind."""
     if lock is None:
@@ -198,7 +214,7 @@ def as_json(found: Report) -> str:
     }
     left = {one.target.system: _problems(one.problems) for one in found.left_out}
     document = {"version": JSON_VERSION, "project": found.name, "targets": targets, "leftOut": left}
-    document["problems"] = _problems(found.pins)
+    document["problems"] = _problems((*found.pins, *found.code))
     return jsontext.dumps({**document, **({"environment": found.environment} if found.environment else {})})
 
 
@@ -264,7 +280,7 @@ def _title(found: Report) -> str:
 def _wrong(found: Report) -> Lines:
     """The problems, each once; then those of systems that are left out."""
     lines: Lines = []
-    merged = [*found.pins, *merged_problems(found.resolutions)]
+    merged = [*found.pins, *found.code, *merged_problems(found.resolutions)]
     hashes = [one for one in merged if one.mend.startswith(LOCK_MEND)]
     if merged:
         lines.append(("bad", _count(len(merged), "problem")))

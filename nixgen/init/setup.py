@@ -238,13 +238,18 @@ def _from_packages(project: Project) -> dict[str, edit.Value]:
 
 
 def _known_needs(project: Project, resolutions: Sequence[Resolution]) -> dict[str, edit.Value]:
-    """The settings with what the sources among these packages are known to need of the base; says what was added."""
+    """The settings with what these packages are known to need of the debian base; says what was added."""
+    from nixgen.bases.debian.suites import suite_of
     from nixgen.builds import advice
 
-    built = {package.name for one in resolutions for package in one.packages if package.built}
+    settings = project.settings
+    if settings.base != "debian" or settings.python is None:
+        return {}
+    suite = suite_of(settings, settings.python).name
+    found = sorted((package for one in resolutions for package in one.packages), key=lambda package: package.built)
     values: dict[str, edit.Value] = {}
     packages = dict(table(lookup(project.pyproject, "tool", "nixgen", "packages")))
-    for where, lists in advice.known_settings(project.settings, built).items():
+    for where, lists in advice.known_settings(settings, suite, found).items():
         name = where.removeprefix("tool.nixgen").removeprefix(".packages.")
         if name:
             packages[name] = {**packages.get(name, {}), **lists}
@@ -253,7 +258,7 @@ def _known_needs(project: Project, resolutions: Sequence[Resolution]) -> dict[st
             values |= lists
         for key, names in lists.items():
             console.info(
-                f"Added to pyproject.toml, as sources are known to need it: [{where}] {key} = {json.dumps(names)}"
+                f"Added to pyproject.toml, as packages are known to need it: [{where}] {key} = {json.dumps(names)}"
             )
     return values
 

@@ -19,6 +19,7 @@ from nixgen.nix.failures import Broken
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import TELLING
 from nixgen.project.settings import PackageSettings, Settings
+from nixgen.resolve.model import Package
 
 LINES: list[tuple[str, list[str]]] = [
     ("src/pyaudio/device_api.c:9:10: fatal error: portaudio.h: No such file or directory", ["header portaudio.h"]),
@@ -215,17 +216,35 @@ def test_what_is_known_is_told_before_a_build_is_tried() -> None:
     settings = Settings(base="debian", libraries=("libpq5",), packages={"psycopg2": has})
     assert advice.beforehand(settings, BASE, ["psycopg2"]) == ""
     assert advice.beforehand(Settings(), NIXPKGS, ["psycopg2"]) == ""
-    assert advice.known_settings(Settings(base="debian"), ["numpy", "psycopg2"]) == {
+    assert [row.name for row in KNOWN] == sorted({row.name for row in KNOWN})
+    assert all(row.tried and row.suite for row in KNOWN)
+
+
+def test_parts_of_the_standard_library_are_packages_of_debian() -> None:
+    log = ["  customtkinter (of customtkinter): ModuleNotFoundError: No module named 'tkinter'"]
+    assert told(Settings(base="debian"), log) == THEN + '  [tool.nixgen]\n  libraries = ["python3-tk"]  # tkinter'
+    assert told(Settings(), log, NIXPKGS) == ""
+
+
+def test_what_is_known_becomes_settings_on_the_suite_where_it_was_tried() -> None:
+    built, wheel = Package("psycopg2", "2.9.10", "sdist"), Package("psycopg2", "2.9.10", "wheel")
+    debian = Settings(base="debian")
+    assert advice.known_settings(debian, "trixie", [Package("numpy", "2.0", "sdist"), built]) == {
         "tool.nixgen.packages.psycopg2": {"build-libraries": ["libpq-dev"]},
         "tool.nixgen": {"libraries": ["libpq5"]},
     }
-    assert advice.known_settings(replace(settings, libraries=("libzbar0",)), ["psycopg2"]) == {
-        "tool.nixgen": {"libraries": ["libzbar0", "libpq5"]}
-    }
-    assert advice.known_settings(settings, ["psycopg2"]) == advice.known_settings(Settings(), ["psycopg2"]) == {}
-    bookworm = advice.known_settings(Settings(base="debian", python="3.11"), ["pycups", "python-ldap"])
+    for suite, package in (("trixie", wheel), ("forky", built)):
+        assert advice.known_settings(debian, suite, [package]) == {}
+    assert advice.known_settings(Settings(), "trixie", [built]) == {}
+    has = PackageSettings(build_libraries=("libpq-dev",))
+    more = replace(debian, libraries=("libzbar0",), packages={"psycopg2": has})
+    assert advice.known_settings(more, "trixie", [built]) == {"tool.nixgen": {"libraries": ["libzbar0", "libpq5"]}}
+    # What Python code loads by name, a wheel needs as well.
+    loads = Package("python-magic", "0.4.27", "wheel")
+    for suite, name in (("trixie", "libmagic1t64"), ("bookworm", "libmagic1")):
+        assert advice.known_settings(debian, suite, [loads]) == {"tool.nixgen": {"libraries": [name]}}
+    sources = [Package("pycups", "2.0.4", "sdist"), Package("python-ldap", "3.4.4", "sdist")]
+    bookworm = advice.known_settings(debian, "bookworm", sources)
     assert bookworm["tool.nixgen"] == {"libraries": ["libcups2", "libldap-2.5-0", "libsasl2-2"]}
-    trixie = advice.known_settings(Settings(base="debian", suite="trixie"), ["pycups", "python-ldap"])
+    trixie = advice.known_settings(debian, "trixie", sources)
     assert trixie["tool.nixgen"] == {"libraries": ["libcups2t64", "libldap2", "libsasl2-2"]}
-    assert [row.name for row in KNOWN] == sorted({row.name for row in KNOWN})
-    assert all(row.tried and row.suite for row in KNOWN)

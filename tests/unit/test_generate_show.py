@@ -290,3 +290,16 @@ def test_an_unknown_system_is_refused_with_those_that_are_known(tmp_path: Path) 
     assert str(caught.value) == (
         '--system: "amiga" is not a system\n    use one of aarch64-darwin, aarch64-linux, x86_64-darwin, x86_64-linux'
     )
+
+
+def test_code_that_is_not_found_is_a_problem(tmp_path: Path) -> None:
+    """As init and generate say it, before Nix runs."""
+    text = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11"\n'
+    text += '[build-system]\nrequires = []\nbuild-backend = "hatchling.build"\n'
+    lock = 'version = 1\nrequires-python = ">=3.11"\n'
+    lock += '[[package]]\nname = "shop"\nversion = "1"\nsource = {editable = "."}\n'
+    make(tmp_path, text, lock)
+    (problem,) = show.report(find_project(tmp_path), [], None).code
+    assert problem.what.startswith("no module of shop is found")
+    (tmp_path / "shop.py").touch()
+    assert show.report(find_project(tmp_path), [], None).code == ()
