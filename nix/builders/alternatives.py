@@ -37,7 +37,7 @@ _LEFT_OUT = re.compile(rb"\d*&?>+ ?(?:/dev/null|&\d)|^[ \t]*set -\w+[ \t]*$", re
 
 def asked(scripts, bash, trees):
     """What the postinst scripts ask for: {link: (priority, path)}, for each link what Debian would choose by itself."""
-    found = {}
+    given = {}
     with tempfile.TemporaryDirectory() as folder:
         functions, script = f"{folder}/functions", f"{folder}/postinst"
         with open(functions, "w", encoding="utf-8") as file:
@@ -57,18 +57,30 @@ def asked(scripts, bash, trees):
                 file.write(_LEFT_OUT.sub(b"", content))
             done = subprocess.run([*bash, "-rf", script, "configure", ""], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             for words in re.findall(rb"\x01([^\x02]*)\x02", done.stdout):
-                for link, choice in _choices(os.fsdecode(words).split("\x01"), trees):
-                    found[link] = max(found.get(link, choice), choice, key=lambda choice: (choice[0], choice[1]))
+                for name, choice in _choices(os.fsdecode(words).split("\x01")):
+                    given.setdefault(name, set()).add(choice)
+    found = None
+    while found != (found := _there(given, found or {}, trees)):
+        pass
     return found
 
 
-def _choices(words, trees):
-    """The links of one call, its own and its slaves', whose file one of the trees has."""
+def _there(given, found, trees):
+    """For each link the best choice of those that a tree has, or that are such links themselves (editor is emacs)."""
+    there = {
+        name: [choice for choice in choices if choice[1] in found or any(os.path.lexists(tree + choice[1]) for tree in trees)]
+        for name, choices in given.items()
+    }
+    return {name: max(choices) for name, choices in there.items() if choices}
+
+
+def _choices(words):
+    """The links of one call, its own and its slaves', each with its priority and path."""
     given = words[words.index("--install") + 1 :]
     priority = int(given[3]) if re.fullmatch(r"-?\d+", "".join(given[3:4])) else 0
     links = [given[:3], *(given[at + 1 : at + 4] for at, word in enumerate(given) if word == "--slave")]
     for link, _, path in (words for words in links if len(words) == 3):
-        if link.startswith("/") and path.startswith("/") and any(os.path.lexists(tree + path) for tree in trees):
+        if link.startswith("/") and path.startswith("/") and link != path:
             yield link, (priority, path)
 
 

@@ -18,6 +18,8 @@ import relink
 
 # Not /lib: programs that find out themselves where they are put such a text behind their own prefix.
 PATH = re.compile(rb"(?<![A-Za-z0-9_.@+~/-])/(?:usr|etc|lib/[a-z0-9_]+-linux-gnu)/[A-Za-z0-9_.+@/-]+")
+# In Go's programs one text stands behind the other: what is before a path may be the end of another text.
+_GO, _GO_PATH = b"\xff Go build", re.compile(rb"/usr/(?:share|lib|libexec|local/(?:lib|share))/[A-Za-z0-9_.+@/-]+")
 _BEFORE, _BEHIND = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z"), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
 _LONGEST = 4096
 # A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
@@ -62,8 +64,6 @@ VARIABLES = {
     "TCL_LIBRARY": ("/usr/share/tcltk/tcl8.*",),
     "TESSDATA_PREFIX": ("/usr/share/tesseract-ocr/*/tessd*",),
     "TK_LIBRARY": ("/usr/share/tcltk/tk8.*",),
-    # Go's; its texts have no end, so that of another one may stand behind the path.
-    "ZONEINFO": ("/usr/share/zoneinfo*",),
 }
 # Of an interpreter's own: a Python process has no use for them, and the machine's interpreters would take them, too.
 INTERPRETERS = {"PERL5LIB", "RUBYLIB"}
@@ -115,7 +115,7 @@ def lead(file, trees):
     data = bytes(file.data)
     texts = dict(searched(file, trees))
     relative = {hit.start(): hit[0] for hit in _RELATIVE.finditer(data)}
-    hits = [hit for hit in PATH.finditer(data) if trees.leads(os.fsdecode(hit[0]))]
+    hits = [hit for hit in all_paths(data) if trees.leads(os.fsdecode(hit[0]))]
     pieces = [hit for hit in PIECE.finditer(data) if _address(file, hit.start()) is not None]
     if not hits and not relative and not pieces:
         return None, []
@@ -141,15 +141,22 @@ def lead(file, trees):
     return bytes(content), sorted(left)
 
 
+def all_paths(data):
+    """Where paths are, whatever stands around them."""
+    go = _GO in data
+    for pattern in (PATH, _GO_PATH) if go else (PATH,):
+        # Without the machine's time zones Go's programs would take TZ for UTC, and nothing tells them of others.
+        yield from (hit for hit in pattern.finditer(data) if not (go and hit[0].startswith(b"/usr/share/zoneinfo")))
+
+
 def unled(content, trees):
     """The bytes of a program without a dynamic section, to which nothing can be added, without paths to be led elsewhere."""
-
-    def away(hit):
+    hits = [hit for hit in all_paths(content) if trees.leads(os.fsdecode(hit[0]))]
+    new = bytearray(PIECE.sub(b"/NIX", content))
+    for hit in hits:
         first = hit[0].split(b"/")[1]
-        return b"/" + b"NIX".ljust(len(first), b"X") + hit[0][1 + len(first) :] if trees.leads(os.fsdecode(hit[0])) else hit[0]
-
-    left = {os.fsdecode(hit[0]) for hit in PATH.finditer(content) if trees.leads(os.fsdecode(hit[0]))}
-    return PIECE.sub(b"/NIX", PATH.sub(away, content)), sorted(left)
+        new[hit.start() + 1 : hit.start() + 1 + len(first)] = b"NIX".ljust(len(first), b"X")
+    return bytes(new), sorted({os.fsdecode(hit[0]) for hit in hits})
 
 
 def _names(file):

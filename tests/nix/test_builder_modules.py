@@ -273,6 +273,7 @@ if [ -x /usr/bin/real ] && ! dpkg --compare-versions "$2" lt 2; then
 fi
 update-alternatives --install /usr/bin/ex ex /usr/bin/worse 5 >/dev/null 2>&1 || true
 update-alternatives --install /usr/bin/missing missing /usr/bin/nothing 30
+update-alternatives --install /usr/bin/editor editor /usr/bin/vi 0
 update-alternatives --remove old /usr/bin/real
 exit 0
 """
@@ -291,7 +292,8 @@ def test_the_names_that_maintainer_scripts_ask_for(tmp_path: Path) -> None:
     scripts[2].write_text("#!/bin/sh\ntouch here\n")
     before = sorted(tmp_path.iterdir())
     found = alternatives.asked(scripts, ["/bin/bash"], [str(tmp_path / "other"), str(tree)])
-    assert found == {f"/usr/bin/{name}": (30, "/usr/bin/real") for name in ("vi", "vier", "ex", "exer")}
+    asked = {f"/usr/bin/{name}": (30, "/usr/bin/real") for name in ("vi", "vier", "ex", "exer")}
+    assert found == {**asked, "/usr/bin/editor": (0, "/usr/bin/vi")}
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -303,9 +305,13 @@ def test_a_program_without_a_dynamic_section_uses_no_file_of_the_machines(tmp_pa
         + b"\0/usr/share/zoneinfo/37252run-on\0\x48\xb8/usr/sha\x48\xba"
         + b"re/some/\0/etc/passwd\0/usr/bin/env\0"
     )
+    go = content + b"\xff Go build ID: x\0lsb_release/usr/share/mime/globs2run-on\0"
     facts = elf.read(content)
     assert (facts.started, facts.program, facts.dynamic) == (True, False, False)
     new, left = hostpaths.unled(content, hostpaths.Trees(str(tmp_path)))
     assert new == content.replace(b"/usr/sha", b"/NIX/sha")
     assert left == ["/usr/share/zoneinfo/37252run-on"]
-    assert hostpaths.variables(left) == {"ZONEINFO"}
+    new, left = hostpaths.unled(go, hostpaths.Trees(str(tmp_path)))
+    assert left == ["/usr/share/mime/globs2run-on"]
+    assert b"lsb_release/NIX/share/mime" in new
+    assert b"/usr/share/zoneinfo/37252run-on" in new
