@@ -115,6 +115,7 @@ def test_what_both_wheels_of_numpy_have_alike_is_installed_alike(project: Projec
 
 
 @needs_time
+@pytest.mark.timeout(4 * 3600)  # compilers under qemu
 def test_a_source_with_c_code_is_built_there_and_the_same_again(aarch64: Nix, pins: Path, tmp_path: Path) -> None:
     """Its backend is asked there, too; compilers are those of Debian's arm64, and run under qemu."""
     made = Project.make(tmp_path / "demo", "crcmod==1.7", more=WITH_SOURCE)

@@ -18,6 +18,7 @@ from support.sdists import make_sdist
 from support.wheels import sha256
 
 pytestmark = [
+    pytest.mark.timeout(4 * 3600),
     pytest.mark.network,
     pytest.mark.skipif(SYSTEM != "x86_64-linux", reason="Debian's Rust is 100 MB: one system's is enough"),
     pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds"),

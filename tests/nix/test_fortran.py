@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from support.index import Index
 
 pytestmark = [
+    pytest.mark.timeout(4 * 3600),
     pytest.mark.network,
     pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux"),
     pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds"),

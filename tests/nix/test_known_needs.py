@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from support.index import Index
 
 pytestmark = [
+    pytest.mark.timeout(4 * 3600),
     pytest.mark.network,
     pytest.mark.skipif(SYSTEM != "x86_64-linux", reason="what was tried was tried on x86_64-linux"),
     pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds"),
