@@ -213,7 +213,7 @@ def test_a_package_that_has_a_wheel_nowhere(project: Path) -> None:
 
 def test_uv_lock_is_made_where_there_is_none(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "uv.lock").unlink()
-    monkeypatch.setattr(uv, "lock", lambda root: (root / "uv.lock").write_text(uv_lock("py3-none-any")))
+    monkeypatch.setattr(uv, "lock", lambda root, **_: (root / "uv.lock").write_text(uv_lock("py3-none-any")))
     assert run(project)[1] == "There is no uv.lock: running uv lock."
     assert outside_library(project) == EVERY_FILE
 
