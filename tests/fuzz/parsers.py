@@ -89,6 +89,145 @@ def uv_lock() -> Parser:
     return Parser(_project("uv.lock"), (uv_lock(SIX, numpy).encode(), uv_lock().encode()))
 
 
+def pylock_toml() -> Parser:
+    """pylock.toml of another tool."""
+    from nixgen.project import pylockfile
+
+    lock = b"""lock-version = "1.0"
+created-by = "x"
+requires-python = ">=3.11"
+environments = ["sys_platform == 'linux'"]
+extras = ["fast"]
+dependency-groups = ["dev"]
+default-groups = ["dev"]
+[[packages]]
+name = "six"
+version = "1.17.0"
+marker = "'fast' in extras"
+wheels = [{ url = "https://files.example.org/six-1.17.0-py3-none-any.whl", size = 10, hashes = { sha256 = "%s" } }]
+[[packages]]
+name = "own"
+directory = { path = "libs/own", editable = true }
+""" % (b"1" * 64)
+
+    def read(data: bytes) -> object:
+        document = pylockfile.read(_text(data), "pylock.toml")
+        return pylockfile.chosen(document, "pylock.toml", "tool.nixgen", ["fast"], None)
+
+    return Parser(read, (lock,))
+
+
+def script() -> Parser:
+    """A script's metadata."""
+    from nixgen.project import scripts
+    from nixgen.project.settings import Settings
+
+    text = b"""#!/usr/bin/env python
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["six"]
+#
+# [tool.nixgen]
+# base = "debian"
+# systems = ["x86_64-linux"]
+# ///
+import six
+"""
+
+    def read(data: bytes) -> object:
+        found = scripts.read("report.py", _text(data), None)
+        scripts.folder_settings([found], None)
+        return Settings.of_script(found.settings, "report.py"), found.as_pyproject(), found.requires_python
+
+    return Parser(read, (text,))
+
+
+def requirements() -> Parser:
+    """requirements.txt, for init --from."""
+    from nixgen.init.convert import requirements as reader
+
+    text = b"""--index-url https://ann:secret@index.example.org/simple
+--extra-index-url https://other.example.org/${TOKEN}/simple
+-e git+https://git.example.org/x.git@v1#egg=x&subdirectory=y
+-f https://files.example.org/links
+--no-binary :all:
+--only-binary=six,idna
+six==1.17.0 --hash=sha256:%s \\
+    --hash=sha256:%s ; python_version < "3.12"  # via x
+own[fast] @ file:///libs/own
+./gone-1.0.zip
+""" % (b"1" * 64, b"2" * 64)
+
+    def read(data: bytes) -> object:
+        found = reader.read(ROOT, "made-up.txt", _text(data))
+        return reader.settings(found), reader.pins(_text(data)), reader.compiled(_text(data))
+
+    return Parser(read, (text,))
+
+
+def environment_yml() -> Parser:
+    """conda's environment.yml, for init --from."""
+    from nixgen.init.convert import conda
+
+    text = b"""name: x
+channels: [conda-forge, nodefaults]
+dependencies:
+  - python=3.12
+  - conda-forge::numpy>=1.26,<2
+  - blas=*=openblas
+  - pip:
+    - six==1.17.0
+variables: {A: b}
+"""
+    return Parser(_file(lambda path: conda.draft(path.parent, path.name), "environment.yml"), (text,))
+
+
+def poetry() -> Parser:
+    """pyproject.toml of Poetry, for init --from."""
+    from nixgen.formats import toml
+    from nixgen.init.convert import poetry as reader
+
+    text = b"""[tool.poetry]
+name = "x"
+version = "1"
+authors = ["Ann <ann@example.org>"]
+readme = ["README.md"]
+[tool.poetry.dependencies]
+python = "^3.11 || ~3.12"
+six = { version = "^1.16", extras = ["y"], python = "<3.13", platform = "linux", optional = true }
+own = { git = "https://git.example.org/x.git", tag = "v1", subdirectory = "y" }
+idna = [{ version = "3.*", markers = "os_name == 'nt'" }, { url = "https://files.example.org/idna.whl" }]
+[tool.poetry.extras]
+fast = ["six"]
+[tool.poetry.group.dev]
+optional = true
+include-groups = ["docs"]
+[tool.poetry.group.dev.dependencies]
+x = "~1"
+[tool.poetry.scripts]
+x = { reference = "x:y", type = "console" }
+[tool.poetry.plugins."a.b"]
+c = "d:e"
+[[tool.poetry.source]]
+name = "own"
+url = "https://index.example.org/simple"
+priority = "supplemental"
+[build-system]
+requires = ["poetry-core"]
+build-backend = "poetry.core.masonry.api"
+"""
+
+    def read(data: bytes) -> object:
+        written = _text(data)
+        try:
+            document = toml.loads(written)
+        except toml.TomlError:
+            return None
+        return reader.draft(ROOT / "tests" / "golden", written, document, None)
+
+    return Parser(read, (text,))
+
+
 def nixgen_lock() -> Parser:
     from test_artifacts_pins import ALL, BASE
 
@@ -473,7 +612,8 @@ def arrow_ipc() -> Parser:
 PARSERS: dict[str, Callable[[], Parser]] = {
     function.__name__: function
     for function in (
-        pyproject, uv_lock, nixgen_lock, models_toml, flake_lock, record, guard_manifest,
+        pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
+        nixgen_lock, models_toml, flake_lock, record, guard_manifest,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,

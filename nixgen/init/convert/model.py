@@ -1,9 +1,10 @@
-"""What a file of another tool says, as far as uv can take it. Frozen; nothing here does any input or output."""
+"""What a file of another tool says, as far as uv can take it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,11 @@ class Converted:
     uv_lock: bytes
     notes: tuple[str, ...]
     python: str | None
+
+
+def there(path: Path, *, file: bool = False) -> bool:
+    """Whether a file or folder is there (a ``file``), whatever somebody wrote as its name."""
+    try:
+        return path.is_file() if file else path.exists()
+    except (OSError, ValueError):
+        return False

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from nixgen.errors import Problem, UserError
 from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table, tables
-from nixgen.init.convert.model import Draft
+from nixgen.init.convert.model import Draft, there
 from nixgen.init.convert.poetryversions import marker_of_python, pep440
 from nixgen.machine import addresses
 from nixgen.project.names import from_folder, normalized
@@ -97,7 +97,7 @@ def _metadata(carried: _Carried, poetry: Mapping[str, Any]) -> Iterator[tuple[st
     readmes = strings(_entries(poetry.get("readme", [])))
     if len(readmes) > 1:
         carried.note("tool.poetry.readme", f"only {readmes[0]}, since [project] has one")
-    if readmes and (carried.root / readmes[0]).is_file():
+    if readmes and there(carried.root / readmes[0], file=True):
         yield "readme", readmes[0]
     if isinstance(poetry.get("license"), str):
         yield "license", {"text": poetry["license"]}
@@ -209,11 +209,11 @@ def _source(carried: _Carried, key: str, one: Mapping[str, Any]) -> dict[str, An
         place = carried.root / path
         if path.startswith(("../", "/")):
             carried.note(key, f"{one['path']} lies outside of the project: nixgen show says what to do")
-        elif not place.exists():
+        elif not there(place):
             mend = "restore it, or take the line out"
             carried.problems.append(Problem(f"{_PYPROJECT}: {key}.path", f"{one['path']} is missing", mend))
         carried.copies.append(path)
-        return {"path": path, **({"editable": True} if one.get("develop") is True and place.is_dir() else {})}
+        return {"path": path, **({"editable": True} if one.get("develop") is True and there(place / ".") else {})}
     return {"index": one["source"]} if isinstance(one.get("source"), str) and one["source"].lower() != "pypi" else None
 
 

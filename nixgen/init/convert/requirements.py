@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from nixgen.errors import Problem, UserError
+from nixgen.init.convert.model import there
 from nixgen.machine import addresses
 from nixgen.project.names import normalized
 from nixgen.project.project import read_text
@@ -170,7 +171,7 @@ class _File:
             self.found.notes.append(f"{where}: {value} is an address: save the file into the project, and name it")
         elif beside.startswith("../"):
             self.found.notes.append(f"{where}: {value} lies outside of the project")
-        elif not (self.root / beside).is_file():
+        elif not there(self.root / beside, file=True):
             self._missing(where, value)
         else:
             _File(self.found, self.root, beside, constraints, self.depth + 1).read()
@@ -218,7 +219,7 @@ class _File:
         elif place.startswith("../"):
             what = "lies outside of the project: move it in, then: uv add --editable ./PATH"
             self.found.notes.append(f"{where}: {path} {what}")
-        elif not (self.root / place).exists():
+        elif not there(self.root / place):
             self._missing(where, path)
         else:
             self.found.copies.append(place)
@@ -237,7 +238,7 @@ class _File:
             self.found.notes.append(
                 f"{where}: {value} lies outside of the project: move it in, and name it in find-links"
             )
-        elif not (self.root / beside).exists():
+        elif not there(self.root / beside):
             self._missing(where, value)
         else:
             self.found.copies.append(beside)
