@@ -213,7 +213,10 @@ def _source(carried: _Carried, key: str, one: Mapping[str, Any]) -> dict[str, An
             mend = "restore it, or take the line out"
             carried.problems.append(Problem(f"{_PYPROJECT}: {key}.path", f"{one['path']} is missing", mend))
         carried.copies.append(path)
-        return {"path": path, **({"editable": True} if one.get("develop") is True and there(place / ".") else {})}
+        return {
+            "path": path,
+            **({"editable": True} if one.get("develop") is True and there(place) and place.is_dir() else {}),
+        }
     return {"index": one["source"]} if isinstance(one.get("source"), str) and one["source"].lower() != "pypi" else None
 
 
