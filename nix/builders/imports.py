@@ -2,7 +2,7 @@
 
 Run with the environment's own Python. A first process imports all in turn; what fails there, or ends it, gets a
 process of its own, so that no module is blamed for another's doings. A module of a wheel that asks for one which no package
-has, as uv.lock has it, is of use with that alone: no failure. And every shared object is looked at: what it asks
+has cannot work with this uv.lock, under uv neither: a note, and no failure. And every shared object is looked at: what it asks
 the loader for has to be in the environment or in the base (needs.py).
 """
 
@@ -126,22 +126,26 @@ def main():
     waiting, good = sorted(set(modules) - skip), set()
     result = subprocess.run([sys.executable, "-c", MANY, *waiting], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     good.update(result.stdout.split())
-    failures = []
+    failures, useless = [], {}
     for name in sorted(set(waiting) - good):
         result = subprocess.run([sys.executable, "-c", ONE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if result.stdout.split() == [name]:
             continue
         why = reason(result.stderr) or f"the process ended with {result.returncode}"
+        line = f"  {name} (of {modules[name]}): {why}"
         if modules[name] not in own and (absent := asks_for_absent(why, modules)):
-            print(f"note: {name} (of {modules[name]}) is of use with {absent} alone, which no package has")
-            waiting.remove(name)
+            useless[name] = absent, line
         else:
-            failures.append(f"  {name} (of {modules[name]}): {why}")
+            failures.append(line)
+    if waiting and len(useless) == len(waiting):  # of an environment of which nothing works, nothing good is said
+        failures, useless = [line for _, line in useless.values()], {}
+    waiting = [name for name in waiting if name not in useless]
     if not modules and not os.environ.get("empty"):
         raise SystemExit("no module was found in any package of the environment: there is nothing to import")
     base = libraries_of(os.environ["search"].split(":"))
     objects = needs.objects(os.environ["environment"], json.loads(os.environ["wheels"])) if base else []
     libraries, notes, sonames = lacking(objects, base, skip)
+    notes += [f"note: {modules[name]}: {name} cannot be imported without {absent}, which no package has\n" for name, (absent, _) in useless.items()]
     warnings = [
         f"warning: {soname}: {one} and {other} differ, and a process gets the one that is loaded first\n"
         for soname, one, other in needs.twice(objects, base)
