@@ -44,6 +44,7 @@ KNOWN = (
         libraries=("libgmp10", "libmpc3", "libmpfr6"),
     ),
     Known("mysqlclient", "2.2.7", "trixie", build_libraries=("libmariadb-dev",), libraries=("libmariadb3",)),
+    Known("numba", "0.68.1", "trixie", libraries=("libgomp1", "libtbb12")),
     Known("plyvel", "1.5.1", "trixie", build_libraries=("libleveldb-dev",), libraries=("libleveldb1d",)),
     Known("psycopg-c", "3.2.9", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
     Known("psycopg2", "2.9.10", "trixie", build_libraries=("libpq-dev",), libraries=("libpq5",)),
