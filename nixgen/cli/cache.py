@@ -138,7 +138,7 @@ def pull(
 )
 def verify(
     url: UrlArgument = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    json: options.JsonOption = False,
     recorded: Annotated[bool, typer.Option("--recorded", help="Only the paths that nixgen.hashes.json has.")] = False,
     content: Annotated[
         bool, typer.Option("--content/--no-content", help="Whether to read every NAR and hash it.")
@@ -187,7 +187,7 @@ def challenge(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="NUMBER", help="Random seed: repeats an earlier sample.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    json: options.JsonOption = False,
     log: LogOption = None,
     log_key: LogKeyOption = None,
     public_key: PublicKeyOption = None,

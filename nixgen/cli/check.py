@@ -49,7 +49,7 @@ def check(
         Path | None,
         typer.Option("--save", metavar="FILE", help="Write what is found here as a record, whatever the verdict."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    json: options.JsonOption = False,
     markdown: Annotated[
         Path | None,
         typer.Option("--markdown", metavar="FILE", help="Write a summary in Markdown to FILE; - prints it."),

@@ -18,7 +18,7 @@ EXIT_CODES = (
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="A record, or a revision of git.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    json: options.JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as for a pull request.")] = False,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work

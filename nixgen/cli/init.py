@@ -40,14 +40,7 @@ def init(
             help="Whose CI job to write; the first run writes GitHub's where nothing is said.",
         ),
     ] = None,
-    mirror: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mirror",
-            metavar="URL",
-            help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
-        ),
-    ] = None,
+    mirror: options.MirrorOption = None,
     source: Annotated[
         str | None,
         typer.Option(

@@ -22,14 +22,7 @@ def lock(
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not use the network; say what is missing instead.")
     ] = False,
-    mirror: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mirror",
-            metavar="URL",
-            help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
-        ),
-    ] = None,
+    mirror: options.MirrorOption = None,
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:

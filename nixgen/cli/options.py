@@ -35,6 +35,25 @@ QuietOption = Annotated[
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_verbose, help="Print the commands that are run.")
 ]
+SystemOption = Annotated[
+    list[str] | None,
+    typer.Option("--system", metavar="SYSTEM", help="Only this system, like x86_64-linux. Can be repeated."),
+]
+PythonOption = Annotated[
+    str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
+]
+EnvironmentOption = Annotated[
+    str, typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False)
+]
+MirrorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mirror",
+        metavar="URL",
+        help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 
 EXIT_CODES = "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."
 """The last line of every command's help."""

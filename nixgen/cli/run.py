@@ -29,10 +29,7 @@ def run(
             "--service", metavar="NAME", help="The command of [services.NAME] in models.toml, and its models."
         ),
     ] = None,
-    environment: Annotated[
-        str,
-        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
-    ] = "",
+    environment: options.EnvironmentOption = "",
     stamp: Annotated[
         Path | None,
         typer.Option("--stamp", metavar="DIR", help="Where the stamp is kept.", show_default="this user's state"),

@@ -16,17 +16,9 @@ EXIT_CODES = (
 
 def show(
     project: options.ProjectOption = Path(),
-    system: Annotated[
-        list[str] | None,
-        typer.Option("--system", metavar="SYSTEM", help="Only this system, like x86_64-linux. Can be repeated."),
-    ] = None,
-    python: Annotated[
-        str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
-    ] = None,
-    environment: Annotated[
-        str,
-        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
-    ] = "",
+    system: options.SystemOption = None,
+    python: options.PythonOption = None,
+    environment: options.EnvironmentOption = "",
     problems: Annotated[
         bool, typer.Option("--problems", help="Print only what is wrong; exit 1 when anything is, else 0.")
     ] = False,

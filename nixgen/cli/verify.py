@@ -19,7 +19,7 @@ def verify(
         Path | None,
         typer.Option("--path", metavar="DIR", help="A plain folder with the files: needs no Nix.", show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    json: options.JsonOption = False,
     signature: Annotated[
         Path | None,
         typer.Option("--signature", metavar="FILE", help="Check this sigstore bundle over the files, too."),

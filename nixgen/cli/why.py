@@ -15,18 +15,10 @@ EXIT_CODES = "Exit codes: 0 done, 1 not in uv.lock, 2 a mistake in the input, 3 
 def why(
     package: Annotated[str, typer.Argument(metavar="PACKAGE", help="A package of uv.lock, like numpy.")],
     project: options.ProjectOption = Path(),
-    system: Annotated[
-        list[str] | None,
-        typer.Option("--system", metavar="SYSTEM", help="Only this system, like x86_64-linux. Can be repeated."),
-    ] = None,
-    python: Annotated[
-        str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
-    ] = None,
-    environment: Annotated[
-        str,
-        typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
-    ] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    system: options.SystemOption = None,
+    python: options.PythonOption = None,
+    environment: options.EnvironmentOption = "",
+    json: options.JsonOption = False,
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:

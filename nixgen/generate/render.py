@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from nixgen.artifacts.model import PinnedArchive, PinnedArtifact
 from nixgen.bases.model import Base
 from nixgen.generate.model import Plan
 from nixgen.nix import templates
 from nixgen.nix.nixtext import to_nix
-from nixgen.resolve.model import Resolution
+from nixgen.resolve.model import Package, Resolution
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def default_nix(plan: Plan) -> str:
@@ -66,14 +70,13 @@ def wheel_rows(plan: Plan) -> list[dict[str, object]]:
 
     ``path`` is that of a wheel in the project, ``url`` of any other.
     """
-    places: dict[tuple[str, str, str, str, str, str], _Places] = {}
-    for resolution in plan.resolutions:
-        for package in resolution.packages:
-            if package.kind == "wheel":
-                file = package.file or ""
-                version = file.split("-")[1] if package.version is None else package.version
-                key = (package.name, version, file, package.sha256 or "", package.url or "", package.path or "")
-                places.setdefault(key, _Places()).add(resolution)
+
+    def row(package: Package) -> tuple[str, str, str, str, str, str]:
+        file = package.file or ""
+        version = file.split("-")[1] if package.version is None else package.version
+        return package.name, version, file, package.sha256 or "", package.url or "", package.path or ""
+
+    places = _placed(plan, lambda package: package.kind == "wheel", row)
     return [
         _given(
             name=name,
@@ -91,11 +94,9 @@ def wheel_rows(plan: Plan) -> list[dict[str, object]]:
 
 def tree_rows(plan: Plan) -> list[dict[str, object]]:
     """One row for each directory source, with the systems whose resolution names it."""
-    places: dict[tuple[str, str], _Places] = {}
-    for resolution in plan.resolutions:
-        for package in resolution.packages:
-            if package.kind == "directory":
-                places.setdefault((package.name, package.path or ""), _Places()).add(resolution)
+    places = _placed(
+        plan, lambda package: package.kind == "directory", lambda package: (package.name, package.path or "")
+    )
     return [
         _given(
             name=tree.name,
@@ -103,26 +104,24 @@ def tree_rows(plan: Plan) -> list[dict[str, object]]:
             path=tree.path,
             roots=tree.roots,
             modules=tree.modules,
-            systems=places.get((tree.name, tree.path), _Places()).systems(),
-            environments=places.get((tree.name, tree.path), _Places()).environments(),
+            systems=used.systems(),
+            environments=used.environments(),
             metadata=tree.metadata,
             entryPoints=tree.entry_points,
         )
         for tree in sorted(plan.trees, key=lambda tree: (tree.name, tree.version, tree.path))
         if not tree.built
+        for used in (places.get((tree.name, tree.path), _Places()),)
     ]
 
 
 def build_rows(plan: Plan) -> list[dict[str, object]]:
     """The rows of what is built from its source. What only other builds need is of no environment."""
-    places: dict[tuple[object, object], _Places] = {}
-    for resolution in plan.resolutions:
-        for package in resolution.packages:
-            if package.built:
-                places.setdefault((package.name, package.version), _Places()).add(resolution)
+    places = _placed(plan, lambda package: package.built, lambda package: (package.name, package.version))
 
     def placed(row: dict[str, object]) -> dict[str, object]:
-        found = places.get((row["name"], row["version"])) or places.get((row["name"], None))
+        name, version = str(row["name"]), str(row["version"])
+        found = places.get((name, version)) or places.get((name, None))
         if found is None or not row.get("installed", True):
             return row
         return {**row, "systems": found.systems(), **_given(environments=found.environments())}
@@ -228,3 +227,12 @@ class _Places:
     def environments(self) -> dict[str, list[str]] | None:
         """Those of the other environments, None where it is in none."""
         return {name: sorted(systems) for name, systems in sorted(self._found.items()) if name} or None
+
+
+def _placed(plan: Plan, wanted: Callable[[Package], bool], key: Callable[[Package], _Key]) -> dict[_Key, _Places]:
+    """Where the packages that are wanted are used, by what tells their rows apart."""
+    places: dict[_Key, _Places] = {}
+    for resolution in plan.resolutions:
+        for package in filter(wanted, resolution.packages):
+            places.setdefault(key(package), _Places()).add(resolution)
+    return places
