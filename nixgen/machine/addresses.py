@@ -16,6 +16,7 @@ _URL = re.compile(
     r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
     re.IGNORECASE,
 )
+_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]+:[^\s"'/@]+@(?=[\w\[])""")  # user:password@host
 _TELLING = (  # compiled where it is asked for: most addresses have no query
     # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
     r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"
@@ -53,13 +54,26 @@ def found(text: str, *, queries: bool = True) -> Iterator[str]:
     if "@" not in text and "?" not in text and "#" not in text:
         return  # a lock may have megabytes
     for url in _URL.finditer(text):
-        user, behind = url["user"], url["behind"] or ""
-        key = secret_key(behind)
-        secret_user = bool(user) and (url["scheme"].lower() != "ssh" or ":" in user)
-        if not secret_user and not (key and queries):
-            continue
-        shown = f"{behind[0]}{key}={_BLOT}" if key else behind
-        yield f"{url['scheme']}://{f'{_BLOT}@' if user else ''}{url['place']}{shown}"
+        shown = _blotted(url, queries=queries)
+        if shown is not None:
+            yield shown
+
+
+def blotted(text: str) -> str:
+    """A text with every secret in its addresses blotted out, also where one is written without ``https://``."""
+    text = _URL.sub(lambda url: _blotted(url) or url[0], text)
+    return _BARE.sub(f"{_BLOT}@", text)
+
+
+def _blotted(url: re.Match[str], *, queries: bool = True) -> str | None:
+    """An address that carries a secret, without it; None for one that carries none."""
+    user, behind = url["user"], url["behind"] or ""
+    key = secret_key(behind)
+    secret_user = bool(user) and (url["scheme"].lower() != "ssh" or ":" in user)
+    if not secret_user and not (key and queries):
+        return None
+    shown = f"{behind[0]}{key}={_BLOT}" if key else behind
+    return f"{url['scheme']}://{f'{_BLOT}@' if user else ''}{url['place']}{shown}"
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:

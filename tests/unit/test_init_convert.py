@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,7 +276,7 @@ def test_what_is_no_environment_of_conda(root: Path) -> None:
     assert "is not YAML that can be read" in problems(root, "environment.yml")[0]
     (root / "environment.yml").write_text("name: x\n")
     assert "has no list of dependencies" in problems(root, "environment.yml")[0]
-    (root / "environment.yml").write_text("dependencies: [3, {pip: [x], other: y}]\n")
+    (root / "environment.yml").write_text("dependencies: [[x], {pip: [x], other: y}]\n")
     assert [one.split(":")[1] for one in problems(root, "environment.yml")] == [" dependencies[0]", " dependencies[1]"]
 
 
@@ -471,3 +474,97 @@ def test_init_goes_on_with_what_was_made(root: Path, index: Index, capsys: pytes
         f"The project is old-project in {root}.",
     ]
     assert 'file = "plain-1.5-py3-none-any.whl"' in (root / "default.nix").read_text()
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_what_lies_beside_the_project_stays_where_it_is(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, absolute: bool
+) -> None:
+    """While uv locks, nothing is written outside of a temporary folder: neither beside it nor where it lies."""
+    lib = tmp_path / "beside" / "lib"
+    package(lib, "lib")
+    inner = root / "in" / "here"
+    inner.mkdir(parents=True)
+    relative = os.path.relpath(lib, inner)
+    (inner / "pyproject.toml").write_text(
+        '[tool.poetry]\nname = "p"\nversion = "1"\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+        f'lib = {{path = "{lib if absolute else relative}"}}\n'
+    )
+    (tmp_path / "deep" / "temporary").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "deep" / "temporary"))
+    before = tree(tmp_path)
+    made = converted(inner, "poetry", None)
+    assert tree(tmp_path) == before
+    assert toml(made)["tool"]["uv"]["sources"] == {"lib": {"path": relative}}
+    (block,) = (one for one in tomllib.loads(made.uv_lock.decode())["package"] if one["name"] == "lib")
+    assert block["source"] == {"directory": relative}
+
+
+def test_links_in_what_is_copied_are_not_written_through(root: Path, index: Index, tmp_path: Path) -> None:
+    kept = tmp_path / "rc"
+    kept.write_text("# mine\nextra\n")
+    package(root / "sub", "own")
+    (root / "sub/more.txt").symlink_to(kept)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/far.txt").write_text("# mine\nplain\n")
+    (root / "sub/there").symlink_to(tmp_path / "there")
+    made = requirements(root, index, "./sub\n-r sub/more.txt\n-r sub/there/far.txt\n")
+    assert {"extra", "own", "plain"} < locked(made).keys()
+    assert kept.read_text() == "# mine\nextra\n"
+    assert (tmp_path / "there/far.txt").read_text() == "# mine\nplain\n"
+
+
+def test_pipes_in_what_is_copied_are_passed_over(root: Path, index: Index) -> None:
+    package(root / "sub", "own")
+    os.mkfifo(root / "sub/pipe")
+    assert "own" in locked(requirements(root, index, "./sub\n"))
+
+
+def test_no_note_shows_a_secret(root: Path, index: Index) -> None:
+    lines = (
+        "--proxy http://me:s3cret@proxy.example.org",
+        "--proxy me:s3cret@proxy.example.org:80",
+        "-r https://me:s3cret@example.org/more.txt",
+        "--unknown https://example.org/?token=s3cret",
+    )
+    made = requirements(root, index, "\n".join(lines))
+    assert len(made.notes) == len(lines)
+    assert "s3cret" not in str(made.notes)
+    (root / "environment.yml").write_text(
+        'channels: ["https://conda.example.org/t/s3cret/chan", "https://me:s3cret@example.org"]\n'
+        'dependencies: [python, "https://me:s3cret@example.org::numpy"]\nvariables: {A: s3cret}\n'
+    )
+    (root / "requirements.txt").unlink()
+    notes = converted(root, "environment.yml", None).notes
+    assert "s3cret" not in str(notes)
+    assert "environment.yml: variables: A" in notes
+
+
+@pytest.mark.parametrize(
+    "line", ["git+https://[x#egg=a", "--index-url https://[x", "a @ file://[x/y", "a @ git+https://[x"]
+)
+def test_an_address_that_is_none_is_told_with_its_line(root: Path, line: str) -> None:
+    (root / "requirements.txt").write_text(f"# old\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        converted(root, "requirements.txt", None)
+    assert caught.value.problems[0].where in {"requirements.txt", "requirements.txt:2"}
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!bool x", '!!int ""', "!!float x", "{? [a] : b}"])
+def test_no_value_of_yaml_is_a_traceback(root: Path, value: str) -> None:
+    (root / "environment.yml").write_text(f"dependencies: [python]\nvariables: {value}\n")
+    with contextlib.suppress(UserError):
+        converted(root, "environment.yml", None)
+
+
+def test_yaml_that_grows_without_end_is_not_unfolded(root: Path) -> None:
+    text = 'a0: &a0 ["lol"]\n' + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20))
+    (root / "environment.yml").write_text(f"{text}channels: *a19\nvariables: *a19\ndependencies: [python]\n")
+    assert converted(root, "environment.yml", None).notes == ()
+
+
+def test_what_poetry_has_that_is_no_table(root: Path) -> None:
+    (root / "pyproject.toml").write_text(
+        '[tool.poetry]\nname = "p"\nversion = "1"\ngroup = {dev = "x"}\nsource = [{name = "a", url = "https://[x"}]\n'
+    )
+    assert all("poetry" in one for one in problems(root, "poetry"))

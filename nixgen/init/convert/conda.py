@@ -17,6 +17,7 @@ from nixgen.init.convert import requirements
 from nixgen.project.project import read_text
 
 _SPEC = re.compile(r"(?:(?P<channel>[^:\s]+)::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)\s*(?P<version>.*)")
+_TOKEN = re.compile(r"/t/[^/\s]+")  # how anaconda's servers take a token
 _NO_PACKAGE = {"pip", "setuptools", "wheel", "python_abi"}
 
 
@@ -42,10 +43,10 @@ def draft(root: Path, name: str) -> requirements.Read:
             notes.append(f"{spec}{typed}")
     if notes:
         notes.append("what is no Python package (a library, a program) is named in libraries or tools ([tool.nixgen])")
-    if channels := [str(one) for one in _listed(document.get("channels")) if one != "nodefaults"]:
-        notes.append(f"channels: {', '.join(channels)}")
-    others = [key for key in ("variables", "platforms") if document.get(key)]
-    notes += [f"{key}: {', '.join(map(str, document[key]))}" for key in others]
+    if channels := [one for one in _texts(document.get("channels")) if one != "nodefaults"]:
+        notes.append(f"channels: {', '.join(_TOKEN.sub('/t/***', one) for one in channels)}")
+    others = {key: _texts(document.get(key)) for key in ("variables", "platforms")}
+    notes += [f"{key}: {', '.join(names)}" for key, names in others.items() if names]
     found.notes[:0] = [f"{name}: {note}" for note in notes]
     return found
 
@@ -62,7 +63,7 @@ def _document(text: str, name: str) -> dict[Any, Any]:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 -- the safest: it makes texts, and no merges
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         what = " ".join(str(error).split())
         raise UserError.of(name, f"is not YAML that can be read: {what}", "mend that line") from None
@@ -84,7 +85,7 @@ def _dependencies(document: dict[Any, Any], name: str) -> tuple[list[str], list[
             and set(entry) == {"pip"}
             and all(isinstance(one, str) for one in _listed(entry["pip"]))
         ):
-            pip += _listed(entry["pip"])
+            pip += _texts(entry["pip"])
         else:
             problems.append(Problem(f"{name}: dependencies[{number}]", "is no package and no list for pip"))
     if problems:
@@ -92,12 +93,13 @@ def _dependencies(document: dict[Any, Any], name: str) -> tuple[list[str], list[
     return specs, pip
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 -- any YAML
     return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a list, or the keys of a mapping."""
+    return [one for one in (value if isinstance(value, list | dict) else ()) if isinstance(one, str)]
 
 
 def _typed(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ The old lock's versions are constraints while uv locks, and gone after it: the l
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nixgen.errors import Problem, UserError
+from nixgen.errors import MachineError, Problem, UserError
 from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, tables
 from nixgen.init.convert.model import Converted, Draft
@@ -21,7 +22,7 @@ from nixgen.project.names import normalized
 from nixgen.resolve import uv
 
 _OURS = ("uv.toml", ".python-version")
-_NOT_COPIED = shutil.ignore_patterns(".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox")
+_OTHERS = shutil.ignore_patterns(".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox")
 _PYTHON = re.compile(r"Python ?(?:>=|requirement|version)|requires-python|`python_full_version", re.IGNORECASE)
 
 
@@ -31,12 +32,9 @@ def convert(root: Path, draft: Draft, source: str) -> Converted:
     Raises UserError with uv's explanation where it cannot, and MachineError; nothing of the project is touched.
     """
     with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
-        folder = Path(made).resolve() / "project"
-        folder.mkdir()
-        _copy(root, folder, draft.copies)
+        folder = _copied(root, Path(made).resolve() / "project", draft.copies)
         for name, text in {**draft.files, "pyproject.toml": draft.pyproject}.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
+            _put(folder, name, text)
         for words in draft.reading:
             uv.add(folder, *words)
         text = _inside((folder / "pyproject.toml").read_text(encoding="utf-8"), folder)
@@ -46,17 +44,47 @@ def convert(root: Path, draft: Draft, source: str) -> Converted:
         text = _locked(folder, text, draft, source)
         lock = (folder / "uv.lock").read_bytes()
     notes = [*draft.notes, *_lost(draft, lock.decode(), source)]
-    return Converted(text.encode(), lock, tuple(dict.fromkeys(notes)), draft.python)
+    return Converted(text.encode(), lock, tuple(dict.fromkeys(map(addresses.blotted, notes))), draft.python)
 
 
-def _copy(root: Path, folder: Path, names: Sequence[str]) -> None:
-    for name in (*_OURS, *names):
-        place = root / name
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir():
-            shutil.copytree(place, folder / name, symlinks=True, ignore=_NOT_COPIED, dirs_exist_ok=True)
-        elif place.is_file():
-            shutil.copyfile(place, folder / name)
+def _copied(root: Path, new: Path, names: Sequence[str]) -> Path:
+    """Copies these files and folders of a project to ``new``; the copy of the project's folder.
+
+    Some may lie beside the project: they keep their places to each other, all of them inside ``new``.
+    """
+    places = [Path(os.path.normpath(root / name)) for name in (*_OURS, *names)]
+    top = Path(os.path.commonpath([root, *places]))
+    folder = new / root.relative_to(top)
+    folder.mkdir(parents=True)
+    for place in places:
+        target = new / place.relative_to(top)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if place.is_dir():
+                shutil.copytree(place, target, symlinks=True, ignore=_not_copied, dirs_exist_ok=True)
+            elif place.is_file():
+                shutil.copyfile(place, target)
+        except shutil.Error as error:
+            file, _, why = error.args[0][0]
+            raise MachineError.of(str(file), f"cannot be copied: {why}", "make it readable, or remove it") from None
+    return folder
+
+
+def _put(folder: Path, name: str, text: str) -> None:
+    """Writes a file of the copy; links that were copied, and may lead anywhere, are not followed."""
+    place = folder / name
+    for part in (*[folder / above for above in reversed(Path(name).parents)][1:], place):
+        if part.is_symlink():
+            part.unlink()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8")
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """What no package is made of: what tools keep, and what is neither file, link nor folder."""
+    places = {name: Path(folder, name) for name in names}
+    odd = {name for name, place in places.items() if not (place.is_symlink() or place.is_file() or place.is_dir())}
+    return odd | _OTHERS(folder, names)
 
 
 def _inside(text: str, folder: Path) -> str:

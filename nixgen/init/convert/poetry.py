@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from nixgen.errors import Problem, UserError
 from nixgen.formats import toml
@@ -206,12 +205,14 @@ def _source(carried: _Carried, key: str, one: Mapping[str, Any]) -> dict[str, An
         return _public(carried, key, {"url": one["url"], **below})
     if isinstance(one.get("path"), str):
         path = posixpath.normpath(posixpath.join(one["path"], str(below.get("subdirectory", "."))))
+        if posixpath.isabs(path):
+            path = posixpath.relpath(path, carried.root.resolve().as_posix())
         place = carried.root / path
-        if path.startswith(("../", "/")):
-            carried.note(key, f"{one['path']} lies outside of the project: nixgen show says what to do")
-        elif not there(place):
+        if not there(place):
             mend = "restore it, or take the line out"
             carried.problems.append(Problem(f"{_PYPROJECT}: {key}.path", f"{one['path']} is missing", mend))
+        elif path == ".." or path.startswith("../"):
+            carried.note(key, f"{one['path']} lies outside of the project: nixgen show says what to do")
         carried.copies.append(path)
         return {
             "path": path,
@@ -250,8 +251,8 @@ def _groups(carried: _Carried, poetry: Mapping[str, Any]) -> tuple[dict[str, lis
     given: dict[str, Mapping[str, Any]] = {}
     if "dev-dependencies" in poetry:
         given["dev"] = {"dependencies": poetry["dev-dependencies"]}
-    for name, group in table(poetry, "group").items():
-        more = given.get(name, {})
+    for name in table(poetry, "group"):
+        group, more = table(poetry, "group", name), given.get(name, {})
         given[name] = {**group, "dependencies": {**table(more, "dependencies"), **table(group, "dependencies")}}
     groups: dict[str, list[Any]] = {}
     for name, group in given.items():
@@ -320,7 +321,6 @@ def _indexes(carried: _Carried, sources: list[Mapping[str, Any]]) -> Iterator[di
     for source in named:
         key = f"tool.poetry.source.{source['name']}"
         priority = str(source.get("priority", "primary"))
-        host = urlsplit(source["url"])
         if next(addresses.found(source["url"]), None):
             mend = "take it out of the address, and put it into ~/.netrc"
             carried.problems.append(Problem(f"{_PYPROJECT}: {key}", "carries a login", mend))
@@ -330,7 +330,8 @@ def _indexes(carried: _Carried, sources: list[Mapping[str, Any]]) -> Iterator[di
         elif source is (primary[-1] if primary else None) and not public:
             row["default"] = True
         elif priority in {"supplemental", "secondary"}:
-            carried.note(key, f"uv asks {host.hostname} before the default index, and takes the first that has a name")
+            host = addresses.origin(source["url"])[1] or source["name"]
+            carried.note(key, f"uv asks {host} before the default index, and takes the first that has a name")
         yield row
 
 

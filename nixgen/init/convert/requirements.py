@@ -127,7 +127,12 @@ class _File:
         kept: list[str] = []
         for number, line in _lines(text):
             where = f"{self.name}:{number}"
-            new = self._option(where, line) if line.startswith("-") else self._requirement(where, line)
+            try:
+                new = self._option(where, line) if line.startswith("-") else self._requirement(where, line)
+            except ValueError as error:  # urllib's: a host that is none
+                mend = "mend that line, or take it out"
+                found.problems.append(Problem(where, f"has an address that cannot be read: {error}", mend))
+                continue
             if new:
                 (found.constraints if self.constraints else kept).append(new)
         found.texts[self.name] = "".join(f"{line}\n" for line in kept)
