@@ -12,13 +12,12 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from nixgen.builds.model import Crate
 from nixgen.console import console
 from nixgen.errors import MachineError, UserError
 from nixgen.formats.foreign import lookup
-from nixgen.machine import download, process
+from nixgen.machine import addresses, download, process
 
 _LIMIT = 1 << 20
 _MARKERS = ("crate", "version", "prefix", "lowerprefix", "sha256-checksum")
@@ -71,15 +70,18 @@ def _prefix(name: str) -> str:
 
 def _pattern(owner: str, registry: str) -> str:
     kind, _, url = registry.partition("+")
-    if urlsplit(url).scheme not in _ALLOWED:
-        what = f"Cargo.lock names a registry that is neither https nor http: {url}"
-        raise UserError.of(owner, what, "change it by a patch, under packages of [tool.nixgen]")
+    mend = "change it by a patch, under packages of [tool.nixgen]"
+    if secret := addresses.secret(url):
+        what = f"Cargo.lock names a registry with {secret} in its address: {addresses.blotted(url)}"
+        raise UserError.of(owner, what, mend)
+    if addresses.fault(url, _ALLOWED):
+        raise UserError.of(owner, f"Cargo.lock names a registry that is neither https nor http: {url}", mend)
     text = _file(url) if kind == "sparse" else _git(owner, url)
     try:
         pattern = lookup(json.loads(text), "dl")
-    except ValueError:
+    except (ValueError, RecursionError):
         pattern = None
-    if not isinstance(pattern, str) or urlsplit(pattern).scheme not in _ALLOWED:
+    if not isinstance(pattern, str) or addresses.secret(pattern) or addresses.fault(pattern, _ALLOWED):
         raise MachineError.of(owner, f"the registry {url} does not say where its crates are", "try again later")
     return pattern
 

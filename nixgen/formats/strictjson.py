@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 from nixgen.errors import Problem, UserError
 from nixgen.machine import addresses
@@ -142,20 +141,11 @@ class Table:
         """Note what is wrong with an address: its kind, credentials, white space (RFC 3986)."""
         if not url:
             return
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname
-        except ValueError:
-            self.problem(key, "is not an address")
-            return
-        secret = addresses.in_parts(parts)
-        if secret:
+        if secret := addresses.secret(url):
             # The address is part of the path to a hash; it is not printed with what it must not carry.
             self._note(self._path, f"has an address with {secret} in it; netrc is the place for logins")
-        elif parts.scheme not in schemes or (parts.scheme != "file" and not host):
-            self.problem(key, f"is not an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        elif re.search(r"[\s\x00-\x1f\x7f\"'\\<>`]", url):
-            self.problem(key, "is not an address: it has white space or quotes in it")
+        elif fault := addresses.fault(url, schemes):
+            self.problem(key, fault)
 
     def _get(self, key: str, kind: type) -> Any:  # noqa: ANN401 -- of the type that `kind` says
         if self._missing:

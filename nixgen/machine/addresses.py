@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 _URL = re.compile(
@@ -42,6 +42,28 @@ def in_parts(parts: SplitResult) -> str | None:
         return "a user name or password"
     if secret_key(f"{parts.query}&{parts.fragment}"):
         return "a token or signature"
+    return None
+
+
+def secret(url: str) -> str | None:
+    """What of an address must not be shared, in words; None when there is nothing, and for what is no address."""
+    try:
+        return in_parts(urlsplit(url))
+    except ValueError:
+        return None
+
+
+def fault(url: str, schemes: Sequence[str]) -> str | None:
+    """What keeps a text from being an address of these kinds (RFC 3986), in words."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return "is not an address"
+    if parts.scheme not in schemes or (parts.scheme != "file" and not host):
+        return f"is not an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    if re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff\"'\\<>`]", url):
+        return "is not an address: it has white space or quotes in it"
     return None
 
 

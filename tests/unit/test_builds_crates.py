@@ -61,6 +61,10 @@ def test_a_registry_of_files_and_one_in_git_are_each_asked_once(index: Callable[
 WRONG = {
     "scheme": ("registry+ext::sh -c date", "names a registry that is neither https nor http"),
     "file": ("sparse+file:///etc/", "names a registry that is neither https nor http"),
+    "host": ("registry+https://[x/", "names a registry that is neither https nor http"),
+    "NUL": ("registry+https://x\x00y/", "names a registry that is neither https nor http"),
+    "line": ("sparse+https://x\ny/", "names a registry that is neither https nor http"),
+    "login": ("registry+https://me:s3cret@example.org/x", "a user name or password in its address: https://***@"),
     "nothing": ("sparse+{address}/files/", "does not say where its crates are"),
     "gone": ("sparse+{address}/nowhere/", "404"),
     "no-git": ("registry+{address}/nowhere", "which git cannot read"),
@@ -75,3 +79,24 @@ def test_a_registry_that_does_not_say(index: Callable[..., Index], tmp_path: Pat
     with pytest.raises(NixgenError) as caught:
         addressed("rusty", [Named("a", "1.0.0", registry.format(address=served.address), SHA)], {})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            '{"dl": "https://[x"}',
+            '{"dl": "https://me:s3cret@example.org"}',
+            '{"dl": "https://example.org/?token=s3cret"}',
+        ),
+        *('{"dl": "https://x y"}', '{"dl": "https://"}', '{"dl": "https://x/\\ud800"}', '{"dl": 5}', "[" * 100_000),
+    ],
+    ids=range(8),
+)
+def test_a_registry_that_says_what_no_lock_may_hold(index: Callable[..., Index], tmp_path: Path, text: str) -> None:
+    served = index(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(NixgenError) as caught:
+        addressed("rusty", [Named("a", "1.0.0", f"sparse+{served.address}/files/", SHA)], {})
+    assert "does not say where its crates are" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
