@@ -9,7 +9,7 @@ import json
 import posixpath
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,12 @@ _NO_WHEEL = re.compile(
     r"Wheels are required for `([^`]+)` because building from source is disabled"
     r"|Building source distributions for `([^`]+)` is disabled"
 )
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\]\s*)?(?:[<>=!~;(@].*)?")
+"""A requirement that begins with a name (PEP 508): no option of requirements files, no path, no bare address."""
+
+_MEANT_FOR_UV = re.compile(r"\$\{|\\$|[\x00-\x08\x0a-\x1f\x7f]")
+"""What uv would replace by a variable of the user's, or read as more than one line."""
+
 _UNKNOWN = "0"  # stands for a version that only a build would tell
 _OURS = "nixgen-build-requirements"
 
@@ -98,6 +104,8 @@ class Resolver:
         """
         if not question.requires:
             return Answer()
+        _refuse_odd(question.requires)
+        _refuse_odd(line for lines in known.values() for line in lines)
         failure: NixgenError | None = None
         for constraints, newest in self._attempts(question):
             try:
@@ -173,7 +181,7 @@ class Resolver:
             folder = Path(made)
             places = json.loads(question.sources or "{}")
             elsewhere = [line for line in question.requires if named(line) in places.get("sources", {})]
-            text = settings(self.project, metadata, places, elsewhere)
+            text = settings(self.project, metadata, places, elsewhere, self.logins)
             (folder / "pyproject.toml").write_text(text, encoding="utf-8")
             plain = [line for line in question.requires if line not in elsewhere]
             for name, lines in (("requirements.in", plain), ("constraints.in", (*constraints, *pins))):
@@ -280,10 +288,12 @@ def settings(
     metadata: Sequence[Mapping[str, object]] = (),
     places: Mapping[str, Any] | None = None,
     elsewhere: Sequence[str] = (),
+    own: Logins | None = None,
 ) -> str:
     """The pyproject.toml that uv is given: where packages come from, with absolute paths, and what is known of some.
 
-    ``places`` has ``sources`` of the requirements ``elsewhere``, and the indexes that these name.
+    ``places`` has ``sources`` of the requirements ``elsewhere``, and the indexes that these name: uv has the user's
+    logins by the names of indexes, so those of a stranger get other names, but where ``own`` has one for that server.
     """
     import tomlkit
 
@@ -303,12 +313,35 @@ def settings(
         found["index"] = [{**index, "url": absolute(index.get("url"))} for index in tables(found["index"])]
     found["dependency-metadata"] = [*tables(found.get("dependency-metadata")), *map(dict, metadata)]
     if elsewhere and places:
-        found["sources"] = places["sources"]
         known = {index.get("name") for index in tables(found.get("index"))}
-        more = [{**index, "explicit": True, "default": False} for index in tables(places.get("index"))]
-        found["index"] = [*tables(found.get("index")), *(one for one in more if one.get("name") not in known)]
+        more = [one for one in tables(places.get("index")) if one.get("name") not in known]
+        new = {
+            str(one.get("name")): f"{_OURS}-{number}"
+            for number, one in enumerate(more)
+            if own is None or not own.has_index(str(one.get("url")))
+        }
+        found["sources"] = {name: _renamed(source, new) for name, source in places["sources"].items()}
+        more = [{**one, "name": new.get(str(one.get("name")), one.get("name"))} for one in more]
+        found["index"] = [*tables(found.get("index")), *({**one, "explicit": True, "default": False} for one in more)]
     head = {"name": _OURS, "version": "0", "dependencies": list(elsewhere)}
     return tomlkit.dumps({"project": head, "tool": {"uv": found}})
+
+
+def _refuse_odd(requires: Iterable[str]) -> None:
+    """Raises UserError for what uv would take for more than a requirement: a stranger wrote it."""
+    odd = {line for line in requires if not _PLAIN.fullmatch(line.strip()) or _MEANT_FOR_UV.search(line.strip())}
+    if odd:
+        mend = "mend it by a patch, under packages of [tool.nixgen]"
+        raise UserError(Problem("", f"it requires what is no requirement (PEP 508): {line!r}", mend) for line in odd)
+
+
+def _renamed(source: Any, new: Mapping[str, str]) -> Any:  # noqa: ANN401 -- any TOML value
+    """A row of sources, or several, with the new names of indexes."""
+    if isinstance(source, list):
+        return [_renamed(one, new) for one in source]
+    if isinstance(source, dict) and isinstance(source.get("index"), str):
+        return {**source, "index": new.get(source["index"], source["index"])}
+    return source
 
 
 def explained(owner: str, error: NixgenError) -> NixgenError:

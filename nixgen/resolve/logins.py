@@ -47,6 +47,10 @@ class Logins:
             return netrc
         return uv.stored_login(url) if urlsplit(url).hostname in self.stored else None
 
+    def has_index(self, url: str) -> bool:
+        """Whether there is a login for an index on the server of this address."""
+        return any(addresses.origin(place) == addresses.origin(url) for place, _ in self.indexes)
+
     def any(self) -> bool:
         """Whether there is any."""
         return bool(self.indexes or self.stored) or download.netrc_path().is_file()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.index import Index
+from support.index import Index, serve
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
 
 from nixgen.builds.requirements import Answer, LackingError, Question, Resolver, pinnable, settings
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import download
 from nixgen.project.project import find_project
 from nixgen.resolve import logins
 from nixgen.resolve.model import Git, Package, Target
@@ -206,3 +208,50 @@ def test_a_private_index_without_hashes(served: Index, tmp_path: Path, monkeypat
     (wheel,) = ask(one, "setuptools==70.0").wheels
     assert wheel.sha256 == sha256(served.folder / wheel.file)
     assert "plum" not in repr(wheel)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("-r {secret}", "--index-url {index}/simple", "-e {folder}", " -r {secret}", "{index}/x-1-py3-none-any.whl"),
+        *("x @ {index}/${{S3CRET}}/x-1-py3-none-any.whl", "setuptools\n-r {secret}", "setuptools \\", "./x", "/x.whl"),
+        "",
+    ],
+    ids=range(11),
+)
+def test_a_source_cannot_give_uv_orders(
+    served: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Read other files, ask other servers, tell them the user's variables, or run what it names on this machine."""
+    monkeypatch.setenv("S3CRET", "s3cret")
+    (tmp_path / "secret").write_text("top s3cret line\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    line = line.format(secret=tmp_path / "secret", index=served.address, folder=tmp_path / "folder")
+    one = resolver(tmp_path / "demo", of(served))
+    with pytest.raises(UserError) as caught:
+        ask(one, "setuptools", line)
+    with pytest.raises(UserError):
+        ask(one, "setuptools", known={"other==1": (line,)})
+    assert "no requirement" in str(caught.value)
+    assert "s3cret" not in str(caught.value).replace("S3CRET", "")
+    assert served.requests == []
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_source_cannot_take_the_login_of_an_index_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the project's own index is on that server, it may."""
+    monkeypatch.setenv("UV_INDEX_PRIVATE_USERNAME", "me")
+    monkeypatch.setenv("UV_INDEX_PRIVATE_PASSWORD", "s3cret")
+    make_wheel(tmp_path / "served", "tool", "1.0")
+    with serve(tmp_path / "served", credentials="me:s3cret") as served:
+        row = {"name": "private", "url": served.simple}
+        places = json.dumps({"sources": {"tool": [{"index": "private"}]}, "index": [row]})
+        one = resolver(tmp_path / "demo")
+        with pytest.raises(UserError):
+            one.answer(Question(("tool",), LINUX, "", places), {})
+        own = replace(one, logins=logins.Logins(((served.address, download.basic("me", "s3cret")),)))
+        found = own.answer(Question(("tool",), LINUX, "", places), {})
+    assert files(found) == ["tool-1.0-py3-none-any.whl"]
