@@ -112,7 +112,7 @@ def check(start: Path, options: Options) -> Report:
 
     project = find_project(start)
     if options.save is not None:
-        options.save.unlink(missing_ok=True)  # what an earlier check saved does not stand for this one
+        _forget(options.save)
     own = (options.record or project.root / record.NAME).absolute()
     generated = Beside(lambda: _generated(project))
     run = _Check(project, options, system(), own, record.read_record(own))
@@ -281,6 +281,13 @@ def _imported(nix: Nix, check: Recipe) -> tuple[int | None, tuple[Problem, ...]]
     except OSError:
         text = None
     return (None, ()) if text is None else messages.imports(text, check.out)
+
+
+def _forget(place: Path) -> None:
+    """Removes what an earlier check saved, which does not stand for this one. Root could remove /dev/null, too."""
+    if place.exists() and not place.is_file():
+        raise UserError.of("--save", f"{place} is not a regular file", "name a file to write: --save found.json")
+    place.unlink(missing_ok=True)
 
 
 def _written(run: _Check, nix: Nix) -> Report:

@@ -81,6 +81,15 @@ def test_an_unknown_option_is_exit_code_2() -> None:
     assert nixgen("show", "--bogus").returncode == 2
 
 
+def test_a_device_is_no_file_to_save_into(tmp_path: Path) -> None:
+    """``check --save /dev/null``, by root, had a file in its place: what an earlier check saved is removed first."""
+    os.mkfifo(tmp_path / "pipe")
+    done = nixgen("check", "--save", str(tmp_path / "pipe"), cwd=make(tmp_path))
+    assert done.returncode == 2
+    assert "pipe is not a regular file\n    name a file to write" in done.stderr
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_show_prints_json_on_stdout_alone(tmp_path: Path) -> None:
     root = make(tmp_path)
     done = nixgen("show", "--json", "--system", "x86_64-linux", "--python", "3.11", "--project", str(root), "--verbose")
