@@ -1,6 +1,6 @@
 """What packages are known to need of the debian base: each row was tried.
 
-``nixgen init`` writes it into pyproject.toml; ``nixgen lock`` tells it.
+nixgen writes it into pyproject.toml (:mod:`nixgen.lock.known`), or tells it on a suite where nothing was tried.
 
 A row is there where the build's own words come too late or say too little: the library that the built module loads is
 missed only when it is imported. A row without needs of a build is of wheels, too: for libraries that Python code loads

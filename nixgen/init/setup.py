@@ -7,7 +7,6 @@ there is no uv.lock.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 from nixgen.bases import choice
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
-from nixgen.formats.foreign import lookup, table
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
 from nixgen.init import cijob, gitattributes, installsource, scaffold
@@ -227,6 +225,7 @@ def _previous(project: Project) -> Lock | None:
 def _from_packages(project: Project) -> dict[str, edit.Value]:
     """The settings that follow from what uv would install, on what the base will be."""
     from nixgen.bases.python import targets
+    from nixgen.lock import known
     from nixgen.resolve.resolution import resolve
 
     settings = project.settings
@@ -234,33 +233,7 @@ def _from_packages(project: Project) -> dict[str, edit.Value]:
     glibc = choice.default_glibc(settings, settings.python)
     resolutions = resolve(project, targets(settings, None, settings.python), glibc, {})
     systems = _where_wheels_exist(resolutions) if settings.systems is None else {}
-    return systems | _known_needs(project, resolutions)
-
-
-def _known_needs(project: Project, resolutions: Sequence[Resolution]) -> dict[str, edit.Value]:
-    """The settings with what these packages are known to need of the debian base; says what was added."""
-    from nixgen.bases.debian.suites import suite_of
-    from nixgen.builds import advice
-
-    settings = project.settings
-    if settings.base != "debian" or settings.python is None:
-        return {}
-    suite = suite_of(settings, settings.python).name
-    found = sorted((package for one in resolutions for package in one.packages), key=lambda package: package.built)
-    values: dict[str, edit.Value] = {}
-    packages = dict(table(lookup(project.pyproject, "tool", "nixgen", "packages")))
-    for where, lists in advice.known_settings(settings, suite, found).items():
-        name = where.removeprefix("tool.nixgen").removeprefix(".packages.")
-        if name:
-            packages[name] = {**packages.get(name, {}), **lists}
-            values["packages"] = packages
-        else:
-            values |= lists
-        for key, names in lists.items():
-            console.info(
-                f"Added to pyproject.toml, as packages are known to need it: [{where}] {key} = {json.dumps(names)}"
-            )
-    return values
+    return systems | known.needs(project, settings.python, (one for each in resolutions for one in each.packages))
 
 
 def _where_wheels_exist(resolutions: Sequence[Resolution]) -> dict[str, edit.Value]:
@@ -297,7 +270,7 @@ def _pins(project: Project, previous: Lock | None, mirrors: tuple[str, ...]) -> 
         return planning.read_pins(project)
     asked = pinning.Options(mirrors=mirrors)
     pinning.check_mirrors(project, asked)
-    found, tarballs = pinning.pins(project, asked, previous)
+    found, tarballs, _ = pinning.pins(project, asked, previous)
     for line in pinning.told(previous, found, asked):
         console.info(line)
     return planning.Pins(found, lockfile.dump_lock(found).encode(), tarballs)

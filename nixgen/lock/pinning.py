@@ -16,11 +16,11 @@ from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
 from nixgen.builds.model import Builds
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
-from nixgen.lock import lockfile
+from nixgen.lock import known, lockfile
 from nixgen.lock.cachepins import CachePin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
-from nixgen.project import absent
+from nixgen.project import absent, edit
 from nixgen.resolve import environments
 from nixgen.resolve.model import FILES, FileHash, Package, Resolution
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nixgen.project.settings import Settings
 
 
+PYPROJECT = "pyproject.toml"
 _SHOWN = 5  # how many names a sentence has at most
 
 
@@ -68,10 +69,13 @@ def lock(project: Project, options: Options) -> Lock:
     check_mirrors(project, options)
     with files.exclusive(project.root, console.info):
         old = read_old(project, options)
-        new, tarballs = pins(project, options, old)
+        new, tarballs, settings = pins(project, options, old)
         if old is None:
             new = replace(new, cache=_caches(project))
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
+        if settings:
+            text = (files.read(project.root, PYPROJECT) or b"").decode()
+            wanted[PYPROJECT] = edit.with_settings(text, settings).encode()
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed, options)
     choice.warn_of_python_version(project, new.base.python)
@@ -85,12 +89,17 @@ def check_mirrors(project: Project, options: Options) -> None:
         raise UserError.of("--mirror", what, "leave it out")
 
 
-def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
-    """The lock for the project as it is now, and the bootstrap tarballs by path. Writes nothing."""
+def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes], dict[str, edit.Value]]:
+    """The lock for the project as it is now, the bootstrap tarballs by path, and the settings that go with them.
+
+    Those are what sources without pins are known to need of the base. Writes nothing.
+    """
     python = _python(project, old)
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
     resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
+    settings = {} if options.offline or project.script else known.needs(project, python, _unpinned(resolutions, old))
+    project = project.with_settings(settings) if settings else project
     git = _any_from_git(resolutions) or _builds_git(old.builds if old else None)
     asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), git)
     base, tarballs = _base(project, asked, old, options)
@@ -107,7 +116,14 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
         builds = _builds(project, base, tarballs, resolutions, old, options)
     assert builds is not None  # noqa: S101 -- there is git now
     _restore(project, resolutions, builds, options)
-    return Lock(base, hashes, artifacts, old.cache if old else (), builds), tarballs
+    return Lock(base, hashes, artifacts, old.cache if old else (), builds), tarballs, settings
+
+
+def _unpinned(resolutions: Sequence[Resolution], old: Lock | None) -> Iterator[Package]:
+    """The packages to build that the lock knows no pins of, in no version: settings are not added to a second time."""
+    known_builds = {build.name for build in old.builds.sources} if old else set()
+    for one in resolutions:
+        yield from (package for package in one.packages if package.built and package.name not in known_builds)
 
 
 def read_old(project: Project, options: Options) -> Lock | None:

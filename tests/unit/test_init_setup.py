@@ -32,6 +32,7 @@ from nixgen.lock import pinning
 from nixgen.lock.lockfile import parse_lock
 from nixgen.lock.model import Lock
 from nixgen.nix.nar import hash_path
+from nixgen.project.edit import Value
 from nixgen.project.project import Project
 from nixgen.resolve import uv
 
@@ -66,7 +67,9 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 
     real = pinning.pins
 
-    def pins(project: Project, options: pinning.Options, old: Lock | None) -> tuple[Lock, dict[str, bytes]]:
+    def pins(
+        project: Project, options: pinning.Options, old: Lock | None
+    ) -> tuple[Lock, dict[str, bytes], dict[str, Value]]:
         settings = project.settings
         if settings.base == "nixpkgs":
             return real(project, options, old)
@@ -74,7 +77,8 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         bootstrap = tuple(one for one in pinned if one.system in systems)
         debs = tuple(one for one in DEBIAN.debs if one.system in systems)
         base = replace(DEBIAN, libraries=settings.libraries, tools=settings.tools, bootstrap=bootstrap, debs=debs)
-        return Lock(base), {path: data for path, data in data.items() if any(system in path for system in systems)}
+        found = {path: data for path, data in data.items() if any(system in path for system in systems)}
+        return Lock(base), found, {}
 
     monkeypatch.setattr(pinning, "pins", pins)
     return data

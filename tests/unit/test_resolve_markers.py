@@ -145,7 +145,7 @@ def test_case_41_a_resolution_knows_whether_the_patch_release_counts(
 def test_case_41_what_is_compared_with_nixpkgs(tmp_path: Path, marker: str, setting: str, exact: str | None) -> None:
     text = f'[tool.nixgen]\npython = "{setting}"\nsystems = ["x86_64-linux"]\n'
     project = find_project(locked(tmp_path, f"six; {marker}", marker, text))
-    made, tarballs = pinning.pins(project, pinning.Options(offline=True), None)
+    made, tarballs, _ = pinning.pins(project, pinning.Options(offline=True), None)
     assert made.base.kind == "nixpkgs"
     assert made.base.python_full == exact or setting == "3.11"
     assert lockfile.parse_lock(lockfile.dump_lock(made)) == made
@@ -157,23 +157,23 @@ def test_case_41_what_is_compared_with_nixpkgs(tmp_path: Path, marker: str, sett
 
 def test_case_41_the_patch_release_stays_as_it_was_pinned(tmp_path: Path) -> None:
     project = find_project(make(tmp_path, PYPROJECT + '[tool.nixgen]\npython = "3.13"\n'))
-    old, _ = pinning.pins(project, pinning.Options(offline=True), None)
+    old, _, _ = pinning.pins(project, pinning.Options(offline=True), None)
     assert old.base.kind == "nixpkgs"
-    kept, _ = pinning.pins(
+    kept, _, _ = pinning.pins(
         project, pinning.Options(offline=True), replace(old, base=replace(old.base, python_full="3.13.1"))
     )
     assert kept.base == replace(old.base, python_full="3.13.1")
     exact = replace(project, settings=replace(project.settings, python_full="3.13.2"))
     (problem,) = fit.problems(exact.settings, kept)
     assert problem.what == "was made for python 3.13.1, and the settings say 3.13.2"
-    new, _ = pinning.pins(exact, pinning.Options(offline=True), kept)
+    new, _, _ = pinning.pins(exact, pinning.Options(offline=True), kept)
     assert new.base == replace(old.base, python_full="3.13.2")
 
 
 def test_case_51_generate_tells_which_system_it_drops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = package("six", "1.17.0", wheel("six-1.17.0-py3-none-manylinux_2_17_x86_64.whl"))
     project = find_project(make(tmp_path, PYPROJECT + '[tool.nixgen]\npython = "3.11"\n', uv_lock(NUMPY, here)))
-    made, tarballs = pinning.pins(project, pinning.Options(offline=True), None)
+    made, tarballs, _ = pinning.pins(project, pinning.Options(offline=True), None)
     plan = planning.plan(project, planning.Pins(made, lockfile.dump_lock(made).encode(), tarballs))
     assert plan.systems == ("x86_64-linux",)
     assert capsys.readouterr().err.splitlines()[0] == (
