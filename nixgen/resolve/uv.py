@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import lookup, table
-from nixgen.machine import folders, process
+from nixgen.machine import files, folders, process
 from nixgen.resolve import standin
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _identity(file: str) -> str:
 def _answer(kept: Path, sides: str) -> dict[str, Any] | None:
     """The answer that was kept, None where there is none or something else asks or answers now."""
     try:
-        found = json.loads(kept.read_bytes())
+        found = json.loads(files.contents(kept))
     except (OSError, ValueError, RecursionError):
         return None
     return dict(table(found, "answer")) or None if lookup(found, "of") == sides else None

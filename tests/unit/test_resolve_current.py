@@ -266,7 +266,7 @@ def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_forgotten")
-@pytest.mark.parametrize("spoil", ["text", "list", "uv", "folder"])
+@pytest.mark.parametrize("spoil", ["text", "list", "uv", "folder", "pipe", "endless"])
 def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil: str) -> None:
     project = make(tmp_path)
     stand_in_of(project, "")
@@ -275,6 +275,9 @@ def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil
     if spoil == "folder":  # nothing can be kept there
         kept.unlink()
         kept.mkdir()
+    elif spoil in {"pipe", "endless"}:
+        kept.unlink()
+        os.mkfifo(kept) if spoil == "pipe" else kept.symlink_to("/dev/zero")
     else:
         other = {"text": "{", "list": "[1]", "uv": json.dumps(document | {"of": "another uv"})}
         kept.write_text(other[spoil])
