@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 from nixgen.builds.model import BuildWheel
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import strings, table, tables
+from nixgen.machine import addresses
 from nixgen.project.names import normalized
 from nixgen.resolve import hashes, pylock, uv, wheels
 from nixgen.resolve.logins import Logins
@@ -227,6 +228,7 @@ class Resolver:
                 problems.append(choice.explain(name, offered))
             elif table(entry.get("vcs")).get("type") == "git":
                 git = Git(*(str(entry["vcs"].get(key, "")) for key in ("url", "commit-id", "subdirectory")))
+                _public(name, git.url)
                 sources.append(Package(name, entry.get("version"), "vcs", git=git))
             else:
                 what = "is required by a build from a folder, which nixgen cannot pin"
@@ -237,7 +239,7 @@ class Resolver:
 
     def _place(self, name: str, file: Mapping[str, Any]) -> _Place:
         """The address of a file, its hash and size; what the index does not say is read once."""
-        url = str(file.get("url") or "")
+        url = _public(name, str(file.get("url") or ""))
         if "path" in file or url.startswith("file:"):
             path = Path(str(file["path"]) if "path" in file else unquote(urlsplit(url).path)).resolve()
             if not path.is_relative_to(self.project.root):
@@ -249,6 +251,14 @@ class Resolver:
             return _Place(url, sha256.lower(), file.get("size"))
         (read,) = hashes.hash_urls([url], root=self.project.root, logins=self.logins)
         return _Place(read.url, read.sha256, read.size)
+
+
+def _public(name: str, url: str) -> str:
+    """The address. Raises UserError for one with a login, which nixgen.lock would carry on."""
+    if secret := next(addresses.found(url), None):
+        what = f"is required by a build from an address with a login or token in it ({secret})"
+        raise UserError.of(name, what, "take it out of the address, and put it into ~/.netrc")
+    return url
 
 
 def named(requirement: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import lookup, table
-from nixgen.machine import files, folders, process
+from nixgen.machine import addresses, files, folders, process
 from nixgen.resolve import standin
 
 if TYPE_CHECKING:
@@ -302,7 +302,8 @@ def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError
     said: list[str] = []
     hints: list[str] = []
     for line in lines[first:]:
-        (hints if line.startswith("hint:") else said).append(re.sub(r"^(error|hint|cause): ?", "", line))
+        plain = addresses.blotted(re.sub(r"^(error|hint|cause): ?", "", line))
+        (hints if line.startswith("hint:") else said).append(plain)
     what = "; ".join(said)
     if unknown := _UNKNOWN.match(what):
         key = f"{unknown[1].lower()}s"

@@ -255,3 +255,15 @@ def test_a_source_cannot_take_the_login_of_an_index_by_its_name(
         own = replace(one, logins=logins.Logins(((served.address, download.basic("me", "s3cret")),)))
         found = own.answer(Question(("tool",), LINUX, "", places), {})
     assert files(found) == ["tool-1.0-py3-none-any.whl"]
+
+
+def test_no_login_of_an_address_gets_into_what_is_pinned(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path / "served", "tool", "1.0")
+    with serve(tmp_path / "served") as served:
+        one = resolver(tmp_path / "demo", of(served))
+        url = served.url(path)
+        for wrong in (url.replace("://", "://me:s3cret@"), f"{url}?token=s3cret"):
+            with pytest.raises(UserError) as caught:
+                ask(one, f"tool @ {wrong}")
+            assert "s3cret" not in str(caught.value)
+            assert "***" in str(caught.value)
