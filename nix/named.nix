@@ -18,8 +18,9 @@ let
     wheels = installed;
     trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
   };
-  # Packages of the project's own that are compiled: installed as wheels, and yet its own code.
-  built = made.folders here;
+  # Packages of the project's own of which a part is installed, and yet they are its own code: what is compiled is
+  # installed as a wheel, and of others the modules that only a build makes.
+  built = made.folders here ++ builtins.filter (tree: tree ? made) ownTrees;
   # The project's own code as it is now, and the environment with it.
   source = import ./source.nix { inherit root name; } ownTrees;
   environment = import ./own.nix { inherit base; } {

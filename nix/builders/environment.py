@@ -2,7 +2,7 @@
 
 Input: the environment variable ``planPath``, a file with JSON:
 {"python": "3.11", "launcher": prefix of the patched interpreter, "interpreter": the loader that it starts with, "name": …,
- "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints"}],
+ "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints", "made"}],
  "assigned": [files with JSON: variable → value], "modules": [folders], both the base's}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
@@ -180,6 +180,10 @@ def install_trees(trees):
                 write(f"{OUT}/{folder}/{file}", content)
                 digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
                 rows.append(f"{os.path.basename(folder)}/{file},sha256={digest},{len(content)}")
+        for file, text in sorted(tree.get("made", {}).items()):
+            place = f"{OUT}/{SITE}/_nixgen_made/{file}"
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            write(place, text.encode())
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
 
 

@@ -108,6 +108,7 @@ def tree_rows(plan: Plan) -> list[dict[str, object]]:
             environments=used.environments(),
             metadata=tree.metadata,
             entryPoints=tree.entry_points,
+            made=tree.made or None,
         )
         for tree in sorted(plan.trees, key=lambda tree: (tree.name, tree.version, tree.path))
         if not tree.built

@@ -76,6 +76,7 @@ def _tree(
         entry_points=entry_points(points, source.file),
         files=files,
         notes=(*found.notes, *([note] if note is not None else ()), *missing),
+        made=version.made(source, found, known),
     )
 
 

@@ -18,6 +18,7 @@ from nixgen.project.setupfiles import UNREAD
 UNKNOWN = "0.0.0"
 """Stands for a version that is only known when the package is built (from git's tags, say); a warning says so."""
 
+_TEMPLATES = {"version_file_template", "write_to_template"}
 _STEPS = 5  # from __init__.py to the module that it takes __version__ from
 
 
@@ -33,6 +34,44 @@ def declared(source: Source, layout: Layout) -> tuple[str, Problem | None]:
     if said:
         what = f'"{said}" is not a version (PEP 440): {source.name} has the version {UNKNOWN} in the environment'
     return UNKNOWN, Problem(key, what, mend)
+
+
+def made(source: Source, layout: Layout, version: str) -> dict[str, str]:
+    """The modules with the version that a backend writes when it builds, by their path below a folder of ``sys.path``.
+
+    git mostly ignores them: in a clone they are missing, and the package may import them. They say what setuptools-scm,
+    hatch-vcs and pdm write by themselves; where a template of the project's own says it, they are left out.
+    """
+    scm = table(source.tool, "setuptools_scm") or table(source.tool, "setuptools-scm")
+    build = table(source.tool, "hatch", "build")
+    hooks = [table(one, "hooks", "vcs") for one in (build, table(build, "targets", "wheel"))]
+    pdm = table(source.tool, "pdm", "version")
+    named = [] if _TEMPLATES & scm.keys() else [scm.get("version_file"), scm.get("write_to")]
+    named += [hook.get("version-file") for hook in hooks if "template" not in hook]
+    found = {below: _module(version) for path in named if isinstance(path, str) and (below := _below(layout, path))}
+    if isinstance(pdm.get("write_to"), str) and "write_template" not in pdm:
+        found[join(pdm["write_to"])] = f"__version__ = {version!r}\n"
+    return {
+        path: text
+        for path, text in sorted(found.items())
+        if path.endswith(".py") and path.partition("/")[0] in layout.modules and "/" in path
+    }
+
+
+def _below(layout: Layout, path: str) -> str:
+    """A file's path below the folder of ``sys.path`` that it is in, "" where it is in none."""
+    for root in sorted(layout.roots, key=len, reverse=True):
+        if root == "." or join(path).startswith(f"{root}/"):
+            return join(path) if root == "." else join(path).removeprefix(f"{root}/")
+    return ""
+
+
+def _module(version: str) -> str:
+    release = tuple(int(part) if part.isdecimal() else part for part in version.replace("+", ".").split("."))
+    return (
+        f"__version__ = version = {version!r}\n__version_tuple__ = version_tuple = {release!r}\n"
+        "__commit_id__ = commit_id = None\n"
+    )
 
 
 def _said(source: Source, layout: Layout) -> str | None:

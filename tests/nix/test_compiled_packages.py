@@ -46,16 +46,17 @@ FILES = {
 name = "demo"
 version = "0.1.0"
 requires-python = ">=3.11"
-dependencies = ["nut"]
+dependencies = ["fig", "nut"]
 [tool.uv]
 package = false
 [tool.uv.sources]
+fig = {{ path = "libs/fig", editable = true }}
 nut = {{ path = "libs/nut", editable = true }}
 [tool.nixgen]
 base = "debian"
 python = "3.13"
 systems = ["{SYSTEM}"]
-smoke = ["cd libs/nut && crack"]
+smoke = ["crack", "python -c 'import fig'"]
 """,
     "libs/nut/pyproject.toml": """[project]
 name = "nut"
@@ -68,6 +69,17 @@ backend-path = ["."]
 [tool.setuptools]
 ext-modules = [{ name = "nut._shell", sources = ["nut/_shell.c"] }]
 """,
+    # The build writes fig/_version.py, which git does not have.
+    "libs/fig/pyproject.toml": """[project]
+name = "fig"
+version = "1.4"
+[build-system]
+requires = ["setuptools-scm"]
+build-backend = "setuptools.build_meta"
+[tool.setuptools_scm]
+version_file = "fig/_version.py"
+""",
+    "libs/fig/fig/__init__.py": "from fig._version import version, version_tuple\n",
     "libs/nut/setup.py": "",
     "libs/nut/own.py": BACKEND,
     "libs/nut/nut/_shell.c": SOURCE,
@@ -94,7 +106,7 @@ def compiled(nix28: Nix, pins: Path, served: Index, tmp_path_factory: pytest.Tem
 
 def test_case_61_it_is_told_and_pinned_as_a_build(compiled: Checked) -> None:
     shown = compiled.run("show", "--json")
-    (nut,) = json.loads(shown.stdout)["targets"][SYSTEM]["packages"]
+    _, nut = json.loads(shown.stdout)["targets"][SYSTEM]["packages"]
     assert (nut["kind"], nut["path"], nut["why"]) == (
         "directory",
         "libs/nut",
@@ -141,3 +153,16 @@ def test_case_61_what_is_required_for_it_is_asked_anew(compiled: Checked) -> Non
         assert "nixgen.lock: has old pins to build nut" in done.stderr
     finally:
         file.write_text(before)
+
+
+def test_a_module_that_only_a_build_makes(compiled: Checked) -> None:
+    """With its version; and what lies in the work tree counts, as for all of the package."""
+    words = ("nix-shell", compiled.folder / "shell.nix", "--run")
+    command = "python -c 'import fig; print(fig.version, fig.version_tuple)'"
+    assert compiled.nix.inside(*words, command, cwd=compiled.folder).stdout == "1.4 (1, 4)\n"
+    made = compiled.folder / "libs/fig/fig/_version.py"
+    try:
+        made.write_text("version = version_tuple = 'mine'\n")
+        assert compiled.nix.inside(*words, command, cwd=compiled.folder).stdout == "mine mine\n"
+    finally:
+        made.unlink()

@@ -85,3 +85,36 @@ def test_a_version_that_is_not_known_is_told(tmp_path: Path, settings: str, file
     assert found.version == "0.0.0"
     assert "has the version 0.0.0 in the environment" in note.what
     assert mend in note.mend
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (f'{HATCH}[tool.hatch.build.hooks.vcs]\nversion-file = "src/demo_app/_version.py"', ["demo_app/_version.py"]),
+        (
+            f'{HATCH}[tool.hatch.build.targets.wheel.hooks.vcs]\nversion-file = "./src/demo_app/v.py"',
+            ["demo_app/v.py"],
+        ),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "src/demo_app/_version.py"', ["demo_app/_version.py"]),
+        (f'{SETUPTOOLS}[tool.setuptools-scm]\nwrite_to = "src/demo_app/a/v.py"', ["demo_app/a/v.py"]),
+        (f'{PDM}[tool.pdm.version]\nsource = "scm"\nwrite_to = "demo_app/v.py"', ["demo_app/v.py"]),
+        # What is no module of the package, and what a template of the project's own says.
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "src/demo_app/VERSION"', []),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "../x.py"', []),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "src/demo_app/../../../x.py"', []),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = ["a.py"]', []),
+        (f'{HATCH}[tool.hatch.build.hooks.vcs]\nversion-file = "src/demo_app/v.py"\ntemplate = "x"', []),
+        (f'{SETUPTOOLS}[tool.setuptools_scm]\nwrite_to = "src/demo_app/v.py"\nwrite_to_template = "x"', []),
+        (f'{PDM}[tool.pdm.version]\nwrite_to = "/demo_app/v.py"', []),
+        (f'{PDM}[tool.pdm.version]\nwrite_to = "demo_app/../../v.py"', []),
+        (HATCH, []),
+    ],
+)
+def test_modules_that_only_a_build_makes(tmp_path: Path, settings: str, expected: list[str]) -> None:
+    found = dynamic(tmp_path, f'version = "1.2.dev3"\n{settings}', {"src/demo_app/__init__.py": ""})
+    assert list(found.made) == expected
+    for text in found.made.values():
+        says: dict[str, object] = {}
+        exec(text, says)
+        assert says["__version__"] == "1.2.dev3"
+        assert says.get("version_tuple", (1, 2, "dev3")) == (1, 2, "dev3")

@@ -25,12 +25,13 @@ FIRST = (
 
 
 # A package of the project's own that has compiled parts is installed, too, as its backend has built it. Its Python files
-# are those of the work tree; what is compiled, and what else only the build makes, is what was installed.
+# are those of the work tree; what is compiled, and what else only the build makes, is what was installed. Of a package
+# without compiled parts, that is a module with its version (environment.py).
 BUILT = """import os
 import sys
 from importlib.machinery import ExtensionFileLoader, PathFinder
 
-SITE, ROOTS, MODULES = {site!r}, {roots!r}, {modules!r}
+SITES, ROOTS, MODULES = [{site!r}, {site!r} + "/_nixgen_made"], {roots!r}, {modules!r}
 
 
 class Finder:
@@ -39,7 +40,7 @@ class Finder:
         parent = name.rpartition(".")[0]
         if name.partition(".")[0] not in MODULES:
             return None
-        built = PathFinder.find_spec(name, [os.path.join(SITE, *parent.split("."))] if parent else [SITE])
+        built = PathFinder.find_spec(name, [os.path.join(site, *parent.split(".")) for site in SITES])
         if built and isinstance(built.loader, ExtensionFileLoader):
             return built
         found = PathFinder.find_spec(name, path if parent else ROOTS)
