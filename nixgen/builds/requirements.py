@@ -45,6 +45,7 @@ _MEANT_FOR_UV = re.compile(r"\$\{|\\$|[\x00-\x08\x0a-\x1f\x7f]")
 
 _UNKNOWN = "0"  # stands for a version that only a build would tell
 _OURS = "nixgen-build-requirements"
+_MEND = "choose another version of it, or another python, or correct what its [build-system] requires"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Resolver:
                 return answer
             names = sorted({one or other for one, other in _NO_WHEEL.findall(found.err)} - built.keys())
             if not names:
-                raise uv.explained(found)
+                raise uv.explained(found, otherwise=_MEND)
             packages = [self._source(name, question, constraints, known, built) for name in names]
             unknown = [package for package in packages if f"{package.name}=={package.version}" not in known]
             if unknown:
@@ -159,7 +160,7 @@ class Resolver:
         if not told and any(name in pair for pair in _NO_WHEEL.findall(found.err)):
             found = self._run(question, constraints, known, {**built, name: _UNKNOWN}, deps=False)
         if found.code != 0:
-            raise uv.explained(found)
+            raise uv.explained(found, otherwise=_MEND)
         (package,) = (one for one in self._read(found.out, question.target).sources if one.name == name)
         return package if told else replace(package, version=None)
 

@@ -16,7 +16,8 @@ NEEDED = ("default.nix", "flake.lock", "flake.nix", "nixgen.lock")
 def tell(root: Path, paths: Iterable[str] = ()) -> None:
     """Tells git of ``paths``, of what a flake reads and of nix/nixgen, where it does not know them, and says so.
 
-    Warns of what .gitignore keeps out. Raises MachineError with git's own words when git refuses.
+    Warns of what .gitignore keeps out, and of code that git does not know. Raises MachineError with
+    git's own words when git refuses.
     """
     seen = git.make_visible(root, sorted({*NEEDED, *paths, *vendored.present(root)}))
     if seen.added:
@@ -24,6 +25,9 @@ def tell(root: Path, paths: Iterable[str] = ()) -> None:
         console.info(f"Staged {count} (git add -N): flakes ignore untracked files.")
     for path in dict.fromkeys(map(_folder_of, seen.ignored)):
         console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
+    if unknown := git.unknown_files(root, "*.py"):
+        names = unknown[0] + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "")
+        console.warn(f"{names} is not known to git, so a flake does not see it. To change that: git add --all")
 
 
 def _folder_of(path: str) -> str:

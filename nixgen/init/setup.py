@@ -357,7 +357,3 @@ def _make_visible(project: Project, changed: tuple[str, ...]) -> None:
         project.root,
         {*project.locks, _PYPROJECT, scaffold.SHELL, planning.MANIFEST, scaffold.IGNORE, gitattributes.NAME, *changed},
     )
-    unknown = git.unknown_files(project.root, "*.py")
-    if unknown:
-        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        console.warn(f"{unknown[0]}{more} is not known to git, so a flake does not see it. To change that: git add .")

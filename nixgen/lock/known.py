@@ -37,6 +37,6 @@ def needs(project: Project, python: str, packages: Iterable[Package]) -> dict[st
             values |= lists
         for key, names in lists.items():
             console.info(
-                f"Added to pyproject.toml, as packages are known to need it: [{where}] {key} = {json.dumps(names)}"
+                f"Adding to pyproject.toml, as packages are known to need it: [{where}] {key} = {json.dumps(names)}"
             )
     return values

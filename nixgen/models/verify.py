@@ -20,7 +20,10 @@ from nixgen.machine import process
 from nixgen.nix import inputs
 
 _NIX = "install Nix (https://nixos.org/download), or name the folder with --path"
-_NOTHING = "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND"
+_NOTHING = (
+    "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND "
+    "(in another environment: nix develop .#NAME -c COMMAND)"
+)
 _PLACES = """
 { root }:
 let project = import (/. + root) { };

@@ -39,6 +39,7 @@ _MACHINE = re.compile(
     r"specified in 'build-users-group'|"
     r"unable to download|cannot connect to|[Cc]onnection refused|cannot open connection|failed to start SSH|"
     r"Permission denied|No space left|opening lock file|database is (?:busy|locked)|Read-only file system|"
+    r"could not set permissions on '/nix/|"
     r"is not supported|experimental Nix feature|does not exist and cannot be created|while connecting to"
 )
 
@@ -224,8 +225,8 @@ def _machine_mend(text: str) -> str:
         return "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"
     if "opening lock file '/nix/" in text and "ermission denied" in text:
         return "if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"
-    if "daemon-socket" in text:
-        return "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo nix-daemon &)"
+    if "daemon-socket" in text or "could not set permissions on '/nix/" in text:  # without it Nix would do it itself
+        return "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"
     return _NETWORK if "unable to download" in text or _NO_NETWORK.search(text) else ""
 
 

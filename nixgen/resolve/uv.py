@@ -289,10 +289,13 @@ def _done(result: process.Result) -> None:
         raise explained(result)
 
 
-def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError:
+def explained(
+    result: process.Result, table: str = "tool.nixgen", otherwise: str = "ask uv by itself: uv lock"
+) -> NixgenError:
     """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it.
 
-    ``table`` is the one of pyproject.toml that extras and groups stand in. A network, a disk or a Python that is
+    ``table`` is the one of pyproject.toml that extras and groups stand in, ``otherwise`` what mends it where uv gives
+    no hint. A network, a disk or a Python that is
     missing is a MachineError, everything else a UserError.
     """
     lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
@@ -320,4 +323,4 @@ def explained(result: process.Result, table: str = "tool.nixgen") -> NixgenError
             return MachineError([Problem("uv", what, mend)])
     if not hints and (broken := _UNPARSED.match(what)):
         hints.append("write it again: uv lock" if broken[1] == "uv.lock" else "mend that line")
-    return UserError([Problem("uv", what, "; ".join(hints) or "ask uv by itself: uv lock")])
+    return UserError([Problem("uv", what, "; ".join(hints) or otherwise)])

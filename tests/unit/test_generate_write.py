@@ -109,6 +109,19 @@ def test_what_is_written(project: Project, run: Run) -> None:
     assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
 
 
+def test_code_that_git_does_not_know_is_named(project: Project, run: Run) -> None:
+    subprocess.run(["git", "init", "-q", str(project.root)], check=True)
+    (project.root / "tools").mkdir()
+    (project.root / "tools/new.py").touch()
+    (project.root / ".gitignore").write_text("scratch.py\n")
+    (project.root / "scratch.py").touch()
+    warning = "warning: tools/new.py is not known to git, so a flake does not see it. To change that: git add --all"
+    for _ in range(2):
+        assert warning in run(project)[1]
+    subprocess.run(["git", "add", "--all"], cwd=project.root / "tools", check=True)
+    assert not [line for line in run(project)[1] if line.startswith("warning: ")]
+
+
 def test_a_second_run_changes_nothing(project: Project, run: Run) -> None:
     run(project)
     before = {path: path.stat().st_mtime_ns for path in project.root.rglob("*")}

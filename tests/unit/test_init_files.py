@@ -189,7 +189,7 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
             "warning: models.toml is ignored by git, so a flake does not see it. "
             "To change that: git add --force models.toml"
         ),
-        "warning: mine.py is not known to git, so a flake does not see it. To change that: git add .",
+        "warning: mine.py is not known to git, so a flake does not see it. To change that: git add --all",
         "Enter the environment: nix develop (without flakes: nix-shell)",
     ]
     known = set(git_command(project, "ls-files").splitlines())
@@ -207,7 +207,7 @@ def test_an_ignored_folder_of_nixgen_is_one_sentence(project: Path, run: Run, mo
         (project / name).touch()
     assert [line for line in run(project) if line.startswith("warning: ")] == [
         "warning: nix/nixgen is ignored by git, so a flake does not see it. To change that: git add --force nix/nixgen",
-        "warning: a.py (and 1 more) is not known to git, so a flake does not see it. To change that: git add .",
+        "warning: a.py (and 1 more) is not known to git, so a flake does not see it. To change that: git add --all",
     ]
 
 

@@ -41,7 +41,7 @@ def test_what_is_added_leaves_what_is_there(project: Project, capsys: pytest.Cap
         "packages": {"psycopg2": {"env": {"PG": "1"}, "build-libraries": ["libpq-dev"]}, "thrift": {"timeout": 60}},
         "libraries": ["libtbb12", "libpq5"],
     }
-    assert "Added to pyproject.toml" in capsys.readouterr().err
+    assert "Adding to pyproject.toml" in capsys.readouterr().err
     # What is written is found again, and nothing is added a second time.
     assert known.needs(project.with_settings(values), "3.13", FOUND.packages) == {}
 

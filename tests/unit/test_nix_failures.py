@@ -37,7 +37,10 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
         ("error: syntax error, unexpected end of file, expecting 'inherit'\n       at «string»:1:10:\n            1| { a = 1;\n             |          ^\n", UserError,
          "default.nix: cannot be evaluated: syntax error, unexpected end of file, expecting 'inherit'"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n", MachineError,
-         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo nix-daemon &)"),
+         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
+        # The store is root's, and no daemon runs: Nix takes itself for the one who may build.
+        ("error: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted\n", MachineError,
+         "Nix: cannot evaluate the project: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
         ("warning: error: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6); retrying in 2 ms\nerror: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n", MachineError,
          "Nix: cannot evaluate the project: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n    try again when there is a network"),
         ("error: writing to file: No space left on device\n", MachineError, "Nix: cannot evaluate the project: writing to file: No space left on device\n    free some room, e.g.: nix-collect-garbage"),

@@ -262,4 +262,4 @@ def _mend_update(stderr: str, vendor: str) -> str:
     if "NO_PUBKEY" in stderr or "is not signed" in stderr:
         return f"install the newest keys: apt-get install {KEYRING_PACKAGES[vendor]}"
     mirror = f"https://mirror.example.org/{vendor.lower()}"
-    return f"check the network and the mirror; another one: nixgen lock --mirror {mirror}"
+    return f"check the network, the proxy and the mirror; another one: the same command with --mirror {mirror}"

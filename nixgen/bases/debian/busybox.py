@@ -154,5 +154,5 @@ def _broken(where: str, why: str) -> MachineError:
     return MachineError.of(
         download.without_query(where),
         f"the package cannot be unpacked: {why}",
-        "use another mirror: nixgen lock --mirror",
+        "use another mirror: the same command with --mirror https://mirror.example.org/debian",
     )

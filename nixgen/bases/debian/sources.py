@@ -93,7 +93,8 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
     archive = next((source for source in chosen if not _is_security(source)), None)
     security = next((source for source in chosen if _is_security(source)), None)
     if archive is None:
-        mend = f'name one: nixgen lock --mirror https://mirror.example.org/{vendor.lower()}, or set base = "nixpkgs"'
+        example = f"https://mirror.example.org/{vendor.lower()}"
+        mend = f'name one: the same command with --mirror {example}; or set base = "nixpkgs"'
         if vendor == "Debian" and any(_is_of(source, "Ubuntu") for source in read_sources(folder)):
             mend = f'it knows Ubuntu\'s: set suite = "noble", which has Python 3.12; or {mend}'
         raise MachineError.of(
@@ -135,7 +136,7 @@ def _problem(uri: str) -> tuple[str, str] | None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return (
             f"Nix cannot fetch packages from {uri}",
-            "name a mirror that starts with https:// or http://: nixgen lock --mirror https://mirror.example.org/debian",
+            "name a mirror that starts with https:// or http://, like --mirror https://mirror.example.org/debian",
         )
     return None
 
