@@ -3,7 +3,7 @@
 { name, wheels, trees, prefer, launcher }:
 import ./python.nix base ./builders/environment.py {
   name = "${name}-environment";
-  lib = import ./builders.nix [ "entrypoints" "relink" ];
+  lib = import ./builders.nix [ "bytecode" "entrypoints" "relink" ];
   passAsFile = [ "plan" ];
   plan = builtins.toJSON {
     inherit name launcher trees prefer;

@@ -19,6 +19,7 @@ import sys
 
 sys.path.insert(0, os.environ["lib"])
 
+import bytecode  # noqa: E402
 import entrypoints  # noqa: E402
 import relink  # noqa: E402
 
@@ -184,6 +185,8 @@ def install_trees(trees):
             place = f"{OUT}/{SITE}/_nixgen_made/{file}"
             os.makedirs(os.path.dirname(place), exist_ok=True)
             write(place, text.encode())
+            # Without byte code, a Python run by root would write some into the store.
+            bytecode.write(text.encode(), place, file)
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
 
 
