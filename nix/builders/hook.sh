@@ -11,6 +11,8 @@ nixgen_enter() {
   nixgen_path "$VIRTUAL_ENV/bin${NIXGEN_TOOLS:+:$NIXGEN_TOOLS}"
   nixgen_user_shell
   # UV_PYTHON is a Python that says no to packages (PEP 668): uv asks no venv, and what is in no lock does not belong here.
+  # And no variable of the user's makes `uv run` run another environment, or another project's.
+  unset UV_ISOLATED UV_NO_PROJECT UV_PROJECT UV_WORKING_DIR UV_MANAGED_PYTHON
   export UV_PROJECT_ENVIRONMENT=$VIRTUAL_ENV UV_NO_SYNC=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON=$NIXGEN_BASE
   # Where a system keeps its certificates is the system's; Debian's OpenSSL knows only of Debian's place.
   local bundle

@@ -12,8 +12,8 @@ from pathlib import Path
 from nixgen import resources
 from nixgen.bases.model import Base
 from nixgen.errors import MachineError
-from nixgen.generate import flakelock, flakenix, render, write
-from nixgen.init import cijob
+from nixgen.generate import flakelock, flakenix, planning, render, write
+from nixgen.init import cijob, gitattributes
 from nixgen.machine import backup, files, git
 from nixgen.nix import vendored
 
@@ -21,6 +21,17 @@ FLAKE = "flake.nix"
 SHELL = "shell.nix"
 IGNORE = ".gitignore"
 VENV = ".venv"
+WRITTEN = (
+    FLAKE,
+    SHELL,
+    IGNORE,
+    flakelock.NAME,
+    gitattributes.NAME,
+    planning.LOCK,
+    planning.DEFAULT,
+    planning.PYPROJECT,
+)
+"""What ``nixgen init`` may write outside nix/nixgen."""
 _IGNORED = ("result", "result-*", VENV)
 
 

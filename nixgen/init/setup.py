@@ -76,13 +76,13 @@ def init(start: Path, options: Options) -> None:
             chosen = choice.pick_python(project, project.settings, options.python)
             values["python"] = choice.written_python(project.settings, chosen, options.python)
             project = with_values(project, values)
+        previous = _previous(project)
+        if previous is None and not options.force:
+            write.refuse(scaffold.in_the_way(project.root), COMMAND)
         _lock(project)
         found = find_project(script.parent if script else project.root, script=script)
         project = replace(found, settings=project.settings)
         _tell_of_locks(project)
-        previous = _previous(project)
-        if previous is None and not options.force:
-            write.refuse(scaffold.in_the_way(project.root), COMMAND)
         if not named and previous is None:
             values["python"] = choice.best_python(project, replace(project.settings, python=None))
             project = with_values(project, values)
@@ -216,8 +216,10 @@ def _again(options: Options) -> str:
 
 
 def _previous(project: Project) -> Lock | None:
+    """The lock that is there. Raises UserError for one that cannot be read, and for links that cannot be written to."""
     from nixgen.lock.lockfile import read_lock
 
+    files.refuse_links_out(project.root, scaffold.WRITTEN)
     path = project.path(planning.LOCK)
     return read_lock(path) if path.exists() else None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nixgen.artifacts import locking
+from nixgen.artifacts.manifest import read_manifest
 from nixgen.bases import changes, choice
 from nixgen.bases.debian import busybox
 from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
@@ -94,6 +95,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
 
     Those are what sources without pins are known to need of the base. Writes nothing.
     """
+    read_manifest(project.root)  # a mistake in models.toml is told before apt, which takes its time
     python = _python(project, old)
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)

@@ -176,7 +176,9 @@ OLD = "home = /usr/bin\nversion_info = 3.11.2\n"
 
 
 @pytest.mark.one_nix
-@pytest.mark.parametrize("found", ["nothing", "an older venv", "an older link", "set by the user"])
+@pytest.mark.parametrize(
+    "found", ["nothing", "an older venv", "an older link", "set by the user", "variables of uv", "another project"]
+)
 def test_uv_run_sees_the_environment_of_the_shell(project: Project, enter: Enter, nix: Nix, found: str) -> None:
     """Case 6: with a .venv of uv's own, for root in a fresh clone, and with UV_PROJECT_ENVIRONMENT."""
     venv, uv, env = project.folder / ".venv", uv_binary(), {}
@@ -188,6 +190,10 @@ def test_uv_run_sees_the_environment_of_the_shell(project: Project, enter: Enter
         venv.symlink_to("/nix/store/00000000000000000000000000000000-older-environment")
     elif found == "set by the user":
         env["UV_PROJECT_ENVIRONMENT"] = str(project.folder / "another")
+    elif found == "variables of uv":
+        env |= {"UV_ISOLATED": "1", "UV_NO_PROJECT": "1", "UV_WORKING_DIR": "/", "UV_MANAGED_PYTHON": "1"}
+    elif found == "another project":
+        env["UV_PROJECT"] = str(project.folder / "another")
     done = enter(project, f"{uv} run --offline python -c '{RUN}'; {uv} run --offline demo; python -c '{RUN}'", **env)
     prefix, alpha, demo = done.stdout.splitlines()[0].split()
     assert done.stdout.splitlines()[2].split() == [prefix, alpha, demo]

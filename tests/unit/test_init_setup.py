@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,39 @@ def test_what_is_in_the_way_is_told_before_anything_is_fetched(project: Path, mo
     (project / "flake.nix").write_text("{ }\n")
     (project / "shell.nix").write_text("{ }\n")
     assert [problem.partition(":")[0] for problem in problems(project)] == ["flake.nix", "shell.nix"]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "what"),
+    [
+        ("nixgen.lock", lambda path: path.symlink_to(path.name), "cannot be followed"),
+        ("nixgen.lock", lambda path: path.write_text("{x"), "is not JSON"),
+        ("nixgen.lock", lambda path: path.write_text('{"version": 9}'), "this nixgen knows 1 to 2"),
+        ("nixgen.lock", lambda path: path.symlink_to("/etc/nixgen.lock"), "leads out of the project"),
+        ("default.nix", lambda path: path.symlink_to(path.name), "cannot be followed"),
+        (".gitignore", lambda path: path.symlink_to("../ignored"), "leads out of the project"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_told_before_anything_is_locked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str, make: Callable[[Path], object], what: str
+) -> None:
+    """uv needs the network, and apt takes its time."""
+    monkeypatch.setattr(pinning, "pins", lambda *_: pytest.fail("pinned first"))
+    monkeypatch.setattr(uv, "lock", lambda *_, **__: pytest.fail("locked first"))
+    (project / "uv.lock").unlink()
+    make(project / name)
+    (told,) = problems(project)
+    assert told.startswith(f"{name}: ")
+    assert what in told
+
+
+def test_a_mistake_in_models_toml_is_told_before_anything_is_fetched(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinning, "_base", lambda *_: pytest.fail("asked apt first"))
+    (project / "models.toml").write_text("version = 1\n[models.a]\n")
+    (told,) = problems(project, base="debian", systems=("x86_64-linux",))
+    assert told.startswith("models.toml: models.a.source: is missing")
 
 
 def test_what_stands_in_the_way_of_the_first_run_is_mended_by_another_first_run(
