@@ -28,6 +28,7 @@ VERSION = 2
 _BUILDS = 2  # the first version with builds
 NAME = "nixgen.lock"
 _MEND = "write it again: nixgen lock --upgrade"
+_BROKEN = "restore it: git checkout HEAD -- nixgen.lock && nixgen lock (all pinned anew: nixgen lock --upgrade)"
 
 _DEBIAN_NAME = r"[a-z0-9][a-z0-9+.\-]+"  # Debian Policy 5.6.7
 _DEBIAN_VERSION = r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~\-]*"  # Debian Policy 5.6.12
@@ -47,7 +48,7 @@ def read_lock(path: Path) -> Lock:
     except FileNotFoundError:
         raise UserError.of(NAME, "is not there", "make it: nixgen lock") from None
     except UnicodeDecodeError:
-        raise UserError.of(NAME, "is not UTF-8 text", _MEND) from None
+        raise UserError.of(NAME, "is not UTF-8 text", _BROKEN) from None
     except OSError as error:
         raise UserError.of(NAME, f"cannot be read: {error.strerror}", "make it readable") from None
     return parse_lock(text)
@@ -56,7 +57,7 @@ def read_lock(path: Path) -> Lock:
 def parse_lock(text: str) -> Lock:
     """The lock that this text is. Raises UserError with all that is wrong with it."""
     problems: list[Problem] = []
-    found = document(text, NAME, "a lock", _MEND)
+    found = document(text, NAME, "a lock", _BROKEN)
     if isinstance(found, dict) and found.get("version", VERSION) not in range(1, VERSION + 1):
         raise UserError.of(
             f"{NAME}: version",
@@ -84,7 +85,7 @@ def caches_of(text: str) -> tuple[CachePin, ...]:
     """
     problems: list[Problem] = []
     try:
-        found = caches.parse(Table(document(text, NAME, "a lock", _MEND), NAME, "", problems, _MEND))
+        found = caches.parse(Table(document(text, NAME, "a lock", _BROKEN), NAME, "", problems, _MEND))
     except UserError:
         return ()
     return () if problems else found

@@ -19,8 +19,10 @@ from nixgen.formats.foreign import table, tables
 VERSION = 1
 """The version of uv.lock's format that this nixgen (and its uv) understands."""
 
+BROKEN = "restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
+"""What mends a lock that uv cannot read, after a merge mostly: uv does not write over it, and keeps what is there."""
+
 # Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
-_AGAIN = "write it again: rm uv.lock && uv lock"  # uv does not write over what it cannot read
 _PACKAGE = re.compile(r"\n\[\[package\]\]")
 _SOURCE = r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ %s = "([^"\n]*)" \}'
 _GIT, _PATH = (re.compile(_SOURCE % kind, re.MULTILINE) for kind in ("git", "path"))
@@ -53,7 +55,8 @@ def read(text: str) -> UvLock:
             "uv.lock: version",
             f"{'nothing' if version is None else repr(version)} is not a version that this nixgen knows; "
             f"it knows {VERSION}",
-            f"use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or {_AGAIN}",
+            "use a nixgen and a uv that know it (pip install --upgrade nixgen uv), or write it again: "
+            "rm uv.lock && uv lock",
         )
     ends = [*starts[1:], len(text)]
     found = dict.fromkeys(bisect_right(starts, match.start()) - 1 for match in _LOCAL.finditer(text))
@@ -99,7 +102,7 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         return toml.loads(text)
     except toml.TomlError as error:
-        raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", _AGAIN) from None
+        raise UserError.of("uv.lock", f"is not TOML that can be read: {error}", BROKEN) from None
 
 
 def folder(package: Mapping[str, Any]) -> str:

@@ -139,10 +139,11 @@ def _out_of_date(project: Project, verdict: current.Verdict) -> UserError:
 
 def _unlocked(project: Project) -> list[Problem]:
     """Packages from git that uv.lock has no whole commit of, which uv does not read."""
-    mend = "write it again: rm uv.lock && uv lock"
     return [
         Problem(
-            "uv.lock", f"{name} is locked to no commit of 40 hexadecimal digits ({address.rpartition('/')[2]})", mend
+            "uv.lock",
+            f"{name} is locked to no commit of 40 hexadecimal digits ({address.rpartition('/')[2]})",
+            uvlock.BROKEN,
         )
         for name, address in uvlock.git_sources(project.lock_text())
         if not _COMMIT.fullmatch(address.partition("#")[2].lower())

@@ -94,7 +94,10 @@ def test_unreadable_toml_is_told_with_its_line(tmp_path: Path) -> None:
     assert "line 2" in refused(root)
     root = projects.make(tmp_path, lock="version = \n")
     assert refused(root).startswith("uv.lock: is not TOML that can be read: ")
-    assert refused(root).endswith("(at line 1, column 11)\n    write it again: rm uv.lock && uv lock")
+    assert refused(root).endswith(
+        "(at line 1, column 11)\n    "
+        "restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
+    )
 
 
 @pytest.mark.parametrize("version", ["2", '"1"', "0"])

@@ -494,7 +494,7 @@ def test_a_git_lock_without_a_whole_commit_is_named(tmp_path: Path, fragment: st
         from_git(tmp_path, f"https://example.org/six{fragment}", 'git = "https://example.org/six"')
     assert str(caught.value) == (
         f"uv.lock: six is locked to no commit of 40 hexadecimal digits (six{fragment})\n"
-        "    write it again: rm uv.lock && uv lock"
+        "    restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
     )
 
 
