@@ -250,6 +250,13 @@ def test_what_is_no_lock_at_all(text: str, expected: str) -> None:
     assert problems(text) == [expected]
 
 
+def test_a_lock_that_a_merge_broke_is_restored() -> None:
+    """Pinned anew, it would have other versions of all."""
+    with pytest.raises(UserError) as caught:
+        parse_lock(DEBIAN_TEXT.replace("{", "{\n<<<<<<< HEAD\n", 1))
+    assert caught.value.problems[0].mend.startswith("restore it: git checkout HEAD -- nixgen.lock && nixgen lock (")
+
+
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "nixgen.lock"
     with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen lock$"):

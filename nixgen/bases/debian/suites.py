@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nixgen.bases.debian import apt
 from nixgen.bases.model import PARTS, Bootstrap, Deb, DebianBase, Part
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.machine.background import Beside
 
 if TYPE_CHECKING:
     from nixgen.bases.debian.sources import Mirror
@@ -239,8 +240,8 @@ def resolve_base(
         except NixgenError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=len(systems)) as pool:
-        results = list(pool.map(one, systems))
+    pinning = [Beside(partial(one, system)) for system in systems]
+    results = [each.result() for each in pinning]
     _raise_any(dict(zip(systems, results, strict=True)))
     pinned = [result for result in results if isinstance(result, _Pinned)]
     if superseded := sorted({name for result in pinned for name in result.old}):
