@@ -96,6 +96,7 @@ TESTED = {
     "builders/source/build.py": ["test_source_builds", "test_toolchain"],
     "builders/source/crates.py": ["test_crates", "test_source_builds"],
     "builders/source/hooks.py": ["test_source_builds", "test_toolchain"],
+    "builders/source/leftovers.py": ["test_source_builds"],
     "builders/source/project.py": ["test_source_builds"],
     "builders/source/references.py": ["test_source_builds"],
     "builders/source/shell.py": ["test_source_builds"],

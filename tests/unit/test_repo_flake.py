@@ -38,7 +38,7 @@ NIXPKGS = """
           named = names: builtins.listToAttrs (map (name: { inherit name; value = package name; }) names);
           modules = named [
             "build" "cryptography" "editables" "hatchling" "hypothesis" "jinja2" "mypy" "packaging" "pytest"
-            "pytest-xdist" "tomli" "tomlkit" "typer" "urllib3" "uv"
+            "pytest-xdist" "pyyaml" "tomli" "tomlkit" "typer" "urllib3" "uv"
           ];
         in
         named [ "bash" "check-jsonschema" "expat" "ffmpeg" "git" "libdeflate" "nixfmt" "ruff" "zlib" ] // {
