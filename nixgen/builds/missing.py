@@ -7,16 +7,19 @@ from collections.abc import Iterable, Iterator
 
 from nixgen.bases.needs import Kind, Need
 
-_NAME = r"[A-Za-z0-9_][\w.+-]*"
+# Of a bounded length: a log may have lines of megabytes, and no pattern may take the square of that.
+_NAME = r"[A-Za-z0-9_][\w.+-]{0,127}"
+_WORD = r"[\w.+-]{1,128}"
+_SONAME = r"[\w.+-]{1,128}\.so(?:\.[\w.]{1,64})?"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # gcc, clang
     ("header", rf"fatal error: '?({_NAME}(?:/{_NAME})*)'?(?:: No such file or directory| file not found)"),
     # GNU ld, lld, Apple's ld
     ("library", rf"cannot find -l({_NAME})|unable to find library -l({_NAME})|library (?:not found for -l|')({_NAME})"),
     # the loader
-    ("soname", r"(?:^|[\s:'\"])([\w.+-]+\.so(?:\.[\w.]+)?): cannot open shared object file"),
+    ("soname", rf"(?:^|[\s:'\"])({_SONAME}): cannot open shared object file"),
     # nixgen's own check of what wheels need
-    ("soname", r"^ *([\w.+-]+\.so(?:\.[\w.]+)?): \S+ \(of \S+\) needs it\b.* cannot be imported$"),
+    ("soname", rf"^ *({_SONAME}): \S+ \(of \S+\) needs it\b.* cannot be imported$"),
     # pkg-config, pkgconf
     ("module", rf"No package '({_NAME})' found|Package '?({_NAME})'? was not found in the pkg-config"),
     ("module", rf"Package '({_NAME})', required by '[^']*', not found"),
@@ -42,8 +45,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
 )  # fmt: skip
 # What programs say that load a library by a name of their own (cffi, ctypes.util.find_library).
 _BY_NAME = re.compile(
-    r"cannot load library '([\w.+-]+)'|[Ll]ocate a library called '([\w.+-]+)'|"
-    r"[Nn]o library called [\"']([\w.+-]+)[\"'] was found|([\w.+-]+) library not found\b"
+    rf"cannot load library '({_WORD})'|[Ll]ocate a library called '({_WORD})'|"
+    rf"[Nn]o library called [\"']({_WORD})[\"'] was found|(?<![\w.+-])({_WORD}) library not found\b"
 )
 _READERS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS]
 # Sentences that name no file.

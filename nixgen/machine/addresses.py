@@ -16,7 +16,7 @@ _URL = re.compile(
     r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
     re.IGNORECASE,
 )
-_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]+:[^\s"'/@]+@(?=[\w\[])""")  # user:password@host
+_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]{1,64}:[^\s"'/@]{1,256}@(?=[\w\[])""")  # user:password@host
 _TELLING = (  # compiled where it is asked for: most addresses have no query
     # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
     r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"

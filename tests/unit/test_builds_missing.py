@@ -248,3 +248,13 @@ def test_what_is_known_becomes_settings_on_the_suite_where_it_was_tried() -> Non
     assert bookworm["tool.nixgen"] == {"libraries": ["libcups2", "libldap-2.5-0", "libsasl2-2"]}
     trixie = advice.known_settings(debian, "trixie", sources)
     assert trixie["tool.nixgen"] == {"libraries": ["libcups2t64", "libldap2", "libsasl2-2"]}
+
+
+@pytest.mark.parametrize(
+    "word", ["a", ".so", "lib", "-", "fatal error: a", "' not found", "Program 'a' ", "a library "]
+)
+def test_a_line_of_a_megabyte_is_read_in_no_square_of_time(word: str) -> None:
+    """A log may have what a program prints of a whole file; with the square of its length, this would take hours."""
+    line = word * (1_000_000 // len(word))
+    found = (needs([line]), sonames([line]), requirements([line]))
+    assert found == ((), (), ())
