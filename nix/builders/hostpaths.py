@@ -19,7 +19,7 @@ import relink
 # Not /lib: programs that find out themselves where they are put such a text behind their own prefix.
 PATH = re.compile(rb"(?<![A-Za-z0-9_.@+~/-])/(?:usr|etc|lib/[a-z0-9_]+-linux-gnu)/[A-Za-z0-9_.+@/-]+")
 # In Go's programs one text stands behind the other: what is before a path may be the end of another text.
-_GO, _GO_PATH = b"\xff Go build", re.compile(rb"/usr/(?:share|lib|libexec|local/(?:lib|share))/[A-Za-z0-9_.+@/-]+")
+_GO, _ZONES, _GO_PATH = b"\xff Go build", b"/usr/share/zoneinfo", re.compile(rb"/usr/(?:share|lib|libexec|local/(?:lib|share))/[A-Za-z0-9_.+@/-]+")
 _BEFORE, _BEHIND = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z"), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
 _LONGEST = 4096
 # A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
@@ -64,6 +64,7 @@ VARIABLES = {
     "TCL_LIBRARY": ("/usr/share/tcltk/tcl8.*",),
     "TESSDATA_PREFIX": ("/usr/share/tesseract-ocr/*/tessd*",),
     "TK_LIBRARY": ("/usr/share/tcltk/tk8.*",),
+    "ZONEINFO": ("/usr/share/zoneinfo",),
 }
 # Of an interpreter's own: a Python process has no use for them, and the machine's interpreters would take them, too.
 INTERPRETERS = {"PERL5LIB", "RUBYLIB"}
@@ -118,7 +119,7 @@ def lead(file, trees):
     hits = [hit for hit in all_paths(data) if trees.leads(os.fsdecode(hit[0]))]
     pieces = [hit for hit in PIECE.finditer(data) if _address(file, hit.start()) is not None]
     if not hits and not relative and not pieces:
-        return None, []
+        return None, sorted(zones(data))
     new = {(start, 0): os.fsencode(f"{trees.out}/usr/") + text for start, text in relative.items()}
     for start, text in texts.items():
         new |= {(start, at): trees.replaced(text[at:]) for at in {0, *(hit.start() for hit in PATH.finditer(text))}}
@@ -137,7 +138,7 @@ def lead(file, trees):
     for hit in (*hits, *pieces):
         place, first = hit.start() + 1, hit[0].split(b"/")[1]
         content[place : place + len(first)] = b"NIX".ljust(len(first), b"X")
-    left |= {os.fsdecode(hit[0]) for hit in hits if hit.start() not in names and hit.start() not in led}
+    left |= {os.fsdecode(hit[0]) for hit in hits if hit.start() not in names and hit.start() not in led} | zones(data)
     return bytes(content), sorted(left)
 
 
@@ -145,8 +146,14 @@ def all_paths(data):
     """Where paths are, whatever stands around them."""
     go = _GO in data
     for pattern in (PATH, _GO_PATH) if go else (PATH,):
-        # Without the machine's time zones Go's programs would take TZ for UTC, and nothing tells them of others.
-        yield from (hit for hit in pattern.finditer(data) if not (go and hit[0].startswith(b"/usr/share/zoneinfo")))
+        # For TZ, Go's programs look nowhere else, and without the machine's time zones they would take UTC. For those that
+        # a program asks for by name, ZONEINFO comes first.
+        yield from (hit for hit in pattern.finditer(data) if not (go and hit[0].startswith(_ZONES)))
+
+
+def zones(data):
+    """The path of the time zones that a program of Go's has, which is left there."""
+    return {os.fsdecode(_ZONES)} if _GO in data and _ZONES in data else set()
 
 
 def unled(content, trees):
@@ -156,7 +163,7 @@ def unled(content, trees):
     for hit in hits:
         first = hit[0].split(b"/")[1]
         new[hit.start() + 1 : hit.start() + 1 + len(first)] = b"NIX".ljust(len(first), b"X")
-    return bytes(new), sorted({os.fsdecode(hit[0]) for hit in hits})
+    return bytes(new), sorted({os.fsdecode(hit[0]) for hit in hits} | zones(content))
 
 
 def _names(file):

@@ -312,6 +312,7 @@ def test_a_program_without_a_dynamic_section_uses_no_file_of_the_machines(tmp_pa
     assert new == content.replace(b"/usr/sha", b"/NIX/sha")
     assert left == ["/usr/share/zoneinfo/37252run-on"]
     new, left = hostpaths.unled(go, hostpaths.Trees(str(tmp_path)))
-    assert left == ["/usr/share/mime/globs2run-on"]
+    assert left == ["/usr/share/mime/globs2run-on", "/usr/share/zoneinfo"]
+    assert hostpaths.variables(left) == {"ZONEINFO"}
     assert b"lsb_release/NIX/share/mime" in new
     assert b"/usr/share/zoneinfo/37252run-on" in new
