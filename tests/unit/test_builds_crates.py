@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,3 +102,23 @@ def test_a_registry_that_says_what_no_lock_may_hold(index: Callable[..., Index],
         addressed("rusty", [Named("a", "1.0.0", f"sparse+{served.address}/files/", SHA)], {})
     assert "does not say where its crates are" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def _named(folder: Path) -> subprocess.CompletedProcess[str]:
+    place = Path(__file__).parents[2] / "nix/builders/source"
+    code = "import sys\nsys.path.insert(0, sys.argv[1])\nimport crates\nprint(crates.named(sys.argv[2], ['maturin']))"
+    words = [sys.executable, "-B", "-c", code, str(place), str(folder)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_crate_of_two_registries_is_one_where_it_is_the_same(tmp_path: Path) -> None:
+    """cargo finds crates in a folder by name and version, so two other ones are refused."""
+    block = '[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "{}"\nchecksum = "{}"\n'
+    registries = ("sparse+https://one.example.org/", "registry+https://two.example.org/x")
+    (tmp_path / "Cargo.lock").write_text("".join(block.format(registry, SHA) for registry in registries))
+    done = _named(tmp_path)
+    assert done.stdout.count("'name': 'a'") == 1, done.stderr
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/Cargo.lock").write_text(block.format(registries[0], SHA[::-1]))
+    done = _named(tmp_path)
+    assert "Unclear: Cargo.lock: it names two crates a 1.0.0" in done.stderr

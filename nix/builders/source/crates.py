@@ -43,7 +43,12 @@ def named(folder, requires):
                 if all(isinstance(value, str) for value in values) and values[2].startswith(("registry+", "sparse+")):
                     if not all(pattern.fullmatch(value) for pattern, value in ((_NAME, values[0]), (_VERSION, values[1]), (_SHA256, values[3]))):
                         raise Unclear(f"Cargo.lock: what it says of {values[0]!r} is no crate")
-                    found[tuple(values)] = dict(zip(("name", "version", "registry", "sha256"), values))
+                    crate = dict(zip(("name", "version", "registry", "sha256"), values))
+                    other = found.setdefault((values[0], values[1]), crate)
+                    # cargo finds crates by these two in a folder; the same one may be in two registries.
+                    if other["sha256"] != crate["sha256"]:
+                        raise Unclear(f"Cargo.lock: it names two crates {values[0]} {values[1]}, from {other['registry']} and {crate['registry']}")
+                    found[values[0], values[1]] = min(other, crate, key=lambda one: one["registry"])
     if len(found) > _MOST:
         raise Unclear(f"Cargo.lock: it names more than {_MOST} crates")
     return [found[key] for key in sorted(found)]
