@@ -36,7 +36,8 @@ def read(
 ) -> tuple[Tree, ...]:
     """:func:`parse` of a file. Raises BadInput."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            os.set_blocking(file.fileno(), True)
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
             raise BadInput(f"{path}: has more than {LIMIT >> 20} MiB")
@@ -47,6 +48,11 @@ def read(
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     del data
     return parse(text, path, root, env)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for who writes into a named pipe. What a shell's <(…) gives is read."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def parse(

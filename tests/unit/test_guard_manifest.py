@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,19 @@ def test_what_has_no_end_is_not_read(tmp_path: Path, endless: str) -> None:
     (tmp_path / "link").symlink_to("/dev/zero")
     with pytest.raises(guard.BadInput, match=r": has more than 32 MiB$"):
         guard.read(str(tmp_path / endless))
+
+
+def test_a_pipe_is_read_and_not_waited_for(tmp_path: Path) -> None:
+    """Case 36: a named pipe in the place of the lock, into which nobody writes."""
+    os.mkfifo(tmp_path / "nixgen.lock")
+    with pytest.raises(guard.BadInput, match=r"nixgen\.lock: is not JSON"):
+        guard.read(str(tmp_path / "nixgen.lock"))
+    reader, writer = os.pipe()
+    os.write(writer, b'{"version": 1}')
+    os.close(writer)
+    with pytest.raises(guard.BadInput, match="trees"):
+        guard.read(f"/dev/fd/{reader}")
+    os.close(reader)
 
 
 @pytest.mark.parametrize("text", ["[" + "{}," * (1 << 21) + "{}]", "[" + "[]," * (3 << 20) + "[]]", '"\U0001f600' * 4])
