@@ -51,7 +51,7 @@ def read_pins(project: Project) -> Pins:
 
     text = files.read(project.root, LOCK)
     if text is None:
-        raise UserError.of(LOCK, "is missing", f"make it: {_LOCK_MEND}")
+        raise UserError.of(LOCK, "is missing", f"make it: {project.pin_again}")
     try:
         lock = parse_lock(text.decode())
     except UnicodeDecodeError:

@@ -101,6 +101,11 @@ class Project:
             return f"uv lock --script {self.script.path}"
         return "uv lock" if self.lock == UV_LOCK else f"write {self.lock} again with the tool that made it"
 
+    @property
+    def pin_again(self) -> str:
+        """What makes nixgen.lock, to be typed: ``init``, where nothing says yet which base the project wants."""
+        return "nixgen lock" if self.table or self.scripts else "nixgen init"
+
     def path(self, relative: str) -> Path:
         """A file of the project."""
         return self.root / relative

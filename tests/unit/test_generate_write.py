@@ -256,7 +256,10 @@ def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project, run: R
 
 
 def test_no_lock(project: Project) -> None:
+    """Without settings, ``nixgen lock`` would pin a base that nobody has chosen."""
     (project.root / "nixgen.lock").unlink()
+    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen init"]
+    project = replace(project, table={"base": "debian"})
     assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
     assert problems(UserError, write.generate, project) == [
