@@ -38,7 +38,7 @@ def elsewhere(settings: Settings, available: Sequence[str]) -> dict[str, str]:
     else:
         found = dict.fromkeys(nixpkgs.pythons(free), 'set base = "nixpkgs"')
         for suite in reversed(suites.SUITES.values()):
-            found |= dict.fromkeys(suite.pythons, f'set suite = "{suite.name}"')
+            found |= dict.fromkeys(suite.pythons, f'set base = "debian" and suite = "{suite.name}"')
     return {python: setting for python, setting in found.items() if python not in available}
 
 

@@ -61,7 +61,7 @@ def test_a_machine_of_ubuntus_has_a_mirror_of_ubuntus(apt: Path, monkeypatch: py
     with pytest.raises(MachineError) as caught:
         machine_mirror(apt)
     assert caught.value.problems[0].mend.startswith(
-        'it knows Ubuntu\'s: set suite = "noble", which has Python 3.12; or name'
+        'it knows Ubuntu\'s: set base = "debian" and suite = "noble", which has Python 3.12; or name'
     )
     monkeypatch.setattr(sources, "UBUNTU_KEYRINGS", ())
     with pytest.raises(MachineError, match="apt-get install ubuntu-keyring"):

@@ -182,6 +182,19 @@ def test_what_the_file_says_is_not_blamed_on_an_option(project: Path) -> None:
     assert said.startswith("pyproject.toml: tool.nixgen.suite: is a setting of the debian base")
 
 
+def test_what_is_said_of_a_suite_that_has_the_python_works(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 42: suite alone would be a setting of a base that no file names yet."""
+    monkeypatch.setattr(pinning, "pins", lambda project, *_: pytest.fail(f"pins {project.settings.suite}"))
+    (said,) = problems(project, base="debian", python="3.12")
+    settings = re.findall(r'\w+ = "\w+"', said)
+    assert settings == ['base = "debian"', 'suite = "noble"']
+    (project / "pyproject.toml").write_text(PYPROJECT + "\n[tool.nixgen]\n" + "\n".join(settings) + "\n")
+    with pytest.raises(pytest.fail.Exception, match="pins noble"):
+        run(project, base="debian", python="3.12")
+
+
 def test_the_version_file_is_heeded(project: Path, run: Run) -> None:
     (project / ".python-version").write_text("3.12\n")
     run(project)

@@ -96,7 +96,7 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
         example = f"https://mirror.example.org/{vendor.lower()}"
         mend = f'name one: the same command with --mirror {example}; or set base = "nixpkgs"'
         if vendor == "Debian" and any(_is_of(source, "Ubuntu") for source in read_sources(folder)):
-            mend = f'it knows Ubuntu\'s: set suite = "noble", which has Python 3.12; or {mend}'
+            mend = f'it knows Ubuntu\'s: set base = "debian" and suite = "noble", which has Python 3.12; or {mend}'
         raise MachineError.of(
             "", f"this machine's apt knows no {vendor} mirror, which the debian base is pinned from", mend
         )
