@@ -134,7 +134,7 @@ def test_no_child_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.Mon
     script.write_text("#!/bin/sh\necho 'error: no' >&2\nexit 2\n")
     script.chmod(0o755)
     monkeypatch.setattr(uv, "binary", lambda: os.fspath(script))
-    assert refused(root) == "uv: no"
+    assert refused(root) == "uv: no\n    ask uv by itself: uv lock"
 
 
 def test_a_file_that_uv_cannot_parse_is_told_in_its_words(tmp_path: Path) -> None:
@@ -143,5 +143,6 @@ def test_a_file_that_uv_cannot_parse_is_told_in_its_words(tmp_path: Path) -> Non
     assert "|" not in said
     lock = 'version = 1\nrequires-python = ">=3.11"\n[[package]]\nnaem = "x"\n'
     assert refused(make(tmp_path, lock=lock)) == (
-        "uv: Failed to parse `uv.lock`; TOML parse error at line 3, column 1; missing field `name`"
+        "uv: Failed to parse `uv.lock`; TOML parse error at line 3, column 1; missing field `name`\n"
+        "    write it again: uv lock"
     )
