@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -75,10 +76,18 @@ class _Check:
         """The record's name in sentences."""
         return self.own.name if self.own.parent == self.project.root else str(self.own)
 
+    @property
+    def again(self) -> str:
+        """The command that writes this record anew."""
+        named = self.options.record
+        return messages.UPDATE if named is None else f"{messages.UPDATE} --record {shlex.quote(str(named))}"
+
     def add(self, step: Step) -> bool:
-        """Notes a step that was just done, and says so; whether it went well."""
+        """Notes a step that was just done, and says so; whether it went well. What mends it names this record."""
         now = time.monotonic()
-        self.steps.append(replace(step, seconds=now - self.began))
+        findings = tuple(replace(one, mend=one.mend.replace(messages.UPDATE, self.again)) for one in step.findings)
+        step = replace(step, findings=findings, seconds=now - self.began)
+        self.steps.append(step)
         self.began = now
         console.info(messages.progress(step))
         return bool(step.ok)

@@ -70,6 +70,8 @@ def test_without_a_record_it_could_not_be_checked(checked: Checked) -> None:
     assert "it was not compared with a record" in steps(done)["bytes"]["summary"]
     assert not checked.record.exists()
     checked.check("--record", "found.json")
+    other = checked.check("--record", "not there.json", code=6)
+    assert "make it, and commit it: nixgen check --update --record 'not there.json'" in other.stdout
 
 
 @pytest.mark.one_nix

@@ -13,14 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import SYSTEM, X86, path, sri, store_name
 
+from nixgen.check import steps
 from nixgen.check.digest import spoken
 from nixgen.check.model import Difference, FileDifference, PathVerdict, Report, Step, Verdict
 from nixgen.check.report import output
 from nixgen.check.report import text as report
 from nixgen.check.report.junit import as_junit
 from nixgen.check.report.markdown import as_markdown, escaped
-from nixgen.check.report.messages import bytes_same, bytes_updated, imports, rebuild_step, works
+from nixgen.check.report.messages import bytes_same, bytes_updated, imports, no_record, rebuild_step, works
 from nixgen.errors import Problem, UserError
+from nixgen.project.project import Project
+from nixgen.project.settings import Settings
 
 GOOD = Report(
     "plot",
@@ -278,3 +281,18 @@ def test_what_the_import_check_wrote_is_counted_and_its_warnings_told() -> None:
     notes = (Problem("qt", long, "1 more note like this: cat /out"), Problem("sql", short))
     assert imports(text, "/out") == (2, (told, *notes))
     assert imports("", "/out") == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("named", "command"),
+    [
+        (None, "nixgen check --update"),
+        (Path("not there.json"), "nixgen check --update --record 'not there.json'"),
+    ],
+)
+def test_a_hint_writes_the_record_that_was_named(tmp_path: Path, named: Path | None, command: str) -> None:
+    project = Project(tmp_path, "demo", {}, Settings(), None, has_lock=True)
+    run = steps._Check(project, steps.Options(record=named), X86, tmp_path / "record.json", None)
+    run.add(no_record("record.json", X86, None, update=False))
+    (problem,) = run.report().steps[0].findings
+    assert problem.mend == f"make it, and commit it: {command}"
