@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nixgen.bases.model import DebianBase, NixpkgsBase
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
     from nixgen.project.settings import Settings
 
 _LOCK = "nixgen.lock"
-_MEND = "nixgen lock"
+_MEND = "nixgen lock && nixgen generate"
 
 
 def problems(settings: Settings, lock: Lock) -> list[Problem]:
-    """In what nixgen.lock was made for other settings than those of now."""
+    """In what nixgen.lock was made for other settings than those of now; the last says what mends all of them."""
     base = lock.base
     pairs: list[tuple[str, object, object]] = []
     if settings.base != base.kind:
@@ -41,11 +42,12 @@ def problems(settings: Settings, lock: Lock) -> list[Problem]:
             pairs.append(("nixpkgs", pin, base.name))
         elif pin is not None:
             pairs.append(("nixpkgs", f"{pin['rev']} with {pin['narHash']}", f"{base.rev} with {base.nar_hash}"))
-    return [
-        Problem(_LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}", _MEND)
+    found = [
+        Problem(_LOCK, f"was made for {key} {_shown(locked)}, and the settings say {_shown(wanted)}")
         for key, wanted, locked in pairs
         if wanted != locked
     ]
+    return [*found[:-1], *(replace(one, mend=_MEND) for one in found[-1:])]
 
 
 def _shown(value: object) -> str:

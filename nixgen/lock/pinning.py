@@ -79,6 +79,8 @@ def lock(project: Project, options: Options) -> Lock:
             wanted[PYPROJECT] = edit.with_settings(text, settings).encode()
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed, options)
+    if changed and project.path("default.nix").exists():
+        console.info("then: nixgen generate")
     choice.warn_of_python_version(project, new.base.python)
     return new
 

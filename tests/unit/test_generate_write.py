@@ -283,7 +283,14 @@ def test_no_lock(project: Project) -> None:
 )
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
-    assert problems(UserError, write.generate, other) == [f"nixgen.lock: was made for {expected}\n    nixgen lock"]
+    assert problems(UserError, write.generate, other) == [
+        f"nixgen.lock: was made for {expected}\n    nixgen lock && nixgen generate"
+    ]
+
+
+def test_several_settings_have_one_hint() -> None:
+    found = fit.problems(replace(SETTINGS, tools=(), libraries=()), Lock(PINNED))
+    assert [problem.mend for problem in found] == ["", "nixgen lock && nixgen generate"]
 
 
 @pytest.mark.parametrize(

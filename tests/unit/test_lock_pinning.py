@@ -461,6 +461,14 @@ def test_the_command(tmp_path: Path) -> None:
         "",
         ["Pinned nixpkgs nixos-26.05 at 5880666fd9eb (glibc 2.42), Python 3.13.", "wrote nixgen.lock"],
     )
+    (root / "default.nix").write_text("{ }\n")
+    assert (
+        nixgen("lock", "--project", str(root), "--offline").stderr
+        == "nixgen.lock: nothing to do, every pin still fits.\n"
+    )
+    make(root, 'python = "3.13"\ntools = ["git"]\nlibraries = ["zlib"]\n')
+    again = nixgen("lock", "--project", str(root), "--offline").stderr.splitlines()
+    assert again[-2:] == ["wrote nixgen.lock", "then: nixgen generate"]
     make(root, 'base = "debian"\npython = "3.13"\n')
     failed = nixgen("lock", "--project", str(root), "--mirror", "ftp://mirror.example.org")
     assert failed.returncode == 2
