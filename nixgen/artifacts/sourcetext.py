@@ -59,7 +59,7 @@ def address_fault(url: str) -> Fault | None:
     if secret:
         mend = "use the address without it; for a login, ~/.netrc"
         if "@" in parts.netloc:
-            mend = f"leave them out, and put them into ~/.netrc: machine {host} login USER password SECRET"
+            mend = f"leave them out, and put them into ~/.netrc: machine {host or 'HOST'} login USER password SECRET"
         return f"has {secret} in it, {_SHARED}", mend
     if not host or re.search(r"[\s\"'\\<>`]", url):
         return "is not an address", "write it like https://models.example.org/vad.onnx"

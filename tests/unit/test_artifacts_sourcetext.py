@@ -86,6 +86,10 @@ OBJECT = "is not an object or folder of a bucket | write s3://BUCKET/KEY, or s3:
             f"has a user name or password in it, {SHARED} | leave them out, and put them into ~/.netrc: machine models.example.org login USER password SECRET",
         ),
         (
+            "https://you:pw@/vad.onnx",
+            f"has a user name or password in it, {SHARED} | leave them out, and put them into ~/.netrc: machine HOST login USER password SECRET",
+        ),
+        (
             "https://models.example.org/vad.onnx?X-Amz-Signature=1",
             f"has a token or signature in it, {SHARED} | use the address without it; for a login, ~/.netrc",
         ),
