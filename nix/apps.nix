@@ -28,7 +28,10 @@ let
 
   full = if label == "" then name else "${label}-${name}";
   choices = builtins.concatStringsSep "\n"
-    (if all == [ ] then [ "${name} has no service in models.toml and no [project.scripts] in pyproject.toml" ]
+    (if all == [ ] then [
+      "${name} has no service in models.toml and no [project.scripts] in pyproject.toml; to run a file:"
+      "  nix develop${if label == "" then "" else " .#${label}"} -c python FILE"
+    ]
     else [ "${name} has several programs:" ] ++ map (program: "  nix run .#${called program}") all);
   choose = import ./python.nix base ./builders/say.py {
     name = "${full}-run";

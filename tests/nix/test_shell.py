@@ -504,7 +504,10 @@ def test_scripts_are_apps_of_the_flake(project: Project, nix: Nix) -> None:
     assert several.stderr.endswith("demo has several programs:\n  nix run .#demo\n  nix run .#other\n")
     project.replace('[project.scripts]\ndemo = "demo:main"\nother = "demo:main"\n', "")
     project.must("generate")
-    assert "demo has no service in models.toml and no [project.scripts] in pyproject.toml" in run().stderr
+    assert run().stderr.endswith(
+        "demo has no service in models.toml and no [project.scripts] in pyproject.toml; to run a file:\n"
+        "  nix develop -c python FILE\n"
+    )
 
 
 def test_each_way_is_the_same_shell(project: Project, both_nix: tuple[Nix, Nix]) -> None:
