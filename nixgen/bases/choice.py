@@ -154,3 +154,17 @@ def warn_of_python_version(project: Project, python: str) -> None:
         console.warn(
             f"Python is {python} (tool.nixgen.python), and .python-version asks for {wanted}. To have that: {again}"
         )
+
+
+def warn_of_testing(project: Project, python: str) -> None:
+    """Says that nothing but the Python has the suite be Debian's testing, whose packages soon leave the mirrors."""
+    from nixgen.bases.debian import suites
+    from nixgen.bases.python import allows
+
+    suite = suites.suite_of(project.settings, python)
+    if suite.stable or project.settings.suite is not None:
+        return
+    stable = (one for one in known_pythons(project.settings) if suites.suite_of(project.settings, one).stable)
+    best = next((one for one in stable if allows(project.requires_python, one)), None)
+    instead = f"; for the stable one: nixgen init --base debian --python {best}" if best else ""
+    console.warn(f"Python {python} is in Debian's testing ({suite.name}) only{instead}")

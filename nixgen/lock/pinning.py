@@ -269,6 +269,7 @@ def _resolve_debian(
         tarballs[f"{busybox.FOLDER}/{name}"] = data
         return Bootstrap(system, name, busybox.sha256(data))
 
+    choice.warn_of_testing(project, asked.python)
     suite = suites.suite_of(project.settings, asked.python)
     mirror = sources.machine_mirror(override=options.mirrors, vendor=suite.vendor)
     if suite.stable and mirror.security is None:

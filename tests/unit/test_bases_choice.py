@@ -128,6 +128,26 @@ def test_case_55_another_python_version_file_is_told(tmp_path: Path, capsys: pyt
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "requires", "python", "said"),
+    [
+        (DEBIAN, None, "3.13", ""),
+        (Settings(base="debian", suite="forky"), None, "3.14", ""),
+        (DEBIAN, ">=3.11", "3.14", "; for the stable one: nixgen init --base debian --python 3.13"),
+        (DEBIAN, ">=3.11,!=3.13.*", "3.14", "; for the stable one: nixgen init --base debian --python 3.11"),
+        (DEBIAN, ">=3.14", "3.14", ""),
+    ],
+)
+def test_a_python_that_only_testing_has_is_told(
+    settings: Settings, requires: str | None, python: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice.warn_of_testing(Project(tmp_path, "demo", {}, settings, requires, has_lock=True), python)
+    told = settings == DEBIAN and python == "3.14"
+    assert capsys.readouterr().err == (
+        f"warning: Python 3.14 is in Debian's testing (forky) only{said}\n" if told else ""
+    )
+
+
 def test_a_python_version_file_of_comments(tmp_path: Path) -> None:
     (tmp_path / ".python-version").write_text("# nothing\n\n")
     assert pick(DEBIAN, None, tmp_path) == "3.13"
