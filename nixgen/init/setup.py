@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +94,8 @@ def init(start: Path, options: Options) -> None:
             pins = _pins(project, previous, options.mirrors)
             choice.warn_of_python_version(project, pins.lock.base.python)
             changed = _write(project, values, pins, previous, options, work_tree=work_tree)
+        if previous is None and not script:
+            _tell_of_base(project, options)
         if moved := scaffold.put_venv_aside(project.root):
             console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
     if work_tree:
@@ -153,6 +156,12 @@ def _tell_of_locks(project: Project) -> None:
         console.info(f"The lock is {project.lock} ({project.pylock.get('created-by', 'PEP 751')}).")
     elif others:
         console.info(f'uv.lock counts, and not {others[0]}; for that: lock = "{others[0]}" under [tool.nixgen]')
+
+
+def _tell_of_base(project: Project, options: Options) -> None:
+    """Where nobody chose the base: which it is, and the other one, since not everybody may fetch from everywhere."""
+    if options.base is None and "base" not in project.table and sys.platform == "linux":
+        console.info(f"The base is nixpkgs, fetched from GitHub; without it: {COMMAND} --base debian")
 
 
 def asked(project: Project, options: Options) -> dict[str, edit.Value]:

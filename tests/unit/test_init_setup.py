@@ -102,6 +102,7 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
         "wrote .gitattributes",
         "wrote default.nix",
         f"nix/nixgen/: {library} written",
+        "The base is nixpkgs, fetched from GitHub; without it: nixgen init --base debian",
         "Enter the environment: nix develop (without flakes: nix-shell)",
     ]
     assert outside_library(project) == EVERY_FILE
@@ -255,6 +256,17 @@ def test_the_debian_base(project: Path, run: Run, debian: dict[str, bytes]) -> N
     assert flakelock.DEBIAN_URL in found["flake.nix"].decode()
     assert run(project)[-1] == "Everything is up to date."
     assert tree(project) == found
+
+
+def test_the_other_base_is_named_where_none_was_chosen(project: Path, run: Run) -> None:
+    """Only then, and once."""
+    told = "The base is nixpkgs, fetched from GitHub; without it: nixgen init --base debian"
+    assert told not in run(made(project.parent / "flag"), base="nixpkgs")
+    written = made(project.parent / "written")
+    (written / "pyproject.toml").write_text(PYPROJECT + '\n[tool.nixgen]\nbase = "nixpkgs"\n')
+    assert told not in run(written)
+    assert told in run(project)
+    assert told not in run(project, python="3.13")
 
 
 def test_another_base_rewrites_a_flake_that_nobody_touched(project: Path, run: Run, debian: dict[str, bytes]) -> None:
