@@ -66,8 +66,8 @@ VARIABLES = {
     "TK_LIBRARY": ("/usr/share/tcltk/tk8.*",),
     "ZONEINFO": ("/usr/share/zoneinfo",),
 }
-# Of an interpreter's own: a Python process has no use for them, and the machine's interpreters would take them, too.
-INTERPRETERS = {"PERL5LIB", "RUBYLIB"}
+# Of programs in other languages: a Python process has no use for them, and the machine's programs would take them, too.
+OTHERS = {"PERL5LIB", "RUBYLIB", "ZONEINFO"}
 
 _EXECUTABLE, _WRITABLE = 1, 2
 _X86_64 = 62

@@ -272,7 +272,7 @@ def set_variables(lacking):
                     file.write(f'exec -a "$0" {real} "$@"\n')
                 os.chmod(entry.path, 0o755)
     shared = {name for path, wanted in lacking.items() if ".so" in os.path.basename(path) for name in wanted}
-    shared = {name: values[name] for name in sorted(shared - hostpaths.INTERPRETERS) if values[name]}
+    shared = {name: values[name] for name in sorted(shared - hostpaths.OTHERS) if values[name]}
     with open(f"{OUT}/nixgen-variables", "w", encoding="utf-8") as file:
         json.dump({"values": shared, "lacking": {path: sorted(wanted) for path, wanted in sorted(lacking.items())}}, file)
 

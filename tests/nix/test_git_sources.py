@@ -70,7 +70,8 @@ def plum(server: Server) -> Repository:
     made = Repository.make(server.folder / "plum", package("plum", "1.0", data="modules/data/data"))
     made.module("modules/data", "../data", data.git("rev-parse", "HEAD"))
     made.commit({**package("pear", "2.0", folder="more/a pear/"), "more/a pear/data": "green\n"})
-    made.git("tag", "v1")
+    for tag in ("v1", "stays"):  # a test moves the first one
+        made.git("tag", tag)
     return made
 
 
@@ -211,7 +212,7 @@ def test_a_build_that_requires_one_from_git_and_one_without_isolation(
     """The base gets git for what is only required; what is not isolated is built with what is installed."""
     for name, needs, requires in (("user", "plum", '"plum"'), ("beside", "user", '"no-such-thing"')):
         pyproject = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "own"\nbackend-path = ["."]\n'
-        pyproject += f'[tool.uv.sources]\nplum = {{ git = "{server.url(plum.folder.name)}", tag = "v1" }}\n'
+        pyproject += f'[tool.uv.sources]\nplum = {{ git = "{server.url(plum.folder.name)}", tag = "stays" }}\n'
         own = NEEDY.format(name=name, needs=needs)
         make_sdist(plums.folder, name, "1.0", {"pyproject.toml": pyproject, "own.py": own})
     folder = tmp_path / "demo"
