@@ -36,9 +36,9 @@ class Report:
     """What would be installed, for each target; ``left_out`` are default systems that have problems of their own.
 
     ``glibc`` and ``macos`` are the newest system versions that a wheel may ask for; ``environment`` is the name of the
-    environment that this is of, "" for the default one. ``pins`` is what is wrong with nixgen.lock, ``code``
-    with the project's own packages, ``unpacked`` the
-    sizes of unpacked wheels by their SHA-256, ``wheels`` what gives a wheel of what is built, by system and name.
+    environment that this is of, "" for the default one. ``pins`` is what is wrong with nixgen.lock, ``code`` with the
+    project's own packages; ``unpacked`` are the sizes of unpacked wheels by their SHA-256, and ``wheels`` tells what
+    gives a wheel of what is built, by system and name.
     """
 
     name: str
@@ -92,7 +92,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
 
     return Report(
         *(project.name, glibc, project.settings.macos, served, dropped, environment),
-        pins=_pins(whole, lock, served) if lock is not None and python is None else (),
+        pins=_pins(whole, lock, served, {environment: exported}) if lock is not None and python is None else (),
         code=_code(project, served),
         unpacked=sizes(project.root, served),
         wheels=alternatives(project, exported, served, glibc),
@@ -152,12 +152,17 @@ def _lock(project: Project) -> Lock | None:
     return parse_lock(read_text(path, "nixgen.lock"))
 
 
-def _pins(project: Project, lock: Lock, found: Sequence[Resolution]) -> tuple[Problem, ...]:
-    """What nixgen.lock lacks: it is of other settings, or has no pins to build what has to be built."""
+def _pins(
+    project: Project, lock: Lock, found: Sequence[Resolution], exported: Mapping[str, dict[str, Any]]
+) -> tuple[Problem, ...]:
+    """What nixgen.lock lacks: it is of other settings, or has no pins to build what has to be built.
+
+    ``exported`` is the lock as far as it is exported already, by environment.
+    """
     from nixgen.lock import fit
 
     problems = fit.problems(project.settings, lock)
-    built = {package.name for one in found for package in one.packages if package.built}
+    built = any(package.built for one in found for package in one.packages)
     if not built or lock.base.kind != project.settings.base:
         return tuple(problems)
     from nixgen.bases.python import full_version
@@ -169,9 +174,12 @@ def _pins(project: Project, lock: Lock, found: Sequence[Resolution]) -> tuple[Pr
     hashes = {entry.url: entry for entry in lock.hashes}
     full = full_version(project.settings, lock.base.python, lock.base)
     wanted = of_base(project.settings, None, lock.base.python, full)
-    whole, _ = environments.select(project, environments.export(project, hashes), wanted, lock.base.glibc, hashes)
-    used = use.used(asked.read(project, lock.base, whole), whole, lock.builds)
-    return (*problems, *(one for one in used.problems if one.what.split()[-1] in built))
+    whole, _ = environments.select(
+        *(project, environments.export(project, hashes, exported), wanted, lock.base.glibc, hashes)
+    )
+    systems = {one.target.system for one in found}
+    shown = [one for one in environments.of(found[0].environment, whole) if one.target.system in systems]
+    return (*problems, *use.used(asked.read(project, lock.base, whole), shown, lock.builds).problems)
 
 
 def _code(project: Project, found: Sequence[Resolution]) -> tuple[Problem, ...]:

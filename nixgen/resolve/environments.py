@@ -22,15 +22,19 @@ def views(project: Project) -> dict[str, Project]:
     return {DEFAULT: project, **{name: project.of(name) for name in project.settings.environments}}
 
 
-def export(project: Project, hashes: Mapping[str, FileHash]) -> dict[str, dict[str, Any]]:
-    """The exported lock of each environment, by name: one uv for each, side by side.
+def export(
+    project: Project, hashes: Mapping[str, FileHash], known: Mapping[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The exported lock of each environment, by name: one uv for each that is not ``known``, side by side.
 
     Raises what :func:`nixgen.resolve.resolution.export` raises, with the problems of all environments.
     """
-    wanted = views(project)
+    wanted, known = views(project), known or {}
     firsts = {view.lock: name for name, view in reversed(wanted.items())}  # a lock is compared once
 
     def one(name: str) -> dict[str, Any] | NixgenError:
+        if name in known:
+            return known[name]
         try:
             return resolution.export(wanted[name], hashes, check=name == firsts[wanted[name].lock])
         except NixgenError as error:

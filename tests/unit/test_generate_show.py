@@ -231,6 +231,29 @@ def test_pins_that_builds_lack_are_problems(tmp_path: Path) -> None:
     assert "was made for python 3.12" in nixgen("show", "--problems", "--project", str(tmp_path)).stdout
 
 
+def test_pins_that_another_environment_lacks_are_its_own(tmp_path: Path) -> None:
+    """The sources without pins are one sentence: each environment has that of its own."""
+    text = PYPROJECT + (
+        '[project.optional-dependencies]\nmore = ["zoo"]\n[tool.nixgen]\npython = "3.11"\nsystems = ["x86_64-linux"]\n'
+        '[tool.nixgen.environments.more]\nextras = ["more"]\n'
+    )
+    zoo = """{ name = "zoo", marker = "extra == 'more'" }"""
+    requires = '{ name = "numpy", specifier = ">=2" }, { name = "six" }, ' + zoo
+    lock = uv_lock(
+        *(NUMPY, package("six", "1.17.0", sdist="six-1.17.0.tar.gz"), package("zoo", "1", sdist="zoo-1.tar.gz")),
+        requires=requires,
+    )
+    own = '\n[package.optional-dependencies]\nmore = [\n    { name = "zoo" },\n]\n\n[package.metadata]\n'
+    lock = lock.replace("\n[package.metadata]\n", own, 1).replace(
+        f"requires-dist = [{requires}]\n", f'requires-dist = [{requires}]\nprovides-extras = ["more"]\n', 1
+    )
+    project = find_project(make(tmp_path, text, lock))
+    base = replace(NIXPKGS, python="3.11", libraries=(), tools=())
+    (tmp_path / "nixgen.lock").write_bytes(dump_lock(Lock(base)).encode())
+    for name, what in (("", "has no pins to build six"), ("more", "has no pins to build six and zoo")):
+        assert [one.what for one in show.report(project, [], None, name).pins] == [what]
+
+
 def test_unpacked_sizes_of_wheels_that_are_here(tmp_path: Path) -> None:
     """In the project, or in the Nix store, at the path that fetching them would give."""
     made = make_wheel(tmp_path, "own", "1.0", {"own.py": "x" * 5000})
