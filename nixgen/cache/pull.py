@@ -145,6 +145,11 @@ def others(found: Mapping[str, ClosurePath], logged: Mapping[str, Sequence[Entry
 def removed(nix: Nix, came: Iterable[str], wrong: Mapping[str, str]) -> Finding:
     """Removes all that came, and says what was wrong with it."""
     # What is fine can be taken again, and a path that others refer to cannot go alone.
-    gone = nix.run("nix-store", "--delete", *came, check=False).code == 0
+    paths = tuple(came)
+    # Nix keeps what any process has in its arguments or environment, as one that asks for this path has. It came just
+    # now, so nobody can need it: nix-store(1) takes that for a reason as well, while a daemon never does.
+    gone = any(
+        nix.run("nix-store", "--delete", *flag, *paths, check=False).code == 0 for flag in ((), ("--ignore-liveness",))
+    )
     what = "what came was removed" if gone else "it could not be removed: run nix-collect-garbage"
     return Finding(Problem(name, f"{why}; {what}", MENDS["rewritten"]) for name, why in sorted(wrong.items()))

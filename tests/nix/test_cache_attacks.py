@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,22 @@ def test_a_cache_that_answers_otherwise_when_nix_asks(lab: CacheLab) -> None:
         in done.stderr
     )
     assert "; what came was removed\n" in done.stderr
+    assert not left(other) & {"library", "app", "root"}
+
+
+def test_what_came_is_removed_while_a_process_names_it(lab: CacheLab) -> None:
+    """Nix takes a path for alive that stands in any process's environment, as another build's does."""
+    lab.edited("library")
+    lab.sign("library")
+    path = answers_otherwise(lab)
+    other = lab.other_machine()
+    held = subprocess.Popen(["sleep", "600"], env={"library": lab.paths()["library"]})
+    try:
+        done = other.run("pull", PATH=path)
+    finally:
+        held.kill()
+        held.wait()
+    assert "; what came was removed\n" in done.stderr, done.tail()
     assert not left(other) & {"library", "app", "root"}
 
 
