@@ -2,25 +2,38 @@
 { root, locks }:
 let
   inherit (builtins) elem filter foldl' fromJSON hashFile hashString head isString match pathExists readFile;
-  inherit (builtins) replaceStrings split substring;
+  inherit (builtins) replaceStrings split stringLength substring;
   sha256 = hashString "sha256";
   library = "nix/nixgen";
 
   digest = file:
-    let path = root + "/${file}";
+    let
+      path = root + "/${file}";
+      text = sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path));
     in
     if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
     else if file == "nixgen.lock" then
       # The content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
       sha256 (import ./json.nix (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
-    else if elem (baseNameOf file) [ "pyproject.toml" "setup.cfg" "setup.py" ".python-version" "uv.toml" ] then
+    else if counts "lines:" file then
+      # Of a file that is code, only what was read may not change.
+      if !pathExists path || holds (readFile path) (substring 6 (-1) locks.${file}) then locks.${file} else ""
+    else if counts "text:" file || elem (baseNameOf file) [ "pyproject.toml" ".python-version" "uv.toml" ] then
       # What git does not know a flake does not see.
       if !pathExists path then locks.${file}
       else if substring 0 6 locks.${file} == "whole:" then "whole:${hashFile "sha256" path}"
       else if baseNameOf file == "pyproject.toml" then sha256 (partsThatCount (readFile path))
-      else sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path))
+      else if counts "text:" file then "text:${text}" else text
     else if match ".*[.]py" file != null then sha256 (metadata (readFile path))
     else hashFile "sha256" path;
+
+  counts = kind: file: substring 0 (stringLength kind) locks.${file} == kind;
+  holds = text: lines:
+    let
+      mark = fromJSON ''"\ufeff"''; # of UTF-8, at its beginning
+      whole = "\n${replaceStrings [ mark "\r\n" "\r" ] [ "" "\n" "\n" ] text}\n";
+    in
+    replaceStrings [ "\n${lines}\n" ] [ "" ] whole != whole;
 
   # The block of a script's metadata, as text: its code may change.
   metadata = text:

@@ -290,7 +290,7 @@ def _folders(project: Project, resolutions: Sequence[Resolution]) -> dict[str, F
             lies = layout.find(source)
             found[package.path] = Folder(
                 hashlib.sha256(repr(said).encode()).hexdigest(),
-                version.declared(source, lies)[0],
+                version.declared(source, lies).version,
                 tuple(posixpath.normpath(f"{package.path}/{root}") for root in lies.roots),
                 lies.modules,
             )

@@ -17,8 +17,9 @@ class SourceTree:
 
     ``roots`` are the folders that go on ``sys.path`` and ``modules`` the top-level importable names found there;
     roots are relative to the project ("src", ".", "libs/core/src"). ``metadata`` and ``entry_points`` are the texts
-    of METADATA and entry_points.txt (core metadata 2.x and the entry points specification). ``files`` are setup.py and
-    setup.cfg, where these were read; ``notes`` what is not known of the package. ``made`` are modules that only a build
+    of METADATA and entry_points.txt (core metadata 2.x and the entry points specification). ``files`` are others that
+    were read for them (setup.py, VERSION), ``lines`` those of files of Python that tell the version; the paths are the
+    project's. ``notes`` is what is not known of the package. ``made`` are modules that only a build
     makes, by their path below a root. One that is ``built`` has none of the rest: it is installed as the wheel that its
     backend makes.
     """
@@ -31,6 +32,7 @@ class SourceTree:
     metadata: str
     entry_points: str
     files: tuple[str, ...] = ()
+    lines: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Problem, ...] = ()
     built: bool = False
     made: Mapping[str, str] = field(default_factory=dict)

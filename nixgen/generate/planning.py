@@ -196,8 +196,10 @@ def digests(
         text = pyproject if pyproject is not None and folder == "." else files.read(root, path)
         if text is not None:
             found[path] = of_pyproject(text)
-    for path in (path for tree in trees for path in tree.files):
-        found[path] = of_bytes((files.read(root, path) or b"").replace(b"\r\n", b"\n"))
+    for tree in trees:
+        for path in tree.files:
+            found[path] = "text:" + of_bytes((files.read(root, path) or b"").replace(b"\r\n", b"\n"))
+        found |= {path: f"lines:{lines}" for path, lines in tree.lines.items()}
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from nixgen.errors import Problem, UserError
@@ -58,11 +58,12 @@ def _tree(
 ) -> SourceTree:
     source = layout.read(project.root, name, path)
     found = layout.find(source)
-    known, note = (known, None) if known else version.declared(source, found)
-    files = tuple(f"{source.where}{name}" for name in source.setup.files) if source.reads_setup else ()
+    said = version.Declared(known, None, {}, ()) if known else version.declared(source, found)
+    known, note = said.version, said.note
+    files = source.setup.files if source.reads_setup else ()
     if built:
         notes = (note,) if note is not None else ()
-        return SourceTree(name, known, path, (), (), "", "", files, notes, built=True)
+        return SourceTree(name, known, path, (), (), "", "", _placed(path, files), notes=notes, built=True)
     if found.problems:
         raise UserError(found.problems)
     points, missing = declared_points(source)
@@ -74,10 +75,27 @@ def _tree(
         modules=found.modules,
         metadata=metadata(name, known, _described(source), locked, source.file),
         entry_points=entry_points(points, source.file),
-        files=files,
+        files=_placed(path, (*files, *said.files, *_read_besides(source))),
+        lines={layout.join(path, file): lines for file, lines in said.lines.items()},
         notes=(*found.notes, *([note] if note is not None else ()), *missing),
         made=version.made(source, found, known),
     )
+
+
+def _placed(path: str, files: Iterable[str]) -> tuple[str, ...]:
+    """Files of a package, by their paths in the project."""
+    return tuple(dict.fromkeys(layout.join(path, file) for file in files))
+
+
+def _read_besides(source: layout.Source) -> Iterator[str]:
+    """The files from which entry points come, and dependencies, which only uv.lock tells."""
+    dynamic = foreign.table(source.tool, "setuptools", "dynamic")
+    optional = foreign.table(dynamic, "optional-dependencies").values()
+    hook = foreign.table(source.tool, "hatch", "metadata", "hooks", "requirements_txt")
+    setup = (source.setup.said.get(key) for key in ("install_requires", "entry_points"))
+    said = (dynamic.get("dependencies"), *optional, dynamic.get("entry-points"), *setup)
+    given = (*(foreign.lookup(one, "file") for one in said), hook.get("files"))
+    yield from (name for names in given for name in foreign.strings(names) if source.has(name))
 
 
 def _described(source: layout.Source) -> Mapping[str, Any]:

@@ -93,8 +93,8 @@ def of_setup_cfg(text: str, name: str) -> dict[str, Any]:
     options = {key.replace("-", "_"): value for key, value in sections.get("options", {}).items()}
     metadata = {key.replace("-", "_"): value for key, value in sections.get("metadata", {}).items()}
     found: dict[str, Any] = {key: metadata[key].strip() for key in ("name", "description") if key in metadata}
-    if "version" in metadata:
-        found["version"] = _directive(metadata["version"])
+    told = {"version": metadata.get("version"), "install_requires": options.get("install_requires")}
+    found |= {key: _directive(text) for key, text in told.items() if text is not None}
     for key in ("py_modules", "scripts"):
         if key in options:
             found[key] = _list(options[key])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,41 @@ _TEMPLATES = {"version_file_template", "write_to_template"}
 _STEPS = 5  # from __init__.py to the module that it takes __version__ from
 
 
-def declared(source: Source, layout: Layout) -> tuple[str, Problem | None]:
-    """The version, and the warning where it is not known."""
-    said = _said(source, layout)
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A version, and the warning where it is not known.
+
+    ``lines`` are those that tell it in files of Python, ``files`` are others that do; all paths are the package's.
+    """
+
+    version: str
+    note: Problem | None
+    lines: Mapping[str, str]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a file tells, None for what cannot be read of it; ``lines`` and ``files`` as those of Declared."""
+
+    text: str | None = None
+    lines: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+def declared(source: Source, layout: Layout) -> Declared:
+    """The version, by what the settings of the package's backend say."""
+    found = _from_file(source, layout)
+    said = found.text or _fallback(source)
     try:
-        return str(Version(said or "")), None
+        return Declared(str(Version(said or "")), None, found.lines, found.files)
     except InvalidVersion:
         pass
     key, how, mend = _unknown(source)
     what = f"{how}, which nixgen does not do: {source.name} has the version {UNKNOWN} in the environment"
     if said:
         what = f'"{said}" is not a version (PEP 440): {source.name} has the version {UNKNOWN} in the environment'
-    return UNKNOWN, Problem(key, what, mend)
+    return Declared(UNKNOWN, Problem(key, what, mend), found.lines, found.files)
 
 
 def made(source: Source, layout: Layout, version: str) -> dict[str, str]:
@@ -74,7 +98,8 @@ def _module(version: str) -> str:
     )
 
 
-def _said(source: Source, layout: Layout) -> str | None:
+def _fallback(source: Source) -> str | None:
+    """What pyproject.toml itself says."""
     tool = source.tool
     fallbacks: list[Any] = [
         lookup(source.pyproject, "project", "version"),
@@ -86,10 +111,10 @@ def _said(source: Source, layout: Layout) -> str | None:
         lookup(tool, "pdm", "version", "fallback_version"),
         lookup(tool, "uv-dynamic-versioning", "fallback-version"),
     ]
-    return _from_file(source, layout) or next((one for one in fallbacks if isinstance(one, str)), None)
+    return next((one for one in fallbacks if isinstance(one, str)), None)
 
 
-def _from_file(source: Source, layout: Layout) -> str | None:
+def _from_file(source: Source, layout: Layout) -> _Found:
     hatch, pdm = table(source.tool, "hatch", "version"), table(source.tool, "pdm", "version")
     if source.backend == "hatchling" and "pattern" not in hatch and isinstance(hatch.get("path"), str):
         expression = hatch.get("expression")
@@ -103,53 +128,65 @@ def _from_file(source: Source, layout: Layout) -> str | None:
     dynamic = lookup(source.tool, "setuptools", "dynamic", "version")
     said = source.setup.said.get("version") if dynamic is None else dynamic
     if isinstance(said, str):
-        return said
-    attribute, files = lookup(said, "attr"), strings(lookup(said, "file"))
+        return _Found(said)
+    attribute = lookup(said, "attr")
     if isinstance(attribute, str):
         return _attribute(source.folder, [*layout.roots, "src", "."], [attribute])
-    texts = [read_text(source.folder / path, source.where + path) for path in files if source.has(path)]
-    return "\n".join(texts).strip() or None
+    files = tuple(path for path in strings(lookup(said, "file")) if source.has(path))
+    texts = [read_text(source.folder / path, source.where + path) for path in files]
+    return _Found("\n".join(texts).strip() or None, files=files)
 
 
 def _is_file(folder: Path, path: str) -> bool:
     return not join(path).startswith(("../", "/")) and (folder / path).is_file()
 
 
-def _attribute(folder: Path, roots: Sequence[str], attributes: Sequence[str]) -> str | None:
+def _attribute(folder: Path, roots: Sequence[str], attributes: Sequence[str]) -> _Found:
     """The literal of ``package.module.NAME``, looked for in roots."""
+    seen = _Found()
     for attribute in attributes:
         module, _, name = attribute.rpartition(".")
         for root in roots:
             for end in ("/__init__.py", ".py"):
                 path = join(root, f"{module.replace('.', '/')}{end}") if module else ""
-                found = _literal(folder, Path(path), {name}) if path else None
-                if found:
+                found = _literal(folder, Path(path), {name}) if path else seen
+                if found.text:
                     return found
-    return None
+                seen = replace(seen, lines={**seen.lines, **found.lines})
+    return seen
 
 
-def _literal(folder: Path, path: Path, names: set[str], steps: int = _STEPS) -> str | None:
+def _literal(folder: Path, path: Path, names: set[str], steps: int = _STEPS) -> _Found:
     """The text that a file gives one of these names, or that a module beside it does from which it is imported."""
     if not steps or not _is_file(folder, path.as_posix()):
-        return None
+        return _Found()
     try:
-        body = ast.parse(read_text(folder / path, str(path))).body
+        text = plain(read_text(folder / path, str(path)))
+        body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        return _Found()
     for statement in body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         if isinstance(statement, ast.AnnAssign):
             targets = [statement.target]
+        lines = "\n".join(text.split("\n")[statement.lineno - 1 : statement.end_lineno])
+        said = {join(path.as_posix()): lines}
         if any(isinstance(target, ast.Name) and target.id in names for target in targets):
-            return _text(getattr(statement, "value", None))
+            return _Found(_text(getattr(statement, "value", None)), said)
         if isinstance(statement, ast.ImportFrom):
             imported = {alias.name for alias in statement.names if (alias.asname or alias.name) in names}
             if imported:
-                return _beside(folder, path, statement, imported, steps - 1)
-    return None
+                found = _beside(folder, path, statement, imported, steps - 1)
+                return replace(found, lines={**found.lines, **said})
+    return _Found()
 
 
-def _beside(folder: Path, path: Path, statement: ast.ImportFrom, names: set[str], steps: int) -> str | None:
+def plain(text: str) -> str:
+    """A text with the line ends of Unix, as nix/stale.nix takes it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _beside(folder: Path, path: Path, statement: ast.ImportFrom, names: set[str], steps: int) -> _Found:
     parts = (statement.module or "").split(".") if statement.module else []
     above = path.parent
     if statement.level:
@@ -160,7 +197,7 @@ def _beside(folder: Path, path: Path, statement: ast.ImportFrom, names: set[str]
     place = above.joinpath(*parts)
     found = [place / "__init__.py"] if not parts else [place.with_name(f"{place.name}.py"), place / "__init__.py"]
     file = next((one for one in found if (folder / one).is_file()), None)
-    return _literal(folder, file, names, steps) if file else None
+    return _literal(folder, file, names, steps) if file else _Found()
 
 
 def _text(value: ast.expr | None) -> str | None:

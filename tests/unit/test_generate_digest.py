@@ -234,3 +234,37 @@ def test_setup_files_that_were_read_count(nix: Nix, tmp_path: Path) -> None:
     (folder / "setup.cfg").write_bytes(b"[metadata]\r\nname = a\r\n")
     (folder / "setup.py").write_text("setup(packages=['a'])\n")
     assert stale(nix, folder) == [["setup.py"]]
+
+
+CODE = """import os
+__version__ = (
+    1,
+    2,
+)
+NAME = "a"
+"""
+
+
+def test_what_was_read_of_files_of_code_counts(nix: Nix, tmp_path: Path) -> None:
+    """Case 15: the lines that tell a version, and nothing else of a file that is code; files of text as a whole."""
+    folder = project(tmp_path / "project", PYPROJECTS["none"])
+    (folder / "about.py").write_text(CODE)
+    (folder / "VERSION").write_text("1.2\n")
+    lines = {"about.py": "__version__ = (\n    1,\n    2,\n)", "unknown_to_git.py": "a = 1"}
+    tree = SourceTree("a", "1", ".", ("src",), ("a",), "", "", files=("VERSION",), lines=lines)
+    found = digests(folder, Pins(Lock(NIXPKGS), b"{}", {}), read_manifest(folder), trees=(tree,))
+    (folder / "locks.json").write_text(json.dumps(found))
+    (folder / "VERSION").write_bytes(b"1.2\r\n")
+    for other in (
+        CODE,
+        f"{CODE}more = 2\n",
+        f"\ufeff{CODE}".replace("\n", "\r\n"),
+        CODE.removeprefix("import os\n").rstrip(),
+    ):
+        (folder / "about.py").write_bytes(other.encode())
+        assert stale(nix, folder) == [[]]
+    for other in (CODE.replace("2", "3"), CODE.replace(")", ") + (3,)"), ""):
+        (folder / "about.py").write_text(other)
+        assert stale(nix, folder) == [["about.py"]]
+    (folder / "VERSION").write_text("1.3\n")
+    assert stale(nix, folder) == [["VERSION", "about.py"]]

@@ -60,6 +60,62 @@ def test_a_dynamic_version_is_read_where_it_is_a_literal(
 
 
 @pytest.mark.parametrize(
+    ("settings", "files", "lines", "whole"),
+    [
+        (
+            f'{HATCH}[tool.hatch.version]\npath = "about.py"',
+            {"about.py": 'import os\r\n__version__ = (\r\n "2.1"\r\n) # now\r\n'},
+            {"about.py": '__version__ = (\n "2.1"\n) # now'},
+            (),
+        ),
+        (
+            f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{attr = "demo_app.__version__"}}',
+            {
+                "src/demo_app/__init__.py": "from .v import number as __version__",
+                "src/demo_app/v.py": "number = (7, 1)",
+            },
+            {
+                "src/demo_app/__init__.py": "from .v import number as __version__",
+                "src/demo_app/v.py": "number = (7, 1)",
+            },
+            (),
+        ),
+        (
+            f'{HATCH}[tool.hatch.version]\npath = "about.py"',
+            {"about.py": "__version__ = f()"},
+            {"about.py": "__version__ = f()"},
+            (),
+        ),
+        (f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{file = "VERSION"}}', {"VERSION": "5"}, {}, ("VERSION",)),
+        (
+            f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{file = "VERSION"}}\n'
+            'dependencies = {file = ["a.txt", "../b.txt"]}\noptional-dependencies.x = {file = "x.txt"}\n'
+            'entry-points = {file = "e.txt"}',
+            {"VERSION": "5", "a.txt": "", "x.txt": "", "e.txt": "[console_scripts]\na = a:b"},
+            {},
+            ("VERSION", "a.txt", "x.txt", "e.txt"),
+        ),
+        (
+            SETUPTOOLS,
+            {
+                "setup.cfg": "[metadata]\nversion = file: VERSION\n[options]\ninstall_requires = file: a.txt",
+                "VERSION": "5",
+                "a.txt": "",
+            },
+            {},
+            ("setup.cfg", "VERSION", "a.txt"),
+        ),
+    ],
+)
+def test_what_was_read_for_the_metadata_is_known(
+    tmp_path: Path, settings: str, files: dict[str, str], lines: dict[str, str], whole: tuple[str, ...]
+) -> None:
+    """Case 15: so that Nix tells when it changes."""
+    found = dynamic(tmp_path, f'dynamic = ["version"]\n{settings}', {"src/demo_app/__init__.py": "", **files})
+    assert (found.lines, found.files) == (lines, whole)
+
+
+@pytest.mark.parametrize(
     ("settings", "files", "mend"),
     [
         (f'{HATCH}[tool.hatch.version]\nsource = "vcs"', {}, 'fallback-version = "1.2.3" under [tool.hatch.version]'),
