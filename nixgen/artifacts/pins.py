@@ -87,7 +87,7 @@ def _artifact(names: Table, kind: Kind, name: str) -> PinnedArtifact:
         endpoint=_optional(entry, "endpoint", lambda: _url(entry, "endpoint")),
         licence=_optional(entry, "licence", lambda: entry.text("licence", _LINE)),
         gated="gated" in entry and entry.flag("gated"),
-        data=_optional(entry, "manifest", lambda: _manifest(entry.table("manifest"))),
+        data=_optional(entry, "manifest", lambda: parse_manifest(entry.table("manifest"))),
         extra_repos=_optional(entry, "extraRepos", lambda: entry.texts("extraRepos", REPO)) or (),
     )
 
@@ -127,7 +127,8 @@ def _archive(entry: Table) -> PinnedArchive:
     return PinnedArchive(sha256=entry.text("sha256", SHA256), size=entry.integer("size"), url=url, local=local)
 
 
-def _manifest(entry: Table) -> DataManifest:
+def parse_manifest(entry: Table) -> DataManifest:
+    """What a dataset's table has under ``manifest``."""
     entry.closed("dataset_name", "storage_uri", "record_count", "schema_hash", "content_hash", "created_at")
     return DataManifest(
         dataset_name=entry.text("dataset_name", _LINE),
@@ -163,12 +164,13 @@ def _dump(artifact: PinnedArtifact) -> dict[str, Any]:
             )
             for file in sorted(artifact.files, key=lambda file: file.path)
         ],
-        manifest=artifact.data and _dump_manifest(artifact.data),
+        manifest=artifact.data and dump_manifest(artifact.data),
         extraRepos=list(artifact.extra_repos) or None,
     )
 
 
-def _dump_manifest(manifest: DataManifest) -> dict[str, Any]:
+def dump_manifest(manifest: DataManifest) -> dict[str, Any]:
+    """The same, to be written."""
     return _given(
         dataset_name=manifest.dataset_name,
         storage_uri=manifest.storage_uri,

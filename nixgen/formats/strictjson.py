@@ -114,6 +114,11 @@ class Table:
             return 0
         return int(value or 0)
 
+    def number(self, key: str) -> float:
+        """Any number; one that is whole, not a number or without an end, too."""
+        value = self._get(key, float if isinstance(self._value.get(key), float) else int)
+        return value if isinstance(value, int | float) else 0
+
     def flag(self, key: str) -> bool:
         """True or false."""
         return bool(self._get(key, bool))

@@ -26,7 +26,7 @@ FLOORS = (
     ("lock",),
     ("generate",),
     ("check", "init", "models"),
-    ("cache",),
+    ("cache", "runs"),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""

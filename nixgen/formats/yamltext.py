@@ -1,0 +1,64 @@
+"""YAML, read in one way: plain values only, no key twice, and what cannot be read is one error with a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+# libyaml's, where PyYAML was built with it, takes a tenth of the time.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_ENDLESS = 1 << 20  # a line is as long as its value
+
+
+class YamlError(ValueError):
+    """The text is not YAML, or holds more than plain values. The message says what and, often, where."""
+
+
+class _Once(_Loader):  # type: ignore[misc]
+    """Refuses a key that is there twice, of which YAML's libraries take the last one."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 -- PyYAML's
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f'the key "{key.value}" is there twice', key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def loads(text: str) -> Any:  # noqa: ANN401 -- any YAML value
+    """The value of a text with one document, None for an empty one. Raises YamlError."""
+    try:
+        return yaml.load(text, Loader=_Once)  # noqa: S506 -- it is a safe one
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}: " if mark is not None else ""
+        raise YamlError(f"{where}{error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise YamlError(str(error).splitlines()[0]) from None
+    except RecursionError:
+        raise YamlError("it nests too deeply") from None
+    except (ValueError, TypeError, OverflowError) as error:  # a date that does not exist, a key that is a list
+        raise YamlError(str(error)) from None
+
+
+def dumps(value: Any) -> str:  # noqa: ANN401 -- any plain value
+    """The text of a value, in its own order, a line for each value. What is not UTF-8 is escaped."""
+    return str(
+        yaml.dump(
+            _utf8(value), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_ENDLESS, default_flow_style=False
+        )
+    )
+
+
+def _utf8(value: Any) -> Any:  # noqa: ANN401 -- the same
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_utf8(key): _utf8(item) for key, item in value.items()}
+    return [_utf8(item) for item in value] if isinstance(value, list | tuple) else value
