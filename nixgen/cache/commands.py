@@ -20,7 +20,8 @@ from nixgen.check.rebuild import choose
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.lock import lockfile
-from nixgen.lock.cachepins import CachePin
+from nixgen.lock.logpins import LogPin
+from nixgen.log import keys as log_keys
 from nixgen.machine import folders
 from nixgen.nix.tools import Nix
 from nixgen.project.project import find_project
@@ -46,7 +47,7 @@ def keygen(project: Path, name: str | None, folder: Path | None) -> Keys:
         if root is None:
             raise UserError.of("", "there is no project here to name the keys after", "name them: --name team-1")
         name = f"{find_project(project).name}-1"
-    target = folders.typed(str(folder)) if folder else keyring.place(name).resolve()
+    target = folders.typed(str(folder)) if folder else log_keys.place(name).resolve()
     if root is not None and target.is_relative_to(root):
         raise UserError.of(str(target), "is inside the project, which others read", "choose a --folder outside of it")
     return keyring.make(name, target)
@@ -108,7 +109,7 @@ def do_challenge(
     return done, done.error()
 
 
-def _trusted(root: Path | None, asked: Asked) -> tuple[Place, pinning.Trust, CachePin | None]:
+def _trusted(root: Path | None, asked: Asked) -> tuple[Place, pinning.Trust, LogPin | None]:
     place, pin = pinning.choose(pinning.pins(root), asked.url, asked.log)
     return place, pinning.trust(place, pin, asked.log_key, asked.keys), pin
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nixgen.cache import place as places
-from nixgen.cache.keys import shown
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.place import Place
 from nixgen.console import console
 from nixgen.errors import UserError
 from nixgen.lock import lockfile
-from nixgen.lock.cachepins import CachePin, pinned
+from nixgen.lock.logpins import LogPin, pinned
 from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.keys import shown
 from nixgen.log.note import NoteError, Verifier
 from nixgen.machine import files
 
@@ -30,14 +30,14 @@ class Trust:
     known: Checkpoint | None = None
 
 
-def pins(root: Path | None) -> tuple[CachePin, ...]:
+def pins(root: Path | None) -> tuple[LogPin, ...]:
     """The caches of the project's nixgen.lock; none where there is no project, or no lock."""
     if root is None or not (root / lockfile.NAME).exists():
         return ()
     return lockfile.read_lock(root / lockfile.NAME).cache
 
 
-def choose(noted: Sequence[CachePin], url: str | None, log: str | None) -> tuple[Place, CachePin | None]:
+def choose(noted: Sequence[LogPin], url: str | None, log: str | None) -> tuple[Place, LogPin | None]:
     """The cache that a command means, and what is noted of it; without ``url``, the only one that is noted.
 
     Raises UserError when there is none, or there are several.
@@ -52,7 +52,7 @@ def choose(noted: Sequence[CachePin], url: str | None, log: str | None) -> tuple
     return places.parse(url, log or (pin.log if pin else None)), pin
 
 
-def trust(place: Place, pin: CachePin | None, log_key: str | None = None, keys: Sequence[str] = ()) -> Trust:
+def trust(place: Place, pin: LogPin | None, log_key: str | None = None, keys: Sequence[str] = ()) -> Trust:
     """Whom to believe: what is given counts, else what nixgen.lock has.
 
     Raises UserError where a key is missing on both sides, is no key, or is not the one that is noted.
@@ -92,7 +92,7 @@ def note(root: Path, place: Place, verifier: Verifier, keys: Sequence[PublicKey]
     with files.exclusive(root, console.info):
         lock = lockfile.read_lock(root / lockfile.NAME)
         before = next((pin.keys for pin in lock.cache if pin.url == place.url), ())
-        pin = CachePin(
+        pin = LogPin(
             place.url,
             verifier,
             checkpoint,

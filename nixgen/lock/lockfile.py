@@ -16,8 +16,8 @@ from nixgen.bases.model import PARTS, Base, Bootstrap, Deb, DebianBase, NixpkgsB
 from nixgen.builds import pins as buildpins
 from nixgen.errors import Problem, UserError
 from nixgen.formats.strictjson import Table, document
-from nixgen.lock import cachepins as caches
-from nixgen.lock.cachepins import CachePin
+from nixgen.lock import logpins
+from nixgen.lock.logpins import LogPin
 from nixgen.lock.model import Lock
 from nixgen.machine.files import contents
 from nixgen.resolve.model import FileHash
@@ -65,27 +65,27 @@ def parse_lock(text: str) -> Lock:
             "use the nixgen that wrote it, or " + _MEND,
         )
     top = Table(found, NAME, "", problems, _MEND)
-    top.closed("version", "base", "hashes", *pins.KEYS, *buildpins.KEYS, caches.KEY)
+    top.closed("version", "base", "hashes", *pins.KEYS, *buildpins.KEYS, *logpins.KEYS)
     top.integer("version")
     base = _base(top.table("base"))
     urls = top.table("hashes")
     hashes = tuple(_hash(urls, url) for url in sorted(urls.keys()))
     artifacts = pins.parse(top)
-    cache = caches.parse(top)
+    cache, registry = (logpins.parse(top, key) for key in logpins.KEYS)
     builds = buildpins.parse(top)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return Lock(base, hashes, artifacts, cache, builds)
+    return Lock(base, hashes, artifacts, cache, registry, builds)
 
 
-def caches_of(text: str) -> tuple[CachePin, ...]:
-    """The caches of a text that may be no lock any more: what a cache's log once was cannot be found out again.
+def logs_of(text: str, key: str) -> tuple[LogPin, ...]:
+    """The logs of a text that may be no lock any more: what a log once was cannot be found out again.
 
     None where they cannot be read either.
     """
     problems: list[Problem] = []
     try:
-        found = caches.parse(Table(document(text, NAME, "a lock", _BROKEN), NAME, "", problems, _MEND))
+        found = logpins.parse(Table(document(text, NAME, "a lock", _BROKEN), NAME, "", problems, _MEND), key)
     except UserError:
         return ()
     return () if problems else found
@@ -101,7 +101,8 @@ def dump_lock(lock: Lock) -> str:
         "base": base,
         "hashes": hashes,
         **pins.dump(lock.artifacts),
-        **caches.dump(lock.cache),
+        **logpins.dump(lock.cache),
+        **logpins.dump(lock.registry, logpins.REGISTRY),
         **builds,
     }
     return _layout(table, "") + "\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nixgen.artifacts.model import PinnedArtifact
 from nixgen.bases.model import Base
 from nixgen.builds.model import Builds
-from nixgen.lock.cachepins import CachePin
+from nixgen.lock.logpins import LogPin
 from nixgen.resolve.model import FileHash
 
 
@@ -15,12 +15,13 @@ from nixgen.resolve.model import FileHash
 class Lock:
     """nixgen.lock: every pin that uv.lock lacks.
 
-    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches, sorted by address;
-    ``builds`` what is built from its source.
+    ``artifacts`` are the models, then the data, each sorted by name; ``cache`` the caches and
+    ``registry`` the registries, sorted by address; ``builds`` what is built from its source.
     """
 
     base: Base
     hashes: tuple[FileHash, ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
-    cache: tuple[CachePin, ...] = ()
+    cache: tuple[LogPin, ...] = ()
+    registry: tuple[LogPin, ...] = ()
     builds: Builds = field(default_factory=Builds)

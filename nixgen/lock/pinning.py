@@ -17,8 +17,8 @@ from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
 from nixgen.builds.model import Builds
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
-from nixgen.lock import known, lockfile
-from nixgen.lock.cachepins import CachePin
+from nixgen.lock import known, lockfile, logpins
+from nixgen.lock.logpins import LogPin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.project import absent, edit
@@ -72,7 +72,8 @@ def lock(project: Project, options: Options) -> Lock:
         old = read_old(project, options)
         new, tarballs, settings = pins(project, options, old)
         if old is None:
-            new = replace(new, cache=_caches(project))
+            cache, registry = (_logs(project, key) for key in logpins.KEYS)
+            new = replace(new, cache=cache, registry=registry)
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
         if settings:
             text = (files.read(project.root, PYPROJECT) or b"").decode()
@@ -120,7 +121,8 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
         builds = _builds(project, base, tarballs, resolutions, old, options)
     assert builds is not None  # noqa: S101 -- there is git now
     _restore(project, resolutions, builds, options)
-    return Lock(base, hashes, artifacts, old.cache if old else (), builds), tarballs, settings
+    logs = (old.cache, old.registry) if old else ((), ())
+    return Lock(base, hashes, artifacts, *logs, builds), tarballs, settings
 
 
 def _unpinned(resolutions: Sequence[Resolution], old: Lock | None) -> Iterator[Package]:
@@ -143,12 +145,12 @@ def read_old(project: Project, options: Options) -> Lock | None:
         raise
 
 
-def _caches(project: Project) -> tuple[CachePin, ...]:
-    """The caches of a lock that cannot be read as a whole; what their logs were is not to be found out again."""
+def _logs(project: Project, key: str) -> tuple[LogPin, ...]:
+    """The logs of a lock that cannot be read as a whole; what they were is not to be found out again."""
     text = (files.read(project.root, lockfile.NAME) or b"").decode("utf-8", "replace")
-    found = lockfile.caches_of(text)
-    if not found and '"cache"' in text:
-        console.warn(f"what {lockfile.NAME} said of caches cannot be read, and is gone: see its older revisions")
+    found = lockfile.logs_of(text, key)
+    if not found and f'"{key}"' in text:
+        console.warn(f"what {lockfile.NAME} said of {key} cannot be read, and is gone: see its older revisions")
     return found
 
 

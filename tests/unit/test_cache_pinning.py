@@ -15,7 +15,7 @@ from nixgen.cache import pinning, place
 from nixgen.cache.narinfo import PublicKey
 from nixgen.errors import UserError
 from nixgen.lock import lockfile
-from nixgen.lock.cachepins import CachePin
+from nixgen.lock.logpins import LogPin
 from nixgen.lock.model import Lock
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
@@ -31,11 +31,11 @@ def checkpoint(size: int = 7) -> Checkpoint:
     return Checkpoint.signed(SIGNER, size, bytes([size] * 32))
 
 
-PIN = CachePin(URL, SIGNER.verifier, checkpoint(), (str(KEY),))
-BEHIND = CachePin(SSH, SIGNER.verifier, checkpoint(), (str(KEY),), "file:///srv/log")
+PIN = LogPin(URL, SIGNER.verifier, checkpoint(), (str(KEY),))
+BEHIND = LogPin(SSH, SIGNER.verifier, checkpoint(), (str(KEY),), "file:///srv/log")
 
 
-def project(folder: Path, *pins: CachePin) -> Path:
+def project(folder: Path, *pins: LogPin) -> Path:
     (folder / "nixgen.lock").write_text(lockfile.dump_lock(Lock(BASE, cache=pins)))
     return folder
 

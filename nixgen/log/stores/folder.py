@@ -8,7 +8,7 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nixgen.console import console
@@ -25,12 +25,12 @@ class Folder:
     """A folder of this machine, or one that it mounts. Files are written beside themselves, synced, then renamed."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @property
     def where(self) -> str:
         """The folder."""
-        return str(self._folder)
+        return str(self.folder)
 
     def read(self, name: str, limit: int = LONGEST) -> bytes | None:
         """See :class:`Storage`, as for the rest."""
@@ -41,12 +41,12 @@ class Folder:
     def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
         """A pipe or a device is no file: it might be read for ever."""
         try:
-            opened = os.open(self._folder / name, _FLAGS)
+            opened = os.open(self.folder / name, _FLAGS)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             yield None
             return
         except OSError as error:
-            raise self._failed(name, "read", error) from None
+            raise self.failed(name, "read", error) from None
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             os.close(opened)
             yield None
@@ -55,16 +55,16 @@ class Folder:
             try:
                 yield iter(lambda: file.read(CHUNK), b"")
             except OSError as error:
-                raise self._failed(name, "read", error) from None
+                raise self.failed(name, "read", error) from None
 
     def write(self, name: str, data: bytes) -> None:
         """Written whole, or not at all."""
-        with self._written(name, data) as (made, target):
+        with self.written(name, (data,)) as (made, target):
             made.replace(target)
 
     def create(self, name: str, data: bytes) -> bool:
         """A second name is given to a finished file, which fails where there is one."""
-        with self._written(name, data) as (made, target):
+        with self.written(name, (data,)) as (made, target):
             try:
                 os.link(made, target)
             except FileExistsError:
@@ -87,7 +87,7 @@ class Folder:
         """What cannot be removed stays."""
         import shutil
 
-        target = self._folder / name
+        target = self.folder / name
         with contextlib.suppress(OSError):
             if target.is_dir():
                 shutil.rmtree(target)
@@ -97,17 +97,17 @@ class Folder:
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         """Waits for others."""
-        with self._locked("lock", f"Another nixgen appends to {self._folder}: waiting for it to end."):
+        with self._locked("lock", f"Another nixgen appends to {self.folder}: waiting for it to end."):
             yield
 
     @contextlib.contextmanager
     def _locked(self, name: str, told: str = "") -> Iterator[None]:
         """The kernel's lock on a file of the folder, which goes with the process. Some file systems know none."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._folder / f".{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / f".{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise self._failed(f".{name}", "written", error) from None
+            raise self.failed(f".{name}", "written", error) from None
         try:
             with contextlib.suppress(OSError):
                 _flock(lock, told)
@@ -116,9 +116,9 @@ class Folder:
             os.close(lock)
 
     @contextlib.contextmanager
-    def _written(self, name: str, data: bytes) -> Iterator[tuple[Path, Path]]:
+    def written(self, name: str, pieces: Iterable[bytes]) -> Iterator[tuple[Path, Path]]:
         """A finished file beside ``name``, which is gone afterwards, and the file's own place."""
-        target = self._folder / name
+        target = self.folder / name
         made = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,23 +126,25 @@ class Folder:
             made = Path(text)
             with os.fdopen(handle, "wb") as file:
                 os.fchmod(handle, 0o644)
-                file.write(data)
+                for piece in pieces:
+                    file.write(piece)
                 file.flush()
                 os.fsync(handle)
             yield made, target
             files.sync_folder(target.parent)
         except OSError as error:
-            raise self._failed(name, "written", error) from None
+            raise self.failed(name, "written", error) from None
         finally:
             if made is not None:
                 with contextlib.suppress(OSError):
                     made.unlink()
 
-    def _failed(self, name: str, what: str, error: OSError) -> MachineError:
+    def failed(self, name: str, what: str, error: OSError) -> MachineError:
+        """The error for a file that cannot be read or written."""
         if error.errno in _FULL:
             return MachineError.of(self.where, "the disk is full", "free some room and try again")
         return MachineError.of(
-            str(self._folder / name), f"cannot be {what}: {error.strerror}", "check the folder and its permissions"
+            str(self.folder / name), f"cannot be {what}: {error.strerror}", "check the folder and its permissions"
         )
 
 

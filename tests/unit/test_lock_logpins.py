@@ -15,7 +15,7 @@ from support import remembered
 from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
 from nixgen.lock import lockfile, pinning
-from nixgen.lock.cachepins import CachePin, pinned
+from nixgen.lock.logpins import LogPin, pinned
 from nixgen.lock.model import Lock
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
@@ -25,11 +25,11 @@ URL = "s3://team-cache?region=eu-west-1"
 BASE = NixpkgsBase("nixos-26.05", "0" * 40, "sha256-" + "A" * 43 + "=", 1, "2.40", "3.12", (), ())
 
 
-def pin(url: str = URL, size: int = 7) -> CachePin:
-    return CachePin(url, VERIFIER, Checkpoint.signed(SIGNER, size, digest(size)))
+def pin(url: str = URL, size: int = 7) -> LogPin:
+    return LogPin(url, VERIFIER, Checkpoint.signed(SIGNER, size, digest(size)))
 
 
-def text(*pins: CachePin) -> str:
+def text(*pins: LogPin) -> str:
     return lockfile.dump_lock(Lock(BASE, cache=pins))
 
 
@@ -80,7 +80,7 @@ def test_what_is_written_is_read(caches: dict[str, int]) -> None:
     assert found == lock
     assert [item.checkpoint.note for item in found.cache] == [item.checkpoint.note for item in pins]
     assert lockfile.dump_lock(found) == written
-    assert lockfile.caches_of(written) == pins
+    assert lockfile.logs_of(written, "cache") == pins
 
 
 def test_a_pin_takes_the_place_of_the_one_before() -> None:
@@ -119,16 +119,16 @@ WHERE = f'nixgen.lock: cache."{URL}"'
 )
 def test_pins_that_are_none(lock: str, problem: str) -> None:
     assert problem in refusal(lock)
-    assert lockfile.caches_of(lock) == ()
+    assert lockfile.logs_of(lock, "cache") == ()
 
 
 def test_caches_of_a_lock_that_cannot_be_read() -> None:
     table = json.loads(text(pin()))
     table["base"] = {"kind": "unknown"}
     table["version"] = 99
-    assert lockfile.caches_of(json.dumps(table)) == (pin(),)
+    assert lockfile.logs_of(json.dumps(table), "cache") == (pin(),)
     for spoilt in ("", "{", "[]", "null", text(pin())[:-5], '{"cache": 1}', "[" * 100_000):
-        assert lockfile.caches_of(spoilt) == ()
+        assert lockfile.logs_of(spoilt, "cache") == ()
 
 
 # nixgen lock
@@ -166,5 +166,5 @@ def test_caches_that_are_lost_are_told(project: Path, capsys: pytest.CaptureFixt
     (project / "nixgen.lock").write_text(before.replace('"size": 7', '"size": 8'))
     pinning.lock(find_project(project), pinning.Options(upgrade=True, offline=True))
     assert lockfile.read_lock(project / "nixgen.lock").cache == ()
-    told = "warning: what nixgen.lock said of caches cannot be read, and is gone: see its older revisions\n"
+    told = "warning: what nixgen.lock said of cache cannot be read, and is gone: see its older revisions\n"
     assert told in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The caches of a project in nixgen.lock: for each address the keys, and the last checkpoint of the log that was seen.
+"""The logs of a project in nixgen.lock, of caches and registries: for each address the last checkpoint that was seen.
 
 The checkpoint's parts stand beside its signed text, so that a review shows how the log grew; they must agree.
 """
@@ -14,21 +14,26 @@ from nixgen.formats.strictjson import Table
 from nixgen.log.checkpoint import Checkpoint, root_text
 from nixgen.log.note import NoteError, Verifier
 
-KEY = "cache"
+CACHE, REGISTRY = "cache", "registry"
+KEYS = (CACHE, REGISTRY)
+"""The keys of the lock's top table: what the logs are beside."""
+
 _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
+_REGISTRIES = ("file", "http", "https", "s3", "gs", "az")
 _NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
+_FOLDER = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")  # in the project; a registry's
 _LINE = r"[^\x00-\x1f\x7f]+"
 # What a cache's log once was cannot be found out again: a lock that is written anew would believe the cache.
 _MEND = "take it back from version control: git checkout nixgen.lock"
 
 
 @dataclass(frozen=True, slots=True)
-class CachePin:
-    """A cache: its address, its log's public key, and the log's checkpoint, whose text says who signed it.
+class LogPin:
+    """A cache or registry: its address, its log's public key, and the log's checkpoint, whose text says who signed it.
 
-    ``keys`` are the public keys of Nix ("NAME:BASE64") that sign the cache's paths, sorted; ``log`` is the log's
-    address where it does not lie beside the cache.
+    Of a cache, ``keys`` are the public keys of Nix ("NAME:BASE64") that sign its paths, sorted; ``log`` is the log's
+    address where it does not lie beside the cache. A registry's address may be a folder of the project.
     """
 
     url: str
@@ -38,19 +43,19 @@ class CachePin:
     log: str | None = None
 
 
-def parse(top: Table) -> tuple[CachePin, ...]:
-    """The caches of a lock's top table, sorted by address. Problems are noted in the table.
+def parse(top: Table, key: str = CACHE) -> tuple[LogPin, ...]:
+    """The caches, or registries, of a lock's top table, sorted by address. Problems are noted in the table.
 
     Signatures are checked where the checkpoint is used: :meth:`nixgen.log.log.Log.check`.
     """
-    if KEY not in top:
+    if key not in top:
         return ()
-    urls = top.table(KEY, _MEND)
-    pins = [_pin(urls, url) for url in sorted(urls.keys())]
+    urls = top.table(key, _MEND)
+    pins = [_pin(urls, url, cache=key == CACHE) for url in sorted(urls.keys())]
     return tuple(pin for pin in pins if pin is not None)
 
 
-def dump(pins: Iterable[CachePin]) -> dict[str, Any]:
+def dump(pins: Iterable[LogPin], key: str = CACHE) -> dict[str, Any]:
     """The key of the lock's top table; none for nothing."""
     table = {
         pin.url: {
@@ -64,19 +69,25 @@ def dump(pins: Iterable[CachePin]) -> dict[str, Any]:
         }
         for pin in pins
     }
-    return {KEY: table} if table else {}
+    return {key: table} if table else {}
 
 
-def pinned(pins: Iterable[CachePin], new: CachePin) -> tuple[CachePin, ...]:
+def pinned(pins: Iterable[LogPin], new: LogPin) -> tuple[LogPin, ...]:
     """The pins with this one in place of the old one for the same address, sorted."""
     return tuple(sorted([*(pin for pin in pins if pin.url != new.url), new], key=lambda pin: pin.url))
 
 
-def _pin(urls: Table, url: str) -> CachePin | None:
-    # ssh has the user's name in the address, and knows no other place for it.
-    urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES)
+def is_folder(url: str) -> bool:
+    """Whether an address is a folder of the project."""
+    return _FOLDER.fullmatch(url) is not None and ".." not in url.split("/")
+
+
+def _pin(urls: Table, url: str, *, cache: bool) -> LogPin | None:
+    if cache or not is_folder(url):
+        # ssh has the user's name in the address, and knows no other place for it.
+        urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES if cache else _REGISTRIES)
     entry = urls.table(url)
-    entry.closed("origin", "key", "size", "root", "checkpoint", "keys", "log")
+    entry.closed("origin", "key", "size", "root", "checkpoint", *(("keys", "log") if cache else ()))
     origin = entry.text("origin", _LINE)
     key = entry.text("key", _LINE)
     size = entry.integer("size")
@@ -108,4 +119,4 @@ def _pin(urls: Table, url: str) -> CachePin | None:
             entry.problem(name, f"is not what the checkpoint says, which is {value}")
     if verifier.name != checkpoint.origin:
         entry.problem("key", f'is of "{verifier.name}", and the checkpoint of "{checkpoint.origin}"')
-    return CachePin(url, verifier, checkpoint, keys, log)
+    return LogPin(url, verifier, checkpoint, keys, log)
