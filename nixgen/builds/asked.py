@@ -6,15 +6,15 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nixgen.bases.model import Base
 from nixgen.errors import Problem
 from nixgen.formats.foreign import strings, table
 from nixgen.machine import files
-from nixgen.project import layout, version
+from nixgen.project import layout, uvlock, version
 from nixgen.project.names import normalized
 from nixgen.resolve.model import Package, Resolution, Target
 
@@ -61,13 +61,15 @@ class Source:
 class Folder:
     """A local package that is built: a digest of what says how, and where its code is (:class:`layout.Layout`).
 
-    ``roots`` are relative to the project; ``version`` is what its files tell, where uv.lock has none.
+    ``roots`` are relative to the project; ``version`` is what its files tell, where uv.lock has none. ``places`` says
+    where its build requirements come from, by name: uv's ``sources``, with paths that are relative to the project.
     """
 
     digest: str
     version: str
     roots: tuple[str, ...]
     modules: tuple[str, ...]
+    places: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Asked:
     installed: Mapping[str, tuple[Mapping[str, Package], ...]]
     """By system, what is installed, by name, in each environment."""
     folders: Mapping[str, Folder]
-    """By its path, each local package that is built."""
+    """By its path, each local package that is built, also for another one that requires it."""
     sources: Mapping[str, Any] = field(default_factory=dict)
     """By name, where the requirements of ``extra-build-dependencies`` come from (``[tool.uv.sources]``)."""
     told: Mapping[str, Any] = field(default_factory=dict)
@@ -201,6 +203,7 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
         for name, entries in table(settings.get("extra-build-dependencies")).items()
         if isinstance(entries, list)
     }
+    sources = _sources(project, (text for entries in extra.values() for text, runtime in entries if not runtime))
     return Asked(
         python=base.python,
         glibc=base.glibc,
@@ -217,8 +220,8 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
         },
         packages=project.settings.packages,
         installed=installed,
-        folders=_folders(project, resolutions),
-        sources=_sources(project, (text for entries in extra.values() for text, runtime in entries if not runtime)),
+        folders=_folders(project, resolutions, sources),
+        sources=sources,
         told=_told(settings),
         problems=(*problems, *_built_in_two_ways(resolutions, extra, installed), *_unmatched(resolutions, extra)),
     )
@@ -233,8 +236,34 @@ def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _sources(project: Project, requirements: Iterable[str]) -> dict[str, Any]:
     """Where these requirements come from, by normalized name."""
     names = {_name(text) for text in requirements}
-    found = table(project.pyproject, "tool", "uv", "sources")
-    return {normalized(name): source for name, source in found.items() if normalized(name) in names}
+    return {name: source for name, source in _places(project, project.pyproject, ".").items() if name in names}
+
+
+def _places(project: Project, pyproject: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The sources of a pyproject.toml in the folder ``path``, as the project itself would write them."""
+    members = {str(package.get("name")): uvlock.folder(package) for package in project.uv_lock().local}
+
+    def placed(name: str, source: Any) -> Any:  # noqa: ANN401 -- any TOML value
+        if isinstance(source, list):
+            return [placed(name, one) for one in source]
+        member = members.get(name) if isinstance(source, dict) and source.get("workspace") is True else None
+        if not isinstance(source, dict) or not (member or isinstance(source.get("path"), str)):
+            return source
+        place = member or posixpath.join(project.root.as_posix(), path, source["path"])
+        place = posixpath.relpath(posixpath.join(project.root.as_posix(), place), project.root.as_posix())
+        return {"path": place, **{key: source[key] for key in source.keys() & {"marker", "extra", "group"}}}
+
+    return {
+        normalized(name): placed(normalized(name), source)
+        for name, source in table(pyproject, "tool", "uv", "sources").items()
+    }
+
+
+def _required(project: Project, names: Collection[str], places: Mapping[str, Any]) -> dict[str, str]:
+    """Of what is required, the folders, with their names."""
+    rows = {name: source if isinstance(source, list) else [source] for name, source in places.items() if name in names}
+    paths = {table(one).get("path"): name for name in sorted(rows) for one in rows[name]}
+    return {path: name for path, name in paths.items() if isinstance(path, str) and (project.root / path).is_dir()}
 
 
 def _name(requirement: str) -> str:
@@ -279,22 +308,54 @@ def _unmatched(resolutions: Sequence[Resolution], extra: Mapping[str, Sequence[t
     return iter(found[key] for key in sorted(found))
 
 
-def _folders(project: Project, resolutions: Sequence[Resolution]) -> dict[str, Folder]:
-    """By its path, each local package that is built. What counts is its build system, and what setup.py may ask for."""
-    packages = {package for one in resolutions for package in one.packages if package.kind == "directory"}
-    found = {}
-    for package in packages:
-        if package.built and package.path:
-            source = layout.read(project.root, package.name, package.path)
-            said = [source.pyproject.get("build-system"), *(files.read(source.folder, name) for name in _SETUP)]
-            lies = layout.find(source)
-            found[package.path] = Folder(
-                hashlib.sha256(repr(said).encode()).hexdigest(),
-                version.declared(source, lies).version,
-                tuple(posixpath.normpath(f"{package.path}/{root}") for root in lies.roots),
-                lies.modules,
-            )
-    return found
+def _folders(project: Project, resolutions: Sequence[Resolution], extra: Mapping[str, Any]) -> dict[str, Folder]:
+    """By its path, each local package that is built, and those that their builds require.
+
+    What counts is its build system, and what setup.py may ask for; of what is required for it, the metadata, too.
+    """
+    wanted = {
+        package.path: package.name
+        for one in resolutions
+        for package in one.packages
+        if package.kind == "directory" and package.built and package.path
+    }
+    wanted |= _required(project, extra.keys(), extra)
+    shared = _places(project, project.pyproject, ".")
+    found: dict[str, Folder] = {}
+    needs: dict[str, list[str]] = {}
+    said: dict[str, list[object]] = {}
+    while open_ := wanted.keys() - found.keys():
+        path = min(open_)
+        source = layout.read(project.root, wanted[path], path)
+        system = source.pyproject.get("build-system")
+        how = [system, *(files.read(source.folder, name) for name in _SETUP)]
+        said[path] = [*how, source.pyproject.get("project"), table(source.tool, "poetry")]
+        places = {**shared, **_places(project, source.pyproject, path)}
+        more = _required(project, {_name(text) for text in strings(table(system).get("requires"))}, places)
+        needs[path] = sorted(more)
+        wanted = {**more, **wanted}
+        lies = layout.find(source)
+        found[path] = Folder(
+            repr(how),
+            version.declared(source, lies).version,
+            tuple(posixpath.normpath(f"{path}/{root}") for root in lies.roots),
+            lies.modules,
+            places,
+        )
+    return {path: replace(one, digest=_digest(path, one.digest, needs, said)) for path, one in found.items()}
+
+
+def _digest(path: str, how: str, needs: Mapping[str, Sequence[str]], said: Mapping[str, object]) -> str:
+    """Of all that says what a folder is built with."""
+    reached: list[str] = []
+    open_ = list(needs[path])
+    while open_:
+        other = open_.pop()
+        if other not in reached:
+            reached.append(other)
+            open_ += needs[other]
+    more = repr([(other, said[other]) for other in sorted(reached)]) if reached else ""
+    return hashlib.sha256(f"{how}{more}".encode()).hexdigest()
 
 
 def _built_in_two_ways(

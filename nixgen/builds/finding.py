@@ -17,10 +17,10 @@ from nixgen.bases.model import DebianBase
 from nixgen.builds import advice, checkouts, crates, downloads, probe, pure, requirements, use
 from nixgen.builds.asked import Asked, Source
 from nixgen.builds.checkouts import Checkout
-from nixgen.builds.model import Build, Builds, BuildWheel
+from nixgen.builds.model import Build, Builds, BuildWheel, UnservedError
 from nixgen.builds.pins import sorted_builds
 from nixgen.builds.probe import Static
-from nixgen.builds.requirements import Answer, LackingError, Question, Resolver
+from nixgen.builds.requirements import Answer, Known, LackingError, Question, Resolver
 from nixgen.console import console
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import table
@@ -59,7 +59,7 @@ def find(
 ) -> Builds:
     """The pins of all that these resolutions build; those of ``old`` are kept where they are for what is asked now.
 
-    Raises UserError, MachineError and BuildFailed, with the packages that cannot be built.
+    Raises UserError, MachineError and BuildFailed, with the packages that cannot be built, and UnservedError.
     """
     from nixgen.builds import asked as asking
 
@@ -102,7 +102,9 @@ def find(
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
-        finder = _Finder(asked, resolver, probed, here, targets, kept, git, project.settings)
+        finder = _Finder(
+            asked, resolver, probed, here, targets, kept, git, project.settings, _unnamed(project, targets)
+        )
         failed: list[NixgenError] = []
         try:
             finder.find([source for source in wanted if source.beside is None], ())
@@ -114,6 +116,13 @@ def find(
             raise _together(errors)
     finder.tell()
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
+
+
+def _unnamed(project: Project, systems: Iterable[str]) -> frozenset[str]:
+    """The systems that the project has by default, and that neither it nor an environment names."""
+    if project.settings.systems is not None or project.script is not None:
+        return frozenset()
+    return frozenset(systems).difference(*(one.systems or () for one in project.settings.environments.values()))
 
 
 def _together(errors: Sequence[NixgenError]) -> NixgenError:
@@ -172,6 +181,8 @@ class _Finder:
     git: bool
     """Whether the base has git to fetch sources with."""
     settings: Settings
+    unnamed: frozenset[str]
+    """The systems that may be left out."""
     done: dict[str, Build] = field(default_factory=dict)
     """By ``name==version``; with the requirements of the system that is asked on, too."""
     sources: dict[str, Source] = field(default_factory=dict)
@@ -343,11 +354,14 @@ class _Finder:
             for places in [self._places(source, said, requires)]
         ]
         owners: dict[Question, str] = {}
+        needed: dict[Question, set[str]] = {}
         for (source, *_), version, by_system in zip(asked, versions, questions, strict=True):
-            for question in by_system.values():
+            for system, question in by_system.items():
                 owners.setdefault(question, f"{source.name}=={version}")
+                # Where it cannot be asked, it can be had nowhere.
+                needed.setdefault(question, set()).update([system] if system in source.targets else source.targets)
         while open_ := [question for question in owners if question not in self.answers]:
-            self._answer(open_, owners, above)
+            self._answer(open_, owners, needed, above)
         return [{system: self._names(question) for system, question in by_system.items()} for by_system in questions]
 
     def _all(self, source: Source, requires: Sequence[str], system: str) -> tuple[str, ...]:
@@ -356,19 +370,33 @@ class _Finder:
     def _places(self, source: Source, said: Static, requires: Sequence[str]) -> str:
         """Where its requirements come from (:class:`Question`): as it says itself, and as the project says of more."""
         own = json.loads(said.sources or "{}")
-        wanted = set(map(requirements.named, requires)) if own else set()
+        wanted = set(map(requirements.named, requires))
         more = {requirements.named(text) for texts in source.extra.values() for text in texts}
-        sources = {
-            normalized(name): requirements.pinnable(source.package, normalized(name), place)
-            for name, place in table(own.get("sources")).items()
-            if normalized(name) in wanted
-        }
+        folder = self.asked.folders.get(source.package.path or "") if source.package.kind == "directory" else None
+        if folder is not None:
+            sources = {name: place for name, place in folder.places.items() if name in wanted}
+        else:
+            sources = {
+                normalized(name): requirements.pinnable(source.package, normalized(name), place)
+                for name, place in table(own.get("sources")).items()
+                if normalized(name) in wanted
+            }
         sources |= {name: place for name, place in self.asked.sources.items() if name in more}
         return json.dumps({"sources": sources, "index": own.get("index", [])}, sort_keys=True) if sources else ""
 
-    def _answer(self, questions: Sequence[Question], owners: Mapping[Question, str], above: tuple[str, ...]) -> None:
-        """Asks uv all questions, some at a time; pins what turns out to have no wheel."""
-        known = dict(self.depends)
+    def _answer(
+        self,
+        questions: Sequence[Question],
+        owners: Mapping[Question, str],
+        needed: Mapping[Question, Iterable[str]],
+        above: tuple[str, ...],
+    ) -> None:
+        """Asks uv all questions, some at a time; pins what turns out to have no wheel.
+
+        ``needed`` are the systems that a question is asked for.
+        """
+        versions = {build.source: build.version for build in self.done.values()}
+        known = Known(dict(self.depends), versions)
 
         def ask(question: Question) -> Answer | LackingError | NixgenError:
             try:
@@ -386,7 +414,13 @@ class _Finder:
         if failed:
             errors = [requirements.explained(name, error) for name, error in sorted(failed.items())]
             kind = UserError if any(isinstance(error, UserError) for error in errors) else MachineError
-            raise kind(dict.fromkeys(problem for error in errors for problem in error.problems))
+            found = kind(dict.fromkeys(problem for error in errors for problem in error.problems))
+            systems = {
+                system for question, one in results if isinstance(one, NixgenError) for system in needed[question]
+            }
+            if kind is UserError and systems < self.targets.keys() and systems <= self.unnamed:
+                raise UnservedError(frozenset(systems), found)
+            raise found
         for question, result in results:
             if isinstance(result, Answer):
                 self.answers[question] = result
@@ -402,11 +436,13 @@ class _Finder:
         if self.asked.says("no-build", package.name):
             what = "can't be built because it is marked as `--no-build`, and has no binary distribution"
             raise UserError.of(package.name, what, "allow it: take it out of no-build under [tool.uv]")
+        package = replace(package, version=self.asked.version(package) or None)
         key = f"{package.name}=={package.version}"
         if key in self.depends:
             return
-        if key in above:
-            circle = " needs ".join([*above[above.index(key) :], key])
+        same = [one for one in above if one == key or (not package.version and one.startswith(f"{package.name}=="))]
+        if same:
+            circle = " needs ".join([*above[above.index(same[0]) :], same[0]])
             mend = (
                 "give one of them a wheel: build it, put it into a folder of the project, and name that in find-links"
             )

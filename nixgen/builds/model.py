@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nixgen.errors import NixgenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,11 @@ class Builds:
 
     sources: tuple[Build, ...] = ()
     wheels: tuple[BuildWheel, ...] = ()
+
+
+class UnservedError(Exception):
+    """What a build requires cannot be had on some systems, which nobody named, while it can on others."""
+
+    def __init__(self, systems: frozenset[str], error: NixgenError) -> None:
+        super().__init__()
+        self.systems, self.error = systems, error

@@ -69,6 +69,22 @@ class Answer:
     sources: tuple[Package, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of packages that are built: what they depend on, by ``name==version``, and versions by address."""
+
+    depends: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, package: Package) -> Package:
+        """The package with its version, where a file does not tell that."""
+        return replace(package, version=package.version or self.versions.get(package.address))
+
+    def lacking(self, packages: Iterable[Package]) -> list[Package]:
+        """Those that are to be built first."""
+        return [one for one in packages if f"{one.name}=={one.version}" not in self.depends]
+
+
 class LackingError(Exception):
     """There are packages without a wheel among the requirements; ``packages`` are their source distributions."""
 
@@ -99,15 +115,15 @@ class Resolver:
     """Packages that no wheel is wanted of; ":all:" for all."""
     logins: Logins = field(default_factory=Logins)
 
-    def answer(self, question: Question, known: Mapping[str, Sequence[str]]) -> Answer:
-        """The wheels. ``known`` says what packages that are built (``name==version``) depend on.
+    def answer(self, question: Question, known: Known) -> Answer:
+        """The wheels.
 
         Raises LackingError where one without a wheel is not known, UserError and MachineError with uv's explanation.
         """
         if not question.requires:
             return Answer()
         _refuse_odd(question.requires)
-        _refuse_odd(line for lines in known.values() for line in lines)
+        _refuse_odd(line for lines in known.depends.values() for line in lines)
         failure: NixgenError | None = None
         for constraints, newest in self._attempts(question):
             try:
@@ -123,21 +139,21 @@ class Resolver:
         times = (question.newest,) if self.fixed else (question.newest, "")
         yield from dict.fromkeys((constraints, newest) for newest in times for constraints in (both, self.constraints))
 
-    def _compiled(self, question: Question, constraints: tuple[str, ...], known: Mapping[str, Sequence[str]]) -> Answer:
+    def _compiled(self, question: Question, constraints: tuple[str, ...], known: Known) -> Answer:
         built: dict[str, str] = {}  # name → version
         while True:
             found = self._run(question, constraints, known, built)
             if found.code == 0:
-                answer = self._read(found.out, question.target)
-                if unknown := [one for one in answer.sources if f"{one.name}=={one.version}" not in known]:
+                answer = self._read(found.out, question.target, known)
+                if unknown := known.lacking(answer.sources):
                     raise LackingError(unknown)
                 return answer
-            names = sorted({one or other for one, other in _NO_WHEEL.findall(found.err)} - built.keys())
+            lacking = {one or other: other != "" for one, other in _NO_WHEEL.findall(found.err)}
+            names = sorted(lacking.keys() - built.keys())
             if not names:
                 raise uv.explained(found, otherwise=_MEND)
-            packages = [self._source(name, question, constraints, known, built) for name in names]
-            unknown = [package for package in packages if f"{package.name}=={package.version}" not in known]
-            if unknown:
+            packages = [self._source(name, question, constraints, known, built, direct=lacking[name]) for name in names]
+            if unknown := known.lacking(packages):
                 raise LackingError(unknown)
             built |= {package.name: package.version or "" for package in packages}
 
@@ -146,36 +162,36 @@ class Resolver:
         name: str,
         question: Question,
         constraints: tuple[str, ...],
-        known: Mapping[str, Sequence[str]],
+        known: Known,
         built: Mapping[str, str],
+        *,
+        direct: bool,
     ) -> Package:
         """The source of a package without wheels: the one that the requirements name, else the newest.
 
-        Its version is None where only its backend knows that.
+        Of what is ``direct``, a folder, a commit or an address, uv would ask the backend for the version, here: so it
+        is told one. The version is None then, where only the backend knows that.
         """
         own = tuple(text for text in question.requires if named(text) == name)
         question = replace(question, requires=own or (name,))
-        found = self._run(question, constraints, known, {**built, name: ""}, deps=False)
-        told = found.code == 0
-        if not told and any(name in pair for pair in _NO_WHEEL.findall(found.err)):
-            found = self._run(question, constraints, known, {**built, name: _UNKNOWN}, deps=False)
+        found = self._run(question, constraints, known, {**built, name: _UNKNOWN if direct else ""}, deps=False)
         if found.code != 0:
             raise uv.explained(found, otherwise=_MEND)
         (package,) = (one for one in self._read(found.out, question.target).sources if one.name == name)
-        return package if told else replace(package, version=None)
+        return known.named(replace(package, version=None)) if direct else package
 
     def _run(
         self,
         question: Question,
         constraints: tuple[str, ...],
-        known: Mapping[str, Sequence[str]],
+        known: Known,
         built: Mapping[str, str],
         *,
         deps: bool = True,
     ) -> Any:  # noqa: ANN401 -- process.Result
         pins = tuple(f"{name}=={version}" for name, version in built.items() if version)
         metadata = [
-            {"name": name, "version": version, "requires-dist": list(known.get(f"{name}=={version}", ()))}
+            {"name": name, "version": version, "requires-dist": list(known.depends.get(f"{name}=={version}", ()))}
             for name, version in built.items()
             if version
         ]
@@ -193,7 +209,7 @@ class Resolver:
             words += [] if deps else ["--no-deps"]
             return uv.start_compile(folder, question.target, self.glibc, self.macos, *words).wait()
 
-    def _read(self, text: str, target: Target) -> Answer:
+    def _read(self, text: str, target: Target, known: Known | None = None) -> Answer:
         choice = wheels.Choice(target, self.glibc, self.macos)
         found: list[BuildWheel] = []
         sources: list[Package] = []
@@ -231,12 +247,21 @@ class Resolver:
                 git = Git(*(str(entry["vcs"].get(key, "")) for key in ("url", "commit-id", "subdirectory")))
                 _public(name, git.url)
                 sources.append(Package(name, entry.get("version"), "vcs", git=git))
+            elif (path := self._folder(table(entry.get("directory")))) is not None:
+                sources.append(
+                    Package(name, entry.get("version"), "directory", path=path, why="is required by a build")
+                )
             else:
-                what = "is required by a build from a folder, which nixgen cannot pin"
+                what = "is required by a build from a folder outside of the project, which nixgen cannot pin"
                 problems.append(Problem(name, what, "name a published version of it, or one from git"))
         if problems:
             raise UserError(problems)
-        return Answer(tuple(found), tuple(sources))
+        return Answer(tuple(found), tuple(map(known.named, sources) if known else sources))
+
+    def _folder(self, directory: Mapping[str, Any]) -> str | None:
+        """Where a folder lies in the project; None where it does not."""
+        path = Path(str(directory.get("path", "/")), str(directory.get("subdirectory", ""))).resolve()
+        return path.relative_to(self.project.root).as_posix() if path.is_relative_to(self.project.root) else None
 
     def _place(self, name: str, file: Mapping[str, Any]) -> _Place:
         """The address of a file, its hash and size; what the index does not say is read once."""
@@ -331,7 +356,9 @@ def settings(
             for number, one in enumerate(more)
             if own is None or not own.has_index(str(one.get("url")))
         }
-        found["sources"] = {name: _renamed(source, new) for name, source in places["sources"].items()}
+        found["sources"] = {
+            name: _renamed(_located(source, project.root), new) for name, source in places["sources"].items()
+        }
         more = [{**one, "name": new.get(str(one.get("name")), one.get("name"))} for one in more]
         found["index"] = [*tables(found.get("index")), *({**one, "explicit": True, "default": False} for one in more)]
     head = {"name": _OURS, "version": "0", "dependencies": list(elsewhere)}
@@ -344,6 +371,13 @@ def _refuse_odd(requires: Iterable[str]) -> None:
     if odd:
         mend = "mend it by a patch, under packages of [tool.nixgen]"
         raise UserError(Problem("", f"it requires what is no requirement (PEP 508): {line!r}", mend) for line in odd)
+
+
+def _located(source: Any, root: Path) -> Any:  # noqa: ANN401 -- any TOML value
+    """A row of sources, or several, with whole paths."""
+    if isinstance(source, list):
+        return [_located(one, root) for one in source]
+    return {**source, "path": str(root / source["path"])} if isinstance(source, dict) and "path" in source else source
 
 
 def _renamed(source: Any, new: Mapping[str, str]) -> Any:  # noqa: ANN401 -- any TOML value

@@ -91,7 +91,9 @@ def init(start: Path, options: Options) -> None:
             if previous is None:
                 values |= _from_packages(project)
                 project = with_values(project, values)
-            pins = _pins(project, previous, options.mirrors)
+            pins, more = _pins(project, previous, options.mirrors)
+            values |= more
+            project = with_values(project, values)
             choice.warn_of_python_version(project, pins.lock.base.python)
             changed = _write(project, values, pins, previous, options, work_tree=work_tree)
         if previous is None and not script:
@@ -271,20 +273,25 @@ def _without_missing_hashes(resolution: Resolution) -> Resolution:
     return replace(resolution, problems=tuple(one for one in resolution.problems if one.where not in pinned_next))
 
 
-def _pins(project: Project, previous: Lock | None, mirrors: tuple[str, ...]) -> planning.Pins:
-    """The pins on disk, where they are for these settings, else new ones: only then is the network used."""
+def _pins(
+    project: Project, previous: Lock | None, mirrors: tuple[str, ...]
+) -> tuple[planning.Pins, dict[str, edit.Value]]:
+    """The pins on disk, where they are for these settings, else new ones, with the settings that go with these.
+
+    Only for new ones the network is used.
+    """
     from nixgen.lock import lockfile, pinning
 
     if previous is not None and not (
         fit.problems(project.settings, previous) or planning.artifact_problems(project, previous)
     ):
-        return planning.read_pins(project)
+        return planning.read_pins(project), {}
     asked = pinning.Options(mirrors=mirrors)
     pinning.check_mirrors(project, asked)
-    found, tarballs, _ = pinning.pins(project, asked, previous)
+    found, tarballs, settings = pinning.pins(project, asked, previous)
     for line in pinning.told(previous, found, asked):
         console.info(line)
-    return planning.Pins(found, lockfile.dump_lock(found).encode(), tarballs)
+    return planning.Pins(found, lockfile.dump_lock(found).encode(), tarballs), settings
 
 
 def _write(

@@ -5,6 +5,7 @@ It is the only part of nixgen that may use the network.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from nixgen.artifacts.manifest import read_manifest
 from nixgen.bases import changes, choice
 from nixgen.bases.debian import busybox
 from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
-from nixgen.builds.model import Builds
+from nixgen.builds.model import Builds, UnservedError
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
 from nixgen.lock import known, lockfile, logpins
@@ -96,8 +97,23 @@ def check_mirrors(project: Project, options: Options) -> None:
 def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes], dict[str, edit.Value]]:
     """The lock for the project as it is now, the bootstrap tarballs by path, and the settings that go with them.
 
-    Those are what sources without pins are known to need of the base. Writes nothing.
+    Those are what sources without pins are known to need of the base, and the systems, where one that nobody named has
+    not what a build requires. Writes nothing.
     """
+    try:
+        return _pins(project, options, old)
+    except UnservedError as left:
+        rest = [system for system in project.settings.default_systems() if system not in left.systems]
+        first, more = left.error.problems[0], len(left.error.problems) - 1
+        why = f"{first.where} {first.what}" + (f" (and {more} more)" if more else "")
+        console.info(f"Left out: {', '.join(sorted(left.systems))}, because {why}")
+        console.info(f"Adding to pyproject.toml: [tool.nixgen] systems = {json.dumps(rest)}")
+        settings: dict[str, edit.Value] = {"systems": rest}
+        found, tarballs, known_needs = pins(project.with_settings(settings), options, old)
+        return found, tarballs, settings | known_needs
+
+
+def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes], dict[str, edit.Value]]:
     read_manifest(project.root)  # a mistake in models.toml is told before apt, which takes its time
     python = _python(project, old)
     exported = environments.export(project, {})

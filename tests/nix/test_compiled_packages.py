@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linu
 
 # A backend in the source itself, which compiles and makes one more module: nothing else has to be fetched.
 BACKEND = """
-import os, subprocess, sysconfig, zipfile
+import os, seed, subprocess, sysconfig, zipfile
 def build_wheel(folder, settings=None):
     include = sysconfig.get_path("include")
     subprocess.run(["cc", "-shared", "-fPIC", "-I", include, "-o", "made.so", "nut/_shell.c"], check=True)
@@ -28,11 +28,22 @@ def build_wheel(folder, settings=None):
     with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
         wheel.write("made.so", "nut/_shell" + sysconfig.get_config_var("EXT_SUFFIX"))
         wheel.write("nut/__init__.py", "nut/__init__.py")
-        wheel.writestr("nut/_made.py", "BY = 'backend'")
+        wheel.writestr("nut/_made.py", "BY = " + repr(seed.NAME))
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: nut\\nVersion: 1.0\\n")
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: cp313-cp313-linux_x86_64\\n")
         wheel.writestr(info + "entry_points.txt", "[console_scripts]\\ncrack = nut:main\\n")
         wheel.writestr(info + "RECORD", "nut/__init__.py,,\\n")
+    return name
+"""
+PLAIN = """
+import zipfile
+def build_wheel(folder, settings=None):
+    name, info = "seed-2.0-py3-none-any.whl", "seed-2.0.dist-info/"
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        wheel.write("seed.py")
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: seed\\nVersion: 2.0\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "seed.py,,\\n")
     return name
 """
 SOURCE = """#include <Python.h>
@@ -63,9 +74,11 @@ name = "nut"
 version = "1.0"
 requires-python = ">=3.11"
 [build-system]
-requires = []
+requires = ["seed"]
 build-backend = "own"
 backend-path = ["."]
+[tool.uv.sources]
+seed = { path = "../seed" }
 [tool.setuptools]
 ext-modules = [{ name = "nut._shell", sources = ["nut/_shell.c"] }]
 """,
@@ -81,6 +94,17 @@ version_file = "fig/_version.py"
 """,
     "libs/fig/fig/__init__.py": "from fig._version import version, version_tuple\n",
     "libs/nut/setup.py": "",
+    # Another package of the project, which is there for the build alone.
+    "libs/seed/pyproject.toml": """[project]
+name = "seed"
+version = "2.0"
+[build-system]
+requires = []
+build-backend = "plain"
+backend-path = ["."]
+""",
+    "libs/seed/plain.py": PLAIN,
+    "libs/seed/seed.py": "NAME = 'backend'\n",
     "libs/nut/own.py": BACKEND,
     "libs/nut/nut/_shell.c": SOURCE,
     "libs/nut/nut/__init__.py": "from nut import _made, _shell\ndef main():\n    print(_shell.hard(), _made.BY)\n",
@@ -113,9 +137,10 @@ def test_case_61_it_is_told_and_pinned_as_a_build(compiled: Checked) -> None:
         "has to be compiled (the extension nut._shell)",
     )
     assert "nut 1.0  folder: has to be compiled (the extension nut._shell)" in compiled.run("show").stdout
-    (build,) = json.loads((compiled.folder / "nixgen.lock").read_text())["builds"]
-    assert build["source"] == "folder:libs/nut"
-    assert not {"file", "sha256", "narHash"} & build.keys()
+    builds = json.loads((compiled.folder / "nixgen.lock").read_text())["builds"]
+    assert [build["source"] for build in builds] == ["folder:libs/nut", "folder:libs/seed"]
+    assert builds[0]["requires"] == {SYSTEM: ["seed==2.0"]}
+    assert not any({"file", "sha256", "narHash"} & build.keys() for build in builds)
     assert compiled.run("lock", "--offline").stderr == "nixgen.lock: nothing to do, every pin still fits.\n"
 
 
@@ -148,7 +173,7 @@ def test_case_61_what_is_required_for_it_is_asked_anew(compiled: Checked) -> Non
     file = compiled.folder / "libs/nut/pyproject.toml"
     before = file.read_text()
     try:
-        file.write_text(before.replace("requires = []", 'requires = ["none==1"]'))
+        file.write_text(before.replace('["seed"]', '["none==1"]'))
         done = compiled.run("generate")
         assert "nixgen.lock: has old pins to build nut" in done.stderr
     finally:

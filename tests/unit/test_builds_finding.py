@@ -24,7 +24,7 @@ from nixgen.bases.model import Deb, DebianBase
 from nixgen.bases.python import targets
 from nixgen.builds import asked, checkouts, downloads, finding, probe, use
 from nixgen.builds.checkouts import Checkout
-from nixgen.builds.model import Builds
+from nixgen.builds.model import Builds, UnservedError
 from nixgen.builds.pins import dump, sorted_builds
 from nixgen.builds.probe import Static
 from nixgen.errors import BuildFailed, MachineError, NixgenError, UserError
@@ -347,6 +347,66 @@ def test_a_requirement_from_git_or_an_address(
     assert world.find(found, offline=True) == found
 
 
+MEMBER = """[project]
+name = "{name}"
+version = "{version}"
+[build-system]
+requires = ["setuptools", "{requires}"]
+[tool.setuptools]
+ext-modules = [{{ name = "{name}._made", sources = ["{name}/made.c"] }}]
+{more}
+"""
+
+
+def test_a_package_of_the_project_that_another_one_requires_to_build(world: World) -> None:
+    """By ``workspace`` or ``path``, of its own pyproject.toml or the project's, and also where it is not installed."""
+    world.sources.static_ = {"nut": ("setuptools", "plug"), "plug": ("setuptools", "fig>1")}
+    members = {
+        "nut": MEMBER.format(name="nut", version="1", requires="plug", more=""),
+        "plug": MEMBER.format(
+            name="plug", version="2", requires="fig>1", more='[tool.uv.sources]\nfig = {path = "../../more/fig"}\n'
+        ),
+        "../more/fig": '[project]\nname = "fig"\ndynamic = ["version"]\n[build-system]\nrequires = []\n'
+        '[tool.setuptools]\ndynamic = {version = {attr = "fig.__version__"}}\n',
+    }
+    for path, text in members.items():
+        name = path.rpartition("/")[2]
+        code = world.root / "libs" / path / name / "__init__.py"
+        code.parent.mkdir(parents=True)
+        code.write_text("__version__ = '3'\n")
+        (world.root / "libs" / path / "pyproject.toml").write_text(text)
+    more = (
+        "[tool.uv]\npackage = false\nsources = {nut = {workspace = true}, plug = {workspace = true}}\n"
+        'workspace = {members = ["libs/*"]}\n'
+    )
+    world.depend("nut", more=more)
+    found = world.find()
+    assert {one.key: one.source for one in found.sources} == {
+        "fig==3": "folder:more/fig",
+        "nut==1": "folder:libs/nut",
+        "plug==2": "folder:libs/plug",
+    }
+    assert requires(found, "nut")["x86_64-linux"] == ("plug==2", SETUPTOOLS)
+    assert requires(found, "plug")["aarch64-linux"] == ("fig==3", SETUPTOOLS)
+    assert requires(found, "fig")["x86_64-linux"] == (SETUPTOOLS,)
+    rows = world.rows(found)
+    assert {name: (row["folder"], row.get("installed", True)) for name, row in rows.items()} == {
+        "fig": ("more/fig", False),
+        "nut": ("libs/nut", True),
+        "plug": ("libs/plug", False),
+    }
+    assert world.find(found, offline=True) == found
+    # What a required one depends on is part of the pins of all above it.
+    fig = world.root / "more/fig/pyproject.toml"
+    fig.write_text(fig.read_text().replace('["version"]', '["version"]\ndependencies = ["cython"]'))
+    with pytest.raises(UserError, match="has no pins to build nut"):
+        world.find(found, offline=True)
+    world.sources.static_["fig"] = ("plug",)
+    fig.write_text(fig.read_text().replace("requires = []", 'requires = ["plug"]'))
+    with pytest.raises(UserError, match=r"cannot be built: plug==2 needs fig==3 needs plug==2"):
+        world.find()
+
+
 def log_in(how: str, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives this user a login for the index, in one of the ways that uv knows."""
     monkeypatch.setenv("NETRC", str(folder / "netrc"))
@@ -447,6 +507,29 @@ def test_a_requirement_without_a_wheel_is_built(world: World) -> None:
     both = world.find(found)
     assert [one.key for one in both.sources] == ["old==1.0", "plugin==1.0"]
     assert "installed" not in world.rows(both)["plugin"]
+
+
+def test_a_system_where_a_build_lacks_what_it_requires_is_left_out_unless_it_is_named(world: World) -> None:
+    make_wheel(world.index.folder, "fast", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    make_wheel(world.index.folder, "slow", "1.0", tag="cp311-cp311-macosx_11_0_arm64")
+    world.sources.static_["old"] = ("fast",)
+    world.depend("old")
+    with pytest.raises(UnservedError) as caught:
+        world.find()
+    assert caught.value.systems == {"aarch64-linux"}
+    (problem,) = caught.value.error.problems
+    assert problem.where == "old"
+    assert problem.what.startswith("cannot be built: ")
+    for more in ('systems = ["aarch64-linux", "x86_64-linux"]', 'environments.other.systems = ["aarch64-linux"]'):
+        world.depend("old", more=f"{more}\n")
+        with pytest.raises(UserError, match="old: cannot be built"):
+            world.find()
+    world.depend("old", more='systems = ["x86_64-linux"]\n')
+    assert requires(world.find(), "old") == {"x86_64-linux": ("fast-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",)}
+    world.sources.static_["old"] = ("slow",)
+    world.depend("old")
+    with pytest.raises(UserError, match="old: cannot be built"):
+        world.find()
 
 
 def test_a_circle_is_named(world: World) -> None:

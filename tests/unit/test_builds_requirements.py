@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.gitserver import Repository
 from support.index import Index, serve
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
 
-from nixgen.builds.requirements import Answer, LackingError, Question, Resolver, pinnable, settings
+from nixgen.builds.requirements import Answer, Known, LackingError, Question, Resolver, pinnable, settings
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import download
 from nixgen.project.project import find_project
@@ -41,7 +42,7 @@ def of(index: Index) -> str:
 def ask(
     one: Resolver, *requires: str, target: Target = LINUX, newest: str = "", known: Mapping[str, tuple[str, ...]] = {}
 ) -> Answer:
-    return one.answer(Question(requires, target, newest), known)
+    return one.answer(Question(requires, target, newest), Known(known))
 
 
 def files(answer: Answer) -> list[str]:
@@ -117,6 +118,32 @@ def test_what_has_no_wheel_is_its_source_and_runs_nowhere(served: Index, tmp_pat
     assert package.sha256 == sha256(served.folder / "plugin-1.0.tar.gz")
     found = ask(one, "plugin<2", "setuptools", known={"plugin==1.0": ("scm",)})
     assert [source.name for source in found.sources] == ["plugin"]
+    assert files(found) == ["scm-1.0-py3-none-any.whl", "setuptools-70.0-py3-none-any.whl"]
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("place", ["a commit", "an address", "a folder"])
+def test_what_only_a_backend_could_tell_is_asked_of_none(served: Index, tmp_path: Path, place: str) -> None:
+    """uv would run it here, for its version or what it depends on, wherever the source is from."""
+    ran = tmp_path / "ran"
+    own = {
+        "pyproject.toml": '[project]\nname = "plugin"\ndynamic = ["version", "dependencies"]\n'
+        '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n',
+        "own.py": f"open({str(ran)!r}, 'w').close()\n",
+    }
+    made = Repository.make(tmp_path / "demo/plugin", own)
+    path = make_sdist(served.folder, "plugin", "1.0", {**own, "PKG-INFO": "Metadata-Version: 1.0\n"})
+    address = {"a commit": f"git+file://{made.folder}", "an address": served.url(path), "a folder": ""}[place]
+    sources = json.dumps({"sources": {"plugin": {"path": "plugin"}}}) if place == "a folder" else ""
+    question = Question((f"plugin @ {address}" if address else "plugin", "setuptools"), LINUX, "", sources)
+    one = resolver(tmp_path / "demo", of(served))
+    with pytest.raises(LackingError) as caught:
+        one.answer(question, Known())
+    (package,) = caught.value.packages
+    assert (package.name, package.version) == ("plugin", None)
+    known = Known({"plugin==1.0": ("scm",)}, {package.address: "1.0"})
+    found = one.answer(question, known)
+    assert [(source.name, source.version) for source in found.sources] == [("plugin", "1.0")]
     assert files(found) == ["scm-1.0-py3-none-any.whl", "setuptools-70.0-py3-none-any.whl"]
     assert not ran.exists()
 
@@ -253,9 +280,9 @@ def test_a_source_cannot_take_the_login_of_an_index_by_its_name(
         places = json.dumps({"sources": {"tool": [{"index": "private"}]}, "index": [row]})
         one = resolver(tmp_path / "demo")
         with pytest.raises(UserError):
-            one.answer(Question(("tool",), LINUX, "", places), {})
+            one.answer(Question(("tool",), LINUX, "", places), Known())
         own = replace(one, logins=logins.Logins(((served.address, download.basic("me", "s3cret")),)))
-        found = own.answer(Question(("tool",), LINUX, "", places), {})
+        found = own.answer(Question(("tool",), LINUX, "", places), Known())
     assert files(found) == ["tool-1.0-py3-none-any.whl"]
 
 

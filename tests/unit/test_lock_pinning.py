@@ -26,7 +26,7 @@ from nixgen.bases.debian import busybox, suites
 from nixgen.bases.debian import sources as aptsources
 from nixgen.bases.model import Base, Deb, DebianBase, NixpkgsBase
 from nixgen.builds import finding
-from nixgen.builds.model import Build, Builds
+from nixgen.builds.model import Build, Builds, UnservedError
 from nixgen.errors import MachineError, UserError
 from nixgen.init import setup as init_module
 from nixgen.init.setup import init
@@ -186,6 +186,32 @@ def test_compilers_are_pinned_while_something_is_built(
     left = run(root)
     assert left.builds == Builds()
     assert {deb.part for deb in debs(left)} == {"core"}
+
+
+@needs_apt
+def test_a_system_that_lacks_what_a_build_requires_is_left_out(
+    archive: Archive, tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*suites.TOOLCHAIN, "libpython3.11-dev"):
+        archive.add("bookworm", name, "1", Depends="libc6")
+    archive.publish("bookworm")
+    make_sdist(tmp_path / "files", "old", "1.0")
+    source = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{index(tmp_path / "files").simple}"\ndefault = true\n'
+    root = make(tmp_path / "project", BOTH + source, 'dependencies = ["old"]')
+    sha = "0" * 64
+    found = Builds((Build("old", "1.0", "https://example.org/a", 1, sha, {"x86_64-linux": ()}, "a", sha),))
+
+    def find(_project: Project, _base: Base, _tarballs: object, resolutions: Any, *_: object) -> Builds:
+        if len(resolutions) == 1:
+            return found
+        raise UnservedError(frozenset({"aarch64-linux"}), UserError.of("old", "cannot be built: no fast"))
+
+    monkeypatch.setattr(finding, "find", find)
+    made = run(root)
+    assert made.builds == found
+    assert {deb.system for deb in debs(made)} == {"x86_64-linux"}
+    assert 'systems = ["x86_64-linux"]' in (root / "pyproject.toml").read_text()
+    assert "Left out: aarch64-linux, because old cannot be built: no fast\n" in capsys.readouterr().err
 
 
 def debs(made: Lock) -> tuple[Deb, ...]:
