@@ -12,6 +12,7 @@ from nixgen.bases.model import Base, DebianBase
 from nixgen.builds import use
 from nixgen.check.model import ArtifactInput, BaseInput, Inputs, WheelInput
 from nixgen.generate import render
+from nixgen.generate.digest import of_bytes
 from nixgen.generate.model import Plan
 from nixgen.machine import files
 from nixgen.nix import vendored
@@ -34,13 +35,18 @@ def inputs(plan: Plan, root: Path, system: str) -> Inputs:
         if package.kind == "wheel" or (package.built and package.kind != "directory")
     }
     return Inputs(
-        files={name: digest.removeprefix("whole:") for name, digest in sorted(plan.digests.items()) if digest},
+        files={name: _recorded(digest) for name, digest in sorted(plan.digests.items()) if digest},
         library=library_hash(root),
         project=_project(plan, system),
         base=base_input(plan.base, system),
         wheels=dict(sorted(wheels.items())),
         artifacts={artifact.key: artifact_input(artifact) for artifact in sorted(plan.artifacts, key=_key)},
     )
+
+
+def _recorded(told: str) -> str:
+    """What default.nix has of a file, as a SHA-256: a digest, of the whole or of its text, or lines of it."""
+    return of_bytes(told.encode()) if told.startswith("lines:") else told.rpartition(":")[2]
 
 
 def library_hash(root: Path) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import (
-    LOCKS,
     ArtifactInput,
     BaseInput,
     Builder,
@@ -25,7 +24,6 @@ from nixgen.check.model import (
     Record,
     SystemRecord,
     WheelInput,
-    is_lock,
 )
 from nixgen.console import console
 from nixgen.errors import MachineError, Problem, UserError
@@ -172,8 +170,8 @@ def _closure(table: Table) -> dict[str, ClosurePath]:
 
 
 def _inputs(table: Table) -> Inputs:
-    files = [name for name in sorted(set(table.keys())) if is_lock(name)]
-    table.closed(*files, *LOCKS, "library", "project", "base", "wheels", "artifacts")
+    # Where a version stands, say, a file has any name.
+    files = sorted(set(table.keys()) - {"library", "project", "base", "wheels", "artifacts"})
     base = table.table("base")
     base.closed("kind", "name", "python", "digest", "packages")
     packages = base.table("packages") if "packages" in base else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,14 @@ def test_all_of_it_can_be_recorded(tmp_path: Path) -> None:
         found = inputs(plan, library(tmp_path), X86)
         assert set(found.files) == {"uv.lock", "nixgen.lock"}
         assert list(found.artifacts) == sorted(artifact.key for artifact in plan.artifacts)
+
+
+def test_a_file_with_a_version_is_recorded_whatever_its_name(tmp_path: Path) -> None:
+    sha = "9" * 64
+    told = {"VERSION": f"text:{sha}", "setup.py": f"whole:{sha}", "a/code.py": "lines:a = 1\nb = 2", "uv.lock": sha}
+    found = inputs(replace(DEBIAN_PLAN, digests={**told, "uv.toml": ""}), library(tmp_path), X86).files
+    lines = hashlib.sha256(b"lines:a = 1\nb = 2").hexdigest()
+    assert found == {"VERSION": sha, "a/code.py": lines, "setup.py": sha, "uv.lock": sha}
 
 
 def test_facts_about_this_machine() -> None:

@@ -205,7 +205,14 @@ def test_it_knows_every_file_that_default_nix_is_made_from(tmp_path: Path) -> No
 
 
 def test_every_file_that_counts_is_read_again() -> None:
-    more = (".python-version", "libs/core/pyproject.toml", "models.toml", "pyproject.toml", "uv.toml")
+    more = (
+        ".python-version",
+        "libs/core/VERSION",
+        "libs/core/pyproject.toml",
+        "models.toml",
+        "pyproject.toml",
+        "uv.toml",
+    )
     files = dict.fromkeys((*more, "nixgen.lock", "uv.lock"), "5" * 64)
     made = Record("plot", {X86: replace(SYSTEM, inputs=replace(SYSTEM.inputs, files=files))})
     assert record.parse_record(record.dump_record(made)) == made
