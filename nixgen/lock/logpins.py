@@ -20,7 +20,7 @@ KEYS = (CACHE, REGISTRY)
 
 _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
-_REGISTRIES = ("file", "http", "https", "s3", "gs", "az")
+REGISTRIES = ("file", "http", "https", "s3", "gs", "az")
 _NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _FOLDER = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")  # in the project; a registry's
 _LINE = r"[^\x00-\x1f\x7f]+"
@@ -85,7 +85,7 @@ def is_folder(url: str) -> bool:
 def _pin(urls: Table, url: str, *, cache: bool) -> LogPin | None:
     if cache or not is_folder(url):
         # ssh has the user's name in the address, and knows no other place for it.
-        urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES if cache else _REGISTRIES)
+        urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES if cache else REGISTRIES)
     entry = urls.table(url)
     entry.closed("origin", "key", "size", "root", "checkpoint", *(("keys", "log") if cache else ()))
     origin = entry.text("origin", _LINE)

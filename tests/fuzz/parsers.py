@@ -318,6 +318,25 @@ def entry() -> Parser:
     return Parser(Entry.parse, seeds, refusals=(EntryError,))
 
 
+def registry_entry() -> Parser:
+    from registries import MODEL
+
+    from nixgen.log.entry import EntryError
+    from nixgen.registry.entry import Condition, Entry
+
+    at, passed = "2026-11-03T12:00:00.000000Z", (Condition("auc", True, "0.93", ">= 0.9"),)
+    published = Entry("publish", MODEL, "1.0.0", at, "ann", digest="0" * 64)
+    promoted = Entry("promote", MODEL, "1.0.0", at, "ann", alias="prod", serial=1, verdict=passed)
+    return Parser(Entry.parse, (published.line(), promoted.line()), refusals=(EntryError,))
+
+
+def checksums() -> Parser:
+    from nixgen.registry import checksums
+
+    seeds = (checksums.dump({"model.bin": "0" * 64, "a/b c": "1" * 64}),)
+    return Parser(checksums.parse, seeds, refusals=(checksums.ChecksumError,))
+
+
 def checkpoint() -> Parser:
     from logs import VERIFIER, filled
 
@@ -614,7 +633,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     for function in (
         pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
         nixgen_lock, models_toml, flake_lock, record, guard_manifest,
-        narinfo, public_key, entry, checkpoint, note_keys, log_files, place,
+        narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,
     )

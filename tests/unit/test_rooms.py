@@ -27,6 +27,7 @@ FLOORS = (
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs"),
+    ("registry",),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""

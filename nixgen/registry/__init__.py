@@ -1,0 +1,1 @@
+"""A registry of published models: plain files by version, and an append-only log that says what happened to them."""

@@ -1,0 +1,85 @@
+"""One registry, opened: its files, its log, and the key that may append. What it says comes from the log alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from nixgen.errors import UserError
+from nixgen.log.append import Appended, append
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.entry import read
+from nixgen.log.log import Log
+from nixgen.log.note import Signer, Verifier
+from nixgen.log.seen import Seen
+from nixgen.log.stores.opening import open_storage
+from nixgen.registry.entry import Entry
+from nixgen.registry.files import Files, open_files
+from nixgen.registry.names import check_name
+from nixgen.registry.state import State
+
+LOG = "log"
+CHECKSUMS = "checksum.txt"
+PUBLISHING = ".publishing"
+"""A file in a version's folder while it is being published."""
+
+
+@dataclass(slots=True)
+class Registry:
+    """``address`` is where it lies, ``project`` whose models are meant by a bare name, ``signer`` None for readers."""
+
+    address: str
+    project: str
+    files: Files
+    log: Log
+    signer: Signer | None = None
+    _state: State = field(default_factory=State, repr=False)
+
+    @classmethod
+    def open(
+        cls, address: str, project: str, verifier: Verifier, known: Checkpoint | None, signer: Signer | None = None
+    ) -> Registry:
+        """Reads the log's checkpoint, which must go on from the ``known`` one. Raises LogFinding, MachineError."""
+        check_name(project, "a project")
+        log = Log.open(open_storage(beside(address)), verifier, known)
+        return cls(address, project, open_files(address), log, signer)
+
+    def state(self) -> State:
+        """What the log says, each of its lines proven to be in it. Raises LogFinding."""
+        self._state.extend(read(self.log, Entry, self._state.size))
+        return self._state
+
+    def renew(self) -> State:
+        """The same, with what others did meanwhile: the log must go on from what it was."""
+        self.log.renew()
+        return self.state()
+
+    def append(self, entry: Entry) -> Appended[Entry]:
+        """Adds an event; where it is in ``conflicts``, another was first and it did not take place."""
+        if self.signer is None:
+            raise UserError.of(self.address, "is open for reading only: there is no key", "name it with --key")
+        return append(self.log, [entry], self.signer, Seen.of(self.log, Entry))
+
+    def model(self, name: str) -> str:
+        """The whole name of a model of this project."""
+        return f"{self.project}/{check_name(name, 'a model')}"
+
+    def relink(self, model: str, alias: str) -> None:
+        """Makes the alias on the disk what the log says; again, when another moved it meanwhile."""
+        while True:
+            version = self.state().model(model).alias(alias)
+            if self.files.pointed(f"{model}/{alias}") != version:
+                self.files.point(f"{model}/{alias}", version)
+            if self.renew().model(model).alias(alias) == version:
+                return
+
+
+def beside(address: str) -> str:
+    """The address of a registry's log: the folder ``log`` in it, before what stands behind a question mark."""
+    place, mark, query = address.partition("?")
+    return f"{place.rstrip('/')}/{LOG}{mark}{query}"
+
+
+def local(root: Path, address: str) -> str:
+    """The address as it is opened: a folder of the project is below its root."""
+    return address if "://" in address or PurePosixPath(address).is_absolute() else str(root / address)

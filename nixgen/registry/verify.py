@@ -1,0 +1,142 @@
+"""``nixgen registry verify``: is a registry what its log says? Every byte of every version, every alias, and the log.
+
+What lies there and is in no entry is told apart: of a publish that did not end (a note), or put there (a finding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nixgen import console
+from nixgen.errors import Problem
+from nixgen.registry import checksums
+from nixgen.registry.checksums import ChecksumError
+from nixgen.registry.entry import Entry
+from nixgen.registry.files import Files
+from nixgen.registry.registry import CHECKSUMS, LOG, PUBLISHING, Registry
+
+_RESTORE = "take the published bytes back from a copy, or publish them under a new version"
+_RELINK = "who can write there moved it past the log: ask them, then: nixgen registry verify --repair"
+_EXTRA = "it is in no entry of the log: remove it, and ask who can write there"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found: ``findings`` are not as the log says, ``notes`` are left over; how many of each were read."""
+
+    findings: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+    models: int
+    versions: int
+    aliases: int
+    entries: int
+
+
+def verify(registry: Registry, names: frozenset[str] = frozenset()) -> Report:
+    """Reads all of it, or only the models of these names (PROJECT/NAME). Raises LogFinding, MachineError."""
+    state = registry.state()
+    findings = [Problem(f"log: {entry.name}", f"the entry {why}", _EXTRA) for entry, why in state.wrong]
+    notes = [
+        Problem(f"log: {entry.name}", f"{entry.kind} by {entry.by} at {entry.at} lost against another at the same time")
+        for entry in state.lost
+    ]
+    chosen = {name: model for name, model in state.models.items() if not names or name in names}
+    for name, model in sorted(chosen.items()):
+        with console.step(f"verifying {name}"):
+            for version in model.ordered():
+                findings += damages(registry.files, model.versions[version])
+            for alias, version in model.aliases().items():
+                if (found := registry.files.pointed(f"{name}/{alias}")) != version:
+                    is_now = "is missing" if found is None else f"leads to {found or 'no version'}"
+                    findings.append(Problem(f"{name}/{alias}", f"{is_now}, and the log says {version}", _RELINK))
+            more, left = _strange(registry.files, name, {*model.versions}, {*model.moves})
+            findings += more
+            notes += left
+    if not names:
+        findings += _unknown(registry, {*state.models})
+    versions = sum(len(model.versions) for model in chosen.values())
+    aliases = sum(len(model.moves) for model in chosen.values())
+    return Report(tuple(findings), tuple(notes), len(chosen), versions, aliases, registry.log.size)
+
+
+def repair(registry: Registry) -> list[str]:
+    """Makes every alias on the disk what the log says; those that it changed."""
+    changed = []
+    with registry.files.exclusive():
+        for name, model in sorted(registry.renew().models.items()):
+            for alias, version in model.aliases().items():
+                if registry.files.pointed(f"{name}/{alias}") != version:
+                    registry.relink(name, alias)
+                    changed.append(f"{name}@{alias}")
+    return changed
+
+
+def damages(files: Files, entry: Entry) -> list[Problem]:
+    """What of a published version is not as its entry says: each file that is missing, changed, or too many."""
+    folder = f"{entry.model}/{entry.version}"
+    data = files.read(f"{folder}/{CHECKSUMS}", checksums.LONGEST)
+    if data is None:
+        return [Problem(f"{folder}/{CHECKSUMS}", "is not there", _RESTORE)]
+    if checksums.digest(data) != entry.digest:
+        what = f"is not the one that was published: SHA-256 {checksums.digest(data)}, the log has {entry.digest}"
+        return [Problem(f"{folder}/{CHECKSUMS}", what, _RESTORE)]
+    try:
+        hashes = checksums.parse(data)
+    except ChecksumError as error:
+        return [Problem(f"{folder}/{CHECKSUMS}", f"was published, and {error}", _RESTORE)]
+    wrong = [Problem(f"{folder}/{path}", why, _RESTORE) for path, why in differing(files, folder, hashes)]
+    extra = sorted(set(_all(files, folder)) - {*hashes, CHECKSUMS, PUBLISHING})
+    return wrong + [Problem(f"{folder}/{path}", "was not published", _EXTRA) for path in extra]
+
+
+def differing(files: Files, folder: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The files of a folder that are not what they should be, and how so."""
+    for path, wanted in sorted(hashes.items()):
+        with files.stream(f"{folder}/{path}") as found:
+            if found is None:
+                yield path, "is missing"
+                continue
+            state = hashlib.sha256()
+            for piece in found:
+                state.update(piece)
+        if state.hexdigest() != wanted:
+            yield path, f"has SHA-256 {state.hexdigest()}, published was {wanted}"
+
+
+def _all(files: Files, folder: str) -> Iterator[str]:
+    """Every file below a folder, by its path there."""
+    for name, is_folder in files.names(folder).items():
+        if is_folder:
+            yield from (f"{name}/{below}" for below in _all(files, f"{folder}/{name}"))
+        else:
+            yield name
+
+
+def _strange(files: Files, model: str, versions: set[str], aliases: set[str]) -> tuple[list[Problem], list[Problem]]:
+    """What lies in a model's folder and is no version or alias of the log: findings, and what is left over."""
+    findings, notes = [], []
+    for name, is_folder in sorted(files.names(model).items()):
+        if name in versions | aliases or (name.startswith(".") and name.endswith(".new")):
+            continue
+        if is_folder and files.read(f"{model}/{name}/{PUBLISHING}") is not None:
+            notes.append(Problem(f"{model}/{name}", "is of a publish that did not end, and counts for nothing"))
+        else:
+            findings.append(Problem(f"{model}/{name}", "was not published", _EXTRA))
+    return findings, notes
+
+
+def _unknown(registry: Registry, models: set[str]) -> Iterator[Problem]:
+    """Folders that are no project, and models that were never published."""
+    for project, is_folder in sorted(registry.files.names("").items()):
+        if not is_folder or project == LOG:
+            continue
+        for name in sorted(registry.files.names(project)):
+            if f"{project}/{name}" not in models and not _unfinished(registry.files, f"{project}/{name}"):
+                yield Problem(f"{project}/{name}", "was not published", _EXTRA)
+
+
+def _unfinished(files: Files, folder: str) -> bool:
+    """Whether all that lies in a model's folder is of a publish that did not end."""
+    return all(files.read(f"{folder}/{name}/{PUBLISHING}") is not None for name in files.names(folder))
