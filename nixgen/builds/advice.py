@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixgen.bases.model import DebianBase
 from nixgen.bases.providers import providers
 from nixgen.builds import missing
 from nixgen.builds.known import SUITES, Known, known
+from nixgen.formats import toml
+from nixgen.formats.foreign import lookup
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
@@ -39,25 +41,47 @@ class _Lines:
             if why and why not in reasons:
                 reasons.append(why)
 
-    def text(self) -> str:
-        """TOML that can be pasted, "" for nothing."""
-        lines: list[str] = []
+    def text(self, pyproject: str) -> str:
+        """What to write into ``pyproject``, the text of that file; "" for nothing.
+
+        It is TOML that can be pasted below the rest. What belongs into a table that is there already says so.
+        """
+        tables: dict[str, list[str]] = {}
+        inside: dict[str, list[str]] = {}
         for (table, key), names in sorted(self.added.items(), reverse=True):
-            if f"[{table}]" not in lines:
-                lines.append(f"[{table}]")
             listed = ", ".join(f'"{name}"' for name in (*self.has[table, key], *names))
             why = ", ".join(reason for reasons in names.values() for reason in reasons)
-            lines.insert(lines.index(f"[{table}]") + 1, f"{key} = [{listed}]" + (f"  # {why}" if why else ""))
-        return "\n".join(f"  {line}" for line in lines)
+            comment = f"  # {why}" if why else ""
+            line = f"{key} = [{listed}]"
+            there = _lookup(pyproject, table)
+            above, _, name = table.rpartition(".")
+            if _lookup(f"{pyproject}\n[{table}]\n{line}\n", table) is not None:
+                tables.setdefault(f"[{table}]", []).insert(0, f"{line}{comment}")
+            elif there is None:
+                inside.setdefault(f"# in [{above}]", []).append(f"{name} = {{{line}}}{comment}")
+            else:
+                instead = f", instead of its {key}" if key in there else ""
+                inside.setdefault(f"# in [{table}]{instead}", []).append(f"{line}{comment}")
+        return "\n".join(f"  {line}" for part in (inside, tables) for head in part for line in (head, *part[head]))
+
+
+def _lookup(pyproject: str, table: str) -> Mapping[str, Any] | None:
+    """A table of pyproject.toml, None where it is not there, or cannot be read."""
+    try:
+        found = lookup(toml.loads(pyproject), *table.split("."))
+    except toml.TomlError:
+        return None
+    return found if isinstance(found, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Adviser:
-    """Knows the project's settings and its base; ``system`` is the one that builds are for."""
+    """Knows the project's settings, its pyproject.toml and its base; ``system`` is the one that builds are for."""
 
     settings: Settings
     base: Base
     system: str
+    pyproject: str = ""
 
     def __call__(self, broken: Mapping[str, Broken]) -> dict[str, str]:
         """For each derivation that failed, by its .drv, what to do; absent where its log tells nothing."""
@@ -80,7 +104,7 @@ class Adviser:
         if name and needs:
             for row in known([name], self.base.suite) if isinstance(self.base, DebianBase) else ():
                 add_known(lines, self.settings, row)
-        text = lines.text()
+        text = lines.text(self.pyproject)
         return f"{_HAVE}\n{text}" if text else ""
 
     def _add(self, lines: _Lines, name: str, need: Need, package: str, there: Collection[str]) -> None:
@@ -106,17 +130,18 @@ def add_known(lines: _Lines, settings: Settings, row: Known) -> None:
         lines.add("tool.nixgen", "libraries", settings.libraries, package)
 
 
-def beforehand(settings: Settings, base: Base, names: Iterable[str]) -> str:
+def beforehand(settings: Settings, base: Base, names: Iterable[str], pyproject: str = "") -> str:
     """What the table of known needs says of sources that are to be built, "" where the settings have all of it."""
     lines = _Lines()
     rows = known(names, base.suite) if isinstance(base, DebianBase) else ()
     for row in rows:
         add_known(lines, settings, row)
     told = ", ".join(f"{row.name} (tried: {row.tried} on {row.suite})" for row in rows)
-    return f"known to need packages of the base: {told}. In pyproject.toml:\n{text}" if (text := lines.text()) else ""
+    text = lines.text(pyproject)
+    return f"known to need packages of the base: {told}. In pyproject.toml:\n{text}" if text else ""
 
 
-def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
+def rust(settings: Settings, requires: Mapping[str, Iterable[str]], pyproject: str = "") -> str:
     """What sources need whose requirements run cargo, "" where the settings have it: some would try to download it."""
     lines, names = _Lines(), []
     for name, texts in sorted(requires.items()):
@@ -126,7 +151,7 @@ def rust(settings: Settings, requires: Mapping[str, Iterable[str]]) -> str:
                 lines.add(
                     f"tool.nixgen.packages.{name}", "build-tools", _listed(settings, name, "build-tools"), package
                 )
-    return f"built with Rust: {', '.join(names)}. In pyproject.toml:\n{lines.text()}" if names else ""
+    return f"built with Rust: {', '.join(names)}. In pyproject.toml:\n{lines.text(pyproject)}" if names else ""
 
 
 def known_settings(settings: Settings, suite: str, packages: Iterable[Package]) -> dict[str, dict[str, list[str]]]:

@@ -31,7 +31,6 @@ from nixgen.resolve.model import Git, Package, Resolution, Target
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
     from nixgen.project.project import Project
-    from nixgen.project.settings import Settings
 
 _AT_ONCE = 8  # uv waits for the network most of the time
 _SHOWN = 3
@@ -94,17 +93,16 @@ def find(
         raise UserError.of("nixgen.lock", what, "run it with the network: nixgen lock")
     here = targets[here_of(targets)]
     names = [source.name for source in missing]
-    if hint := advice.beforehand(project.settings, base, names):
+    text = project.pyproject_text()
+    if hint := advice.beforehand(project.settings, base, names, text):
         console.warn(hint)
-    advise = advice.Adviser(project.settings, base, here.system)
+    advise = advice.Adviser(project.settings, base, here.system, text)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     with (
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
-        finder = _Finder(
-            asked, resolver, probed, here, targets, kept, git, project.settings, _unnamed(project, targets)
-        )
+        finder = _Finder(asked, resolver, probed, here, targets, kept, git, project, _unnamed(project, targets))
         failed: list[NixgenError] = []
         try:
             finder.find([source for source in wanted if source.beside is None], ())
@@ -180,7 +178,7 @@ class _Finder:
     kept: Builds
     git: bool
     """Whether the base has git to fetch sources with."""
-    settings: Settings
+    project: Project
     unnamed: frozenset[str]
     """The systems that may be left out."""
     done: dict[str, Build] = field(default_factory=dict)
@@ -261,7 +259,7 @@ class _Finder:
         read = [(source, said) for source, said in zip(fresh, answers, strict=True) if said is not None]
         fresh, static = [source for source, _ in read], [said for _, said in read]
         requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
-        if hint := advice.rust(self.settings, requires):
+        if hint := advice.rust(self.project.settings, requires, self.project.pyproject_text()):
             console.warn(hint)
         versions = [
             self.asked.version(source.package) or said.version for source, said in zip(fresh, static, strict=True)

@@ -162,7 +162,7 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     from nixgen.generate.origins import owners
 
     run.owners = owners(plan)
-    run.advise = Adviser(run.project.settings, plan.base, run.system)
+    run.advise = Adviser(run.project.settings, plan.base, run.system, run.project.pyproject_text())
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
         wanted = "as nixgen would write " + ("it" if len(problems) == 1 else "them")

@@ -183,6 +183,11 @@ class Project:
         names = (re.match(r"[A-Za-z0-9._-]+", text.strip()) for texts in lists for text in strings(texts))
         return frozenset(normalized(name[0]) for name in names if name)
 
+    def pyproject_text(self) -> str:
+        """pyproject.toml as text, "" where a script stands alone."""
+        path = self.path(_PYPROJECT)
+        return read_text(path, _PYPROJECT) if path.exists() else ""
+
     def lock_text(self) -> str:
         """uv.lock as text, "" where a pylock.toml counts. Raises UserError when it is missing."""
         if pylockfile.is_name(self.lock):

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 -- the output of programs
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -258,3 +259,53 @@ def test_a_line_of_a_megabyte_is_read_in_no_square_of_time(word: str) -> None:
     line = word * (1_000_000 // len(word))
     found = (needs([line]), sonames([line]), requirements([line]))
     assert found == ((), (), ())
+
+
+PASTED = """
+[tool.nixgen]
+base = "debian"
+libraries = ["libsndfile1"]
+"""
+HAS_TABLES = {
+    "[tool.nixgen]": (
+        PASTED,
+        '  # in [tool.nixgen], instead of its libraries\n  libraries = ["libsndfile1", "libpq5"]\n'
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]',
+    ),
+    "without the key": (
+        "tool.nixgen.base = 'debian'",
+        '  # in [tool.nixgen]\n  libraries = ["libsndfile1", "libpq5"]\n'
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]',
+    ),
+    "the package's": (
+        f"{PASTED}[tool.nixgen.packages.psycopg2]\ntimeout = 5",
+        '  # in [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]\n'
+        '  # in [tool.nixgen], instead of its libraries\n  libraries = ["libsndfile1", "libpq5"]',
+    ),
+    "inline": (
+        f"{PASTED}packages = {{a = {{timeout = 5}}}}",
+        '  # in [tool.nixgen.packages]\n  psycopg2 = {build-libraries = ["libpq-dev"]}\n'
+        '  # in [tool.nixgen], instead of its libraries\n  libraries = ["libsndfile1", "libpq5"]',
+    ),
+    "below it": (
+        "[tool.nixgen.packages.a]\ntimeout = 5",
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]\n'
+        '  [tool.nixgen]\n  libraries = ["libsndfile1", "libpq5"]',
+    ),
+    "none": (
+        "[project]\nname = 'a'",
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]\n'
+        '  [tool.nixgen]\n  libraries = ["libsndfile1", "libpq5"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HAS_TABLES)
+def test_lines_name_a_table_that_is_there_and_show_one_that_can_be_pasted(name: str) -> None:
+    """TOML has each table once: a second [tool.nixgen] is an error."""
+    pyproject, expected = HAS_TABLES[name]
+    settings = Settings(base="debian", libraries=("libsndfile1",))
+    text = advice.beforehand(settings, BASE, ["psycopg2"], pyproject)
+    assert text.partition("In pyproject.toml:\n")[2] == expected
+    _, header, pasted = text.partition("\n  [")
+    assert tomllib.loads(f"{pyproject}{header}{pasted}")
