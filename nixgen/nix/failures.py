@@ -157,9 +157,9 @@ def _told(
     if pinned is not None:
         return _not_fetched(failure, name, drv, owners.get(_hex(pinned)))
     # What a builder prints chooses no exit code: it may be anything, and a full disk only one of its reasons.
-    room = "free some room, e.g.: nix-collect-garbage; " if any(map(_FULL.search, failure.log)) else ""
-    shown = f"{room}to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
-    mend = "\n".join(filter(None, (advice, shown)))
+    shown = f"to see its whole log: nix-store {f'--store {store} ' if store else ''}--read-log {failure.drv}"
+    room = "if the disk is full, as its log says: nix-collect-garbage" if any(map(_FULL.search, failure.log)) else ""
+    mend = "\n".join(filter(None, (advice, shown, room)))
     # What a builder says to those who see no advice is not for this one.
     log = "".join(f"\n    > {line}" for line in failure.log if not line.endswith(": nixgen check"))
     return BuildFailed, Problem(name, f"cannot be built: {failure.reason}{log}", mend)

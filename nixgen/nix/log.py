@@ -37,6 +37,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DRV = re.compile(r"'([^'\s]+\.drv)'")
 _HASHES = re.compile(r"specified:\s*(\S+)\s+got:\s*(\S+)")
 _DEPENDENCY = re.compile(r"dependenc(?:y|ies) (?:of derivation|failed)|failed dependenc|^build of '.*' failed$")
+_PRINTED = re.compile(r"\n\s*[Ll]ast \d+ log lines:")
 _RETRIED = re.compile(r"unable to download '([^']*)': (.*); retrying in ")
 
 
@@ -101,8 +102,7 @@ class Log:
         self._dependents: dict[str, str] = {}
         self.messages: deque[str] = deque(maxlen=TAIL)
         """The last messages that were no failure of a derivation."""
-        self.errors: list[str] = []
-        """Errors that are not of one derivation, in order."""
+        self._errors: list[tuple[str, bool]] = []
         self.retried: list[tuple[str, str]] = []
         """Downloads that did not work and are tried again: the address, and why."""
 
@@ -148,6 +148,14 @@ class Log:
         """How many derivations failed by themselves."""
         return len(self._failures)
 
+    @property
+    def errors(self) -> list[str]:
+        """Errors that are not of one derivation, in order.
+
+        Without those that came while something was built, where a build failed: its builder may have printed them.
+        """
+        return [text for text, building in self._errors if not (building and self._failures)]
+
     def failures(self) -> tuple[Failure, ...]:
         """What failed, in order; what failed only for want of something that failed is left out, if that is told."""
         found = [
@@ -165,15 +173,17 @@ class Log:
         if level != _ERROR or text.startswith("warning:"):  # a daemon passes all on as errors
             self.messages.append(text)
             return
-        drv = _DRV.search(text)
+        said = _PRINTED.split(text, maxsplit=1)[0]  # by Nix, and not by the builder
+        drv = _DRV.search(said)
         if drv is None:
-            self.errors.append(text)
-        elif _DEPENDENCY.search(text):
-            self._dependents.setdefault(drv[1], _reason(text, drv[1]))
+            self._errors.append((text, any(one.drv for one in self._activities.values())))
+        elif _DEPENDENCY.search(said):
+            self._dependents.setdefault(drv[1], _reason(said, drv[1]))
         else:
-            hashes = _HASHES.search(text)
+            hashes = _HASHES.search(said)
             pair = (hashes[1], hashes[2]) if hashes else None
-            self._failures.setdefault(drv[1], (_reason(text, drv[1]), pair))
+            # A builder may print messages of Nix, as long as it runs: the last one of a derivation is Nix's own.
+            self._failures[drv[1]] = _reason(said, drv[1]), pair
             self._keep_logs(drv[1])
 
     def _start(self, number: int, event: Mapping[str, Any]) -> None:

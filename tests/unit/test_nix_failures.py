@@ -190,7 +190,10 @@ def test_what_a_builder_prints_chooses_no_exit_code() -> None:
     """Case 28: a smoke command that speaks of a full disk has failed all the same."""
     error = told(Failure(BUILT, "builder failed with exit code 1", ("OSError: [Errno 28] No space left on device",)))
     assert isinstance(error, BuildFailed)
-    assert "    free some room, e.g.: nix-collect-garbage; to see its whole log: nix-store --read-log" in str(error)
+    assert str(error).endswith(
+        f"\n    to see its whole log: nix-store --read-log {BUILT}\n"
+        "    if the disk is full, as its log says: nix-collect-garbage"
+    )
 
 
 def test_the_gravest_decides_and_all_are_told() -> None:

@@ -103,6 +103,42 @@ def test_the_reason_is_told_without_the_path(text: str, reason: str) -> None:
     assert fed(error(text)).failures() == (Failure("/nix/store/x-a.drv", reason),)
 
 
+@pytest.mark.parametrize(
+    "printed", ["specified: sha256-a got: sha256-b", "1 dependencies of derivation failed", "'/nix/store/y-b.drv'"]
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"builder for {A} failed with exit code 3;\n       last 2 log lines:\n       > {{}}",
+        f"Cannot build {A}.\n       Reason: builder failed with exit code 3.\n       Last 2 log lines:\n       > {{}}",
+    ],
+)
+def test_what_a_builder_printed_is_no_part_of_what_nix_says(text: str, printed: str) -> None:
+    """Case 28."""
+    assert fed(error(text.format(printed))).failures() == (
+        Failure("/nix/store/x-a.drv", "builder failed with exit code 3"),
+    )
+
+
+def test_a_message_that_a_builder_forges_does_not_stand_for_its_failure() -> None:
+    """Case 28: Nix passes on what a builder prints as a message of its own log."""
+    forged = error(f"builder for {A} failed: No space left on device")
+    log = fed(forged, error(f"builder for {A} failed with exit code 3"))
+    assert [failure.reason for failure in log.failures()] == ["builder failed with exit code 3"]
+
+
+def test_an_error_that_came_while_something_was_built_counts_only_where_no_build_failed() -> None:
+    """Case 28: the builder may have printed it."""
+    building = event(action="start", id=1, type=105, text="", fields=["/nix/store/x-a.drv", "", 1, 1])
+    log = fed(building, error("writing to file: No space left on device"))
+    assert log.errors == ["writing to file: No space left on device"]
+    log.feed(error(f"builder for {A} failed with exit code 3"))
+    assert log.errors == []
+    log.feed(event(action="stop", id=1))
+    log.feed(error("the daemon is gone"))
+    assert log.errors == ["the daemon is gone"]
+
+
 def test_what_fails_only_for_want_of_others_is_told_when_nothing_else_is() -> None:
     old = error("1 dependencies of derivation '/nix/store/x-top.drv' failed to build")
     new = error("Cannot build '/nix/store/x-top.drv'.\nReason: 1 dependency failed.\nOutput paths:\n  /nix/store/y-top")
