@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from nixgen.artifacts.model import PinnedArchive
 from nixgen.errors import MachineError
 from nixgen.machine import folders, process
 from nixgen.nix import base32
+
+if TYPE_CHECKING:
+    from nixgen.artifacts.model import PinnedArchive
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9+._?=-]+")
 _LONGEST = 200  # Nix takes 211 characters, and appends to a name at times

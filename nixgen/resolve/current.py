@@ -74,27 +74,31 @@ class Verdict:
 
 
 class Check:
-    """uv at work; ``wait`` gives its verdict, ``stop`` ends it."""
+    """uv at work: it compares the two, and exports the lock if it is current; ``wait`` waits, ``stop`` ends it."""
 
     def __init__(self, project: Project, nowhere: Path) -> None:
         self._project, self._nowhere = project, nowhere
-        self._run = uv.start_check(project, uv.lowest(str(project.uv_lock().head.get("requires-python", ""))), nowhere)
+        self._run = self._started(str(project.uv_lock().head.get("requires-python", "")))
 
-    def wait(self) -> Verdict:
-        """The verdict."""
+    def wait(self) -> tuple[Verdict, process.Result | None]:
+        """The verdict, and the export where there is one."""
         result = self._run.wait()
         if narrower := uv.REQUIRES.search(result.err):  # than what uv.lock has: which it is, uv tells only so
-            self._run = uv.start_check(self._project, uv.lowest(narrower[1]), self._nowhere)
+            self._run = self._started(narrower[1])
             result = self._run.wait()
-        return verdict(result)
+        return verdict(result), result if result.code == 0 else None
 
     def stop(self) -> None:
         """Ends uv, if it still runs."""
         self._run.stop()
 
+    def _started(self, requires_python: str) -> process.Running:
+        python = uv.lowest(requires_python)
+        return uv.start_export(self._project, self._project.root, self._nowhere, python)
+
 
 def verdict(result: process.Result) -> Verdict:
-    """What ``uv lock --check -v`` said."""
+    """What ``uv export --locked -v`` said."""
     if result.code == 0 or _SAME in result.err:
         return Verdict()
     if other := _OTHER.search(result.err):

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
-from nixgen.machine import addresses, git
+from nixgen.machine import addresses, git, process
 from nixgen.project import absent, compiled, layout, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
@@ -98,22 +98,27 @@ def export(
         _place_files(found, project.root, project.root)
         return _with_folders(project, found)
     verdict = current.Verdict()
-    with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder:
-        exporting = uv.start_export(project, folder, nowhere)
-        checking = None
-        try:
-            checking = current.Check(project, nowhere) if check else None
-            _prepare()
-            meanwhile()
-            exported = exporting.wait()
-            lock = pylock.loads(exported.out) if exported.code == 0 else {}  # while uv still checks
-            _place_files(lock, project.root, folder)
-            if checking is not None:
-                verdict = checking.wait()
-        finally:
-            exporting.stop()
-            if checking is not None:
-                checking.stop()
+    with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder, contextlib.ExitStack() as ends:
+
+        def start() -> process.Running:
+            running = uv.start_export(project, folder, nowhere)
+            ends.callback(running.stop)
+            return running
+
+        checking = current.Check(project, nowhere) if check else None
+        if checking is not None:
+            ends.callback(checking.stop)
+        running = start() if checking is None or folder != project.root else None
+        _prepare()
+        meanwhile()
+        exported = running.wait() if running is not None else None
+        if checking is not None:
+            verdict, compared = checking.wait()
+            exported = exported or compared
+        # What uv does not take for current is exported as it stands: what is wrong with the lock itself comes first.
+        exported = exported or start().wait()
+        lock = pylock.loads(exported.out) if exported.code == 0 else {}
+        _place_files(lock, project.root, folder)
     if exported.code != 0 and "Failed to parse" in exported.err:
         raise UserError(_unlocked(project)) if _unlocked(project) else uv.explained(exported)
     missing = absent.problems(project) if verdict.why or verdict.unknown or verdict.refusal else ()

@@ -115,14 +115,18 @@ def nowhere() -> Iterator[Path]:
         yield Path(made)
 
 
-def start_export(project: Project, folder: Path, nowhere: Path) -> process.Running:
+def start_export(project: Project, folder: Path, nowhere: Path, python: str = "") -> process.Running:
     """Starts ``uv export`` of the whole lock, for all platforms, as pylock.toml (PEP 751) on stdout.
 
     ``folder`` holds the project or its shadow. The groups are uv's default groups unless the settings name them. Needs
     no Python interpreter and no network.
+
+    With ``python`` ("3.12.0") only where uv.lock is what pyproject.toml asks for, as ``uv lock --check`` finds, and
+    with uv's log: that needs a Python of this version, which needs not be there (:func:`stand_in`).
     """
     settings = project.settings
-    command = ["export", "--frozen", "--format", "pylock.toml", "--no-header"]
+    current = ["--locked", "-v", "--python", os.fspath(stand_in(nowhere, python))] if python else ["--frozen"]
+    command = ["export", *current, "--format", "pylock.toml", "--no-header"]
     if project.script is not None:
         return _start([*command, "--script", project.script.path], project, folder, nowhere)
     if settings.groups is not None:
@@ -131,16 +135,6 @@ def start_export(project: Project, folder: Path, nowhere: Path) -> process.Runni
     if settings.all_extras:
         command.append("--all-extras")
     return _start(command, project, folder, nowhere)
-
-
-def start_check(project: Project, python: str, nowhere: Path) -> process.Running:
-    """Starts ``uv lock --check`` with its log, without the network: is uv.lock what pyproject.toml asks for?
-
-    It runs with a Python of the version ``python`` ("3.12.0") that needs not be there: :func:`stand_in`.
-    """
-    own = ["--script", project.script.path] if project.script is not None else []
-    command = ["lock", "--check", "-v", *own, "--python", os.fspath(stand_in(nowhere, python))]
-    return _start(command, project, project.root, nowhere)
 
 
 def stand_in(nowhere: Path, python: str) -> Path:

@@ -42,7 +42,7 @@ def _forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def verdict(root: Path) -> current.Verdict:
     with uv.nowhere() as nowhere:
-        return current.Check(find_project(root), nowhere).wait()
+        return current.Check(find_project(root), nowhere).wait()[0]
 
 
 def why(root: Path) -> str:
@@ -237,7 +237,7 @@ def stand_in_of(root: Path, words: str) -> tuple[str, subprocess.CompletedProces
     """The text of the stand-in that uv was shown for a project, and how it ends when it is asked for something."""
     with uv.nowhere() as nowhere:
         check = current.Check(find_project(root), nowhere)
-        assert check.wait() == current.Verdict()
+        assert check.wait()[0] == current.Verdict()
         (python,) = nowhere.glob("python-3.11.0")
         done = subprocess.run([python, "-c", words], capture_output=True, text=True, check=False)
         return python.read_text(), done
