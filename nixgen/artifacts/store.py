@@ -70,7 +70,11 @@ class Store:
 
     def path(self, name: str, sha256: str) -> Path:
         """The store path of a flat file with this name (:func:`store_name`) and hash."""
-        return Path(self.directory, f"{_path_hash(self.directory, name, sha256)}-{name}")
+        return Path(self.place(name, sha256))
+
+    def place(self, name: str, sha256: str) -> str:
+        """The same as text, for thousands of files."""
+        return f"{self.directory}/{_path_hash(self.directory, name, sha256)}-{name}"
 
     def find(self, files: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Path]:
         """Which of the (name, SHA-256) are valid paths, as Nix's database has it: being on the disk proves nothing."""

@@ -184,6 +184,8 @@ def _pins(
 
 def _code(project: Project, found: Sequence[Resolution]) -> tuple[Problem, ...]:
     """What stands in the way of the packages that lie in the project: code that is not found, say."""
+    if not any(package.kind == "directory" for one in found for package in one.packages):
+        return ()
     from nixgen.generate.trees import source_trees
 
     bad = {problem.where for one in found for problem in one.problems}

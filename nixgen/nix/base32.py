@@ -30,7 +30,6 @@ def decode(text: str) -> bytes:
 
 def path_hash(description: str) -> str:
     """The hash of a store path: of the text that says what it is (Nix manual, "Store Path Specification")."""
-    folded = bytearray(_FOLDED)
-    for place, byte in enumerate(hashlib.sha256(description.encode()).digest()):
-        folded[place % _FOLDED] ^= byte
-    return encode(bytes(folded))
+    whole = hashlib.sha256(description.encode()).digest()
+    first, rest = int.from_bytes(whole[:_FOLDED]), int.from_bytes(whole[_FOLDED:].ljust(_FOLDED, b"\0"))
+    return encode((first ^ rest).to_bytes(_FOLDED))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nixgen.errors import NixgenError, Problem, UserError
@@ -39,6 +38,8 @@ def export(
             return resolution.export(wanted[name], hashes, check=name == firsts[wanted[name].lock])
         except NixgenError as error:
             return error
+
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
         found = dict(zip(wanted, pool.map(one, wanted), strict=True))

@@ -97,6 +97,30 @@ def export(
         found = copy.deepcopy(dict(project.pylock))
         _place_files(found, project.root, project.root)
         return _with_folders(project, found)
+    exported, verdict, lock = _exported(project, hashes, check, meanwhile)
+    if exported.code != 0 and "Failed to parse" in exported.err:
+        raise UserError(_unlocked(project)) if _unlocked(project) else uv.explained(exported)
+    missing = absent.problems(project) if verdict.why or verdict.unknown or verdict.refusal else ()
+    if verdict.why and missing:
+        raise UserError(missing)
+    if verdict.why:
+        raise _out_of_date(project, verdict)
+    if exported.code != 0:
+        raise uv.explained(exported, project.settings.table)
+    if verdict.refusal and not missing:
+        raise verdict.refusal
+    if verdict.unknown and not missing:
+        console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
+    return _with_folders(project, lock)
+
+
+def _exported(
+    project: Project,
+    hashes: Mapping[str, FileHash],
+    check: bool,  # noqa: FBT001 -- export's own
+    meanwhile: Callable[[], object],
+) -> tuple[process.Result, current.Verdict, dict[str, Any]]:
+    """How the export ended, whether uv.lock is current, and the lock."""
     verdict = current.Verdict()
     with uv.nowhere() as nowhere, missing_hashes.exportable(project, hashes) as folder, contextlib.ExitStack() as ends:
 
@@ -119,20 +143,7 @@ def export(
         exported = exported or start().wait()
         lock = pylock.loads(exported.out) if exported.code == 0 else {}
         _place_files(lock, project.root, folder)
-    if exported.code != 0 and "Failed to parse" in exported.err:
-        raise UserError(_unlocked(project)) if _unlocked(project) else uv.explained(exported)
-    missing = absent.problems(project) if verdict.why or verdict.unknown or verdict.refusal else ()
-    if verdict.why and missing:
-        raise UserError(missing)
-    if verdict.why:
-        raise _out_of_date(project, verdict)
-    if exported.code != 0:
-        raise uv.explained(exported, project.settings.table)
-    if verdict.refusal and not missing:
-        raise verdict.refusal
-    if verdict.unknown and not missing:
-        console.warn(f"uv.lock was not compared with pyproject.toml: {verdict.unknown} (to compare: uv lock --check)")
-    return _with_folders(project, lock)
+    return exported, verdict, lock
 
 
 def _out_of_date(project: Project, verdict: current.Verdict) -> UserError:

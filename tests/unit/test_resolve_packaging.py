@@ -137,6 +137,22 @@ def test_packaging_would_choose_the_same(files: list[str], system: str) -> None:
     assert best(*files, target=target) == expected
 
 
+parts = st.lists(
+    st.sampled_from(["x", "1", "2b", "2B_C", "py3", "CP311", "none", "any", "a.b", "%2b", "q?", "\n", ""]), max_size=7
+)
+
+
+@given(
+    st.lists(
+        st.builds(lambda found, end: f"{'-'.join(found)}{end}", parts, st.sampled_from([".whl", ".zip"])), max_size=4
+    )
+)
+def test_the_names_of_many_wheels_are_read_as_those_of_each(files: list[str]) -> None:
+    entries = [{"url": f"{FILES}/{file}"} for file in files]
+    each = [offer for entry in entries for offer in wheels.offers([entry, {"url": f"{FILES}/%"}])]
+    assert list(wheels.offers(entries)) == each
+
+
 @given(st.lists(st.sampled_from(["x", "1", "2b", "py3", "cp311", "none", "any", "a.b", ""]), max_size=7).map("-".join))
 def test_a_name_is_parsed_as_packaging_parses_it(stem: str) -> None:
     try:
