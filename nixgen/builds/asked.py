@@ -14,7 +14,7 @@ from nixgen.bases.model import Base
 from nixgen.errors import Problem
 from nixgen.formats.foreign import strings, table
 from nixgen.machine import files
-from nixgen.project import layout, uvlock, version
+from nixgen.project import cargo, layout, uvlock, version
 from nixgen.project.names import normalized
 from nixgen.resolve.model import Package, Resolution, Target
 
@@ -63,6 +63,7 @@ class Folder:
 
     ``roots`` are relative to the project; ``version`` is what its files tell, where uv.lock has none. ``places`` says
     where its build requirements come from, by name: uv's ``sources``, with paths that are relative to the project.
+    ``top`` is the folder above it, if any, that has all that it is built with.
     """
 
     digest: str
@@ -70,6 +71,7 @@ class Folder:
     roots: tuple[str, ...]
     modules: tuple[str, ...]
     places: Mapping[str, Any] = field(default_factory=dict)
+    top: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,10 @@ def _folders(project: Project, resolutions: Sequence[Resolution], extra: Mapping
         source = layout.read(project.root, wanted[path], path)
         system = source.pyproject.get("build-system")
         how = [system, *(files.read(source.folder, name) for name in _SETUP)]
+        top = path
+        if crates := cargo.manifests(project.root, path, source.pyproject):
+            top, locks = cargo.around(project.root, path, crates)
+            how += [top, *(files.read(project.root, lock) for lock in locks)]
         said[path] = [*how, source.pyproject.get("project"), table(source.tool, "poetry")]
         places = {**shared, **_places(project, source.pyproject, path)}
         more = _required(project, {_name(text) for text in strings(table(system).get("requires"))}, places)
@@ -341,6 +347,7 @@ def _folders(project: Project, resolutions: Sequence[Resolution], extra: Mapping
             tuple(posixpath.normpath(f"{path}/{root}") for root in lies.roots),
             lies.modules,
             places,
+            top,
         )
     return {path: replace(one, digest=_digest(path, one.digest, needs, said)) for path, one in found.items()}
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import platform
+import posixpath
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -161,6 +162,26 @@ def _check_pinned(wanted: Iterable[Source]) -> None:
         raise UserError(problems)
 
 
+def _rust(source: Source, said: Static) -> Iterator[Problem]:
+    """Crates that cannot be pinned."""
+    path = source.package.path if source.package.kind == "directory" else None
+    table = f"[tool.nixgen.packages.{source.name}] patches"
+    if said.unlocked:
+        names = ", ".join(said.unlocked[:_SHOWN]) + (" …" if len(said.unlocked) > _SHOWN else "")
+        what = f"has no Cargo.lock, and without a network cargo can choose no crates ({names})"
+        mend = f"bring one with a patch: {table} (cargo generate-lockfile makes it)"
+        if path:
+            mend = f"(cd {path} && cargo generate-lockfile && git add --force Cargo.lock)"
+        yield Problem(source.name, what, mend)
+    if said.git_crates:
+        what = f"is built with crates from git, which nixgen cannot pin: {', '.join(said.git_crates)}"
+        mend = f"have it take them from a registry, with a patch of Cargo.toml and Cargo.lock: {table}"
+        if path:
+            mend = "take them from a registry in Cargo.toml; or bring all crates: cargo vendor, and what it prints"
+            mend += f" into {posixpath.normpath(path + '/.cargo/config.toml')}"
+        yield Problem(source.name, what, mend)
+
+
 def here_of(systems: Iterable[str]) -> str:
     """The system that sources are asked on: this machine's, else the first, which Nix may have another machine for."""
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
@@ -258,6 +279,8 @@ class _Finder:
         answers = self.probe.static([self._row(source, {}, 0) for source in fresh])
         read = [(source, said) for source, said in zip(fresh, answers, strict=True) if said is not None]
         fresh, static = [source for source, _ in read], [said for _, said in read]
+        if problems := [one for source, said in zip(fresh, static, strict=True) for one in _rust(source, said)]:
+            raise UserError(problems)
         requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
         if hint := advice.rust(self.project.settings, requires, self.project.pyproject_text()):
             console.warn(hint)

@@ -39,6 +39,7 @@ class Static:
 
     ``sources`` is where uv takes the requirements from, as JSON: its tables ``sources`` and ``index``; "" for none.
     ``crates`` are those of its Cargo.lock; ``compiled`` says whether anything in it may be there to be compiled.
+    What cannot be pinned are ``git_crates``, and the crates of one without Cargo.lock (``unlocked``).
     """
 
     requires: tuple[str, ...]
@@ -47,6 +48,8 @@ class Static:
     sources: str = ""
     crates: tuple[Named, ...] = ()
     compiled: bool = True
+    git_crates: tuple[str, ...] = ()
+    unlocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ class Probe:
                 for one in table.tables("crates")
             )
             compiled = table.flag("compiled")
-            found.append(Static(table.texts("requires"), table.integer("epoch"), version, sources, crates, compiled))
+            lacking = table.table("lacking")
+            git, unlocked = lacking.texts("git"), lacking.texts("unlocked")
+            said = Static(table.texts("requires"), table.integer("epoch"), version, sources, crates, compiled)
+            found.append(replace(said, git_crates=git, unlocked=unlocked))
             self._raise(table)
         return found
 

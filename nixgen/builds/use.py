@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -166,7 +167,7 @@ def build_row(
     row: dict[str, object] = {
         "name": source.name,
         "version": version,
-        **_origin(package, nar_hash),
+        **_origin(asked, package, nar_hash),
         "epoch": epoch,
         "requires": {system: list(names) for system, names in sorted(requires.items())},
     }
@@ -219,11 +220,14 @@ def source_address(row: Mapping[str, object]) -> str:
     return str(Git(git["url"], git["rev"], str(row.get("subdirectory", "")))) if isinstance(git, Mapping) else ""
 
 
-def _origin(package: Package, nar_hash: str) -> dict[str, object]:
+def _origin(asked: Asked, package: Package, nar_hash: str) -> dict[str, object]:
     if package.git is not None:
         return _checkout(package.git, nar_hash)
-    if package.kind == "directory":
-        return {"file": f"the folder {package.path}", "folder": package.path}
+    if package.kind == "directory" and package.path:
+        folder = asked.folders.get(package.path)
+        top = (folder and folder.top) or package.path
+        inside = {"subdirectory": posixpath.relpath(package.path, top)} if top != package.path else {}
+        return {"file": f"the folder {package.path}", "folder": top, **inside}
     return _archive(package)
 
 

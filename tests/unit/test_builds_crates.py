@@ -15,6 +15,7 @@ from support.gitserver import Repository, serving
 from nixgen.builds.crates import Named, address, addressed
 from nixgen.builds.model import Crate
 from nixgen.errors import NixgenError
+from nixgen.project import cargo
 
 if TYPE_CHECKING:
     from support.index import Index
@@ -104,10 +105,11 @@ def test_a_registry_that_says_what_no_lock_may_hold(index: Callable[..., Index],
     assert "s3cret" not in str(caught.value)
 
 
-def _named(folder: Path) -> subprocess.CompletedProcess[str]:
+def _named(folder: Path, top: Path | None = None) -> subprocess.CompletedProcess[str]:
     place = Path(__file__).parents[2] / "nix/builders/source"
-    code = "import sys\nsys.path.insert(0, sys.argv[1])\nimport crates\nprint(crates.named(sys.argv[2], ['maturin']))"
-    words = [sys.executable, "-B", "-c", code, str(place), str(folder)]
+    code = "import sys\nsys.path.insert(0, sys.argv[1])\nimport crates\n"
+    code += "print(crates.named(sys.argv[2], ['maturin'], sys.argv[3]))"
+    words = [sys.executable, "-B", "-c", code, str(place), str(folder), str(top or folder)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -122,3 +124,56 @@ def test_a_crate_of_two_registries_is_one_where_it_is_the_same(tmp_path: Path) -
     (tmp_path / "in/Cargo.lock").write_text(block.format(registries[0], SHA[::-1]))
     done = _named(tmp_path)
     assert "Unclear: Cargo.lock: it names two crates a 1.0.0" in done.stderr
+
+
+def test_the_lock_of_a_workspace_is_above_its_crates(tmp_path: Path) -> None:
+    block = '[[package]]\nname = "a"\nversion = "1.0.0"\nsource = "sparse+https://one.example.org/"\nchecksum = "{}"\n'
+    (tmp_path / "Cargo.lock").write_text(block.format(SHA))
+    (tmp_path / "Cargo.toml").write_text('[workspace]\nmembers = ["py"]\n[workspace.dependencies]\na = "1"\n')
+    (tmp_path / "py").mkdir()
+    (tmp_path / "py/Cargo.toml").write_text("[dependencies]\na.workspace = true\n")
+    done = _named(tmp_path / "py", tmp_path)
+    assert "'name': 'a'" in done.stdout, done.stderr
+    assert "'unlocked': []" in done.stdout
+    (tmp_path / "Cargo.lock").unlink()
+    assert "'unlocked': ['a']" in _named(tmp_path / "py", tmp_path).stdout
+
+
+def test_what_cannot_be_pinned_is_told(tmp_path: Path) -> None:
+    (tmp_path / "Cargo.toml").write_text(
+        '[dependencies]\nb = {path = "b"}\n[target."cfg(unix)".build-dependencies]\ncc = "1"\n'
+        '[dev-dependencies]\nd = "1"\n'
+    )
+    assert _named(tmp_path).stdout == "([], {'git': [], 'unlocked': ['cc']})\n"
+    source = "git+https://git.example.org/c?rev=abc#0123"
+    (tmp_path / "Cargo.lock").write_text(f'[[package]]\nname = "c"\nversion = "1.0.0"\nsource = "{source}"\n')
+    assert _named(tmp_path).stdout == "([], {'git': ['c from https://git.example.org/c'], 'unlocked': []})\n"
+    (tmp_path / ".cargo").mkdir()
+    (tmp_path / ".cargo/config.toml").write_text('[source.crates-io]\nreplace-with = "vendored"\n')
+    assert _named(tmp_path).stdout == "([], {'git': [], 'unlocked': []})\n"
+
+
+def test_the_folder_that_has_all_that_a_crate_is_built_with(tmp_path: Path) -> None:
+    manifests = {
+        "rust/Cargo.toml": '[workspace]\nmembers = ["*"]\n',
+        "rust/py/Cargo.toml": '[dependencies]\ncore = {path = "../../shared/core"}\nout = {path = "../../../out"}\n',
+        "shared/core/Cargo.toml": "[package]\n",
+        "rust/Cargo.lock": "",
+        "alone/Cargo.toml": "[package]\n",
+        "alone/Cargo.lock": "",
+        "bad/Cargo.toml": "[",
+        "deep/own/native/Cargo.toml": '[package]\nworkspace = "../../../rust"\n',
+    }
+    for path, text in manifests.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    def found(path: str, **maturin: str) -> tuple[str, tuple[str, ...]]:
+        crates = cargo.manifests(tmp_path, path, {"tool": {"maturin": maturin}})
+        return cargo.around(tmp_path, path, crates)
+
+    assert found("rust/py") == (".", ("rust/Cargo.lock",))
+    assert found("alone") == ("alone", ("alone/Cargo.lock",))
+    assert found("alone", **{"manifest-path": "../rust/Cargo.toml"}) == (".", ("alone/Cargo.lock", "rust/Cargo.lock"))
+    assert found("deep/own", **{"manifest-path": "native/Cargo.toml"}) == (".", ("rust/Cargo.lock",))
+    assert found("bad") == ("bad", ())

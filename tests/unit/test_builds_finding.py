@@ -532,6 +532,37 @@ def test_a_system_where_a_build_lacks_what_it_requires_is_left_out_unless_it_is_
         world.find()
 
 
+def test_crates_that_cannot_be_pinned_are_told_with_what_mends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a source of the index, and of a folder, whose Cargo.lock may be that of a workspace above it."""
+    said = {"old": Static((), 7, "1", unlocked=("pyo3",)), "nut": Static((), 7, "1", git_crates=("a from b",))}
+    monkeypatch.setattr(world.sources, "static", lambda rows: [said[row["name"]] for row in rows])
+    code = world.root / "rust/nut/python/nut/__init__.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("")
+    (world.root / "rust/Cargo.toml").write_text('[workspace]\nmembers = ["nut"]\n')
+    (world.root / "rust/nut/Cargo.toml").write_text('[package]\nname = "nut"\n')
+    (world.root / "rust/nut/pyproject.toml").write_text(
+        '[project]\nname = "nut"\nversion = "1"\n[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
+        '[tool.maturin]\npython-source = "python"\n'
+    )
+    world.depend("old", "nut", more='[tool.uv]\npackage = false\nsources = {nut = {path = "rust/nut"}}\n')
+    with pytest.raises(UserError) as caught:
+        world.find()
+    nut, old = caught.value.problems
+    assert nut.what == "is built with crates from git, which nixgen cannot pin: a from b"
+    assert "cargo vendor, and what it prints into rust/nut/.cargo/config.toml" in nut.mend
+    assert old.what == "has no Cargo.lock, and without a network cargo can choose no crates (pyo3)"
+    assert "[tool.nixgen.packages.old] patches" in old.mend
+    said |= {"old": Static((), 7, "1"), "nut": Static((), 7, "1")}
+    before = world.find()
+    assert (world.rows(before)["nut"]["folder"], world.rows(before)["nut"]["subdirectory"]) == ("rust", "nut")
+    (world.root / "rust/Cargo.lock").write_text("version = 3\n")
+    with pytest.raises(UserError, match="has no pins to build nut"):
+        world.find(before, offline=True)
+
+
 def test_a_circle_is_named(world: World) -> None:
     world.sources.static_ = {"old": ("plugin",), "plugin": ("loop",), "loop": ("plugin",)}
     world.depend("old")

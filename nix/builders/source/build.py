@@ -239,11 +239,11 @@ def main():
     except project.Unclear as problem:
         stop(problem)
     try:
-        named = crates.named(folder, found["requires"])
+        named, lacking = crates.named(folder, found["requires"], f"{TOP}/source")
     except crates.Unclear as problem:
         stop(problem)
     if MODE == "static":
-        answer({**found, "epoch": newest, "crates": named})
+        answer({**found, "epoch": newest, "crates": named, "lacking": lacking})
         return
     if fetched := json.loads(GIVEN.get("crates", "[]")):
         registries = {(one["name"], one["version"]): one["registry"] for one in named}
