@@ -20,7 +20,7 @@ import relink
 PATH = re.compile(rb"(?<![A-Za-z0-9_.@+~/-])/(?:usr|etc|lib/[a-z0-9_]+-linux-gnu)/[A-Za-z0-9_.+@/-]+")
 # In Go's programs one text stands behind the other: what is before a path may be the end of another text.
 _GO, _ZONES, _GO_PATH = b"\xff Go build", b"/usr/share/zoneinfo", re.compile(rb"/usr/(?:share|lib|libexec|local/(?:lib|share))/[A-Za-z0-9_.+@/-]+")
-_BEFORE, _BEHIND = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z"), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
+_TEXT, _BEHIND = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)]), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
 _LONGEST = 4096
 # A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
 PIECE = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(usr)(?=/sha)")
@@ -71,13 +71,33 @@ OTHERS = {"PERL5LIB", "RUBYLIB", "ZONEINFO"}
 
 _EXECUTABLE, _WRITABLE = 1, 2
 _X86_64 = 62
-_LEA = re.compile(rb"(?=[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
+_LEA, _DISTANCE = re.compile(rb"[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]"), struct.Struct("<i")
+_ADRPS = re.compile(rb"[\x90\xb0\xd0\xf0]")  # the last byte of each
 _ADR, _ADRP, _ADR_MASK, _ADD, _ADD_MASK, _MOVE, _MOVE_MASK = 0x10000000, 0x90000000, 0x9F000000, 0x91000000, 0xFFC00000, 0x52800000, 0x7FE00000
+_LOADS_NUMBER = bytes([*range(0xB8, 0xC0), 0x68])  # mov and push of a number of 32 bits
 _RELA, _RELASZ, _RELR = 7, 8, 36
 _MOVED = {62: 8, 183: 1027}
 _NEAR = 16
 # How far from an instruction that takes a text's address one looks for the text's length.
 _WINDOW = 28
+
+
+def _places(data, text):
+    """Every place of a text: a pattern that looks behind itself is tried at each byte, which takes ten times as long."""
+    place = data.find(text)
+    while place >= 0:
+        yield place
+        place = data.find(text, place + 1)
+
+
+def _hits(pattern, data, *starts):
+    """The hits of a pattern that begins with one of these texts."""
+    return [hit for place in sorted(place for text in starts for place in _places(data, text)) if (hit := pattern.match(data, place))]
+
+
+def paths(data):
+    """The hits of PATH. None begins within another: what is before a path is no part of one."""
+    return _hits(PATH, data, b"/usr/", b"/etc/", b"/lib/")
 
 
 class Trees:
@@ -115,9 +135,9 @@ def lead(file, trees):
     """A relink.File's bytes with its paths led into the trees (None where it has none), and the paths that cannot be."""
     data = bytes(file.data)
     texts = dict(searched(file, trees))
-    relative = {hit.start(): hit[0] for hit in _RELATIVE.finditer(data)}
+    relative = {hit.start(): hit[0] for hit in _hits(_RELATIVE, data, b"share/")}
     hits = [hit for hit in all_paths(data) if trees.leads(os.fsdecode(hit[0]))]
-    pieces = [hit for hit in PIECE.finditer(data) if _address(file, hit.start()) is not None]
+    pieces = [hit for hit in _hits(PIECE, data, b"/usr/sha") if _address(file, hit.start()) is not None]
     if not hits and not relative and not pieces:
         return None, sorted(zones(data))
     new = {(start, 0): os.fsencode(f"{trees.out}/usr/") + text for start, text in relative.items()}
@@ -145,10 +165,10 @@ def lead(file, trees):
 def all_paths(data):
     """Where paths are, whatever stands around them."""
     go = _GO in data
-    for pattern in (PATH, _GO_PATH) if go else (PATH,):
+    for hits in (paths(data), _GO_PATH.finditer(data) if go else ()):
         # For TZ, Go's programs look nowhere else, and without the machine's time zones they would take UTC. For those that
         # a program asks for by name, ZONEINFO comes first.
-        yield from (hit for hit in pattern.finditer(data) if not (go and hit[0].startswith(_ZONES)))
+        yield from (hit for hit in hits if not (go and hit[0].startswith(_ZONES)))
 
 
 def zones(data):
@@ -175,10 +195,11 @@ def _names(file):
 def searched(file, trees):
     """The texts that have a path to be led elsewhere: (place, text). Not those of the dynamic section."""
     data, names = bytes(file.data), _names(file)
-    for hit in PATH.finditer(data):
+    for hit in paths(data):
         behind = _BEHIND.match(data, hit.end(), hit.end() + _LONGEST)
         if behind and hit.start() not in names and trees.leads(os.fsdecode(hit[0])):
-            start = hit.start() - len(_BEFORE.search(data[max(0, hit.start() - _LONGEST) : hit.start()])[0])
+            before = data[max(0, hit.start() - _LONGEST) : hit.start()]
+            start = hit.start() - len(before) + len(before.rstrip(_TEXT))
             yield start, data[start : behind.end()]
 
 
@@ -211,10 +232,9 @@ class _References:
 
     def x86_64(self, start, address, size):
         code = bytes(self.content[start : start + size])
-        for hit in _LEA.finditer(code):
+        for hit in _LEA.finditer(code, 0, size - 4):
             at = hit.start()
-            distance, = struct.unpack_from("<i", code, at + 3) if at + 7 <= size else (0,)
-            target = address + at + 7 + distance
+            target = address + at + 7 + _DISTANCE.unpack_from(code, at + 3)[0]
             if target not in self.wanted:
                 continue
             new, length = self.wanted[target]
@@ -228,9 +248,11 @@ class _References:
                 self.found.add(target)
 
     def aarch64(self, start, address, size):
-        words = struct.unpack_from(f"<{size // 4}I", self.content, start)
+        code = bytes(self.content[start : start + size // 4 * 4])
+        words = memoryview(code).cast("I")
         pages = {target >> 12 for target in self.wanted}
-        for index in [index for index, word in enumerate(words) if word & _ADR_MASK == _ADRP]:
+        for hit in _ADRPS.finditer(code[3::4]):
+            index = hit.start()
             word, here = words[index], address + 4 * index
             page = (here >> 12) + _number(word)
             register = word & 31
@@ -254,17 +276,18 @@ class _References:
         """In a program with a fixed address, an instruction may hold it as a number of 32 bits."""
         code = bytes(self.content[start : start + size])
         for target, (new, _) in self.wanted.items():
-            for hit in re.finditer(rb"(?<=[\xb8-\xbf\x68])" + re.escape(struct.pack("<I", target)), code):
-                struct.pack_into("<I", self.content, start + hit.start(), new)
-                self.found.add(target)
+            for place in _places(code, struct.pack("<I", target)):
+                if place and code[place - 1] in _LOADS_NUMBER:
+                    struct.pack_into("<I", self.content, start + place, new)
+                    self.found.add(target)
 
     def words(self, start, size):
         """Data that holds addresses, without a relocation for each."""
         data = bytes(self.content[start : start + size])
         for target, (new, _) in self.wanted.items():
-            for hit in re.finditer(re.escape(struct.pack("<Q", target)), data):
-                if hit.start() % 8 == 0:
-                    struct.pack_into("<Q", self.content, start + hit.start(), new)
+            for place in _places(data, struct.pack("<Q", target)):
+                if place % 8 == 0:
+                    struct.pack_into("<Q", self.content, start + place, new)
                     self.found.add(target)
 
     def relocations(self, start, size, relative):

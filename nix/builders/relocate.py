@@ -302,7 +302,7 @@ def texts(paths):
             continue
         with open(path, "rb") as file:
             content = file.read()
-        if b"\0" in content or not (hostpaths.PATH.search(content) or PREFIX.search(content)):
+        if b"\0" in content or not (path.endswith(".pc") or hostpaths.paths(content)):
             continue
         first, newline, rest = content.partition(b"\n") if content[:2] == b"#!" else (b"", b"", content)
         new = trees.replaced(rest, there=True)

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import py_compile
+import random
 import re
 import shutil
 import struct
@@ -316,3 +317,11 @@ def test_a_program_without_a_dynamic_section_uses_no_file_of_the_machines(tmp_pa
     assert hostpaths.variables(left) == {"ZONEINFO"}
     assert b"lsb_release/NIX/share/mime" in new
     assert b"/usr/share/zoneinfo/37252run-on" in new
+
+
+def test_paths_are_found_where_their_pattern_finds_them() -> None:
+    """It is tried where a path can begin, not at each byte of a program."""
+    pieces = [b"/usr/", b"/etc/", b"/lib/", b"x86_64-linux-gnu/", b"a", b"share", b"-", b"\0", b" ", b"\xff", b"="]
+    chance = random.Random(3)
+    for data in (b"".join(chance.choices(pieces, k=60)) for _ in range(500)):
+        assert [hit.span() for hit in hostpaths.paths(data)] == [hit.span() for hit in hostpaths.PATH.finditer(data)]
