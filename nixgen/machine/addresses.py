@@ -67,16 +67,16 @@ def fault(url: str, schemes: Sequence[str]) -> str | None:
     return None
 
 
-def found(text: str, *, queries: bool = True) -> Iterator[str]:
+def found(text: str, *, queries: bool = True, users: bool = True) -> Iterator[str]:
     """Every address in a text that carries a secret, blotted out: https://***@example.org/a?token=***.
 
-    A user name is one for http(s); for ssh, where it is part of the address, only a password is. With ``queries``
-    off, what stands behind "?" or "#" does not count, and is blotted out all the same.
+    A user name is one for http(s), unless ``users`` is off; for ssh, where it is part of the address, only a password
+    is. With ``queries`` off, what stands behind "?" or "#" does not count, and is blotted out all the same.
     """
     if "@" not in text and "?" not in text and "#" not in text:
         return  # a lock may have megabytes
     for url in _URL.finditer(text):
-        shown = _blotted(url, queries=queries)
+        shown = _blotted(url, queries=queries, users=users)
         if shown is not None:
             yield shown
 
@@ -87,11 +87,11 @@ def blotted(text: str) -> str:
     return _BARE.sub(f"{_BLOT}@", text)
 
 
-def _blotted(url: re.Match[str], *, queries: bool = True) -> str | None:
+def _blotted(url: re.Match[str], *, queries: bool = True, users: bool = True) -> str | None:
     """An address that carries a secret, without it; None for one that carries none."""
     user, behind = url["user"], url["behind"] or ""
     key = secret_key(behind)
-    secret_user = bool(user) and (url["scheme"].lower() != "ssh" or ":" in user)
+    secret_user = bool(user) and ((users and url["scheme"].lower() != "ssh") or ":" in user)
     if not secret_user and not (key and queries):
         return None
     shown = f"{behind[0]}{key}={_BLOT}" if key else behind

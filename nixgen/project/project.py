@@ -222,7 +222,13 @@ def find_project(start: Path, *, lock: bool = True, script: Path | None = None) 
     project = _project(root, pyproject, _scripts(root, script))
     said = {one.path: one.metadata for one in project.scripts.values()} | {_PYPROJECT: pyproject}
     said["uv.toml"] = project.uv_options() or {}
-    problems = [Problem(name, f"carries credentials in {url}", _NETRC) for name in said for url in _secrets(said[name])]
+    # A user name is what keyring is asked with.
+    users = project.uv_settings().get("keyring-provider") != "subprocess"
+    problems = [
+        Problem(name, f"carries credentials in {url}", _NETRC)
+        for name in said
+        for url in _secrets(said[name], users=users)
+    ]
     links = _links_out(root)
     problems += links
     if lock and not links:
@@ -447,19 +453,19 @@ def _matches(path: str, glob: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
-def _secrets(value: Any, *, queries: bool = True) -> Iterator[str]:  # noqa: ANN401 -- any TOML value
+def _secrets(value: Any, *, queries: bool = True, users: bool = True) -> Iterator[str]:  # noqa: ANN401 -- any TOML value
     """Addresses with credentials anywhere in pyproject.toml: index settings, sources, direct references.
 
     A token in project.urls is for everybody who reads the project's page (that of a badge, say).
     """
     if isinstance(value, str):
-        yield from addresses.found(value, queries=queries)
+        yield from addresses.found(value, queries=queries, users=users)
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _secrets(inner, queries=queries and key != "urls")
+            yield from _secrets(inner, queries=queries and key != "urls", users=users)
     elif isinstance(value, list):
         for inner in value:
-            yield from _secrets(inner, queries=queries)
+            yield from _secrets(inner, queries=queries, users=users)
 
 
 def read_text(path: Path, name: str) -> str:

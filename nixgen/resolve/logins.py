@@ -1,13 +1,15 @@
 """The user's logins for package indexes, as uv finds them: none of them is written anywhere.
 
 uv's order: what the address of an index carries (in the user's own settings, or by UV_INDEX_NAME_USERNAME and its
-PASSWORD), netrc (:mod:`nixgen.machine.download` reads that), then what ``uv auth login`` stored.
+PASSWORD), netrc (:mod:`nixgen.machine.download` reads that), then what ``uv auth login`` stored, then the program
+``keyring`` for an address with a user's name, where ``keyring-provider`` says so.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from nixgen.formats import toml
 from nixgen.formats.foreign import strings, table, tables
-from nixgen.machine import addresses, download
+from nixgen.machine import addresses, download, process
 from nixgen.project import uvlock
 from nixgen.resolve import uv
 
@@ -65,6 +67,7 @@ class Logins:
 def read(project: Project) -> Logins:
     """The logins of this user for this project."""
     indexes: list[tuple[str, str]] = []
+    keyring = _provider(project) == "subprocess"
     for name, url in _indexes(project):
         try:
             parts = urlsplit(url)
@@ -74,10 +77,35 @@ def read(project: Project) -> Logins:
         variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
         user = (name and os.environ.get(f"UV_INDEX_{variable}_USERNAME")) or user
         password = (name and os.environ.get(f"UV_INDEX_{variable}_PASSWORD")) or password
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        if parts.scheme in ("http", "https") and user and not password and keyring:
+            password = _kept(plain, parts.netloc.rpartition("@")[2], user)
         if parts.scheme in ("http", "https") and password:
-            plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
             indexes.append((_LAST.sub("", plain).rstrip("/"), download.basic(user, password)))
     return Logins(tuple(indexes), frozenset(_stored()))
+
+
+def _provider(project: Project) -> object:
+    """uv's ``keyring-provider``: of the environment, the project, the user, the machine."""
+    settings = (project.uv_settings(), *_users())
+    found = [os.environ.get("UV_KEYRING_PROVIDER"), *(one.get("keyring-provider") for one in settings)]
+    return next((one for one in found if one), None)
+
+
+def _kept(url: str, host: str, user: str) -> str:
+    """The password that the program keyring has, asked as uv does: for the index, then for its host; "" for none."""
+    for service in (url, host):
+        if shutil.which("keyring"):
+            done = process.run(["keyring", "get", service, user], check=False)
+            if done.code == 0 and done.out.rstrip("\r\n"):
+                return done.out.rstrip("\r\n")
+    return ""
+
+
+def _users() -> Iterator[Mapping[str, Any]]:
+    """The settings of uv of the user, and of the machine."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    yield from (_toml(Path(home, "uv", "uv.toml")), _toml(Path("/etc/uv/uv.toml")))
 
 
 def _indexes(project: Project) -> Iterator[tuple[str, str]]:
@@ -85,9 +113,7 @@ def _indexes(project: Project) -> Iterator[tuple[str, str]]:
     settings = [project.uv_settings()]
     folders = (project.path(uvlock.folder(package)) for package in project.uv_lock().local)
     settings += [table(_toml(folder / "pyproject.toml"), "tool", "uv") for folder in folders]
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    settings += [_toml(Path(home, "uv", "uv.toml")), _toml(Path("/etc/uv/uv.toml"))]
-    for one in settings:
+    for one in (*settings, *_users()):
         for index in tables(one.get("index")):
             yield str(index.get("name") or ""), str(index.get("url") or "")
         for key in ("index-url", "extra-index-url", "find-links"):

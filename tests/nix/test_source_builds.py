@@ -105,6 +105,7 @@ def test_what_a_source_says_of_itself(each_lab: Lab) -> None:
         "compiled": True,
         "crates": [],
         "epoch": TIME,
+        "lacking": {"git": [], "unlocked": []},
         "legacy": False,
         "name": "demo",
         "requires": [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -419,11 +420,21 @@ def log_in(how: str, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
     elif how == "uv auth login":
         words = ["auth", "login", "--quiet", index.simple, "--username", "demo", "--password", "plum"]
         subprocess.run([uv.binary(), *words], check=True)
+    elif how.startswith("keyring"):
+        # For the index, or for the host alone.
+        known = index.simple if how == "keyring" else index.simple.split("/")[2]
+        program = folder / "bin/keyring"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "get {known} demo" ] && echo plum\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("UV_KEYRING_PROVIDER", "subprocess")
+        monkeypatch.setenv("UV_INDEX_LOOPBACK_USERNAME", "demo")
     else:
         monkeypatch.setenv("UV_INDEX", f"loopback={index.simple.replace('//', '//demo:plum@')}")
 
 
-@pytest.mark.parametrize("how", ["netrc", "variables", "uv auth login", "an address"])
+@pytest.mark.parametrize("how", ["netrc", "variables", "uv auth login", "an address", "keyring", "keyring of the host"])
 def test_a_private_index(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Sources, wheels and what builds require are put where Nix finds them, and the login nowhere."""
     world.index.credentials = "demo:plum"
@@ -457,6 +468,29 @@ def test_a_private_index(world: World, tmp_path: Path, monkeypatch: pytest.Monke
     assert len(world.index.requests) > asked_before
     downloads.restore(world.resolutions(), found, "x86_64-linux", user)
     assert len(world.index.requests) == asked_before + 5
+
+
+def test_keyring_is_asked_for_the_user_of_an_address_in_the_project(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the project says ``keyring-provider``: else a name in an address may be a token."""
+    log_in("keyring", world.index, tmp_path, monkeypatch)
+    monkeypatch.delenv("UV_KEYRING_PROVIDER")
+    monkeypatch.delenv("UV_INDEX_LOOPBACK_USERNAME")
+    monkeypatch.setattr(Store, "here", lambda: Folder(tmp_path / "held"))
+    world.depend("old", more='[tool.uv]\nkeyring-provider = "subprocess"\n')
+    world.index.credentials = "demo:plum"
+    path = world.root / "pyproject.toml"
+    path.write_text(path.read_text().replace("//127", "//demo@127"))
+    (world.root / "uv.lock").unlink()
+    remembered.lock(world.root)
+    assert "demo@" not in (world.root / "uv.lock").read_text()
+    found = world.find()
+    assert "demo@" not in json.dumps(dump(found))
+    assert requires(found, "old")["x86_64-linux"] == (SETUPTOOLS,)
+    path.write_text(path.read_text().replace('"subprocess"', '"disabled"'))
+    with pytest.raises(UserError, match="carries credentials in"):
+        find_project(world.root)
 
 
 def test_a_private_index_without_a_login_or_with_other_bytes(
