@@ -28,6 +28,9 @@ _NOT_PACKAGES = frozenset(
     fabfile site node_modules venv env dist conftest setup toxfile noxfile pavement dodo
     """.split()  # noqa: SIM905 -- quoted one by one, the words would take 40 lines
 )
+_WRAPPED = {"flit_scm": "flit_core", "poetry_dynamic_versioning": "poetry"}
+"""Backends that are another one but for the version."""
+
 _DEEPEST = 6
 """Folders in each other that a namespace may have above its first module."""
 
@@ -61,7 +64,8 @@ class Source:
     def backend(self) -> str:
         """The first part of the build backend's name; setuptools where none is named (PEP 517)."""
         backend = lookup(self.pyproject, "build-system", "build-backend")
-        return (backend if isinstance(backend, str) else "setuptools").partition(".")[0].partition(":")[0]
+        name = (backend if isinstance(backend, str) else "setuptools").partition(".")[0].partition(":")[0]
+        return _WRAPPED.get(name, name)
 
     @property
     def tool(self) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from nixgen.project.setupfiles import UNREAD
 UNKNOWN = "0.0.0"
 """Stands for a version that is only known when the package is built (from git's tags, say); a warning says so."""
 
+_PLACEHOLDERS = {"0.0.0", "0.0", "0"}
 _TEMPLATES = {"version_file_template", "write_to_template"}
 _STEPS = 5  # from __init__.py to the module that it takes __version__ from
 
@@ -49,6 +50,8 @@ def declared(source: Source, layout: Layout) -> Declared:
     """The version, by what the settings of the package's backend say."""
     found = _from_file(source, layout)
     said = found.text or _fallback(source)
+    if said in _PLACEHOLDERS and lookup(source.tool, "poetry-dynamic-versioning", "enable") is True:
+        said = None
     try:
         return Declared(str(Version(said or "")), None, found.lines, found.files)
     except InvalidVersion:
@@ -72,6 +75,8 @@ def made(source: Source, layout: Layout, version: str) -> dict[str, str]:
     pdm = table(source.tool, "pdm", "version")
     named = [] if _TEMPLATES & scm.keys() else [scm.get("version_file"), scm.get("write_to")]
     named += [hook.get("version-file") for hook in hooks if "template" not in hook]
+    written = table(source.tool, "versioningit", "write")
+    named += [] if "template" in written else [written.get("file")]
     found = {below: _module(version) for path in named if isinstance(path, str) and (below := _below(layout, path))}
     if isinstance(pdm.get("write_to"), str) and "write_template" not in pdm:
         found[join(pdm["write_to"])] = f"__version__ = {version!r}\n"
@@ -110,6 +115,8 @@ def _fallback(source: Source) -> str | None:
         lookup(tool, "setuptools-scm", "fallback_version"),
         lookup(tool, "pdm", "version", "fallback_version"),
         lookup(tool, "uv-dynamic-versioning", "fallback-version"),
+        lookup(tool, "versioningit", "default-version"),
+        lookup(tool, "setuptools-git-versioning", "starting_version"),
     ]
     return next((one for one in fallbacks if isinstance(one, str)), None)
 
@@ -215,18 +222,20 @@ def _unknown(source: Source) -> tuple[str, str, str]:
     hatch = lookup(tool, "hatch", "version", "source")
     requires = " ".join(strings(lookup(source.pyproject, "build-system", "requires"))).lower().replace("_", "-")
     key = source.key("project.version") if "project" in source.pyproject else f"{source.file}: version"
-    if "uv-dynamic-versioning" in requires:
-        return (
-            key,
-            "is made from git's tags",
-            static.format('fallback-version = "1.2.3" under [tool.uv-dynamic-versioning]'),
-        )
-    if hatch == "vcs":
-        return key, "is made from git's tags", static.format('fallback-version = "1.2.3" under [tool.hatch.version]')
-    if "setuptools-scm" in requires or "setuptools_scm" in tool:
-        return key, "is made from git's tags", static.format('fallback_version = "1.2.3" under [tool.setuptools_scm]')
-    if lookup(tool, "pdm", "version", "source") == "scm":
-        return key, "is made from git's tags", static.format('fallback_version = "1.2.3" under [tool.pdm.version]')
+    for there, told in (
+        ("uv-dynamic-versioning" in requires, 'fallback-version = "1.2.3" under [tool.uv-dynamic-versioning]'),
+        ("versioningit" in requires, 'default-version = "1.2.3" under [tool.versioningit]'),
+        (hatch == "vcs", 'fallback-version = "1.2.3" under [tool.hatch.version]'),
+        ("setuptools-git-versioning" in requires, 'starting_version = "1.2.3" under [tool.setuptools-git-versioning]'),
+        (
+            any(one in requires for one in ("setuptools-scm", "flit-scm")) or "setuptools_scm" in tool,
+            'fallback_version = "1.2.3" under [tool.setuptools_scm]',
+        ),
+        (lookup(tool, "pdm", "version", "source") == "scm", 'fallback_version = "1.2.3" under [tool.pdm.version]'),
+        ("poetry-dynamic-versioning" in tool, "enable = false under [tool.poetry-dynamic-versioning]"),
+    ):
+        if there:
+            return key, "is made from git's tags", static.format(told)
     if source.setup.said.get("version") is UNREAD:
         key = source.setup.keys["version"]
     return (

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from sourcetrees import FLIT, HATCH, PDM, SETUPTOOLS, dynamic
 
+FLIT_SCM = '[build-system]\nbuild-backend = "flit_scm:buildapi"\nrequires = ["flit_scm"]\n'
+POETRY = '[build-system]\nbuild-backend = "poetry_dynamic_versioning.backend"\n'
+
 
 @pytest.mark.parametrize(
     ("settings", "files", "expected"),
@@ -13,6 +16,11 @@ from sourcetrees import FLIT, HATCH, PDM, SETUPTOOLS, dynamic
         (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "VERSION: str = '3'\n"}, "3"),
         (f'{HATCH}[tool.hatch.version]\nsource = "vcs"\nfallback-version = "v1.2.3"', {}, "1.2.3"),
         (f'{SETUPTOOLS}[tool.setuptools_scm]\nfallback_version = "1.2"', {}, "1.2"),
+        (f'{HATCH}[tool.versioningit]\ndefault-version = "1.3"', {}, "1.3"),
+        (f'{SETUPTOOLS}[tool.setuptools-git-versioning]\nstarting_version = "1.4"', {}, "1.4"),
+        (f'{FLIT_SCM}[tool.setuptools_scm]\nfallback_version = "1.5"', {}, "1.5"),
+        (f'{POETRY}[tool.poetry]\nversion = "1.6"\n[tool.poetry-dynamic-versioning]\nenable = true', {}, "1.6"),
+        (f'{POETRY}[tool.poetry]\nversion = "0.0.0"\n[tool.poetry-dynamic-versioning]\nenable = false', {}, "0.0.0"),
         (
             f'{SETUPTOOLS}[tool.setuptools.dynamic]\nversion = {{attr = "pkg.v.NUMBER"}}',
             {"src/pkg/v.py": "NUMBER = '4'"},
@@ -126,6 +134,22 @@ def test_what_was_read_for_the_metadata_is_known(
             'fallback_version = "1.2.3" under [tool.setuptools_scm]',
         ),
         (f'{PDM}[tool.pdm.version]\nsource = "scm"', {}, 'fallback_version = "1.2.3" under [tool.pdm.version]'),
+        (
+            HATCH.replace('build"\n', 'build"\nrequires = ["hatchling", "versioningit~=3.0"]\n'),
+            {},
+            'default-version = "1.2.3" under [tool.versioningit]',
+        ),
+        (
+            SETUPTOOLS.replace('meta"\n', 'meta"\nrequires = ["setuptools_git_versioning"]\n'),
+            {},
+            'starting_version = "1.2.3" under [tool.setuptools-git-versioning]',
+        ),
+        (FLIT_SCM, {}, 'fallback_version = "1.2.3" under [tool.setuptools_scm]'),
+        (
+            f'{POETRY}[tool.poetry]\nversion = "0.0.0"\n[tool.poetry-dynamic-versioning]\nenable = true',
+            {},
+            "enable = false under [tool.poetry-dynamic-versioning]",
+        ),
         (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "__version__ = get()\n"}, "[project]"),
         (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {"about.py": "def (\n"}, "[project]"),
         (f'{HATCH}[tool.hatch.version]\npath = "about.py"', {}, "[project]"),
@@ -154,6 +178,8 @@ def test_a_version_that_is_not_known_is_told(tmp_path: Path, settings: str, file
         (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "src/demo_app/_version.py"', ["demo_app/_version.py"]),
         (f'{SETUPTOOLS}[tool.setuptools-scm]\nwrite_to = "src/demo_app/a/v.py"', ["demo_app/a/v.py"]),
         (f'{PDM}[tool.pdm.version]\nsource = "scm"\nwrite_to = "demo_app/v.py"', ["demo_app/v.py"]),
+        (f'{HATCH}[tool.versioningit.write]\nfile = "src/demo_app/v.py"', ["demo_app/v.py"]),
+        (f'{HATCH}[tool.versioningit.write]\nfile = "src/demo_app/v.py"\ntemplate = "x"', []),
         # What is no module of the package, and what a template of the project's own says.
         (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "src/demo_app/VERSION"', []),
         (f'{SETUPTOOLS}[tool.setuptools_scm]\nversion_file = "../x.py"', []),

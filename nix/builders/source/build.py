@@ -34,6 +34,8 @@ CORES = str(int(GIVEN.get("NIX_BUILD_CORES", "1")) or os.cpu_count() or 1)
 _REASON = re.compile(r"(?<![-\w/.])error\b(?![./=])|Error:|cannot find|not found|No such file|undefined reference|No module named", re.IGNORECASE)
 # Where tools that take versions from git's history read one instead. hatch-vcs has no name to ask setuptools-scm for.
 _VERSIONS = ("SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_DYNAMIC_VERSIONING_BYPASS", "UV_DYNAMIC_VERSIONING_BYPASS", "PBR_VERSION")
+# Others, which read one of PKG-INFO alone.
+_NOTED = re.compile(r"(?:versioningit|setuptools[-_.]git[-_.]versioning)\b", re.IGNORECASE)
 # What they make where they find none: versioneer's "0+unknown", setuptools' "0.0.0".
 _NO_VERSION = re.compile(r"0(\.0)*(\+.*)?")
 _MOST_REASONS, _LAST_LINES = 6, 5
@@ -251,8 +253,8 @@ def main():
             crates.provide([{**one, "registry": registries[one["name"], one["version"]]} for one in fetched], f"{TOP}/cargo", f"{TOP}/crates")
         except archive.Refused as problem:
             stop(f"a crate is not unpacked: {problem}")
-    if any(re.match(r"versioningit\b", entry) for entry in found["requires"]) and not os.path.exists(f"{folder}/PKG-INFO"):
-        # It reads no variable, but what a source distribution says.
+    if any(_NOTED.match(entry) for entry in found["requires"]) and not os.path.exists(f"{folder}/PKG-INFO"):
+        # They read no variable, but what a source distribution says.
         with open(f"{folder}/PKG-INFO", "x", encoding="utf-8") as file:
             file.write(f"Metadata-Version: 2.1\nName: {GIVEN['project']}\nVersion: {GIVEN['version']}\n")
     if MODE == "dynamic":
