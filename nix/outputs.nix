@@ -4,19 +4,15 @@ let
   pins = import ./base.nix;
   # The debian base's input nixpkgs is only for `nix develop`.
   given = if pins.kind == "debian" then { } else { inherit nixpkgs; };
-  forEach = attributes: builtins.listToAttrs (map
-    (system: { name = system; value = attributes (import ../../default.nix ({ inherit system; } // given)); })
+  projects = builtins.listToAttrs (map
+    (system: { name = system; value = import ../../default.nix ({ inherit system; } // given); })
     pins.systems);
-  each = of: project: builtins.mapAttrs (_: of) project.environments;
+  each = output: builtins.mapAttrs (_: project: project.outputs.${output}) projects;
 in
 {
-  packages = forEach (project: each (one: one.environment) project // project.services // {
-    default = project.environment;
-    models = project.models-all;
-    data = project.data-all;
-  });
-  apps = forEach (project: project.apps);
-  devShells = forEach (project: each (one: one.shell) project // { default = project.shell; });
-  checks = forEach (project: project.checks);
-  formatter = forEach (project: project.formatter);
+  packages = each "packages";
+  apps = each "apps";
+  devShells = each "devShells";
+  checks = each "checks";
+  formatter = each "formatter";
 }

@@ -20,15 +20,22 @@
 }:
 let
   pins = base;
-  stale = import ./stale.nix { inherit root locks; };
-  # What was generated from another lock is refused, not built.
-  current = value:
-    if stale == [ ] then value
+  # What the shell runs is what a check proves: the revision of nixgen.lock, and not one that flake.lock moved to.
+  moved = nixpkgs != null && pins ? narHash && nixpkgs ? narHash && nixpkgs.narHash != pins.narHash;
+  changed = import ./stale.nix { inherit root locks; };
+  stale = if changed == [ ] && moved then [ "flake.lock" ] else changed;
+  names = builtins.concatStringsSep " and " stale;
+  refusal = "${names} changed after default.nix was generated. Run: nixgen generate";
+  # What was generated from another lock is refused, not built: each value of a set by itself. What builtins make and
+  # call has no place in a file: Nix shows the sentence, and no lines of files around it.
+  current = values:
+    if stale == [ ] then values
     else
-      throw "${builtins.concatStringsSep " and " stale} changed after default.nix was generated. Run: nixgen generate";
+      builtins.mapAttrs (_: builtins.addErrorContext "")
+        (builtins.mapAttrs (_: throw) (builtins.mapAttrs (_: _: refusal) values));
 
   fetch = import ./fetch.nix;
-  support = import ./support.nix { inherit pins system name nixpkgs; };
+  support = if moved then throw refusal else import ./support.nix { inherit pins system name nixpkgs; };
 
   launcher = import ./launcher.nix { base = support; };
   builder = import ./builder.nix { base = support; };
@@ -59,6 +66,8 @@ let
   named = builtins.listToAttrs (map (label: { name = label; value = namedOf label; }) labels);
   elsewhere = builtins.foldl' (found: label: found // named.${label}.services) { } labels;
   served = elsewhere // own.services;
+  apps = builtins.foldl' (found: label: named.${label}.apps // found) own.apps labels;
+  checks = own.checks // prefixed (one: one.checks);
   # What each has by name, as NAME-WHAT.
   prefixed = of: builtins.foldl'
     (found: label:
@@ -69,6 +78,9 @@ let
         (builtins.attrNames values)))
     { }
     labels;
+  formatter =
+    if support.formatter != null then support.formatter
+    else import ./formatter.nix { base = support; } { environment = own.bare; };
 
   counted = import ./counted.nix { base = support; } {
     inherit name;
@@ -89,33 +101,40 @@ let
       // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
   };
 in
-{
-  environment = current own.environment;
+current {
+  environment = own.environment;
   # Those with a name are attributes of it, for `nix-shell -A NAME`.
-  shell = current (own.shell // builtins.mapAttrs (_: one: one.shell) named);
-  imports = current own.checks.imports;
+  shell = own.shell // builtins.mapAttrs (_: one: one.shell) named;
+  imports = own.checks.imports;
   # Null where no commands are set.
-  smoke = current (own.checks.smoke or null);
-  # The same as a flake's checks.
-  checks = current (own.checks // prefixed (one: one.checks));
-  wheels = current own.wheels;
+  smoke = own.checks.smoke or null;
+  inherit checks;
+  wheels = own.wheels;
   # By name, in the first of its layouts; `.hf` and `.plain` are both of them.
-  models = current pinned.models;
-  data = current pinned.data;
+  models = pinned.models;
+  data = pinned.data;
   # All of them: folders of plain files by name, and a cache for huggingface_hub.
-  models-all = current together.models;
-  data-all = current together.data;
-  cache = current together.cache;
-  services = current served;
-  # The same as a flake's apps.
-  apps = current (builtins.foldl' (found: label: named.${label}.apps // found) own.apps labels);
+  models-all = together.models;
+  data-all = together.data;
+  cache = together.cache;
+  services = served;
+  inherit apps;
   # By name, each with its environment, shell, checks and wheels.
-  environments = current named;
-  formatter =
-    if support.formatter != null then support.formatter
-    else import ./formatter.nix { base = support; } { environment = own.bare; };
-  base = support;
+  environments = named;
   # Everything that counts, linked by one derivation; and the derivations that are built here, by name.
-  root = current counted.root;
-  recipes = current counted.recipes;
+  root = counted.root;
+  recipes = counted.recipes;
+} // {
+  inherit formatter;
+  base = support;
+  # The outputs of a flake for this system.
+  outputs = { inherit formatter; } // builtins.mapAttrs (_: current) {
+    packages = builtins.mapAttrs (_: one: one.environment) named // served // {
+      default = own.environment;
+      models = together.models;
+      data = together.data;
+    };
+    inherit apps checks;
+    devShells = builtins.mapAttrs (_: one: one.shell) named // { default = own.shell; };
+  };
 }

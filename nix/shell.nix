@@ -35,7 +35,7 @@ derivation ({
     inherit environment;
     tools = builtins.concatStringsSep ":" base.tools;
     hook = ./builders/hook.sh;
-    title = "${name}: Python ${base.version}, ${toString count} packages";
+    title = "${name}: Python ${base.version}, ${toString count} ${if count == 1 then "package" else "packages"}";
     variables = builtins.toJSON variables;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
     built = builtins.toJSON {

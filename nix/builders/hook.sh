@@ -22,8 +22,16 @@ nixgen_enter() {
   [ -z "$NIXGEN_HUB" ] || nixgen_private
   if [ -n "${PS1:-}" ]; then
     PS1=$(nixgen_prompt)
-    [ ! -t 2 ] || echo "$NIXGEN_TITLE" >&2
+    [ ! -t 2 ] || nixgen_greet >&2
   fi
+}
+
+# nix-shell takes its bash from <nixpkgs>; where there is none, it prints a long error and goes on with "bash".
+nixgen_greet() {
+  if [ "$BASH" = bash ] && [ -z "${NIX_BUILD_SHELL:-}" ]; then
+    echo "The error about <nixpkgs> does no harm: nix-shell looked for a bash there. To avoid it: NIX_BUILD_SHELL=bash nix-shell"
+  fi
+  echo "$NIXGEN_TITLE"
 }
 
 # Sets NIXGEN_ROOT, the folder of the project that was entered, and VIRTUAL_ENV, the venv over the environment with the

@@ -133,6 +133,20 @@ def test_the_prompt_shows_the_environment(project: Project, nix: Nix) -> None:
         assert done.stdout == f"<{shown}>\n"
 
 
+def test_the_error_about_nixpkgs_is_explained(project: Project, nix: Nix) -> None:
+    """nix-shell looks for its bash in <nixpkgs> before it reads anything of the project."""
+    title = f"demo: Python {PYTHON}, 2 packages\n"
+    done = nix.shell(project.folder, "nixgen_greet")
+    assert "file 'nixpkgs' was not found" in done.stderr
+    assert done.stdout.endswith(f" does no harm: nix-shell looked for a bash there. {AVOID}\n{title}")
+    quiet = nix.shell(project.folder, "nixgen_greet", NIX_BUILD_SHELL="bash")
+    assert quiet.stdout == title
+    assert "nixpkgs" not in quiet.stderr
+
+
+AVOID = "To avoid it: NIX_BUILD_SHELL=bash nix-shell"
+
+
 def test_an_edit_of_the_code_asks_no_cache(project: Project, nix: Nix) -> None:
     """Case 57: where the cache is out of reach, asking it costs 4.5 s and five warnings, at each edit."""
     nix.run("nix", "flake", "check", cwd=project.folder)
