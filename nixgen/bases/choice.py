@@ -150,21 +150,59 @@ def warn_of_python_version(project: Project, python: str) -> None:
 
     wanted = minor_version(first_line(project.python_version_file()) or "")
     if wanted not in {None, python}:
-        again = f"nixgen init --python {wanted}"
-        console.warn(
-            f"Python is {python} (tool.nixgen.python), and .python-version asks for {wanted}. To have that: {again}"
-        )
+        has = wanted in known_pythons(project.settings)
+        again = f"To have that: nixgen init --python {wanted}" if has else f"Not to be asked: uv python pin {python}"
+        console.warn(f"Python is {python} (tool.nixgen.python), and .python-version asks for {wanted}. {again}")
+
+
+def without_python_of_another_base(project: Project) -> Project:
+    """The project without the setting ``python``, where it was chosen for another base, and this one lacks it.
+
+    So is one that only Debian's testing has, where no suite is named: its packages soon leave the mirrors.
+    """
+    settings, python = project.settings, project.settings.python
+    if python is None or (python in known_pythons(settings) and not _testing(settings, python)):
+        return project
+    return replace(project, settings=replace(settings, python=None, python_full=None))
+
+
+def refuse_testing(project: Project, python: str) -> None:
+    """Raise UserError where .python-version alone has the suite be Debian's testing, and a stable one would do."""
+    settings, best = project.settings, _stable(project)
+    if settings.python is None and best and project.python_version_file() and _testing(settings, python):
+        what = f"Python {python} is in Debian's testing only, whose packages leave the mirrors within days"
+        insist = f"to have it all the same: nixgen init --base debian --python {python}"
+        mend = f"uv python pin {best} && nixgen init --base debian\n{insist}"
+        raise UserError.of(".python-version", what, mend)
 
 
 def warn_of_testing(project: Project, python: str) -> None:
     """Says that nothing but the Python has the suite be Debian's testing, whose packages soon leave the mirrors."""
+    from nixgen.bases import nixpkgs
     from nixgen.bases.debian import suites
+
+    if not _testing(project.settings, python):
+        return
+    best = _stable(project)
+    if best:
+        instead = f"; for the stable one: nixgen init --base debian --python {best}"
+    else:
+        has = python in nixpkgs.pythons(replace(project.settings, base="nixpkgs", suite=None))
+        instead = "; nixpkgs has it, too: nixgen init --base nixpkgs" if has else ""
+    suite = suites.suite_of(project.settings, python)
+    console.warn(f"Python {python} is in Debian's testing ({suite.name}) only{instead}")
+
+
+def _testing(settings: Settings, python: str) -> bool:
+    """Whether nothing but the Python has the suite be Debian's testing."""
+    from nixgen.bases.debian import suites
+
+    return settings.base == "debian" and settings.suite is None and not suites.suite_of(settings, python).stable
+
+
+def _stable(project: Project) -> str | None:
+    """The best Python that a stable suite of Debian has and requires-python allows."""
     from nixgen.bases.python import allows
 
-    suite = suites.suite_of(project.settings, python)
-    if suite.stable or project.settings.suite is not None:
-        return
-    stable = (one for one in known_pythons(project.settings) if suites.suite_of(project.settings, one).stable)
-    best = next((one for one in stable if allows(project.requires_python, one)), None)
-    instead = f"; for the stable one: nixgen init --base debian --python {best}" if best else ""
-    console.warn(f"Python {python} is in Debian's testing ({suite.name}) only{instead}")
+    fitting = (one for one in known_pythons(project.settings) if not _testing(project.settings, one))
+    return next((one for one in fitting if allows(project.requires_python, one)), None)

@@ -92,6 +92,8 @@ def choose_python(
             having = elsewhere().get(python)
             if having and allows(requires_python, python):
                 fits = f"{having}, which has it" + (f", or {fits}" if allowed else "")
+        if allowed and where == ".python-version":
+            fits = f"uv python pin {allowed[0]}, and the same command again; or {fits}"
         if python is None:
             raise UserError.of(where, f'"{text}" is not a version of CPython that nixgen understands', fits)
         if python not in available:

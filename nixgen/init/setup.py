@@ -70,13 +70,8 @@ def init(start: Path, options: Options) -> None:
     console.info(f"The project is {project.name} in {project.root}.")
     with files.exclusive(project.root, console.info):
         work_tree = git.in_work_tree(project.root)
-        named = choice.is_named(project, project.settings, options.python)
         with _flags_named(options):
-            values = asked(project, options)
-            project = with_values(project, values)
-            chosen = choice.pick_python(project, project.settings, options.python)
-            values["python"] = choice.written_python(project.settings, chosen, options.python)
-            project = with_values(project, values)
+            project, values, named = _chosen(project, options)
         previous = _previous(project)
         if previous is None and not options.force:
             write.refuse(scaffold.in_the_way(project.root), COMMAND)
@@ -84,7 +79,7 @@ def init(start: Path, options: Options) -> None:
         found = find_project(script.parent if script else project.root, script=script)
         project = replace(found, settings=project.settings)
         _tell_of_locks(project)
-        if not named and previous is None:
+        if not named and (previous is None or previous.base.kind != project.settings.base):
             values["python"] = choice.best_python(project, replace(project.settings, python=None))
             project = with_values(project, values)
         with _mended_by(_again(options) if previous is None else ""):
@@ -164,6 +159,26 @@ def _tell_of_base(project: Project, options: Options) -> None:
     """Where nobody chose the base: which it is, and the other one, since not everybody may fetch from everywhere."""
     if options.base is None and "base" not in project.table and sys.platform == "linux":
         console.info(f"The base is nixpkgs, fetched from GitHub; without it: {COMMAND} --base debian")
+
+
+def _chosen(project: Project, options: Options) -> tuple[Project, dict[str, edit.Value], bool]:
+    """The project with the settings that are asked for and a Python, these, and whether somebody named the Python.
+
+    Raises UserError when they do not fit with the others.
+    """
+    values = asked(project, options)
+    before, project = project.settings, project.with_settings(values)
+    other = "base" in project.table and before.base != project.settings.base
+    if other and options.python is None:
+        project = choice.without_python_of_another_base(project)
+    if before.python and not project.settings.python:
+        console.info(f"Choosing Python anew: {before.python} was for the {before.base} base.")
+    named = choice.is_named(project, project.settings, options.python)
+    chosen = choice.pick_python(project, project.settings, options.python)
+    if options.python is None:
+        choice.refuse_testing(project, chosen)
+    values["python"] = choice.written_python(project.settings, chosen, options.python)
+    return project.with_settings(values), values, named
 
 
 def asked(project: Project, options: Options) -> dict[str, edit.Value]:

@@ -120,6 +120,9 @@ def test_case_55_another_python_version_file_is_told(tmp_path: Path, capsys: pyt
     (tmp_path / ".python-version").write_text("3.13.4\n")
     choice.warn_of_python_version(project, "3.13")
     assert capsys.readouterr().err == ""
+    (tmp_path / ".python-version").write_text("3.9\n")
+    choice.warn_of_python_version(project, "3.13")
+    assert capsys.readouterr().err.endswith(" asks for 3.9. Not to be asked: uv python pin 3.13\n")
     (tmp_path / ".python-version").write_text("3.14\n")
     choice.warn_of_python_version(project, "3.13")
     assert capsys.readouterr().err == (
@@ -135,7 +138,7 @@ def test_case_55_another_python_version_file_is_told(tmp_path: Path, capsys: pyt
         (Settings(base="debian", suite="forky"), None, "3.14", ""),
         (DEBIAN, ">=3.11", "3.14", "; for the stable one: nixgen init --base debian --python 3.13"),
         (DEBIAN, ">=3.11,!=3.13.*", "3.14", "; for the stable one: nixgen init --base debian --python 3.11"),
-        (DEBIAN, ">=3.14", "3.14", ""),
+        (DEBIAN, ">=3.14", "3.14", "; nixpkgs has it, too: nixgen init --base nixpkgs"),
     ],
 )
 def test_a_python_that_only_testing_has_is_told(
@@ -146,6 +149,40 @@ def test_a_python_that_only_testing_has_is_told(
     assert capsys.readouterr().err == (
         f"warning: Python 3.14 is in Debian's testing (forky) only{said}\n" if told else ""
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (Settings(base="debian", python="3.11"), "3.11"),
+        (Settings(base="debian", python="3.14"), None),
+        (Settings(base="debian", python="3.12"), None),
+        (Settings(base="debian", suite="forky", python="3.14"), "3.14"),
+        (Settings(python="3.13", python_full="3.13.9"), "3.13"),
+        (Settings(), None),
+    ],
+)
+def test_a_python_of_another_base_is_kept_where_it_lasts(settings: Settings, kept: str | None, tmp_path: Path) -> None:
+    project = Project(tmp_path, "demo", {}, settings, None, has_lock=True)
+    assert choice.without_python_of_another_base(project).settings.python == kept
+
+
+def test_a_version_file_that_only_testing_serves_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".python-version").write_text("3.14\n")
+    written = Settings(base="debian", python="3.14")
+    for settings, requires, python in ((DEBIAN, None, "3.13"), (DEBIAN, ">=3.14", "3.14"), (written, None, "3.14")):
+        choice.refuse_testing(Project(tmp_path, "demo", {}, settings, requires, has_lock=True), python)
+    with pytest.raises(UserError) as caught:
+        choice.refuse_testing(Project(tmp_path, "demo", {}, DEBIAN, ">=3.11", has_lock=True), "3.14")
+    assert str(caught.value) == (
+        ".python-version: Python 3.14 is in Debian's testing only, whose packages leave the mirrors within days\n"
+        "    uv python pin 3.13 && nixgen init --base debian\n"
+        "    to have it all the same: nixgen init --base debian --python 3.14"
+    )
+    (tmp_path / ".python-version").write_text("3.12\n")
+    with pytest.raises(UserError) as caught:
+        pick(DEBIAN, None, tmp_path)
+    assert caught.value.problems[0].mend.startswith("uv python pin 3.13, and the same command again; or set base")
 
 
 def test_a_python_version_file_of_comments(tmp_path: Path) -> None:

@@ -278,6 +278,22 @@ def test_another_base_rewrites_a_flake_that_nobody_touched(project: Path, run: R
     assert not debian.keys() & found.keys()
 
 
+@pytest.mark.usefixtures("debian")
+def test_another_base_has_a_python_of_its_own(project: Path, run: Run) -> None:
+    """Not the newest of nixpkgs, which only Debian's testing has; but one that lasts, and one that is asked for."""
+    run(project)
+    assert 'python = "3.14"' in (project / "pyproject.toml").read_text()
+    said = run(project, base="debian")
+    assert said[1] == "Choosing Python anew: 3.14 was for the nixpkgs base."
+    assert 'python = "3.13"' in (project / "pyproject.toml").read_text()
+    assert "Choosing" not in "".join(run(project, base="nixpkgs"))
+    assert 'python = "3.13"' in (project / "pyproject.toml").read_text()
+    run(project, base="debian", python="3.14")
+    assert 'python = "3.14"' in (project / "pyproject.toml").read_text()
+    run(project, base="debian")
+    assert 'python = "3.14"' in (project / "pyproject.toml").read_text()
+
+
 def test_a_system_that_is_added_later_is_pinned(project: Path, run: Run, debian: dict[str, bytes]) -> None:
     run(project, base="debian", python="3.11", systems=("x86_64-linux",))
     assert len(debian.keys() & tree(project).keys()) == 1
