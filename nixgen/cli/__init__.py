@@ -33,6 +33,7 @@ COMMANDS = {
     "diff": "Show what changed between two records: packages, models, size, and bytes that changed by themselves.",
     "model": "Add, remove, list and fetch the models of this project.",
     "data": "Add, remove, list, fetch and compare the datasets of this project.",
+    "registry": "Publish models under a name and version, promote them, and prove their history.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

@@ -35,6 +35,15 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a version is: its files and the documents beside them, each by its path; ``run`` is what made them."""
+
+    artifacts: Mapping[str, Artifact]
+    documents: Mapping[str, bytes]
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What a publish did. ``fresh``: whether it was there before, with equal bytes."""
 
@@ -52,28 +61,21 @@ def next_version(registry: Registry, name: str, bump: str) -> str:
     return Version.parse(versions[-1]).bumped(bump).text if versions else "0.1.0"
 
 
-def publish(
-    registry: Registry,
-    ref: Ref,
-    artifacts: Mapping[str, Artifact],
-    documents: Mapping[str, bytes],
-    stamp: Stamp,
-    *,
-    take_over: bool = False,
-) -> Published:
-    """Publishes ``artifacts`` and ``documents`` (path → what) as a version of a model.
+def publish(registry: Registry, ref: Ref, content: Content, stamp: Stamp, *, take_over: bool = False) -> Published:
+    """Publishes a version of a model. Again with equal bytes is fine.
 
-    Again with equal bytes is fine. ``take_over``: what another publish of it has begun is of one that ended.
-    Raises Finding for a version that has others, and for an artifact that is not what
-    it was when it was made; UserError for names that cannot be, and where another publish of it is under way.
+    ``take_over``: what another publish of it has begun is of one that ended. Raises Finding for a version that has
+    other bytes, and for an artifact that is not what it was when it was made; UserError for names that cannot be, and
+    where another publish of it is under way.
     """
     model, text = registry.model(ref.name), Version.parse(ref.version).text
+    artifacts, documents = content.artifacts, content.documents
     _refuse(artifacts, documents)
     with console.step(f"hashing {len(artifacts)} files"):
         hashes, size = _hashed(artifacts)
     hashes |= {path: hashlib.sha256(data).hexdigest() for path, data in documents.items()}
     listing = checksums.dump(hashes)
-    entry = stamp.entry("publish", model, text, digest=checksums.digest(listing))
+    entry = stamp.entry("publish", model, text, digest=checksums.digest(listing), run=content.run)
     folder = f"{model}/{text}"
     with registry.files.exclusive():
         if there := _there(registry, entry):

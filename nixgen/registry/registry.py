@@ -26,7 +26,10 @@ PUBLISHING = ".publishing"
 
 @dataclass(slots=True)
 class Registry:
-    """``address`` is where it lies, ``project`` whose models are meant by a bare name, ``signer`` None for readers."""
+    """``address`` is where it lies, as people name it, ``project`` whose models are meant by a bare name.
+
+    ``signer`` is None for who only reads.
+    """
 
     address: str
     project: str

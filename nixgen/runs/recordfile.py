@@ -90,7 +90,12 @@ def parse(text: str, name: str = NAME) -> Run:
 
 def dump(run: Run) -> bytes:
     """The file's bytes: YAML in the order of docs/runs.md, without what there is nothing of."""
-    values = {
+    return yamltext.dumps(values(run)).encode()
+
+
+def values(run: Run) -> dict[str, Any]:
+    """The record as texts, numbers, lists and tables, in the file's order."""
+    given = {
         "version": VERSION,
         "id": run.id,
         "status": run.status,
@@ -115,7 +120,7 @@ def dump(run: Run) -> bytes:
         "missing": list(run.missing),
         "nixgen": run.nixgen,
     }
-    return yamltext.dumps(_given(**values)).encode()
+    return _given(**given)
 
 
 _KEYS = (

@@ -14,7 +14,7 @@ from nixgen.registry.entry import Condition
 from nixgen.registry.files import FolderFiles
 from nixgen.registry.names import Ref
 from nixgen.registry.promote import Moved, promote
-from nixgen.registry.publish import Artifact, Published, publish
+from nixgen.registry.publish import Artifact, Content, Published, publish
 from nixgen.registry.registry import LOG, Registry
 from nixgen.registry.stamp import Stamp
 
@@ -97,7 +97,7 @@ class Lab:
     def publish(self, version: str, content: bytes = b"weights", name: str = NAME) -> Published:
         artifacts = self.artifacts({"model.bin": content, "more/vocabulary.txt": b"a b c"})
         documents = {"metrics.json": b'{"auc": 0.9}\n'}
-        return publish(self.open(), Ref(name, version=version), artifacts, documents, Stamp.now("ann"))
+        return publish(self.open(), Ref(name, version=version), Content(artifacts, documents), Stamp.now("ann"))
 
     def promote(self, version: str, alias: str = "prod", verdict: tuple[Condition, ...] = ()) -> Moved:
         return promote(self.open(), Ref(NAME, version=version), alias, Stamp.now("ann"), verdict)

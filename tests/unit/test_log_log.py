@@ -17,7 +17,7 @@ from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
 
-ASK = "    both checkpoints are signed by the log's key: show them to who keeps the cache, and do not pull from it"
+ASK = "    both checkpoints are signed by the log's key: show them to who keeps it, and take nothing from it"
 
 
 def seen(store: Memory) -> Checkpoint:

@@ -18,7 +18,7 @@ from nixgen.registry.entry import Condition
 from nixgen.registry.fetch import fetch
 from nixgen.registry.names import Ref
 from nixgen.registry.promote import promote, rollback
-from nixgen.registry.publish import next_version, publish
+from nixgen.registry.publish import Content, next_version, publish
 from nixgen.registry.stamp import Stamp
 from nixgen.registry.state import at
 from nixgen.registry.verify import Report, repair, verify
@@ -82,7 +82,7 @@ def test_the_next_version(lab: Lab) -> None:
 def test_an_output_that_changed_since_the_run(lab: Lab) -> None:
     artifacts = lab.artifacts({"model.bin": b"now"})
     old = {"model.bin": type(artifacts["model.bin"])(artifacts["model.bin"].source, "0" * 64)}
-    said = refusal(Finding, lambda: publish(lab.open(), Ref(NAME, version="1.0.0"), old, {}, ANN))
+    said = refusal(Finding, lambda: publish(lab.open(), Ref(NAME, version="1.0.0"), Content(old, {}), ANN))
     assert said.startswith("model.bin: is not what the run made: SHA-256 ")
     assert not lab.open().state().models
 
@@ -92,7 +92,7 @@ def test_an_output_that_changed_since_the_run(lab: Lab) -> None:
 )
 def test_files_that_cannot_be_published(lab: Lab, path: str) -> None:
     artifact = lab.artifacts({"model.bin": b"1"})["model.bin"]
-    refusal(UserError, lambda: publish(lab.open(), Ref(NAME, version="1.0.0"), {path: artifact}, {}, ANN))
+    refusal(UserError, lambda: publish(lab.open(), Ref(NAME, version="1.0.0"), Content({path: artifact}, {}), ANN))
     assert not (lab.place / MODEL).exists()
 
 
@@ -106,7 +106,7 @@ def test_names_that_cannot_be(lab: Lab, name: str) -> None:
 
 def test_file_names_of_all_kinds(lab: Lab) -> None:
     artifacts = lab.artifacts({"my model é.bin": b"1", "a/" + "x" * 200: b"2"})
-    publish(lab.open(), Ref(NAME, version="1.0.0"), artifacts, {}, ANN)
+    publish(lab.open(), Ref(NAME, version="1.0.0"), Content(artifacts, {}), ANN)
     sound(lab)
     fetch(lab.open(), lab.open().state().version("demo", Ref(NAME)), lab.folder / "out")
     assert (lab.folder / "out/my model é.bin").read_bytes() == b"1"
@@ -267,7 +267,7 @@ def test_a_full_disk(mounted: Path) -> None:
     big.write_bytes(bytes(8 << 20))
     artifact = type(lab.artifacts({"x": b""})["x"])(big)
     with pytest.raises(MachineError, match="the disk is full"):
-        publish(lab.open(), Ref(NAME, version="1.1.0"), {"model.bin": artifact}, {}, ANN)
+        publish(lab.open(), Ref(NAME, version="1.1.0"), Content({"model.bin": artifact}, {}), ANN)
     assert (mounted / "registry/log/checkpoint").read_bytes() == kept
     assert sorted(lab.open().state().model(MODEL).versions) == ["1.0.0"]
     sound(lab)

@@ -1,0 +1,423 @@
+"""``nixgen registry``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nixgen.cli import artifacts, options
+
+if TYPE_CHECKING:
+    from nixgen.registry.commands import Asked
+    from nixgen.registry.entry import Entry
+
+app = artifacts.group("registry", "Publish models under a name and version, promote them, and prove their history.")
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="URL",
+        help="A folder of the project, file:///folder, s3://bucket or https://host.",
+        show_default="the one in nixgen.lock",
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="NAME", help="The log's key, or its folder.", show_default="the one in nixgen.lock"),
+]
+LogKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-key", metavar="KEY", help="The log's public key, to read only.", show_default="the one in nixgen.lock"
+    ),
+]
+ByOption = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        envvar="NIXGEN_BY",
+        help="Who does it, for the log.",
+        show_default="GIT_AUTHOR_EMAIL, or user@machine",
+    ),
+]
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the log.", show_default=False)]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="A model, @ a version or an alias.", show_default=False)
+]
+
+
+def _asked(
+    project: Path, address: str | None, key: str | None = None, log_key: str | None = None, by: str = ""
+) -> Asked:
+    from nixgen.registry.commands import Asked
+
+    return Asked(project, address, log_key, key, by)
+
+
+@artifacts.command(
+    app,
+    "init",
+    "Begin a registry: make its key outside of the project, and note its address and public key in nixgen.lock.\n\n"
+    "Where there is a registry with this key, only that is noted.\n\n"
+    "Example: nixgen registry init; git add registry nixgen.lock",
+)
+def init(
+    registry: AddressOption = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="NAME", help="The key's name, or its folder.", show_default="PROJECT-1"),
+    ] = None,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry init``."""
+    from nixgen.console import console
+    from nixgen.registry import commands
+
+    done = commands.init(_asked(project, registry, key))
+    if done.made:
+        console.info(f"Made {done.folder}; log.sec is secret: whoever has it may publish and promote")
+    console.info("Noted the registry in nixgen.lock: commit it")
+    console.result(f"{done.address}: {done.checkpoint.size} entries\nlog key: {done.verifier}")
+
+
+@artifacts.command(
+    app,
+    "publish",
+    "Publish what a recorded run made, under a name and a version that never changes.\n\n"
+    "The files are compared with the run's record first. Again with equal bytes is fine, with others an error.\n\n"
+    "Example: nixgen registry publish latest fraud-detector --bump minor",
+)
+def publish(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help='A run: its id, part of it, its folder, or "latest".', show_default=False),
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="A semantic version, like 1.2.0.", show_default=False)
+    ] = "",
+    bump: Annotated[
+        str, typer.Option("--bump", metavar="major|minor|patch", help="The next one instead.", show_default=False)
+    ] = "",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Another publish of this version began, and does not run any more.")
+    ] = False,
+    why: WhyOption = "",
+    registry: AddressOption = None,
+    key: KeyOption = None,
+    by: ByOption = "",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry publish``."""
+    from nixgen import console as told
+    from nixgen.console import console
+    from nixgen.errors import UserError
+    from nixgen.registry import commands
+    from nixgen.registry.names import Ref, Version, check_name
+
+    if bool(version) == bool(bump) or bump not in {"", "major", "minor", "patch"}:
+        raise UserError.of("", "which version it is to be is not clear", "--version 1.2.0, or --bump major|minor|patch")
+    ref = Ref(check_name(name, "a model"), version=Version.parse(version).text if version else "")
+    asked = _asked(project, registry, key, by=by)
+    done = commands.publish_run(asked, run, ref, bump, take_over=take_over, why=why)
+    if not done.fresh:
+        console.result(f"{done.entry.name}: was published already, with equal bytes")
+        return
+    console.result(
+        f"{done.entry.name}: {done.files} files published, {told.size(done.size)}; digest {done.entry.digest}"
+    )
+
+
+@artifacts.command(
+    app,
+    "list",
+    "Show the models, with the highest version and the aliases of each.\n\nExample: nixgen registry list --json",
+)
+def list_(
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry list``."""
+    from nixgen.registry import commands, listing
+
+    listing.print_models(commands.opened(_asked(project, registry, log_key=log_key)).state(), as_json=json)
+
+
+@artifacts.command(
+    app,
+    "show",
+    "Show a version: who published it when, from which run, its files, metrics and aliases.\n\n"
+    "Example: nixgen registry show fraud-detector@prod",
+)
+def show(
+    model: ModelArgument,
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry show``."""
+    from nixgen.registry import commands, listing
+    from nixgen.registry.names import Ref
+
+    opened = commands.opened(_asked(project, registry, log_key=log_key))
+    listing.print_version(opened, opened.state().version(opened.project, Ref.parse(model)), as_json=json)
+
+
+@artifacts.command(
+    app,
+    "history",
+    "Show all that happened to a model: published, promoted, rolled back, approved, deprecated; by whom, and why.\n\n"
+    "Example: nixgen registry history fraud-detector",
+)
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry history``."""
+    from nixgen.registry import commands, listing
+
+    opened = commands.opened(_asked(project, registry, log_key=log_key))
+    listing.print_events(opened.state().model(opened.model(name)), as_json=json)
+
+
+@artifacts.command(
+    app,
+    "at",
+    "Show which version each alias was at a date (its end) or a time, as the log proves it.\n\n"
+    "Example: nixgen registry at 2026-05-03",
+)
+def at(
+    date: Annotated[
+        str, typer.Argument(metavar="DATE", help="2026-05-03, or 2026-05-03T12:00+02:00.", show_default=False)
+    ],
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry at``."""
+    from nixgen.registry import commands, listing
+
+    listing.print_aliases(*commands.then(_asked(project, registry, log_key=log_key), date), as_json=json)
+
+
+@artifacts.command(
+    app,
+    "verify",
+    "Is the registry what its log says? Hashes every file of every version, compares aliases, and checks the log.\n\n"
+    "Exits with 1 for what is not as the log says. With names, only these models.\n\n"
+    "Example: nixgen registry verify",
+)
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make every alias on the disk what the log says, before.")
+    ] = False,
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry verify``."""
+    from nixgen.registry import commands, listing
+    from nixgen.registry import verify as verifying
+
+    opened = commands.opened(_asked(project, registry, log_key=log_key))
+    changed = verifying.repair(opened) if repair else []
+    report = verifying.verify(opened, frozenset(map(opened.model, names or ())))
+    listing.print_report(opened.address, report, changed, as_json=json)
+
+
+@artifacts.command(
+    app,
+    "fetch",
+    "Copy a published version into a folder, each byte compared with what the log has. All or nothing.\n\n"
+    "Example: nixgen registry fetch fraud-detector@prod --out model",
+)
+def fetch(
+    model: ModelArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder to make.", show_default="NAME-VERSION")
+    ] = None,
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry fetch``."""
+    from nixgen.console import console
+    from nixgen.registry import commands
+    from nixgen.registry import fetch as fetching
+    from nixgen.registry.names import Ref
+
+    opened = commands.opened(_asked(project, registry, log_key=log_key))
+    entry = opened.state().version(opened.project, Ref.parse(model))
+    folder = out or Path(f"{entry.model.partition('/')[2]}-{entry.version}")
+    written = fetching.fetch(opened, entry, folder)
+    console.result(f"{folder}: {len(written)} files of {entry.name}, as they were published")
+
+
+@artifacts.command(
+    app,
+    "promote",
+    "Give an alias to a version, if each condition of promotion.toml holds; each is shown with its value.\n\n"
+    "Of two promotions at once one wins, and the other is told. docs/registry.md has the conditions.\n\n"
+    "Example: nixgen registry promote fraud-detector@1.2.1 staging",
+)
+def promote(
+    model: ModelArgument,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Like staging or prod.", show_default=False)],
+    override: Annotated[
+        str,
+        typer.Option(
+            "--override", metavar="REASON", help="Although a condition does not hold; logged.", show_default=False
+        ),
+    ] = "",
+    registry: AddressOption = None,
+    key: KeyOption = None,
+    by: ByOption = "",
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry promote``."""
+    from nixgen.registry import commands, listing
+    from nixgen.registry.names import Ref
+
+    done = commands.promote(_asked(project, registry, key, by=by), Ref.parse(model), alias, override)
+    listing.print_promoted(done, as_json=json)
+
+
+@artifacts.command(
+    app,
+    "rollback",
+    "Give an alias back to the version that it had before. Its bytes are verified first.\n\n"
+    "Example: nixgen registry rollback fraud-detector prod --why 'too many false alarms'",
+)
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Like prod.", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", metavar="VERSION", help="Another version that it had.", show_default=False)
+    ] = "",
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="The written plan, which the log keeps.", show_default=False),
+    ] = None,
+    why: WhyOption = "",
+    registry: AddressOption = None,
+    key: KeyOption = None,
+    by: ByOption = "",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry rollback``."""
+    from nixgen.registry import commands
+
+    asked = _asked(project, registry, key, by=by)
+    _moved(commands.rollback(asked, name, alias, commands.Reason(why, to, plan)).entry)
+
+
+@artifacts.command(
+    app,
+    "deprecate",
+    "Say in the log that a version is not to be used any more. Its files stay.\n\n"
+    "Example: nixgen registry deprecate fraud-detector@1.1.0 --why 'trained on leaked labels'",
+)
+def deprecate(
+    model: ModelArgument,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the log.", show_default=False)],
+    registry: AddressOption = None,
+    key: KeyOption = None,
+    by: ByOption = "",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry deprecate``."""
+    from nixgen.console import console
+    from nixgen.registry import commands
+    from nixgen.registry.names import Ref
+
+    done = commands.deprecate(_asked(project, registry, key, by=by), Ref.parse(model), why)
+    console.result(f"{done.name}: deprecated")
+
+
+@artifacts.command(
+    app,
+    "approve",
+    "Sign a version with your own key, as promotion.toml may ask for. What is signed stands for every byte of it.\n\n"
+    "Example: nixgen registry approve fraud-detector@1.2.1 --with ann-1",
+)
+def approve(
+    model: ModelArgument,
+    own: Annotated[
+        str, typer.Option("--with", metavar="NAME", help="Your key's name, or its folder.", show_default=False)
+    ],
+    registry: AddressOption = None,
+    key: KeyOption = None,
+    by: ByOption = "",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry approve``."""
+    from nixgen.console import console
+    from nixgen.registry import commands
+    from nixgen.registry.names import Ref
+
+    done = commands.approve(_asked(project, registry, key, by=by), Ref.parse(model), own)
+    console.result(f"{done.name}: approved by {done.by}")
+
+
+@artifacts.command(
+    app,
+    "keygen",
+    "Make a key to approve versions with. It stays outside of the project; the printed line is for promotion.toml.\n\n"
+    "Example: nixgen registry keygen ann-1",
+)
+def keygen(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", show_default=False)],
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry keygen``."""
+    from nixgen.console import console
+    from nixgen.log import keys
+
+    folder = keys.make(name, keys.place(name))
+    console.info(f"Made {folder}; log.sec is secret, what others need is:")
+    console.result((folder / keys.PUBLIC).read_text("utf-8").strip())
+
+
+def _moved(entry: Entry) -> None:
+    from nixgen.console import console
+
+    console.result(f"{entry.model}@{entry.alias}: {entry.previous or 'nothing'} → {entry.version}")

@@ -1,0 +1,256 @@
+"""What the commands of ``nixgen registry`` do, but for the printing: the project, its registry, keys and policy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nixgen import errors
+from nixgen.errors import UserError
+from nixgen.log import keys
+from nixgen.log.checkpoint import Checkpoint
+from nixgen.log.note import Signer
+from nixgen.machine import folders, process
+from nixgen.project.project import find_project
+from nixgen.registry import pinning, publish
+from nixgen.registry import promote as moving
+from nixgen.registry import verify as verifying
+from nixgen.registry.conditions import approval, conditions
+from nixgen.registry.documents import documents
+from nixgen.registry.entry import Condition, Entry
+from nixgen.registry.fetch import fetch
+from nixgen.registry.names import Ref, Version, shown
+from nixgen.registry.policy import NAME as POLICY
+from nixgen.registry.policy import Rules, read_policy
+from nixgen.registry.promote import Moved
+from nixgen.registry.publish import Artifact, Content, Published
+from nixgen.registry.registry import Registry, local
+from nixgen.registry.stamp import Stamp, moment
+from nixgen.registry.state import Model, at
+from nixgen.runs import finding
+
+_KEYGEN = "make one: nixgen registry init"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said on the command line: the project's folder, the registry, its log's key, the key to write with."""
+
+    project: Path
+    address: str | None = None
+    log_key: str | None = None
+    key: str | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A registry that may be written to now: its address, its log's public key, its checkpoint, the key's folder."""
+
+    address: str
+    verifier: str
+    checkpoint: Checkpoint
+    folder: Path
+    made: bool
+
+
+def init(asked: Asked) -> Begun:
+    """Makes the key of a registry's log where there is none, begins the log, and notes both in nixgen.lock."""
+    project = find_project(asked.project, lock=False)
+    name = asked.key or f"{project.name}-1"
+    folder = keys.place(name)
+    made = not (folder / keys.SECRET).exists()
+    if made:
+        if folder.resolve().is_relative_to(project.root):
+            raise UserError.of(str(folder), "is inside the project, which others read", "name a folder outside of it")
+        keys.make(folder.name, folder)
+    signer = keys.signer(folder, _KEYGEN)
+    address = pinning.checked(asked.address or pinning.DEFAULT)
+    for pin in pinning.pins(project.root):
+        if pin.url == address and pin.verifier != signer.verifier:
+            raise UserError.of(address, f"has the key {pin.verifier.name} in nixgen.lock", "name that one with --key")
+    checkpoint = pinning.begin(project.root, address, signer)
+    return Begun(address, str(signer.verifier), checkpoint, folder, made)
+
+
+def opened(asked: Asked, *, write: bool = False) -> Registry:
+    """The registry that is meant; with ``write``, with the key of its log. Raises UserError, LogFinding."""
+    project = find_project(asked.project, lock=False)
+    trust = pinning.trust(pinning.pins(project.root), asked.address, asked.log_key)
+    signer = _signer(asked.key or trust.verifier.name, trust) if write else None
+    found = Registry.open(local(project.root, trust.address), project.name, trust.verifier, trust.known, signer)
+    return replace(found, address=trust.address)
+
+
+@contextmanager
+def writing(asked: Asked) -> Iterator[Registry]:
+    """The registry, to be written to; its checkpoint is noted in nixgen.lock afterwards, also when that failed late."""
+    registry = opened(asked, write=True)
+    before = registry.log.size
+    try:
+        yield registry
+    finally:
+        checkpoint = registry.log.checkpoint()
+        if checkpoint is not None and checkpoint.size != before:
+            root = find_project(asked.project, lock=False).root
+            trust = pinning.trust(pinning.pins(root), asked.address, asked.log_key)
+            pinning.note(root, trust.address, trust.verifier, checkpoint)
+
+
+def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool = False, why: str = "") -> Published:
+    """Publishes what a run made, as it was recorded."""
+    root = find_project(asked.project, lock=False).root
+    found = finding.find(root, word)
+    run = found.run
+    if run.status != "finished":
+        raise UserError.of(run.id, f"did not end well: it is {run.status}", "publish a run that is finished")
+    artifacts = {one.path: Artifact(root / run.folder / one.path, one.sha256) for one in run.outputs}
+    with writing(asked) as registry:
+        version = ref.version or publish.next_version(registry, ref.name, bump)
+        stamp = Stamp.now(asked.by, why)
+        whole = Ref(ref.name, version=version)
+        content = Content(artifacts, documents(run), run.id)
+        return publish.publish(registry, whole, content, stamp, take_over=take_over)
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What a promotion came to: each condition of the policy, and the move, or why there was none."""
+
+    verdict: tuple[Condition, ...]
+    moved: Moved | None = None
+    failed: errors.Finding | None = None
+
+
+def promote(asked: Asked, ref: Ref, alias: str, override: str) -> Promoted:
+    """Asks the policy's conditions, and moves the alias if they hold, or if ``override`` says why that is accepted."""
+    root = find_project(asked.project, lock=False).root
+    with writing(asked) as registry:
+        entry = registry.state().version(registry.project, ref)
+        verdict = tuple(checked(registry, root, entry, alias))
+        whole, stamp = Ref(ref.name, version=entry.version), Stamp.now(asked.by, override)
+        try:
+            done = moving.promote(registry, whole, alias, stamp, verdict, override=bool(override))
+        except errors.Finding as error:
+            return Promoted(verdict, failed=error)
+    return Promoted(verdict, done)
+
+
+def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Condition]:
+    """What the policy's conditions come to; none where there is no policy. Raises UserError."""
+    policy = read_policy(root)
+    if policy is None:
+        return []
+    rules = policy.rules(entry.model.partition("/")[2], alias)
+    if rules is None:
+        what = f"says nothing of {shown(alias)}, so nobody may move it"
+        raise UserError.of(POLICY, what, f"write what it needs: [aliases.{shown(alias)}]")
+
+    def smoke(command: Sequence[str]) -> tuple[bool, str]:
+        with TemporaryDirectory(prefix="nixgen-smoke-") as made:
+            fetch(registry, entry, Path(made, "version"))
+            return _in_environment(root, command, Path(made, "version"))
+
+    return conditions(registry, entry, alias, rules, smoke, _reproduced(root, entry))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an alias is rolled back, to which version ("" for the one before), and the file of the written plan."""
+
+    why: str = ""
+    to: str = ""
+    plan: Path | None = None
+
+
+def rollback(asked: Asked, name: str, alias: str, reason: Reason) -> Moved:
+    """Goes back to a version that the alias had; with the policy's written plan, which the log keeps."""
+    policy = read_policy(find_project(asked.project, lock=False).root)
+    rules = (policy.rules(name, alias) if policy else None) or Rules()
+    if rules.plan and reason.plan is None:
+        raise UserError.of(POLICY, f"asks for a written plan to roll {alias} back", "name the file: --plan rollback.md")
+    text = "\n".join(filter(None, (reason.why, _text(reason.plan) if reason.plan else "")))
+    with writing(asked) as registry:
+        to = Version.parse(reason.to).text if reason.to else ""
+        return moving.rollback(registry, name, alias, Stamp.now(asked.by, text), to)
+
+
+def deprecate(asked: Asked, ref: Ref, why: str) -> Entry:
+    """Says in the log that a version is not to be used any more; its files stay."""
+    with writing(asked) as registry:
+        entry = _exact(registry, ref)
+        told = Stamp.now(asked.by, why).entry("deprecate", entry.model, entry.version)
+        registry.append(told)
+    return told
+
+
+def approve(asked: Asked, ref: Ref, name: str) -> Entry:
+    """Signs a version with a person's own key, and says so in the log."""
+    signer = keys.signer(keys.find(name, _KEYGEN), _KEYGEN)
+    with writing(asked) as registry:
+        entry = _exact(registry, ref)
+        if problems := verifying.damages(registry.files, entry):
+            raise errors.Finding(problems)
+        note = signer.sign(approval(entry))
+        told = Stamp.now(asked.by or signer.name).entry("approve", entry.model, entry.version, note=note)
+        registry.append(told)
+    return told
+
+
+def then(asked: Asked, date: str) -> tuple[str, list[tuple[Model, dict[str, Entry]]]]:
+    """What each alias was at a time, which is a date (its end) or a time (RFC 3339; without a zone, UTC)."""
+    try:
+        time = datetime.fromisoformat(date)
+    except ValueError:
+        raise UserError.of(date, "is not a date", "write it like 2026-05-03, or 2026-05-03T12:00Z") from None
+    if len(date) <= len("2026-05-03"):
+        time = time.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    asked_at = moment(time if time.tzinfo else time.replace(tzinfo=UTC))
+    models = sorted(opened(asked).state().models.items())
+    return asked_at, [(model, at(model, asked_at)) for _, model in models if model.versions]
+
+
+def _exact(registry: Registry, ref: Ref) -> Entry:
+    if not ref.version and not ref.alias:
+        raise UserError.of(str(ref), "names no version", f"write {ref.name}@1.2.0, or an alias")
+    return registry.state().version(registry.project, ref)
+
+
+def _signer(name: str, trust: pinning.Trust) -> Signer:
+    signer = keys.signer(keys.find(name, _KEYGEN), _KEYGEN)
+    if signer.verifier != trust.verifier:
+        mend = f"nixgen.lock has {trust.verifier}: name that key with --key"
+        raise UserError.of(trust.address, f"its log is not signed with the key {signer.name} of yours", mend)
+    return signer
+
+
+def _text(file: Path) -> str:
+    place = folders.typed(str(file))
+    try:
+        text = place.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError.of(str(file), f"cannot be read: {why}", "name a file with the plan") from None
+    if not text:
+        raise UserError.of(str(file), "is empty", "write what is rolled back, why, and what comes then")
+    return text
+
+
+def _reproduced(root: Path, entry: Entry) -> str:
+    """The best verdict that a reproduction of a version's run came to."""
+    del root, entry
+    return ""
+
+
+def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[bool, str]:
+    env = {**os.environ, "NIXGEN_VERSION": str(folder)}
+    try:
+        done = process.run(command, cwd=root, env=env, check=False)
+    except errors.NixgenError as error:
+        return False, error.problems[0].what
+    return done.code == 0, f"ended with {done.code}"

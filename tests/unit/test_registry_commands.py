@@ -1,0 +1,326 @@
+"""``nixgen registry`` as a user types it, from a recorded run to a rollback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_artifacts_pins import BASE
+from typer.testing import CliRunner
+
+from nixgen.cli import app
+from nixgen.lock.lockfile import dump_lock, read_lock
+from nixgen.lock.model import Lock
+from nixgen.runs import recordfile
+from nixgen.runs.model import NAME as RECORD
+from nixgen.runs.model import Output, Run
+
+ID = "20261103-120000-abcdef"
+POLICY = """\
+version = 1
+
+[aliases.staging]
+metrics.auc = { min = 0.9 }
+
+[aliases.prod]
+metrics.auc = { min = 0.9, drop = 0.005 }
+metrics.loss = { max = 0.5 }
+after = "staging"
+plan = true
+"""
+
+
+class Home:
+    """A project of a user, with recorded runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "pyproject.toml").write_text('[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\n')
+        (root / "nixgen.lock").write_text(dump_lock(Lock(BASE)))
+
+    def run(self, number: int, content: bytes = b"weights", **metrics: float) -> str:
+        """A run that made model.bin."""
+        (self.root / "model.bin").write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        run = Run(
+            id=f"20261103-12000{number}-abcdef",
+            status="finished",
+            command=("python", "train.py"),
+            started=datetime(2026, 11, 3, 12, tzinfo=UTC),
+            exit=0,
+            metrics=metrics or {"auc": 0.95, "loss": 0.3},
+            outputs=(Output("model.bin", len(content), sha256),),
+        )
+        folder = self.root / "runs" / run.id
+        folder.mkdir(parents=True)
+        (folder / RECORD).write_bytes(recordfile.dump(run))
+        return run.id
+
+    def told(self, *words: str, code: int = 0) -> tuple[str, str]:
+        """What ``nixgen registry`` says on stdout and stderr; with its exit code."""
+        done = CliRunner().invoke(
+            app, ["registry", *words, *(("--project", str(self.root)) if words[0] != "keygen" else ())]
+        )
+        assert done.exit_code == code, done.output
+        return done.stdout, done.stderr
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.told(*words, "--json")[0])
+
+    def publish(self, number: int, version: str, **more: Any) -> None:
+        run = self.run(number, **more)
+        self.told("publish", run, "fraud", "--version", version)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NIXGEN_BY", "ann@example.com")
+    root = tmp_path / "project"
+    root.mkdir()
+    return Home(root)
+
+
+def test_the_whole_way(home: Home) -> None:
+    out, err = home.told("init")
+    assert out.startswith("registry: 0 entries\nlog key: demo-1+")
+    assert "log.sec is secret: whoever has it may publish and promote" in err
+    (home.root / "promotion.toml").write_text(POLICY)
+    home.run(1)
+    out, _ = home.told("publish", "latest", "fraud", "--bump", "minor")
+    assert out.startswith("demo/fraud@0.1.0: 3 files published, 7 B; digest ")
+    assert home.told("publish", "latest", "fraud", "--version", "0.1.0")[0] == (
+        "demo/fraud@0.1.0: was published already, with equal bytes\n"
+    )
+    out, err = home.told("promote", "fraud@0.1.0", "prod", code=1)
+    assert "FAILS  after staging  it never was" in out
+    assert err.startswith("error: after staging: it never was, wanted was staging")
+    assert home.told("promote", "fraud", "staging")[0].endswith("demo/fraud@staging: nothing → 0.1.0\n")
+    assert home.told("promote", "fraud@staging", "prod")[0].endswith("demo/fraud@prod: nothing → 0.1.0\n")
+    home.publish(2, "0.2.0", content=b"better", auc=0.96, loss=0.2)
+    home.told("promote", "fraud@0.2.0", "staging")
+    home.told("promote", "fraud@0.2.0", "prod")
+    assert home.told("rollback", "fraud", "prod", code=2)[1].startswith(
+        "error: promotion.toml: asks for a written plan to roll prod back\n    name the file: --plan rollback.md"
+    )
+    (home.root / "plan.md").write_text("Back to 0.1.0.\nThen look at the alarms.\n")
+    out, _ = home.told("rollback", "fraud", "prod", "--why", "alarms", "--plan", str(home.root / "plan.md"))
+    assert out == "demo/fraud@prod: 0.2.0 → 0.1.0\n"
+    events = home.json("history", "fraud")
+    assert [event["kind"] for event in events] == [
+        *("publish", "promote", "promote", "publish", "promote", "promote", "rollback"),
+    ]
+    assert events[-1]["why"] == "alarms\nBack to 0.1.0.\nThen look at the alarms."
+    assert {event["by"] for event in events} == {"ann@example.com"}
+    assert events[2]["verdict"][1] == {"name": "auc", "holds": True, "value": "0.95", "wanted": "at least 0.9"}
+    out, _ = home.told("verify")
+    assert out == "registry: 2 versions of 1 models and 2 aliases are what the log says, which has 7 entries\n"
+    (pin,) = read_lock(home.root / "nixgen.lock").registry
+    assert (pin.url, pin.checkpoint.size) == ("registry", 7)
+
+
+def test_what_is_shown(home: Home) -> None:
+    home.told("init")
+    assert home.json("list") == []
+    home.publish(1, "1.0.0")
+    home.told("promote", "fraud", "prod")
+    assert home.json("list") == [
+        {"name": "demo/fraud", "versions": ["1.0.0"], "aliases": {"prod": "1.0.0"}, "deprecated": []}
+    ]
+    shown = home.json("show", "fraud@prod")
+    assert (shown["run"], shown["aliases"], shown["metrics"]) == (
+        "20261103-120001-abcdef",
+        ["prod"],
+        {"auc": 0.95, "loss": 0.3},
+    )
+    assert sorted(shown["files"]) == ["metrics.json", "model.bin", "run.json"]
+    assert "metric auc" in home.told("show", "fraud")[0]
+    home.told("deprecate", "fraud@1.0.0", "--why", "leaks")
+    assert home.json("show", "fraud")["deprecated"] == "leaks"
+    assert "deprecated" in home.told("history", "fraud")[0]
+    assert home.json("at", "2000-01-01")["aliases"] == {}
+    assert home.json("at", "2999-01-01")["aliases"]["demo/fraud@prod"]["version"] == "1.0.0"
+    assert "is not a date" in home.told("at", "yesterday", code=2)[1]
+    home.told("fetch", "fraud@prod", "--out", str(home.root / "out"))
+    assert (home.root / "out/model.bin").read_bytes() == b"weights"
+
+
+def test_a_metric_that_is_no_number_never_passes(home: Home) -> None:
+    home.told("init")
+    (home.root / "promotion.toml").write_text(POLICY)
+    home.publish(1, "1.0.0", auc=float("nan"))
+    home.publish(2, "1.1.0", auc=float("inf"))
+    home.publish(3, "1.2.0", loss=0.1)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        out, _ = home.told("promote", f"fraud@{version}", "staging", code=1)
+        assert "FAILS  auc        no number" in out
+    out, _ = home.told("promote", "fraud@1.0.0", "staging", "--override", "the first one")
+    assert out.endswith("demo/fraud@staging: nothing → 1.0.0\n")
+    assert "against auc: the first one" in home.told("history", "fraud")[0]
+
+
+def test_worse_than_the_one_that_it_would_follow(home: Home) -> None:
+    home.told("init")
+    text = "[aliases.prod]\nmetrics.auc = { drop = 0.005 }\nmetrics.loss = { rise = 0.1 }\n"
+    (home.root / "promotion.toml").write_text("version = 1\n" + text)
+    home.publish(1, "1.0.0", auc=0.9, loss=0.2)
+    home.publish(2, "1.1.0", auc=0.895, loss=0.3)  # exactly as much as is allowed, in decimals
+    home.publish(3, "1.2.0", auc=0.8949, loss=0.3)
+    home.told("promote", "fraud@1.0.0", "prod")
+    home.told("promote", "fraud@1.1.0", "prod")
+    home.told("rollback", "fraud", "prod")
+    out, _ = home.told("promote", "fraud@1.2.0", "prod", code=1)
+    assert "at most 0.005 lower than 1.0.0 (0.9)" in out
+
+
+def test_approvals(home: Home) -> None:
+    home.told("init")
+    keys = [home.told("keygen", name)[0].strip() for name in ("ann-1", "bob-1", "eve-1")]
+    policy = f"version = 1\n[aliases.prod]\napprovals = {{ count = 2, keys = {json.dumps(keys[:2])} }}\n"
+    (home.root / "promotion.toml").write_text(policy)
+    home.publish(1, "1.0.0")
+    home.publish(2, "1.1.0", content=b"others")
+    home.told("approve", "fraud@1.0.0", "--with", "ann-1")
+    home.told("approve", "fraud@1.0.0", "--with", "eve-1")
+    home.told("approve", "fraud@1.1.0", "--with", "bob-1")
+    assert "FAILS  approvals  ann-1" in home.told("promote", "fraud@1.0.0", "prod", code=1)[0]
+    home.told("approve", "fraud@1.0.0", "--with", "bob-1")
+    home.told("promote", "fraud@1.0.0", "prod")
+
+
+def test_a_smoke_command_gets_the_version(home: Home) -> None:
+    home.told("init")
+    (home.root / "smoke.sh").write_text('test "$(cat "$NIXGEN_VERSION/model.bin")" = weights\n')
+    (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nsmoke = ["sh", "smoke.sh"]\n')
+    home.publish(1, "1.0.0")
+    home.publish(2, "1.1.0", content=b"others")
+    home.told("promote", "fraud@1.0.0", "prod")
+    assert "sh smoke.sh ends with 0" in home.told("promote", "fraud@1.1.0", "prod", code=1)[0]
+
+
+def test_a_policy_with_mistakes(home: Home) -> None:
+    home.told("init")
+    home.publish(1, "1.0.0")
+    text = """version = 1
+[aliases.prod]
+metrics.auc = { minimum = 1 }
+metrics.loss = { drop = -1, max = nan }
+reproduced = "maybe"
+smoke = []
+approvals = { count = 2, keys = ["ann"] }
+[models.fraud]
+alias = 1
+"""
+    (home.root / "promotion.toml").write_text(text)
+    _, err = home.told("promote", "fraud", "prod", code=2)
+    assert [line.partition(": ")[2] for line in err.splitlines() if line.startswith("error")] == [
+        'promotion.toml: aliases.prod.metrics.auc.minimum: is not a known key; did you mean "min"?',
+        "promotion.toml: aliases.prod.metrics.auc: says no limit: min, max, drop, rise",
+        "promotion.toml: aliases.prod.metrics.loss.max: is nan: nothing can be compared with it",
+        "promotion.toml: aliases.prod.metrics.loss.drop: is -1: nothing can be compared with it",
+        "promotion.toml: aliases.prod.approvals.keys: is not a verifier key: it should be a name, eight hexadecimal "
+        "digits and an Ed25519 key, with + between them",
+        "promotion.toml: aliases.prod.approvals.count: is 2, and there are 0 keys",
+        "promotion.toml: aliases.prod.smoke: is an empty command",
+        'promotion.toml: aliases.prod.reproduced: is "maybe", not one of bytes, metrics',
+        'promotion.toml: models.fraud.alias: is not a known key; did you mean "aliases"?',
+    ]
+    (home.root / "promotion.toml").write_text("version = 1\n[aliases.staging]\nplan = true\n")
+    assert "says nothing of prod, so nobody may move it" in home.told("promote", "fraud", "prod", code=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("publish", "nothing", "fraud", "--bump", "minor"), "is no run of this project"),
+        (("publish", "latest", "fraud"), "which version it is to be is not clear"),
+        (("publish", "latest", "Fraud", "--bump", "minor"), "cannot be the name of a model"),
+        (("publish", "latest", "fraud", "--version", "1"), "is not a semantic version"),
+        (("show", "fraud"), "there is no such model in the registry"),
+        (("promote", "fraud", "prod"), "there is no such model in the registry"),
+        (("list", "--registry", "../else"), "is not a folder of the project"),
+        (("list", "--registry", "ftp://example.com"), "use a folder, file://, s3:// or https://"),
+        (("list", "--registry", "https://ann:pw@example.com"), "keep logins where the store's own tools have them"),
+        (("list", "--registry", "other"), "is no registry that nixgen.lock knows"),
+    ],
+)
+def test_what_cannot_be_done(home: Home, words: tuple[str, ...], said: str) -> None:
+    home.told("init")
+    home.run(1)
+    out, err = home.told(*words, code=2)
+    assert said in err
+    assert "pw" not in out + err
+    assert not (home.root / "registry/demo").exists()
+
+
+def test_a_run_that_did_not_end_well(home: Home) -> None:
+    home.told("init")
+    folder = home.root / "runs" / home.run(1)
+    (folder / RECORD).write_bytes(recordfile.dump(replace(recordfile.read(folder), status="failed", exit=1)))
+    assert "did not end well: it is failed" in home.told("publish", "latest", "fraud", "--bump", "minor", code=2)[1]
+
+
+def test_before_there_is_a_registry(home: Home) -> None:
+    assert home.told("list", code=2)[1] == (
+        "error: nixgen.lock: notes no registry\n    make it: nixgen registry init\n"
+    )
+
+
+@pytest.mark.parametrize("change", ["cut", "forked"])
+def test_a_history_that_was_rewritten(home: Home, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nixgen.lock knows how far the log was: a log with an entry removed or edited does not go on from there."""
+    home.told("init")
+    shutil.copytree(home.root / "registry", home.root / "old")
+    home.publish(1, "1.0.0")
+    home.told("promote", "fraud", "prod")
+    lock = (home.root / "nixgen.lock").read_bytes()
+    shutil.rmtree(home.root / "registry")
+    shutil.copytree(home.root / "old", home.root / "registry")
+    if change == "forked":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home.root.parent / "another"))  # another machine, with the key
+        (home.root / "nixgen.lock").write_bytes(dump_lock(Lock(BASE)).encode())
+        home.told("init")
+        home.publish(2, "1.0.0", content=b"evil")
+        home.told("promote", "fraud", "prod")
+        home.told("deprecate", "fraud@1.0.0", "--why", "one entry more")
+        (home.root / "nixgen.lock").write_bytes(lock)
+    for words in (("verify",), ("list",), ("promote", "fraud", "beta")):
+        _, err = home.told(*words, code=1)
+        assert "error: " in err
+        assert "Traceback" not in err
+
+
+def test_entries_that_were_edited(home: Home) -> None:
+    home.told("init")
+    home.publish(1, "1.0.0")
+    home.told("promote", "fraud", "prod")
+    log = home.root / "registry/log"
+    bundles = [path for path in log.rglob("*") if path.is_file() and b"fraud" in path.read_bytes()]
+    assert bundles
+    for path in bundles:
+        path.write_bytes(path.read_bytes().replace(b"ann@", b"eve@"))
+    assert "error: " in home.told("verify", code=1)[1]
+
+
+def test_who_has_no_key_reads(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.told("init")
+    home.publish(1, "1.0.0")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home.root.parent / "another"))
+    assert home.told("verify")[0].startswith("registry: 1 versions of 1 models")
+    assert "there are no such keys here" in home.told("promote", "fraud", "prod", code=2)[1]
+
+
+def test_many_stores(home: Home, tmp_path: Path) -> None:
+    """A folder that several projects share."""
+    place = f"file://{tmp_path}/shared"
+    home.told("init", "--registry", place)
+    home.publish(1, "1.0.0")
+    assert (tmp_path / "shared/demo/fraud/1.0.0/model.bin").read_bytes() == b"weights"
+    assert home.json("list")[0]["name"] == "demo/fraud"
