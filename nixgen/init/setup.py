@@ -36,6 +36,7 @@ COMMAND = "nixgen init"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
 _COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)")
 _PYPROJECT = "pyproject.toml"
+_FOUND = 2  # slashes in the path of a script that is looked for no more
 _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
 
 
@@ -72,6 +73,8 @@ def init(start: Path, options: Options) -> None:
         work_tree = git.in_work_tree(project.root)
         with _flags_named(options):
             project, values, named = _chosen(project, options)
+        values |= _listed(project, script)
+        project = with_values(project, values)
         previous = _previous(project)
         if previous is None and not options.force:
             write.refuse(scaffold.in_the_way(project.root), COMMAND)
@@ -204,6 +207,16 @@ def asked(project: Project, options: Options) -> dict[str, edit.Value]:
         else:
             values["nixpkgs"] = options.nixpkgs
     return values
+
+
+def _listed(project: Project, script: Path | None) -> dict[str, edit.Value]:
+    """The setting ``scripts``, where a script beside a project is found by nothing else."""
+    if script is None or project.script is not None:
+        return {}
+    path, named = script.relative_to(project.root).as_posix(), project.settings.scripts
+    if path.count("/") < _FOUND if named is None else path in named:
+        return {}
+    return {"scripts": sorted({path, *(named or (one.path for one in project.scripts.values()))})}
 
 
 def with_values(project: Project, values: Mapping[str, edit.Value]) -> Project:

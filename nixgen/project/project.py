@@ -219,7 +219,8 @@ def find_project(start: Path, *, lock: bool = True, script: Path | None = None) 
     above = _workspace(root, pyproject)
     if above is not None:
         root, pyproject = above, read_toml(above / _PYPROJECT, _PYPROJECT)
-    project = _project(root, pyproject, _scripts(root, script))
+    named = lookup(pyproject, "tool", "nixgen", "scripts")
+    project = _project(root, pyproject, _scripts(root, script, named if isinstance(named, list) else None))
     said = {one.path: one.metadata for one in project.scripts.values()} | {_PYPROJECT: pyproject}
     said["uv.toml"] = project.uv_options() or {}
     # A user name is what keyring is asked with.
@@ -254,18 +255,29 @@ def _root(start: Path) -> Path | None:
     return None
 
 
-def _scripts(root: Path, wanted: Path | None) -> tuple[Script, ...]:
-    """The scripts of a project that have a lock and ``[tool.nixgen]``, and ``wanted``."""
+def _scripts(root: Path, wanted: Path | None, named: Sequence[object] | None = None) -> tuple[Script, ...]:
+    """The scripts that are ``named``, else those that have a lock and ``[tool.nixgen]``; and ``wanted``."""
     extra = wanted.relative_to(root).as_posix() if wanted is not None and wanted.is_relative_to(root) else None
     found = []
-    for path in sorted({*scripts.names(root, below=_has_lists(root)), *([extra] if extra else [])}):
+    listed = scripts.names(root, below=_has_lists(root)) if named is None else _present(root, named)
+    for path in sorted({*listed, *([extra] if extra else [])}):
         text, lock = read_text(root / path, path), f"{path}.lock"
-        if path != extra and "nixgen" not in text:
+        if path != extra and named is None and "nixgen" not in text:
             continue
         script = scripts.read(path, text, read_text(root / lock, lock) if (root / lock).exists() else None)
-        if path == extra or scripts.is_ours(script):
+        if path == extra or named is not None or scripts.is_ours(script):
             found.append(script)
     return tuple(found)
+
+
+def _present(root: Path, named: Sequence[object]) -> list[str]:
+    """The scripts of the setting, less what is no path. Raises UserError for those that are not there."""
+    paths = [path for path in dict.fromkeys(named) if isinstance(path, str) and path.endswith(".py")]
+    missing = [path for path in paths if not (root / path).is_file()]
+    if missing:
+        where = "pyproject.toml: tool.nixgen.scripts"
+        raise UserError(Problem(where, f"{path} is missing", "bring it back, or take it out") for path in missing)
+    return paths
 
 
 def _settings(table: Mapping[str, Any], found: Sequence[Script]) -> Settings:

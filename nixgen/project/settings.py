@@ -91,7 +91,8 @@ class Settings:
     ``smoke`` shell commands that must succeed in the environment; ``packages`` what distributions that are built need,
     by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
     of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
-    uv.lock or a pylock.toml, None where nothing is said.
+    uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
+    those that are found.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -113,6 +114,7 @@ class Settings:
     environments: Mapping[str, EnvironmentSettings] = field(default_factory=dict)
     environment: str = ""
     lock: str | None = None
+    scripts: tuple[str, ...] | None = None
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -363,8 +365,7 @@ def _variables(value: object) -> Mapping[str, str]:
     return {str(name): str(text) for name, text in sorted(cast("dict[str, str]", value).items())}
 
 
-def _paths(value: object) -> tuple[str, ...]:
-    example = '["patches/name.patch"]'
+def _paths(value: object, example: str = '["patches/name.patch"]') -> tuple[str, ...]:
     _typed(value, list, example)
     for index, path in enumerate(cast("list[object]", value)):
         _typed(path, str, example, f"[{index}]")
@@ -372,6 +373,14 @@ def _paths(value: object) -> tuple[str, ...]:
         if any(part in {"", ".", ".."} for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", str(path)):
             raise _WrongError(f'"{path}" is not a path in the project', f"write it like {example}", f"[{index}]")
     return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
+
+
+def _script_paths(value: object) -> tuple[str, ...]:
+    paths = _paths(value, '["tools/report.py"]')
+    for index, path in enumerate(paths):
+        if not path.endswith(".py"):
+            raise _WrongError(f'"{path}" is not a Python script', "name its file, which ends with .py", f"[{index}]")
+    return paths
 
 
 def _seconds(value: object) -> int:
@@ -459,8 +468,9 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "packages": _packages,
     "environments": _environments,
     "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
+    "scripts": _script_paths,
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
 
-_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock"}
+_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock", "scripts"}

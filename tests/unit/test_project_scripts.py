@@ -16,6 +16,7 @@ from support.wheels import make_wheel
 from nixgen.errors import UserError
 from nixgen.generate import why
 from nixgen.generate.digest import of_script
+from nixgen.init import setup
 from nixgen.project import scripts
 from nixgen.project.project import find_project
 from nixgen.resolve import environments, uv
@@ -54,6 +55,51 @@ def on(index: Index, *dependencies: str, more: str = "[tool.nixgen]\n") -> str:
     named = ", ".join(f'"{name}"' for name in dependencies)
     own = f'[[tool.uv.index]]\nname = "own"\nurl = "{index.simple}"\ndefault = true\n'
     return f'requires-python = ">=3.11"\ndependencies = [{named}]\n\n{own}\n{more}'
+
+
+def test_a_script_in_a_folder_of_folders_is_named_in_the_settings(tmp_path: Path) -> None:
+    """The setting stands in the place of what is found by listing folders, and needs no [tool.nixgen] in the script."""
+    root = tmp_path
+    text = '[project]\nname = "demo"\nversion = "1"\n[tool.nixgen]\n'
+    (root / "pyproject.toml").write_text(text)
+    (root / "uv.lock").write_text(LOCK)
+    for path in ("near.py", "tools/other.py", "tools/deep/report.py"):
+        script(root, path, "dependencies = []\n[tool.nixgen]\n" if path == "near.py" else "dependencies = []\n")
+    assert list(find_project(root).scripts) == ["near"]
+    deep = root / "tools/deep/report.py"
+    (root / "pyproject.toml").write_text(f'{text}scripts = ["tools/deep/report.py"]\n')
+    assert list(find_project(root).scripts) == ["report"]
+    (root / "tools/deep/report.py.lock").unlink()
+    with pytest.raises(UserError, match=r"tools/deep/report\.py\.lock: is missing\n +make it: uv lock --script tools"):
+        find_project(root)
+    deep.unlink()
+    with pytest.raises(UserError, match=r"tool\.nixgen\.scripts: tools/deep/report\.py is missing"):
+        find_project(root)
+    (root / "b.sh").write_text("")
+    (root / "pyproject.toml").write_text(f'{text}scripts = ["b.sh"]\n')
+    with pytest.raises(UserError, match=r'tool\.nixgen\.scripts\[0\]: "b\.sh" is not a Python script'):
+        find_project(root)
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "written"),
+    [
+        (None, "near.py", {}),
+        (None, "tools/near.py", {}),
+        (None, "a/b/deep.py", {"scripts": ["a/b/deep.py", "own.py"]}),
+        (["own.py"], "near.py", {"scripts": ["near.py", "own.py"]}),
+        (["near.py"], "near.py", {}),
+    ],
+)
+def test_init_names_a_script_that_nothing_else_finds(
+    tmp_path: Path, said: list[str] | None, path: str, written: dict[str, object]
+) -> None:
+    script(tmp_path, "own.py", "dependencies = []\n[tool.nixgen]\n")
+    script(tmp_path, path, "dependencies = []\n", None)
+    more = "" if said is None else f"scripts = {json.dumps(said)}\n"
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "demo"\nversion = "1"\n[tool.nixgen]\n{more}')
+    project = find_project(tmp_path, lock=False)
+    assert setup._listed(project, tmp_path / path) == written
 
 
 def locked(root: Path, path: str, block: str) -> Path:

@@ -55,6 +55,7 @@ def test_every_key_is_read() -> None:
         macos = "15.2"
         skip-imports = ["plot_qt"]
         smoke = ["python -m plot", "python -m plot", "true"]
+        scripts = ["tools/deep/report.py"]
     """
     assert Settings.parse(tomllib.loads(text)) == Settings(
         base="debian",
@@ -68,6 +69,7 @@ def test_every_key_is_read() -> None:
         macos="15.2",
         skip_imports=("plot_qt",),
         smoke=("python -m plot", "python -m plot", "true"),
+        scripts=("tools/deep/report.py",),
     )
 
 
