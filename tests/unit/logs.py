@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -84,6 +85,7 @@ def store_name(what: object, name: str) -> str:
     return "".join(base32.ALPHABET[byte % 32] for byte in digest(what)) + f"-{name}"
 
 
+@functools.lru_cache(maxsize=None, typed=True)  # they are frozen, and the tests of a log ask for the same ones thousands of times
 def entry(number: int, *, content: object = "", drv: bool = True) -> Entry:
     """An entry of its own for each number; ``content`` changes the path's bytes."""
     path = store_name(number, f"p{number}")
