@@ -59,6 +59,7 @@ _ANY = "3.11.0"
 _ANOTHER_PYTHON = re.compile(
     r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
 )
+_BUILDING = re.compile(r"^error: Failed to .*(?:build|metadata)", re.MULTILINE)
 REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
 """uv's sentence about a Python that the project does not allow, with the specifier."""
 
@@ -230,8 +231,9 @@ def lock(root: Path, variables: Mapping[str, str] | None = None, *, script: str 
     wanted = REQUIRES.search(first.err)
     if result.code != 0 and wanted and _ANOTHER_PYTHON.search(result.err):
         with nowhere() as place:
-            if run("--python", os.fspath(stand_in(place, lowest(wanted[1])))).code == 0:
-                return None
+            stood = run("--python", os.fspath(stand_in(place, lowest(wanted[1]))))
+        if not _BUILDING.search(stood.err):  # for which it is no Python
+            result = stood
     return _done(result)
 
 

@@ -85,7 +85,7 @@ def store_name(what: object, name: str) -> str:
     return "".join(base32.ALPHABET[byte % 32] for byte in digest(what)) + f"-{name}"
 
 
-@functools.lru_cache(maxsize=None, typed=True)  # they are frozen, and the tests of a log ask for the same ones thousands of times
+@functools.cache  # they are frozen, and the tests of a log ask for the same ones thousands of times
 def entry(number: int, *, content: object = "", drv: bool = True) -> Entry:
     """An entry of its own for each number; ``content`` changes the path's bytes."""
     path = store_name(number, f"p{number}")

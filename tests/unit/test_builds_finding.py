@@ -36,6 +36,7 @@ from nixgen.resolve.model import Resolution
 Serve = Callable[..., Index]
 BASE = DebianBase("bookworm", "3.11", "2.36", (), (), (), ())
 SETUPTOOLS = "setuptools-80.0-py3-none-any.whl"
+BOTH = '["aarch64-linux", "x86_64-linux"]'
 
 
 @dataclass
@@ -93,6 +94,7 @@ class World:
     index: Index
     sources: Sources
     base: DebianBase = BASE
+    systems: str = '["x86_64-linux"]'  # half of uv's work; BOTH where a test is about two
 
     def depend(self, *names: str, more: str = "") -> None:
         """Writes pyproject.toml, and locks."""
@@ -101,7 +103,7 @@ class World:
         (self.root / "pyproject.toml").write_text(
             f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = [{listed}]\n'
             f'[[tool.uv.index]]\nname = "loopback"\nurl = "{self.index.simple}"\ndefault = true\n'
-            f'[tool.nixgen]\nbase = "debian"\npython = "3.11"\n{more}'
+            f'[tool.nixgen]\nbase = "debian"\npython = "3.11"\nsystems = {self.systems}\n{more}'
         )
         remembered.lock(self.root)
 
@@ -147,6 +149,7 @@ def requires(builds: Builds, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def test_what_a_source_and_its_backend_want_is_pinned(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.systems = BOTH
     world.depend("old", "more")
     world.sources.dynamic_ = {"more": ("cython>=3; sys_platform == 'linux'",)}
     found = world.find()
@@ -250,6 +253,7 @@ def test_extra_build_dependencies_with_the_version_of_the_environment(world: Wor
 
 def test_match_runtime_is_refused_as_in_uv(world: World) -> None:
     """What is not installed, on one system or on all; and what names a version besides."""
+    world.systems = BOTH
     extra = 'extra-build-dependencies = {old = [{requirement = "cython", match-runtime = true}]}\n'
     for other in ((), ("cython; sys_platform == 'win32'",)):
         world.depend("old", *other, more=f"[tool.uv]\n{extra}")
@@ -283,6 +287,7 @@ def test_pins_of_many_sources_that_are_old_are_one_problem(world: World) -> None
 
 def test_no_build_isolation_builds_with_what_is_installed(world: World) -> None:
     """uv asks nobody what such a package requires: it is built last, in the environment itself."""
+    world.systems = BOTH
     world.sources.static_ = {"old": ("gone",), "plugin": ()}
     setting = '[tool.uv]\nno-build-isolation-package = ["Old"]\n'
     world.depend("old", "plugin", "cython", more=setting)
@@ -520,6 +525,7 @@ def test_of_two_logins_for_a_host_each_index_gets_its_own() -> None:
 
 
 def test_a_requirement_without_a_wheel_is_built(world: World) -> None:
+    world.systems = BOTH
     world.sources.static_ = {"old": ("setuptools", "plugin")}
     world.sources.depends = {"plugin==1.0": ("cython",)}
     world.depend("old")
@@ -655,6 +661,7 @@ def test_nothing_is_asked_where_nothing_is_built(world: World) -> None:
 
 def test_a_source_of_one_environment_is_built_beside_what_that_has(world: World) -> None:
     """match-runtime is the version of the environment that has the package, and builds are pinned for all."""
+    world.systems = BOTH
     for version in ("1.0", "2.0"):
         make_wheel(world.index.folder, "numpy", version)
     extras = 'b = ["numpy==2.0", "old"]\na = ["numpy==1.0"]\n'

@@ -87,6 +87,13 @@ def test_without_a_python_none_is_downloaded(tmp_path: Path, monkeypatch: pytest
     )
 
 
+def test_what_uv_cannot_solve_is_said_without_a_python_too(tmp_path: Path) -> None:
+    """It was "No interpreter found" on a machine with one Python, also where a later one would have served."""
+    with listen(lambda _asked, _body: Reply(404)) as address:
+        said = refused(project(tmp_path / "demo", "six", requires=">=3.99", index=f"{address}/simple"), UserError)
+    assert "Because six was not found" in said
+
+
 def test_a_user_who_lets_uv_download_pythons_is_not_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "automatic")
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", "http://127.0.0.1:1")
