@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ CONTEXT = {"allow_interspersed_args": False}
 
 EXIT_CODES = (
     "Exit codes: COMMAND's; 79 a file is not the pinned one and COMMAND was not started, 126 and 127 COMMAND cannot be "
-    "run, 2 a mistake in the input, 3 the machine lacks something."
+    "run, 2 a mistake in the input, 3 the machine lacks something. With --record, where COMMAND's is 0: 1 metrics or "
+    "an output were not written, 3 the record is not whole."
 )
 
 
@@ -41,13 +43,33 @@ def run(
     report: Annotated[
         str, typer.Option("--report", metavar="text|json", help="The report's form, on stderr.")
     ] = "text",
+    record: Annotated[
+        bool, typer.Option("--record", help="Write runs/ID/run.yaml: code, environment, data, config, results.")
+    ] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="With --record: refuse a git tree with changes.")] = False,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", metavar="FILE", help="With --record: keep a copy. Can be repeated."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="NUMBER", help="Set PYTHONHASHSEED and NIXGEN_SEED.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option("--metrics", metavar="FILE", help="With --record: JSON or YAML that COMMAND writes.")
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", metavar="PATH", help="With --record: hash what COMMAND made. Can be repeated."),
+    ] = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """Verify models and data, then run COMMAND in the project's environment. It does not start if a file changed.
 
-    Example: nixgen run -- python -m app
+    With --record, COMMAND's output is kept, too, and `nixgen runs` shows what was recorded.
+
+    Example: nixgen run --record --config train.yaml --seed 7 --metrics metrics.json --output model -- python train.py
     """
     from nixgen.errors import UserError
     from nixgen.models import verify as implementation
@@ -55,6 +77,9 @@ def run(
     if report not in {"text", "json"}:
         raise UserError.of("--report", f"is {report}, not text or json")
     lock = implementation.find_lock(project)
+    given = {"--clean": clean, "--config": config, "--metrics": metrics is not None, "--output": output}
+    for option in (name for name, value in given.items() if value and not record):
+        raise typer.BadParameter("requires --record", param_hint=option)
     words: tuple[str, ...] = tuple(command or ())
     names: tuple[str, ...] = ()
     if service is not None:
@@ -71,7 +96,13 @@ def run(
         stamps=stamp,
         age=stamp_age,
         report=report,
-        optional=service is not None,
+        optional=service is not None or record,
         environment=environment,
     )
+    if record:
+        from nixgen.runs import record as recording
+
+        what = recording.Options(clean, tuple(config or ()), seed, metrics, tuple(output or ()))
+        raise typer.Exit(recording.record(lock, names, words, how, what))
+    os.environ.update(implementation.seed_variables(seed))
     raise typer.Exit(implementation.start(lock, names, words, how))

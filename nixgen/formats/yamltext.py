@@ -49,16 +49,21 @@ def loads(text: str) -> Any:  # noqa: ANN401 -- any YAML value
 
 def dumps(value: Any) -> str:  # noqa: ANN401 -- any plain value
     """The text of a value, in its own order, a line for each value. What is not UTF-8 is escaped."""
-    return str(
-        yaml.dump(
-            _utf8(value), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_ENDLESS, default_flow_style=False
-        )
-    )
+    form = {"allow_unicode": True, "sort_keys": False, "width": _ENDLESS, "default_flow_style": False}
+    return str(yaml.dump(_utf8(value, {}), Dumper=_Dumper, **form))
 
 
-def _utf8(value: Any) -> Any:  # noqa: ANN401 -- the same
+def _utf8(value: Any, known: dict[int, Any]) -> Any:  # noqa: ANN401 -- the same
+    """The value with texts that can be written. What is in several places, by aliases, is looked at once."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_utf8(key): _utf8(item) for key, item in value.items()}
-    return [_utf8(item) for item in value] if isinstance(value, list | tuple) else value
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if id(value) not in known:
+        made: Any = {} if isinstance(value, dict) else []
+        known[id(value)] = made
+        if isinstance(value, dict):
+            made.update((_utf8(key, known), _utf8(item, known)) for key, item in value.items())
+        else:
+            made.extend(_utf8(item, known) for item in value)
+    return known[id(value)]

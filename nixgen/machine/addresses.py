@@ -16,7 +16,7 @@ _URL = re.compile(
     r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
     re.IGNORECASE,
 )
-_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]{1,64}:[^\s"'/@]{1,256}@(?=[\w\[])""")  # user:password@host
+_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]{1,64}:[^\s"'/@]{1,256}@(?!sha\d+:)(?=[\w\[])""")  # user:password@host
 _TELLING = (  # compiled where it is asked for: most addresses have no query
     # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
     r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"
@@ -119,3 +119,16 @@ def confidential(url: str) -> bool:
     """Whether nobody on the way can read what is sent to an address: https, or this machine itself."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and loopback(parts.hostname or ""))
+
+
+def bare(url: str) -> str:
+    """An address without what it must not carry: it still leads to the same place. Of ssh the user's name stays.
+
+    What is no address, a folder or git's ``host:path``, stays as it is, but for a password in it.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        return blotted(url)
+    user, behind = (found["user"] or "").partition(":")[0], found["behind"] or ""
+    kept = f"{user}@" if user and found["scheme"].lower() == "ssh" else ""
+    return f"{found['scheme']}://{kept}{found['place']}{'' if secret_key(behind) else behind}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nixgen.errors import MachineError
-from nixgen.machine.process import failure, run
+from nixgen.machine.process import failure, run, start, write_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,88 @@ class Visibility:
 
     added: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a work tree is like. ``top`` is its uppermost folder, ``below`` the path in it of the folder asked about.
+
+    ``commit`` is empty before the first one, ``branch`` on a detached head. Paths are relative to ``top``: ``changed``
+    are of files that git knows, ``untracked`` of those that it neither knows nor ignores (of a repository in the tree:
+    with a slash behind), ``submodules`` of those with changes inside. ``remotes`` are addresses by name, as the
+    configuration has them.
+    """
+
+    top: Path
+    below: str = ""
+    commit: str = ""
+    branch: str = ""
+    changed: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    submodules: tuple[str, ...] = ()
+    remotes: Mapping[str, str] = field(default_factory=dict)
+
+
+def state(root: Path, without: Iterable[str] = ()) -> State:
+    """The work tree that ``root`` is in; what lies at the paths ``without`` (relative to ``root``) does not count.
+
+    Raises MachineError with git's own words when git refuses.
+    """
+    where = ["git", "rev-parse", "--show-toplevel", "--show-prefix"]
+    status = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
+    urls = ["git", "config", "-z", "--get-regexp", r"^remote\..*\.url$"]
+    commands = (where, [*status, "--no-renames", "--", *_but(without)], urls)
+    running = [start(command, cwd=root) for command in commands]
+    place, changes, known = [one.wait() for one in running]
+    for result in (place, changes):
+        if result.code:
+            raise failure(result)
+    top, _, below = place.out.removesuffix("\n").partition("\n")
+    entries = changes.out.split("\0")
+    heads = dict(entry[2:].split(" ", 1) for entry in entries if entry.startswith("# "))
+    tracked = [entry.split(" ", _FIELDS[entry[0]]) for entry in entries if entry[:1] in _FIELDS]
+    pairs = [entry.partition("\n") for entry in known.out.split("\0") if entry]
+    return State(
+        top=Path(top),
+        below=below.rstrip("/"),
+        commit=heads.get("branch.oid", "").replace("(initial)", ""),
+        branch=heads.get("branch.head", "").replace("(detached)", ""),
+        changed=tuple(fields[-1] for fields in tracked),
+        untracked=tuple(entry[2:] for entry in entries if entry.startswith("? ")),
+        submodules=tuple(fields[-1] for fields in tracked if fields[2][0] == "S" and {*fields[2][2:]} & {"M", "U"}),
+        remotes={key.removeprefix("remote.").removesuffix(".url"): value for key, _, value in reversed(pairs)},
+    )
+
+
+_FIELDS = {"1": 8, "u": 10}  # blanks before the path in an entry of the status, by its kind (git-status(1))
+
+
+def write_diff(root: Path, found: State, target: Path, untracked: Iterable[str], without: Iterable[str] = ()) -> None:
+    """Writes what makes of the commit of a ``state`` the files that are there: for ``git apply``, in the top folder.
+
+    ``untracked`` are those new files that it is to have. git's index stays as it is. Raises MachineError when git
+    refuses, OSError when the file cannot be written.
+    """
+    new = [path for path in untracked if not path.endswith("/")]
+    env = dict(os.environ)
+    with tempfile.TemporaryDirectory() as scratch:
+        if new:
+            index = Path(scratch, "index")
+            own = run(["git", "rev-parse", "--git-path", "index"], cwd=found.top).out.removesuffix("\n")
+            if (found.top / own).exists():
+                shutil.copyfile(found.top / own, index)
+            env["GIT_INDEX_FILE"] = str(index)
+            listed = ["--pathspec-from-file=-", "--pathspec-file-nul"]
+            adding = ["git", "--literal-pathspecs", "add", "--intent-to-add", *listed]
+            result = start(adding, cwd=found.top, env=env, input_pipe=True).wait(data=os.fsencode("\0".join(new)))
+            if result.code:
+                raise failure(result)
+        base = found.commit or run(["git", "hash-object", "-t", "tree", os.devnull], cwd=root).out.strip()
+        plain = ("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+        prefixes = ("--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=dirty")
+        words = ["git", "diff", *plain, *prefixes, base, "--", *_but(without)]
+        with target.open("wb") as file:
+            write_output(words, file, cwd=root, env=env)
 
 
 def in_work_tree(root: Path) -> bool:
@@ -95,6 +179,11 @@ def with_unix_line_ends(root: Path, paths: Iterable[str]) -> set[str]:
 def unknown_files(root: Path, pattern: str) -> list[str]:
     """The files below ``root`` with names like ``pattern`` that git neither knows nor ignores, sorted."""
     return sorted(_listed(root, ["ls-files", "-z", "--others", "--exclude-standard", "--", pattern]))
+
+
+def _but(without: Iterable[str]) -> list[str]:
+    """Pathspecs (gitglossary(7)) for the whole work tree but these paths, relative to the current folder."""
+    return [":(top)", *(f":(exclude,literal){path}" for path in without)]
 
 
 def _literal(path: str) -> str:

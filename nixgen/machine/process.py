@@ -65,7 +65,7 @@ class Running:
         except BaseException:
             self.stop()
             raise
-        return Result(self._command, self._process.returncode, _text(out), _text(err))
+        return Result(self._command, self._process.returncode, _text(out or b""), _text(err))
 
     def stop(self) -> None:
         """Ends the program, if it still runs: asks it to, so that it can tidy up, and kills it if that takes long."""
@@ -120,6 +120,16 @@ def piped(first: Sequence[str], second: Sequence[str], *, env: Mapping[str, str]
             if feeding.stdout is not None:
                 feeding.stdout.close()
     return Result(tuple(second), reading.returncode, _text(reading.stdout), _text(reading.stderr))
+
+
+def write_output(
+    command: Sequence[str], file: IO[bytes], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> None:
+    """Runs a program to its end, its output written to a file as it is. Raises MachineError when it fails."""
+    process = _opened(tuple(command), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=file, missing="")
+    result = Running(tuple(command), process).wait()
+    if result.code != 0:
+        raise failure(result)
 
 
 def follow(

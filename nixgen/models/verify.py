@@ -24,6 +24,7 @@ _NOTHING = (
     "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND "
     "(in another environment: nix develop .#NAME -c COMMAND)"
 )
+_LARGEST_SEED = (1 << 32) - 1  # NumPy's, and that of PYTHONHASHSEED
 _PLACES = """
 { root }:
 let project = import (/. + root) { };
@@ -111,30 +112,60 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     Inside the project's shell the environment is there; from outside it is entered first, by nix-shell, which works
     with every version of Nix and with flakes or without.
     """
-    unpinned = options.optional and not names and not lockfile.read_lock(lock).artifacts
-    if _in_shell(lock.parent) and options.environment in {"", os.environ.get("NIXGEN_LABEL")}:
-        if unpinned:
+    if inside(lock, options):
+        if _unpinned(lock, names, options):
             return guard.become(command)
         found = trees(lock, names)
         folder = str(options.stamps) if options.stamps else guard.default_stamps()
         stamp = guard.Stamp(folder, options.age) if options.stamp and folder else None
         return guard.guard(found, command, stamp=stamp, report=options.report)
-    if not unpinned:
+    words, env = command_line(lock, names, command, options)
+    return guard.become(words, env)
+
+
+def inside(lock: Path, options: Options) -> bool:
+    """Whether this process runs in the environment that is asked for."""
+    return _in_shell(lock.parent) and options.environment in {"", os.environ.get("NIXGEN_LABEL")}
+
+
+def command_line(
+    lock: Path, names: Sequence[str], command: Sequence[str], options: Options
+) -> tuple[list[str], Mapping[str, str]]:
+    """What starts a process that becomes the command, after the guard and in the environment: words and variables."""
+    words = list(command)
+    if not _unpinned(lock, names, options):
         trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
+        program = str(Path(guard.__file__).parent)
+        check = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
+        check += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
+        check += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
+        words = [*check, *names, "--", *command]
+    if inside(lock, options):
+        return words, os.environ
     if shutil.which("nix-shell") is None:
         raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
     inputs.refuse_strange(lock.parent)
-    program = str(Path(guard.__file__).parent)
-    words = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
-    words += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
-    words += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
-    inner = f"exec {shlex.join(command if unpinned else [*words, *names, '--', *command])}"
+    inner = f"exec {shlex.join(words)}"
     shell = f"environments.{options.environment}.shell" if options.environment else "shell"
     outer = ["nix-shell", str(lock.parent / "default.nix"), "-A", shell, "--run", inner]
     console.detail(f"$ {process.shown(outer)}")
     # Without this nix-shell looks for an interactive bash in the user's nixpkgs, to run one line.
     bash = {"NIX_BUILD_SHELL": found_bash} if (found_bash := shutil.which("bash")) else {}
-    return guard.become(outer, {**bash, **os.environ})
+    return outer, {**bash, **os.environ}
+
+
+def _unpinned(lock: Path, names: Sequence[str], options: Options) -> bool:
+    """Whether there is nothing to verify, and that is fine."""
+    return options.optional and not names and not lockfile.read_lock(lock).artifacts
+
+
+def seed_variables(seed: int | None) -> dict[str, str]:
+    """The variables that a seed is set in. Raises UserError for one that not every library takes."""
+    if seed is None:
+        return {}
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise UserError.of("--seed", f"is {seed}, not a number from 0 to {_LARGEST_SEED}", "--seed 7")
+    return {"PYTHONHASHSEED": str(seed), "NIXGEN_SEED": str(seed)}
 
 
 def service(root: Path, name: str) -> ServiceSpec:

@@ -1,0 +1,192 @@
+"""Configurations of a run: copies without what is secret in them, and the same of a command's words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nixgen.errors import UserError
+from nixgen.formats import toml, yamltext
+from nixgen.machine import addresses, files
+from nixgen.runs.model import CONFIG, ConfigFile
+
+BLOT = "***"
+
+_SECRET = re.compile(
+    r".*(?:password|passwd|passphrase|passcode|secrets?|credentials?|authorization|cookie|connectionstring|webhook(?:url)?|"
+    r"(?:access|account|api|auth|client|deploy|encryption|functions?|license|master|private|secret|service|sharedaccess|"
+    r"signing|storage|subscription)key(?:id)?)"
+    # "pad_token" and "bypass" are no secrets; "hf_token" and "db_pass" are.
+    r"|.*(?:access|api|auth|bearer|bot|client|deploy|git|github|gitlab|hf|hub|huggingface|id|jwt|login|oauth|personal|"
+    r"private|push|refresh|registry|security|session|slack|telegram|user|wandb)token"
+    r"|token|pwd|pw|jwt|bearer|dsn|(?:db|ftp|ldap|mail|my|pg|proxy|redis|root|admin|smtp|user|database)(?:pass|pw|pwd)"
+)
+_TOKENS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[oprsu]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[\w-]{16,}"
+    r"|\bhf_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abeoprs]-[\w-]{10,}|\bnpm_[A-Za-z0-9]{30,}"
+    r"|\bpypi-[A-Za-z0-9_-]{30,}|\bAIza[\w-]{35}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
+    re.DOTALL,
+)
+_PAIR = re.compile(
+    r"""(?P<head>(?P<key>[A-Za-z_][\w.-]*)["']?[ \t]*[:=][ \t]*)"""
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|\$\{[^}\n]*\}|\{\{[^}\n]*\}\}|[^\s,;}\]#"']+)"""
+)
+_REFERENCE = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_]\w*|%\([^)]*\)s|\{\{.*\}\}|<[^>]*>|")
+_OPTION = re.compile(r"--?(?P<key>[A-Za-z][\w-]*)")
+
+
+@dataclass(slots=True)
+class _Masked:
+    """The keys whose values were blotted out, in order; what was looked at already, by its identity."""
+
+    keys: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+
+    def note(self, key: str) -> None:
+        if key not in self.keys:
+            self.keys.append(key)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key's value is a secret, by its name alone: ``api_key``, ``db.password``, ``HF_TOKEN``."""
+    return _SECRET.fullmatch(re.sub(r"[-_.]", "", key.rpartition(".")[2].lower())) is not None
+
+
+def masked(text: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """A configuration's text without what is secret in it, and the keys that had it; ``name`` tells the format.
+
+    JSON, YAML and TOML are read, and written anew where a key's value is secret; and in all texts, comments too, what
+    looks like ``key: value``, a token or an address with a login is blotted out.
+    """
+    found = _Masked()
+    text = _structured(text, name.lower(), found)
+    return _plain(text, found), tuple(found.keys)
+
+
+def masked_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A command's words without what is secret in them, and the options that had it."""
+    found = _Masked()
+    given: list[str] = []
+    before = ""
+    for word in words:
+        option = _OPTION.fullmatch(before)
+        if option is not None and is_secret(option["key"]) and not word.startswith("-"):
+            found.note(before)
+            given.append(BLOT)
+        else:
+            given.append(_plain(word, found))
+        before = word
+    return tuple(given), tuple(found.keys)
+
+
+def keep(given: Iterable[Path], folder: Path) -> tuple[ConfigFile, ...]:
+    """Copies configurations into a run's folder, each below ``config/``.
+
+    Raises UserError for what cannot be read, OSError where a copy cannot be written.
+    """
+    taken: set[str] = set()
+    found = []
+    for path in given:
+        data = contents(path)
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            text, keys = masked(data.decode(), path.name)
+        except UnicodeDecodeError:  # a secret in it could not be seen
+            found.append(ConfigFile(str(path), digest))
+            continue
+        copy = _name(path, taken)
+        (folder / copy).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / copy).open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        found.append(ConfigFile(str(path), digest, copy, keys))
+    return tuple(found)
+
+
+def contents(path: Path) -> bytes:
+    """A configuration's bytes. Raises UserError where it cannot be read."""
+    try:
+        return files.contents(path)
+    except OSError as error:
+        raise UserError.of(
+            f"--config {path}", f"cannot be read: {error.strerror}", "name a file that is there"
+        ) from None
+
+
+def _name(path: Path, taken: set[str]) -> str:
+    inside = not path.is_absolute() and ".." not in path.parts
+    plain = path.as_posix() if inside else path.name
+    name, number = plain, 1
+    while name in taken or any(other.startswith(f"{name}/") or name.startswith(f"{other}/") for other in taken):
+        number += 1
+        name = f"{number}/{plain}"
+    taken.add(name)
+    return f"{CONFIG}/{name}"
+
+
+def _structured(text: str, name: str, found: _Masked) -> str:
+    try:
+        if name.endswith((".yaml", ".yml")):
+            value = yamltext.loads(text)
+            return yamltext.dumps(value) if _blot(value, "", found) else text
+        if name.endswith(".json"):
+            value = json.loads(text)
+            return json.dumps(value, indent=2, ensure_ascii=False) + "\n" if _blot(value, "", found) else text
+        if name.endswith(".toml"):
+            import tomlkit
+
+            toml.loads(text)
+            document = tomlkit.parse(text)
+            return tomlkit.dumps(document) if _blot(document, "", found) else text
+    except (ValueError, RecursionError):  # what it is not, it may be for who reads it; as a text it is looked at anyway
+        pass
+    return text
+
+
+def _blot(value: Any, path: str, found: _Masked, *, inside: bool = False) -> bool:  # noqa: ANN401 -- any plain value
+    """Blots the values of secret keys out, in place; of a table or list all that is inside. Whether any was."""
+    if id(value) in found.seen and not inside:
+        return False  # an alias of YAML
+    found.seen.add(id(value))
+    items = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    any_was = False
+    for key, item in items:
+        below = f"{path}.{key}" if path else str(key)
+        secret = inside or (isinstance(value, dict) and is_secret(str(key)))
+        if isinstance(item, dict | list):
+            any_was |= _blot(item, below, found, inside=secret)
+        elif secret and item is not None and not isinstance(item, bool) and not _REFERENCE.fullmatch(str(item)):
+            value[key] = BLOT
+            found.note(below)
+            any_was = True
+    return any_was
+
+
+def _plain(text: str, found: _Masked) -> str:
+    def pair(match: re.Match[str]) -> str:
+        value = match["value"].strip("\"'")
+        if not is_secret(match["key"]) or value == BLOT or value in {"null", "none", "None", "true", "false"}:
+            return match[0]
+        if _REFERENCE.fullmatch(value):
+            return match[0]
+        if not any(key == match["key"] or key.endswith(f".{match['key']}") for key in found.keys):
+            found.note(match["key"])
+        quote = match["value"][0] if match["value"][0] in "\"'" else ""
+        return f"{match['head']}{quote}{BLOT}{quote}"
+
+    def token(match: re.Match[str]) -> str:
+        found.note(f"a token ({match[0][:4]}…)" if not match[0].startswith("-----") else "a private key")
+        return BLOT
+
+    text = _TOKENS.sub(token, _PAIR.sub(pair, text))
+    clean = addresses.blotted(text) if "@" in text or "://" in text else text
+    if clean != text:
+        found.note("a login in an address")
+    return clean

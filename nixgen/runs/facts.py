@@ -1,0 +1,237 @@
+"""What a run's record says of the machine, the environment, the project and its tree.
+
+All of it is cheap: nothing is evaluated, built or hashed that Nix's database or nixgen.hashes.json knows already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nixgen.bases.model import Base, DebianBase
+from nixgen.check import closure, record
+from nixgen.check.digest import closure_digest
+from nixgen.check.facts import builder, system
+from nixgen.check.inputs import artifact_input
+from nixgen.check.model import LOCKS
+from nixgen.console import size as shown_size
+from nixgen.errors import MachineError, NixgenError
+from nixgen.formats import foreign, toml
+from nixgen.lock.model import Lock
+from nixgen.machine import addresses, files, git, process
+from nixgen.machine.git import State
+from nixgen.nix.json import STORE
+from nixgen.runs.model import DIFF, FOLDER, Artifact, Environment, Git, Gpu, Machine, ProjectFiles
+
+LARGEST = 16 << 20
+"""Bytes of a new file that a tree's diff may have."""
+
+_NVIDIA = Path("/proc/driver/nvidia")
+_PATIENCE = 10.0  # seconds for nvidia-smi, which waits where a driver hangs
+_FILES = (*LOCKS, record.NAME, "default.nix")
+_SECRET_FILES = (
+    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
+    *(".netrc", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.*", "secrets.*", "*.tfstate"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The git tree of a project: what the record says of it, what git knows, and, in sentences, what a diff lacks."""
+
+    git: Git
+    state: State
+    new: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The paths that make it dirty, relative to the top of the repository."""
+        return (*self.state.changed, *self.state.untracked)
+
+
+def tree(root: Path, written: Iterable[Path]) -> Tree | None:
+    """The tree before a command is started, None outside of one; with no diff yet.
+
+    Runs do not count, nor do new files at the paths ``written``: the command makes them. Raises MachineError where git
+    cannot be asked.
+    """
+    if not git.in_work_tree(root):
+        return None
+    state = git.state(root, without=[FOLDER])
+    made = [os.path.relpath(path, state.top.resolve()) for path in written]
+    own = [path for path in state.untracked if not any(path == one or path.startswith(f"{one}/") for one in made)]
+    state = replace(state, untracked=tuple(own))
+    lacks = [f"{DIFF}: the changes inside of the submodule {path}" for path in state.submodules]
+    new = []
+    for path in own:
+        if why := _left_out(state.top, path):
+            lacks.append(f"{DIFF}: {path} ({why})")
+        else:
+            new.append(path)
+    found = Git(
+        commit=state.commit,
+        branch=state.branch,
+        remote=_remote(state),
+        dirty=bool(state.changed or own),
+    )
+    return Tree(found, state, tuple(new), tuple(lacks))
+
+
+def write_diff(root: Path, found: Tree, folder: Path) -> Git:
+    """Writes what a dirty tree has that its commit has not into a run's folder; what the record then says of it."""
+    if not found.git.dirty:
+        return found.git
+    git.write_diff(root, found.state, folder / DIFF, found.new, without=[FOLDER])
+    with (folder / DIFF).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return replace(found.git, diff=DIFF, sha256=digest)
+
+
+def project(root: Path, found: Tree | None) -> ProjectFiles:
+    """The project's name, its place in its repository, and the hashes of the files that its environment is made of."""
+    hashes = {}
+    for file in sorted({*_FILES, *(path.name for path in root.glob("pylock*.toml"))}):
+        with contextlib.suppress(OSError):
+            hashes[file] = hashlib.sha256(files.contents(root / file)).hexdigest()
+    name: Any = ""
+    with contextlib.suppress(OSError, UnicodeDecodeError, toml.TomlError):
+        name = foreign.lookup(toml.loads(files.contents(root / "pyproject.toml").decode()), "project", "name")
+    return ProjectFiles(name if isinstance(name, str) else "", (found and found.state.below) or ".", hashes)
+
+
+def environment(name: str, venv: str, root: Path, base: Base) -> Environment:
+    """The environment that a venv is over, or that is the venv. ``name`` is empty for the default one.
+
+    Raises MachineError where Nix cannot be asked about it.
+    """
+    described = f"debian {base.suite}" if isinstance(base, DebianBase) else f"nixpkgs {base.name}"
+    found = Environment(name=name, system=system(), base=described)
+    path = _store_path(venv)
+    found = replace(found, path=path, python=_python(Path(path or venv)))
+    return replace(found, **_digests(path, root)) if path else found
+
+
+def closure_of(path: str) -> tuple[str, str]:
+    """A store path's NAR hash (SRI) and the digest of its closure, as Nix's database has them.
+
+    Raises MachineError where Nix does not know it.
+    """
+    from nixgen.nix.tools import Nix
+
+    known = closure.noted(Nix().closure([path]).values())
+    return known[closure.name_of(path)].nar_hash, closure_digest(known.values())
+
+
+def machine() -> Machine:
+    """This machine."""
+    seen = builder(())
+    memory = 0
+    with contextlib.suppress(OSError, ValueError):
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Machine(_os(), seen.kernel, seen.cpu, seen.cores, memory, gpus())
+
+
+def gpus(proc: Path = _NVIDIA) -> tuple[Gpu, ...]:
+    """NVIDIA's GPUs with their driver, as Linux has them, else as nvidia-smi prints them."""
+    driver = ""
+    with contextlib.suppress(OSError):
+        first = (proc / "version").read_text("utf-8", "replace").partition("\n")[0]
+        driver = next(iter(re.findall(r"\s(\d+(?:\.\d+)+)\s", f"{first} ")), "")
+    found = []
+    for place in sorted(proc.glob("gpus/*/information")):
+        with contextlib.suppress(OSError):
+            for line in place.read_text("utf-8", "replace").splitlines():
+                key, _, value = line.partition(":")
+                if key == "Model":
+                    found.append(Gpu(" ".join(value.split()), driver))
+    if found or shutil.which("nvidia-smi") is None:
+        return tuple(found)
+    with contextlib.suppress(MachineError):
+        printed = process.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], timeout=_PATIENCE
+        ).out
+        rows = [line.rpartition(",") for line in printed.splitlines() if "," in line]
+        found = [Gpu(gpu.strip(), version.strip()) for gpu, _, version in rows]
+    return tuple(found)
+
+
+def artifacts(lock: Lock, names: Sequence[str]) -> tuple[Mapping[str, Artifact], Mapping[str, Artifact]]:
+    """The models and the data that a lock pins, by name; with ``names`` only these."""
+    kinds: dict[str, dict[str, Artifact]] = {"models": {}, "data": {}}
+    for one in lock.artifacts:
+        if not names or one.name in names or one.key in names:
+            revision = one.commit or one.revision or ""
+            kinds[one.kind][one.name] = Artifact(
+                addresses.bare(one.source), revision, artifact_input(one).digest, one.data
+            )
+    return kinds["models"], kinds["data"]
+
+
+def _left_out(top: Path, path: str) -> str:
+    """Why a new file is not in the diff, "" where it is."""
+    name = PurePosixPath(path).name.lower()
+    if path.endswith("/"):
+        return "a repository of its own"
+    if "\ufffd" in path:
+        return "its name is not UTF-8"
+    if any(fnmatch(name, pattern) for pattern in _SECRET_FILES):
+        return "such a file may hold secrets"
+    with contextlib.suppress(OSError):
+        if (size := (top / path).lstat().st_size) > LARGEST:
+            return f"{shown_size(size)}, which git does not know"
+    return ""
+
+
+def _remote(state: State) -> str:
+    """The address that a teammate may know the commit by: that of origin, else of the first remote there is."""
+    names = sorted(state.remotes, key=lambda name: (name != "origin", name))
+    return addresses.bare(state.remotes[names[0]]) if names else ""
+
+
+def _store_path(venv: str) -> str:
+    """The environment's path in the store. A venv over it has its site-packages first in its own list."""
+    places = [venv]
+    with contextlib.suppress(OSError):
+        for lines in Path(venv).glob("lib/python3.*/site-packages/_nixgen.pth"):
+            places += lines.read_text("utf-8", "replace").splitlines()[:1]
+    return next((found[0] for place in places if (found := re.match(rf"{STORE}/[^/]+", place))), "")
+
+
+def _python(venv: Path) -> str:
+    with contextlib.suppress(OSError):
+        for line in (venv / "pyvenv.cfg").read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "version_info":
+                return value.strip()
+    return ""
+
+
+def _digests(path: str, root: Path) -> dict[str, str]:
+    nar_hash, digest = closure_of(path)
+    found = {"nar_hash": nar_hash, "closure": digest}
+    with contextlib.suppress(NixgenError):  # a record that cannot be read is for `nixgen check` to tell of
+        recorded = record.read_record(root / record.NAME)
+        here = recorded.systems.get(system()) if recorded is not None else None
+        if here is not None and any(recipe.out == path for recipe in here.outputs.values()):
+            found["recorded"] = here.digest
+    return found
+
+
+def _os() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/etc/os-release").read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition("=")
+            if key == "PRETTY_NAME":
+                return value.strip("\"'")
+    import platform
+
+    return platform.platform(terse=True)
