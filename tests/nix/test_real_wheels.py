@@ -26,7 +26,7 @@ base = "debian"
 python = "{PYTHON}"
 """
 MODULES = ["numpy", "scipy", "pyarrow", "onnxruntime", "sklearn"]
-PACKAGES = ["numpy", "pandas", "scipy", "pyarrow", "onnxruntime", "scikit-learn", "ruff"]
+PACKAGES = ["numpy", "scipy", "pyarrow", "onnxruntime", "scikit-learn", "ruff"]
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +61,15 @@ def test_a_patched_program_starts(science: Project, nix28: Nix) -> None:
 
 
 def test_byte_code_for_every_module_but_tests(science: Project, nix28: Nix) -> None:
-    files = set(tree(nix28.real(nix28.build(science.folder, "wheels.pandas")) / SITE))
+    files = set(tree(nix28.real(nix28.build(science.folder, "wheels.numpy")) / SITE))
     compiled = {name for name in files if name.endswith(".pyc")}
     wanted = {
         f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-313.pyc"
         for folder, _, name in (path.rpartition("/") for path in files if path.endswith(".py"))
-        if "tests" not in folder.split("/")
+        if {"test", "tests"}.isdisjoint(folder.split("/"))
     }
     assert compiled == wanted
-    assert len(compiled) > 250
+    assert len(compiled) > 100
 
 
 def test_the_same_bytes_with_other_settings_and_versions(
@@ -77,9 +77,9 @@ def test_the_same_bytes_with_other_settings_and_versions(
 ) -> None:
     found = set()
     for nix, other, mask in zip(both_nix, OTHERS, (0o077, 0o002), strict=True):
-        pandas = nix.build(science.folder, "wheels.pandas")
-        again(nix, f"(import {science.folder} {{}}).wheels.pandas", tmp_path, other, mask)
-        found.add((str(pandas), nix.nar_hash(pandas)))
+        numpy = nix.build(science.folder, "wheels.numpy")
+        again(nix, f"(import {science.folder} {{}}).wheels.numpy", tmp_path, other, mask)
+        found.add((str(numpy), nix.nar_hash(numpy)))
     assert len(found) == 1
 
 
