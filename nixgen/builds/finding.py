@@ -22,6 +22,7 @@ from nixgen.builds.model import Build, Builds, BuildWheel, UnservedError
 from nixgen.builds.pins import sorted_builds
 from nixgen.builds.probe import Static
 from nixgen.builds.requirements import Answer, Known, LackingError, Question, Resolver
+from nixgen.builds.trust import Trust
 from nixgen.console import console
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import table
@@ -103,7 +104,9 @@ def find(
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
         probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
     ):
-        finder = _Finder(asked, resolver, probed, here, targets, kept, git, project, _unnamed(project, targets))
+        finder = _Finder(
+            asked, resolver, probed, here, targets, kept, git, project, _unnamed(project, targets), Trust.of(project)
+        )
         failed: list[NixgenError] = []
         try:
             finder.find([source for source in wanted if source.beside is None], ())
@@ -202,6 +205,7 @@ class _Finder:
     project: Project
     unnamed: frozenset[str]
     """The systems that may be left out."""
+    trust: Trust
     done: dict[str, Build] = field(default_factory=dict)
     """By ``name==version``; with the requirements of the system that is asked on, too."""
     sources: dict[str, Source] = field(default_factory=dict)
@@ -279,7 +283,10 @@ class _Finder:
         answers = self.probe.static([self._row(source, {}, 0) for source in fresh])
         read = [(source, said) for source, said in zip(fresh, answers, strict=True) if said is not None]
         fresh, static = [source for source, _ in read], [said for _, said in read]
-        if problems := [one for source, said in zip(fresh, static, strict=True) for one in _rust(source, said)]:
+        problems = [one for source, said in read for one in _rust(source, said)]
+        for source, said in read:
+            problems += self.trust.registry_problems(source, [crate.registry for crate in said.crates])
+        if problems:
             raise UserError(problems)
         requires = {source.name: said.requires for source, said in zip(fresh, static, strict=True)}
         if hint := advice.rust(self.project.settings, requires, self.project.pyproject_text()):
@@ -366,13 +373,16 @@ class _Finder:
         self, asked: Sequence[tuple[Source, Static, Sequence[str]]], versions: Sequence[str], above: tuple[str, ...]
     ) -> list[dict[str, tuple[str, ...]]]:
         """For each source and each of its systems the names of what fulfils its requirements."""
+        places = [self._places(*one) for one in asked]
+        triples = [(source, requires, place) for (source, _, requires), place in zip(asked, places, strict=True)]
+        if problems := [problem for one in triples for problem in self.trust.address_problems(*one)]:
+            raise UserError(problems)
         questions = [
             {
-                system: Question(self._all(source, requires, system), target, source.newest, places)
+                system: Question(self._all(source, requires, system), target, source.newest, place)
                 for system, target in {**source.targets, self.here.system: self.here}.items()
             }
-            for source, said, requires in asked
-            for places in [self._places(source, said, requires)]
+            for source, requires, place in triples
         ]
         owners: dict[Question, str] = {}
         needed: dict[Question, set[str]] = {}

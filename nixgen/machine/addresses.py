@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -113,6 +114,18 @@ def loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def internal(host: str) -> bool:
+    """Whether a host is this machine or in a private network, by its address or by what its name leads to now."""
+    try:
+        found = [host] if ":" in host else [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]
+    except (OSError, UnicodeError):
+        return False  # it cannot be reached by this name
+    return any(
+        not address.is_global or address.is_multicast
+        for address in (ipaddress.ip_address(one.partition("%")[0]) for one in found)
+    )
 
 
 def confidential(url: str) -> bool:

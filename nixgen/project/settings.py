@@ -24,6 +24,7 @@ DEFAULT_MACOS = "14.0"
 """The macOS version that wheels may ask for: the oldest that nixpkgs supports (its release notes, 25.11)."""
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
+_REGISTRY = re.compile(r"(?:sparse|registry)\+https?://[^\s\"'\\<>`]+")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _REV = re.compile(r"[0-9a-f]{40}")
@@ -92,7 +93,7 @@ class Settings:
     by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
     of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
-    those that are found.
+    those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -115,6 +116,7 @@ class Settings:
     environment: str = ""
     lock: str | None = None
     scripts: tuple[str, ...] | None = None
+    crate_registries: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -469,8 +471,9 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "environments": _environments,
     "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
     "scripts": _script_paths,
+    "crate-registries": _names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
 
-_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock", "scripts"}
+_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock", "scripts", "crate-registries"}

@@ -92,7 +92,8 @@ def project(nix28: Nix, pins: Path, tmp_path_factory: pytest.TempPathFactory) ->
         )
         text = PYPROJECT.format(dependencies='"rusty"')
         (folder / "pyproject.toml").write_text(
-            f'{text}\n[tool.uv.sources]\nrusty = {{path = "{source.name}"}}\n{SETTINGS}'
+            f'{text}\n[tool.uv.sources]\nrusty = {{path = "{source.name}"}}\n'
+            f'{SETTINGS}crate-registries = ["{registry}"]\n'
         )
         checked = Checked(Project(folder), nix28, index)
         checked.project.lock()

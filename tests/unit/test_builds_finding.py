@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from support import remembered
-from support.gitserver import Repository
+from support.gitserver import Repository, serving
+from support.gitserver import Server as GitServer
 from support.index import Index
 from support.sdists import make_sdist
 from support.wheels import make_wheel, sha256
@@ -25,6 +26,7 @@ from nixgen.bases.model import Deb, DebianBase
 from nixgen.bases.python import targets
 from nixgen.builds import asked, checkouts, downloads, finding, probe, use
 from nixgen.builds.checkouts import Checkout
+from nixgen.builds.crates import Named
 from nixgen.builds.model import Builds, UnservedError
 from nixgen.builds.pins import dump, sorted_builds
 from nixgen.builds.probe import Static
@@ -51,6 +53,7 @@ class Sources:
     dynamic_: dict[str, tuple[str, ...]] = field(default_factory=dict)
     depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    crates: dict[str, tuple[Named, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
@@ -67,7 +70,11 @@ class Sources:
         self.rows |= {row["name"]: row for row in rows}
         said = {
             name: Static(
-                self.static_.get(name, ("setuptools",)), 1_600_000_000, row["version"], self.places.get(name, "")
+                self.static_.get(name, ("setuptools",)),
+                1_600_000_000,
+                row["version"],
+                self.places.get(name, ""),
+                self.crates.get(name, ()),
             )
             for name, row in ((row["name"], row) for row in rows)
         }
@@ -124,6 +131,13 @@ class World:
         wanted = asked.read(project, BASE, self.resolutions())
         found = use.used(wanted, self.resolutions(), builds)
         return {one.build.name: use.planned_row(wanted, one) for one in found.builds}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[GitServer]:
+    (tmp_path / "git").mkdir()
+    with serving(tmp_path / "git") as server:
+        yield server
 
 
 @pytest.fixture
@@ -318,14 +332,14 @@ def test_no_binary_and_no_build_hold_for_what_builds_require(world: World) -> No
 
 @pytest.mark.parametrize("place", ["itself", "its sources", "the project's sources", "an address"])
 def test_a_requirement_from_git_or_an_address(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: GitServer, place: str
 ) -> None:
     """As uv has it: the source's own [tool.uv.sources] count, and the project's for what that adds."""
     pyproject = '[project]\nname = "plugin"\nversion = "7"\n[build-system]\nrequires = []\n'
-    made = Repository.make(tmp_path / "plugin", {"pyproject.toml": pyproject})
-    url, commit = f"file://{made.folder}", made.git("rev-parse", "HEAD")
+    made = Repository.make(tmp_path / "git/plugin", {"pyproject.toml": pyproject})
+    url, commit = served.url("plugin"), made.git("rev-parse", "HEAD")
     version, address = "7", f"git+{url}@{commit}"
-    more = ""
+    more = f"# This is ours: {url}\n"
     world.sources.static_ = {"old": ("setuptools", "plugin"), "plugin": ()}
     if place == "itself":
         world.sources.static_["old"] = (f"plugin @ git+{url}",)
@@ -692,3 +706,25 @@ def test_a_yanked_file_is_taken_where_it_was_asked_for(world: World) -> None:
     world.sources.static_ = {"old": ("plain",)}
     world.depend("old")
     assert requires(world.find(), "old")["x86_64-linux"] == ("plain-1.0-py3-none-any.whl",)
+
+
+def test_what_a_source_may_not_have_fetched_is_told_of_all_at_once(world: World) -> None:
+    """Nothing is asked: neither uv nor a registry. The project's own index is on this machine, too."""
+    world.sources.static_ = {"old": ("setuptools", "plugin @ http://127.0.0.1:9/plugin.zip"), "more": ()}
+    world.sources.places["more"] = json.dumps({"sources": {"x": {"git": "http://169.254.169.254/x"}}, "index": []})
+    world.sources.static_["more"] = ("x",)
+    world.depend("old", "more")
+    before = len(world.index.requests)
+    with pytest.raises(UserError) as caught:
+        world.find()
+    assert [problem.what.rpartition(" ")[2] for problem in caught.value.problems] == [
+        "http://169.254.169.254/x",
+        "http://127.0.0.1:9/plugin.zip",
+    ]
+    world.sources.static_ = {}
+    world.sources.crates = {
+        name: (Named("a", "1", f"sparse+{world.index.address}/{name}", "0" * 64),) for name in ("old", "more")
+    }
+    with pytest.raises(UserError, match=r"old: Cargo\.lock names a registry that this project does not trust"):
+        world.find()
+    assert len(world.index.requests) == before
