@@ -16,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from nixgen.errors import NixgenError
+from nixgen.generate import show
+from nixgen.project.project import find_project
 from nixgen.project.settings import DEFAULT_MACOS
 from nixgen.resolve import uv
 
@@ -81,17 +84,12 @@ def lock(root: Path, cache: Path) -> None:
 def compare(root: Path, systems: Iterable[str] = PLATFORMS, python: str | None = None) -> list[Pair]:
     """Both sides for a project and these systems."""
     systems = tuple(systems)
-    shown = _nixgen(
-        "show",
-        "--json",
-        *([f"--python={python}"] if python else []),
-        *(f"--system={system}" for system in systems),
-        root=root,
-    )
-    if shown.returncode != 0:
-        said = _first_line(shown.stderr)
+    try:
+        shown = show.as_json(show.report(find_project(root), systems, python))
+    except NixgenError as refusal:
+        said = f"error: {refusal}".splitlines()[0]
         return [Pair(root.name, system, said, _of_uv(root, system, python or "3.13")) for system in systems]
-    targets = json.loads(shown.stdout)["targets"]
+    targets = json.loads(shown)["targets"]
     return [_pair(root, system, targets[system]) for system in systems]
 
 
@@ -154,12 +152,6 @@ def _chosen(root: Path) -> list[str]:
 
 
 _PATCH = 99  # the newest that a project can ask for: no requires-python that names a patch release refuses it
-
-
-def _nixgen(*words: str, root: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nixgen", *words], cwd=root, capture_output=True, text=True, check=False
-    )
 
 
 def _first_line(text: str) -> str:

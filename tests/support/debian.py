@@ -15,6 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen.bases.debian.apt import Apt
+from nixgen.machine.process import Result
+
+if TYPE_CHECKING:
+    import pytest
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -60,6 +67,8 @@ class Archive:
     """By architecture and "all", the Contents index of each suite that has one: lines of a path and its packages."""
     published: int = 0
     signed: dict[str, bytes] = field(default_factory=dict)
+    fetched: dict[object, dict[str, tuple[bytes, float]]] = field(default_factory=dict)
+    """What apt fetched: files and their times."""
 
     def add(self, suite: str, name: str, version: str = "1.0-1", *, content: bytes = b"-", **fields: str) -> None:
         """A package for all architectures of a suite; ``fields`` are control fields with _ for -."""
@@ -107,6 +116,29 @@ class Archive:
         self.published += 1
         for path in [root / "InRelease", *root.rglob("Packages"), *root.rglob("Contents-*")]:
             os.utime(path, (self.published * 60 + 1_700_000_000,) * 2)
+
+    def remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """apt fetches an index once for all its folders, as long as it is signed with the same text."""
+        run = Apt._run
+
+        def remembering(apt: Apt, *command: str) -> Result:
+            if command[:2] != ("apt-get", "update"):
+                return run(apt, *command)
+            sources, lists = (apt._cache / "etc/nixgen.sources").read_text(), apt._cache / "state/lists"
+            signed = tuple((path, path.read_bytes()) for path in sorted(self.folder.rglob("InRelease")))
+            key = (apt._architecture, apt._index, sources, signed)
+            if key not in self.fetched:
+                done = run(apt, *command)
+                if done.code or done.err:
+                    return done
+                files = [path for path in lists.iterdir() if path.is_file()]
+                self.fetched[key] = {path.name: (path.read_bytes(), path.stat().st_mtime) for path in files}
+            for name, (content, changed) in self.fetched[key].items():
+                (lists / name).write_bytes(content)
+                os.utime(lists / name, (changed, changed))
+            return Result(command, 0, "", "")
+
+        monkeypatch.setattr(Apt, "_run", remembering)
 
     def make_key(self) -> None:
         """A key of this archive's own."""

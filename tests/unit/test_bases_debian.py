@@ -56,7 +56,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 @pytest.fixture
-def mirror(archive: Archive) -> Mirror:
+def mirror(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    archive.remembered(monkeypatch)
     return Mirror(archive.address, updates=False, keyrings=(str(archive.keyring),))
 
 

@@ -58,6 +58,7 @@ def archive(served: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     mirror = aptsources.Mirror(served.address, updates=False, keyrings=(str(served.keyring),))
     monkeypatch.setattr(aptsources, "machine_mirror", lambda **_: mirror)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    served.remembered(monkeypatch)
     return served
 
 
