@@ -42,11 +42,12 @@ def init(
     ] = None,
     mirror: options.MirrorOption = None,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--from",
             metavar="FILE|poetry",
-            help="Make a uv project first, of a requirements file, an environment.yml, or what Poetry has.",
+            help="Make a uv project first, of a requirements file (of several, the others are groups), an "
+            "environment.yml, or what Poetry has.",
             show_default=False,
         ),
     ] = None,
@@ -67,5 +68,7 @@ def init(
     """
     from nixgen.init import setup as implementation
 
-    asked = implementation.Options(base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()), source)
+    first, more = (source[0], tuple(source[1:])) if source else (None, ())
+    flags = (base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()))
+    asked = implementation.Options(*flags, first, more)
     implementation.init(directory or project, asked)

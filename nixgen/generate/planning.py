@@ -140,6 +140,7 @@ def plan(
         builds=tuple(use.planned_row(wanted_builds, row) for row in builds.builds),
         artifacts=pins.lock.artifacts,
         services=manifest.services,
+        lock=project.lock,
     )
 
 

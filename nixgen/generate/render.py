@@ -25,6 +25,7 @@ def default_nix(plan: Plan) -> str:
     return templates.render(
         "default.nix.j2",
         name=plan.name,
+        lock=plan.lock,
         digests=sorted(plan.digests.items()),
         wheels=[to_nix(row) for row in wheel_rows(plan)],
         trees=[to_nix(row) for row in tree_rows(plan)],

@@ -46,7 +46,8 @@ class Options:
 
     ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
     its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none". ``mirrors`` are Debian mirrors to
-    use instead of the machine's own. ``source`` is a file that a uv project is made of first, or "poetry".
+    use instead of the machine's own. ``source`` is a file that a uv project is made of first, or "poetry"; ``more`` are
+    others, which become groups.
     """
 
     base: str | None = None
@@ -57,6 +58,7 @@ class Options:
     ci: str | None = None
     mirrors: tuple[str, ...] = ()
     source: str | None = None
+    more: tuple[str, ...] = ()
 
 
 def init(start: Path, options: Options) -> None:
@@ -129,7 +131,7 @@ def _converted(root: Path, options: Options, source: str) -> Options:
     with files.exclusive(root, console.info):
         files.refuse_read_only(root)
         with console.step(f"converting {source}"):
-            made = beginning.converted(root, source, options.python)
+            made = beginning.converted(root, source, options.python, options.more)
         wanted = {_PYPROJECT: made.pyproject, "uv.lock": made.uv_lock}
         for path in files.write_all(root, wanted):
             files.note_change(path)

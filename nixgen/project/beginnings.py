@@ -24,7 +24,7 @@ _LISTS = (
 def without_pyproject(folder: Path) -> str:
     """What makes a uv project of a folder that has no pyproject.toml."""
     for pattern, command in _LISTS:
-        for path in sorted(folder.glob(pattern)):
+        for path in sorted(folder.glob(pattern), key=_plainest):
             if path.is_file():
                 return f"make a uv project of it: {command.format(name=_shown(path.relative_to(folder)))}"
     return "go to a uv project, or make one: uv init"
@@ -34,10 +34,17 @@ def without_project(folder: Path, tool: Mapping[str, object]) -> str:
     """The same where pyproject.toml is there without [project]: uv init refuses that."""
     if "poetry" in tool:
         return "make a uv project of it: nixgen init --from poetry"
-    lists = [path.relative_to(folder) for path in sorted(folder.glob("requirements*.txt")) if path.is_file()]
+    lists = [
+        path.relative_to(folder) for path in sorted(folder.glob("requirements*.txt"), key=_plainest) if path.is_file()
+    ]
     if lists:
         return f"make a uv project of it: {_FROM.format(name=_shown(lists[0]))}"
     return 'write [project] into it, with name = "…", version = "0.1.0", requires-python = ">=3.11"; then: uv add NAME'
+
+
+def _plainest(path: Path) -> tuple[int, Path]:
+    """requirements.txt comes before requirements-dev.txt."""
+    return len(path.stem), path
 
 
 def _shown(path: Path) -> str:

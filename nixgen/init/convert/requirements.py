@@ -55,18 +55,20 @@ class Read:
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     python: str | None = None
+    main: frozenset[str] = frozenset()
+    """The files that what is read now need not include: they are what the project asks for anyway."""
 
 
-def read(root: Path, name: str, text: str | None = None) -> Read:
+def read(root: Path, name: str, text: str | None = None, found: Read | None = None) -> Read:
     """Reads a requirements file of the project ``root``, and what it includes. ``text`` stands for the file's own.
 
-    Raises UserError for a file that is missing or cannot be read.
+    With ``found`` it is read beside others. Raises UserError for a file that is missing or cannot be read.
     """
-    found = Read()
+    found = found or Read()
     _File(found, root, name).read(text)
     if found.problems:
         raise UserError(found.problems)
-    if any("default" not in one for one in found.indexes):
+    if any("default" not in one for one in found.indexes) and "index-strategy" not in found.settings:
         found.settings["index-strategy"] = "unsafe-best-match"
         found.notes.append(
             "--extra-index-url: the newest version of all indexes counts, as in pip (index-strategy under [tool.uv]); "
@@ -176,6 +178,8 @@ class _File:
             self.found.notes.append(f"{where}: {value} is an address: save the file into the project, and name it")
         elif beside.startswith("../"):
             self.found.notes.append(f"{where}: {value} lies outside of the project")
+        elif beside in self.found.main and not constraints:
+            return None
         elif not there(self.root / beside, file=True):
             self._missing(where, value)
         else:
