@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -26,6 +27,8 @@ Lines = list[tuple[str, str]]
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
+_KEYS = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
+_values = operator.attrgetter(*_KEYS)
 _LARGEST = 10
 _SHOWN = 6
 _SOURCES = {"sdist": "sdist", "vcs": "git", "archive": "archive", "directory": "folder"}
@@ -229,8 +232,7 @@ def as_json(found: Report) -> str:
 
 
 def _package(package: Package, wheel: str) -> dict[str, Any]:
-    keys = ("name", "version", "kind", "file", "url", "path", "sha256", "size")
-    told = {key: getattr(package, key) for key in keys}
+    told: dict[str, Any] = dict(zip(_KEYS, _values(package), strict=True))
     if package.git is not None:
         told["url"] = str(package.git)
     return told | {"why": package.why, "wheel": wheel} if package.built else told

@@ -24,7 +24,7 @@ from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.machine import addresses, git, process
-from nixgen.project import absent, compiled, layout, pylockfile, uvlock
+from nixgen.project import absent, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
 from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
@@ -178,6 +178,8 @@ def _with_folders(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
     """
     folders = [entry for entry in lock.get("packages", ()) if "directory" in entry]
     if folders:
+        from nixgen.project import compiled, layout
+
         versions = {package["name"]: package.get("version") for package in project.uv_lock().local}
         for entry in folders:
             if versions.get(entry["name"]) is not None:

@@ -127,7 +127,7 @@ def start_export(project: Project, folder: Path, nowhere: Path, python: str = ""
     """
     settings = project.settings
     current = ["--locked", "-v", "--python", os.fspath(stand_in(nowhere, python))] if python else ["--frozen"]
-    command = ["export", *current, "--format", "pylock.toml", "--no-header"]
+    command = ["export", "--format", "pylock.toml", "--no-header", *current]
     if project.script is not None:
         return _start([*command, "--script", project.script.path], project, folder, nowhere)
     if settings.groups is not None:

@@ -43,7 +43,7 @@ class Running:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``uv lock --check`` and ``uv export`` of a project like an earlier one answer at once, and so does a stand-in."""
+    """``uv export`` of a project like an earlier one answers at once, and so does a stand-in."""
     start, kept_answer = uv._start, uv._answer
 
     def answer(kept: Path, sides: str) -> dict[str, Any] | None:
