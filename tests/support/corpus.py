@@ -83,13 +83,24 @@ def lock(root: Path, cache: Path) -> None:
 
 def compare(root: Path, systems: Iterable[str] = PLATFORMS, python: str | None = None) -> list[Pair]:
     """Both sides for a project and these systems."""
-    systems = tuple(systems)
+    return beside_uv(root, reported(root, systems, python), systems, python)
+
+
+def reported(root: Path, systems: Iterable[str] = PLATFORMS, python: str | None = None) -> show.Report | str:
+    """What nixgen would install, or the first line of its refusal."""
     try:
-        shown = show.as_json(show.report(find_project(root), systems, python))
+        return show.report(find_project(root), tuple(systems), python)
     except NixgenError as refusal:
-        said = f"error: {refusal}".splitlines()[0]
-        return [Pair(root.name, system, said, _of_uv(root, system, python or "3.13")) for system in systems]
-    targets = json.loads(shown)["targets"]
+        return f"error: {refusal}".splitlines()[0]
+
+
+def beside_uv(
+    root: Path, found: show.Report | str, systems: Iterable[str] = PLATFORMS, python: str | None = None
+) -> list[Pair]:
+    """The same with uv's side."""
+    if isinstance(found, str):
+        return [Pair(root.name, system, found, _of_uv(root, system, python or "3.13")) for system in systems]
+    targets = json.loads(show.as_json(found))["targets"]
     return [_pair(root, system, targets[system]) for system in systems]
 
 

@@ -30,17 +30,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pairs(folder: Path) -> dict[str, list[corpus.Pair] | str]:
-    """What both sides say of each project and system; of one that uv cannot lock, what it says."""
+def reports(folder: Path) -> dict[str, show.Report | str]:
+    """What nixgen would install of each project; of one that uv cannot lock, what uv says."""
     shutil.copytree(SHAPES, folder / "projects")
 
-    def one(name: str) -> list[corpus.Pair] | str:
+    def one(name: str) -> show.Report | str:
         root = folder / "projects" / name
         try:
             corpus.lock(root, folder / "cache")
         except AssertionError as error:
             return str(error)
-        return corpus.compare(root)
+        return corpus.reported(root)
 
     with ThreadPoolExecutor(max_workers=8) as pool:  # most of it is waiting for the index
         return dict(zip(NAMES, pool.map(one, NAMES), strict=True))
@@ -51,20 +51,23 @@ def test_there_are_enough_shapes() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_chosen_is_what_uv_would_install(pairs: dict[str, list[corpus.Pair] | str], name: str) -> None:
-    found = pairs[name]
-    assert not isinstance(found, str), found
+def test_what_is_chosen_is_what_uv_would_install(
+    reports: dict[str, show.Report | str], folder: Path, name: str
+) -> None:
+    assert not isinstance(reports[name], str), reports[name]
+    found = corpus.beside_uv(folder / "projects" / name, reports[name])
     assert {pair.system for pair in found} == set(corpus.PLATFORMS)
     assert [line for pair in found for line in pair.differences()] == []
     assert any(not isinstance(pair.ours, str) and pair.ours and not pair.problems for pair in found) or name in BUILT
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_graph_leads_to_what_is_chosen(pairs: dict[str, list[corpus.Pair] | str], folder: Path, name: str) -> None:
+def test_the_graph_leads_to_what_is_chosen(reports: dict[str, show.Report | str], folder: Path, name: str) -> None:
     """``nixgen why`` reads uv.lock's own graph, and comes to the same packages as uv's export."""
-    assert not isinstance(pairs[name], str)
+    found = reports[name]
+    assert not isinstance(found, str)
     project = find_project(folder / "projects" / name)
-    for one in show.report(project, list(corpus.PLATFORMS), None).resolutions:
+    for one in found.resolutions:
         assert walked(project, one.target) == {package.name: package.version for package in one.packages}
 
 
