@@ -33,7 +33,7 @@ from nixgen.machine import files
 VERSION = 1
 NAME = "nixgen.hashes.json"
 _ALWAYS = ("nixgen.lock",)  # the others count where they ask for something
-_MEND = "restore it with git, or delete it and write it anew: nixgen check --update"
+_UPDATE = "nixgen check --update"
 
 _SHA256 = r"[0-9a-f]{64}"
 _SRI = r"sha256-[A-Za-z0-9+/]{43}="
@@ -43,8 +43,8 @@ _SYSTEM = re.compile(r"[a-z0-9_]+-[a-z0-9]+")
 _LINE = r"[^\x00-\x1f\x7f]+"
 
 
-def read_record(path: Path, shown: str = "") -> Record | None:
-    """The record in this file, None where there is none; ``shown`` is its name in problems.
+def read_record(path: Path, shown: str = "", again: str = _UPDATE) -> Record | None:
+    """The record in this file, None where there is none; ``shown`` is its name in problems, ``again`` what writes it.
 
     Raises as :func:`parse_record` does, and MachineError when it cannot be read.
     """
@@ -60,22 +60,26 @@ def read_record(path: Path, shown: str = "") -> Record | None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError.of(shown, f"is not UTF-8 text (byte {error.start})", _MEND) from None
-    return parse_record(text, shown)
+        raise UserError.of(shown, f"is not UTF-8 text (byte {error.start})", _mend(again)) from None
+    return parse_record(text, shown, again)
 
 
-def parse_record(text: str, name: str = NAME) -> Record:
+def _mend(again: str) -> str:
+    return f"restore it with git, or delete it and write it anew: {again}"
+
+
+def parse_record(text: str, name: str = NAME, again: str = _UPDATE) -> Record:
     """The record that this text is. ``name`` is the file's, for problems.
 
     Raises MachineError for the record of a newer nixgen, UserError with all that is wrong with it otherwise.
     """
     problems: list[Problem] = []
-    found = document(text, name, "a record", _MEND)
+    found = document(text, name, "a record", _mend(again))
     version = found.get("version", VERSION) if isinstance(found, dict) else VERSION
     if isinstance(version, int) and version > VERSION:
         what = f"is {version}: a newer nixgen wrote it, and this one knows {VERSION}"
         raise MachineError.of(f"{name}: version", what, "update nixgen, as the others of the project did")
-    top = Table(found, name, "", problems, _MEND)
+    top = Table(found, name, "", problems, _mend(again))
     top.closed("version", "project", "systems")
     if top.integer("version") != VERSION and not problems:
         top.problem("version", f"is {json.dumps(version)}, and this nixgen knows {VERSION}")

@@ -79,8 +79,7 @@ class _Check:
     @property
     def again(self) -> str:
         """The command that writes this record anew."""
-        named = self.options.record
-        return messages.UPDATE if named is None else f"{messages.UPDATE} --record {shlex.quote(str(named))}"
+        return again(self.options)
 
     def add(self, step: Step) -> bool:
         """Notes a step that was just done, and says so; whether it went well. What mends it names this record."""
@@ -108,6 +107,12 @@ class _Check:
         )
 
 
+def again(options: Options) -> str:
+    """The command that writes the record anew which the options name."""
+    named = options.record
+    return messages.UPDATE if named is None else f"{messages.UPDATE} --record {shlex.quote(str(named))}"
+
+
 def check(start: Path, options: Options) -> Report:
     """Checks the project of a folder; writes the record, and nothing else of the project, where that is asked for.
 
@@ -124,7 +129,7 @@ def check(start: Path, options: Options) -> Report:
         _forget(options.save)
     own = (options.record or project.root / record.NAME).absolute()
     generated = Beside(lambda: _generated(project))
-    run = _Check(project, options, system(), own, record.read_record(own))
+    run = _Check(project, options, system(), own, record.read_record(own, again=again(options)))
     try:
         nix = Nix.here(options.store, options.builders)
     except MachineError as error:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nixgen.project.project import Project
 
 COMMAND = "nixgen init"
+_GIT = "git init && git add --all"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
 _COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)")
 _PYPROJECT = "pyproject.toml"
@@ -102,6 +103,8 @@ def init(start: Path, options: Options) -> None:
             console.info(f"Moved .venv, which uv made, to {moved}: nix develop makes one of its own.")
     if work_tree:
         _make_visible(project, changed)
+    elif previous is None:
+        console.info(f"No git repository: Nix copies all that lies in this folder, data included. To have one: {_GIT}")
     if changed and "'" in str(project.root):
         # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
         why = "nix develop cannot: there is an apostrophe in the path of this folder"

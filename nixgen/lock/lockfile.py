@@ -41,12 +41,12 @@ _BUILDING = ("build-libraries", "build-tools")
 _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")
 
 
-def read_lock(path: Path) -> Lock:
-    """The lock in this file. Raises UserError with all that is wrong with it."""
+def read_lock(path: Path, again: str = "nixgen lock") -> Lock:
+    """The lock in this file, which ``again`` makes. Raises UserError with all that is wrong with it."""
     try:
         text = contents(path).decode()
     except FileNotFoundError:
-        raise UserError.of(NAME, "is not there", "make it: nixgen lock") from None
+        raise UserError.of(NAME, "is not there", f"make it: {again}") from None
     except UnicodeDecodeError:
         raise UserError.of(NAME, "is not UTF-8 text", _BROKEN) from None
     except OSError as error:

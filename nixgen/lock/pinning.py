@@ -22,6 +22,7 @@ from nixgen.lock import known, lockfile, logpins
 from nixgen.lock.logpins import LogPin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
+from nixgen.nix import tools
 from nixgen.project import absent, edit
 from nixgen.resolve import environments
 from nixgen.resolve.model import FILES, FileHash, Package, Resolution
@@ -119,6 +120,8 @@ def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, d
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
     resolutions = _resolutions(project, exported, python, old.base if old is not None and same else None)
+    if not options.offline and any(_unpinned(resolutions, None if options.upgrade_base else old)):
+        tools.ready()  # what it will be needed for comes after apt and the index, which take their time
     settings = {} if options.offline or project.script else known.needs(project, python, _unpinned(resolutions, old))
     project = project.with_settings(settings) if settings else project
     git = _any_from_git(resolutions) or _builds_git(old.builds if old else None)

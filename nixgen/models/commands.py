@@ -130,7 +130,7 @@ def _chosen(specs: Sequence[ArtifactSpec], kind: Kind, names: Sequence[str]) -> 
 
 
 def _pins(project: Project) -> dict[str, PinnedArtifact]:
-    return {pin.key: pin for pin in lockfile.read_lock(project.path(lockfile.NAME)).artifacts}
+    return {pin.key: pin for pin in lockfile.read_lock(project.path(lockfile.NAME), project.pin_again).artifacts}
 
 
 def _current(spec: ArtifactSpec, pin: PinnedArtifact | None, uv_lock: str) -> PinnedArtifact | None:

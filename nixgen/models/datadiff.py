@@ -98,7 +98,7 @@ def _pinned(name: str, revision: str, project: Project) -> PinnedArtifact:
             raise UserError.of(f"{name}@{revision}", f"has no {NAME} there: {words}", "see: git log -- " + NAME)
         lock = parse_lock(shown.out)
     else:
-        lock = read_lock(project.path(NAME))
+        lock = read_lock(project.path(NAME), project.pin_again)
     data = {artifact.name: artifact for artifact in lock.artifacts if artifact.kind == "data"}
     if name not in data:
         near = difflib.get_close_matches(name, data, n=1)

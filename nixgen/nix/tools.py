@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -295,6 +297,20 @@ class Nix:
 
 class _NoNetworkError(Exception):
     """So many downloads failed that the others would, too."""
+
+
+def ready() -> None:
+    """Raises MachineError where there is no Nix, or its daemon, which this user needs, does not answer: in no time."""
+    _version(_program("nix-store"))
+    state = Path(os.environ.get("NIX_STATE_DIR") or stores.STATE)
+    place = os.environ.get("NIX_DAEMON_SOCKET_PATH") or str(state / "daemon-socket/socket")
+    remote = os.environ.get("NIX_REMOTE") or "auto"
+    if remote == "daemon" or (remote == "auto" and state.is_dir() and not os.access(state, os.W_OK)):
+        with socket.socket(socket.AF_UNIX) as daemon:
+            try:
+                daemon.connect(place)
+            except OSError as error:
+                raise failures.unusable(f"cannot connect to socket at '{place}': {error.strerror or error}") from None
 
 
 def _told(log: Log, line: str, progress: Progress | None) -> None:

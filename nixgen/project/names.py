@@ -13,4 +13,9 @@ def normalized(name: str) -> str:
 
 def from_folder(folder: Path) -> str:
     """A name for a project that has none: its folder's, as far as a distribution can be called so."""
-    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "project"
+    return from_title(folder.resolve().name) or "project"
+
+
+def from_title(title: str) -> str:
+    """What of a title a distribution can be called, "" where nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

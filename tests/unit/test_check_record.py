@@ -15,7 +15,7 @@ from records import ARM, BUILDER, PATHS, RECORD, SYSTEM, X86, path, records, sto
 from support.plans import NIXPKGS
 
 from nixgen.artifacts.manifest import read_manifest
-from nixgen.check import record
+from nixgen.check import record, steps
 from nixgen.check.model import LOCKS, Record
 from nixgen.errors import MachineError, UserError
 from nixgen.generate import planning
@@ -80,6 +80,22 @@ def test_what_is_no_record_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         record.parse_record(text)
     assert sentence in str(caught.value)
+
+
+def test_a_damaged_record_is_written_anew_under_its_name(tmp_path: Path) -> None:
+    """What --record names, not the project's own."""
+    (tmp_path / "mine.json").write_text("<<<<<<< HEAD\n")
+    options = steps.Options(record=tmp_path / "mine.json")
+    with pytest.raises(UserError) as caught:
+        record.read_record(tmp_path / "mine.json", again=steps.again(options))
+    assert caught.value.problems[0].mend == (
+        f"restore it with git, or delete it and write it anew: nixgen check --update --record {tmp_path}/mine.json"
+    )
+    with pytest.raises(UserError) as caught:
+        record.parse_record('{"version": 1, "project": "p", "sistems": {}}')
+    assert {one.mend for one in caught.value.problems} == {
+        "restore it with git, or delete it and write it anew: nixgen check --update"
+    }
 
 
 def test_every_problem_is_told_at_once_with_its_path() -> None:

@@ -116,6 +116,24 @@ def test_everything_that_was_found_is_shown() -> None:
     ]
 
 
+def test_what_many_files_share_is_told_once() -> None:
+    """The reason and what to do; the files that it is about are the list."""
+    away = "cannot be fetched: Could not resolve host"
+    lost = Problem("old 1.0", "old.whl at https://x.example/old.whl is not there any more (HTTP error 404)", "look")
+    many = [Problem(f"w {n}.0", f"w{n}.whl at https://x.example/w{n}.whl {away}", "try again") for n in (1, 2)]
+    step = Step("build", None, "it could not be built here", 3, (many[0], lost, many[1]))
+    assert list(report.finding_lines(step)) == [
+        away,
+        "    try again",
+        "  w 1.0: w1.whl at https://x.example/w1.whl",
+        "  w 2.0: w2.whl at https://x.example/w2.whl",
+        *report.problem_lines(lost),
+    ]
+    same = [Problem(f"uv{n}.lock", "changed after default.nix was generated", "nixgen generate") for n in (1, 2)]
+    stale = Step("recipe", False, "stale", 4, tuple(same))
+    assert list(report.finding_lines(stale)) == [line for one in same for line in report.problem_lines(one)]
+
+
 def test_the_text_is_cut_where_the_json_is_not() -> None:
     many = tuple(Problem(f"wheels.w{number}", "changed") for number in range(100))
     found = Report("plot", X86, (Step("recipe", False, "inputs changed", 4, many),))

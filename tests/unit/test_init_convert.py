@@ -281,13 +281,24 @@ variables: {{A: b}}
 """
 
 
+@pytest.mark.parametrize(
+    ("named", "name"),
+    [("name: Data Science 2\n", "data-science-2"), ("name: plain\n", "old-project"), ("", "old-project")],
+)
+def test_the_name_of_an_environment_is_the_projects(root: Path, index: Index, named: str, name: str) -> None:
+    """Not where a dependency is called so: a project that requires itself cannot be locked."""
+    pip = f"dependencies: [{{pip: [--index-url {index.simple}, plain==1.5]}}]\n"
+    (root / "environment.yml").write_text(named + pip)
+    assert toml(converted(root, "environment.yml", None))["project"]["name"] == name
+
+
 def test_an_environment_of_conda(root: Path, index: Index) -> None:
     (root / "environment.yml").write_text(CONDA.format(index=index.simple))
     made = converted(root, "environment.yml", None)
     assert toml(made)["project"]["requires-python"] == ">=3.12"
     assert made.python == "3.12"
     assert toml(made)["project"]["dependencies"] == ["app==1.0", "plain==1.5"]
-    assert locked(made) == {"app": "1.0", "old-project": "0.1.0", "plain": "1.5"}
+    assert locked(made) == {"app": "1.0", "science": "0.1.0", "plain": "1.5"}
     told = "from conda; if an index has the same by this name: uv add"
     assert made.notes == (
         f'environment.yml: numpy=1.26: {told} "numpy==1.26.*"',

@@ -103,6 +103,8 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
         "wrote default.nix",
         f"nix/nixgen/: {library} written",
         "The base is nixpkgs, fetched from GitHub; without it: nixgen init --base debian",
+        "No git repository: Nix copies all that lies in this folder, data included. "
+        "To have one: git init && git add --all",
         "Enter the environment: nix develop (without flakes: nix-shell)",
     ]
     assert outside_library(project) == EVERY_FILE

@@ -261,6 +261,8 @@ def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "nixgen.lock"
     with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen lock$"):
         read_lock(path)
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen init$"):
+        read_lock(path, "nixgen init")
     path.write_bytes(b"\xff")
     with pytest.raises(UserError, match=r"^nixgen\.lock: is not UTF-8 text\n"):
         read_lock(path)

@@ -33,6 +33,7 @@ from nixgen.init.setup import init
 from nixgen.lock import lockfile, pinning
 from nixgen.lock.model import Lock
 from nixgen.lock.pinning import Options
+from nixgen.nix import tools
 from nixgen.project.project import Project, find_project
 from nixgen.resolve import hashes, uv
 
@@ -145,6 +146,23 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     assert [path.name for path in (project / "nix/nixgen/bootstrap").iterdir()] == ["busybox-x86_64-linux.tar.xz"]
 
 
+def test_nix_is_looked_at_before_apt(tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not 18 s later; and only where something is to be built that has no pins."""
+
+    def ready() -> None:
+        raise MachineError.of("Nix", "does not answer")
+
+    monkeypatch.setattr(tools, "ready", ready)
+    monkeypatch.setattr(pinning, "_base", lambda *_: pytest.fail("asked apt"))
+    make_sdist(tmp_path / "files", "old", "1.0")
+    make_wheel(tmp_path / "files", "new", "1.0")
+    source = f'[[tool.uv.index]]\nname = "loopback"\nurl = "{index(tmp_path / "files").simple}"\ndefault = true\n'
+    with pytest.raises(MachineError, match="does not answer"):
+        run(make(tmp_path / "project", ONE + source, 'dependencies = ["old"]'))
+    with pytest.raises(pytest.fail.Exception, match="asked apt"):
+        run(make(tmp_path / "project", ONE + source, 'dependencies = ["new"]'))
+
+
 @needs_apt
 def test_compilers_are_pinned_while_something_is_built(
     archive: Archive, tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -170,6 +188,7 @@ def test_compilers_are_pinned_while_something_is_built(
         return found
 
     monkeypatch.setattr(finding, "find", find)
+    monkeypatch.setattr(tools, "ready", lambda: None)
     capsys.readouterr()
     make(root, settings, 'dependencies = ["new", "old"]')
     made = run(root)
@@ -208,6 +227,7 @@ def test_a_system_that_lacks_what_a_build_requires_is_left_out(
         raise UnservedError(frozenset({"aarch64-linux"}), UserError.of("old", "cannot be built: no fast"))
 
     monkeypatch.setattr(finding, "find", find)
+    monkeypatch.setattr(tools, "ready", lambda: None)
     made = run(root)
     assert made.builds == found
     assert {deb.system for deb in debs(made)} == {"x86_64-linux"}

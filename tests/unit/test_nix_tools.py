@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -251,3 +252,29 @@ def test_a_daemon_that_lets_nobody_in_is_told_with_what_mends_it(fake: Fake) -> 
     with pytest.raises(MachineError) as caught:
         Nix.here()
     assert str(caught.value) == f"Nix: cannot be used: {refused}\n    sudo adduser $USER nix-users, then log in again"
+
+
+def test_a_daemon_that_does_not_answer_is_told_at_once(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of Nix for that, nor of anything else that takes its time."""
+    fake.say("nix-store", "")
+    place = tmp_path / "daemon-socket/socket"
+    place.parent.mkdir()
+    monkeypatch.setenv("NIX_DAEMON_SOCKET_PATH", str(place))
+    monkeypatch.setenv("NIX_REMOTE", "daemon")
+    with pytest.raises(MachineError) as caught:
+        tools.ready()
+    (problem,) = caught.value.problems
+    assert problem.what == f"cannot be used: cannot connect to socket at '{place}': No such file or directory"
+    assert problem.mend.startswith("start Nix's daemon: sudo systemctl start nix-daemon")
+    monkeypatch.chdir(place.parent)  # the name of a socket has 108 letters at most
+    monkeypatch.setenv("NIX_DAEMON_SOCKET_PATH", "socket")
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind("socket")
+        daemon.listen()
+        tools.ready()
+    with pytest.raises(MachineError, match="refused"):
+        tools.ready()
+    monkeypatch.setenv("NIX_REMOTE", "/elsewhere")
+    tools.ready()

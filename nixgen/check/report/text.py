@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from nixgen.check.digest import spoken
 from nixgen.check.model import Difference, FileDifference, Report, Step
 from nixgen.check.report import messages
-from nixgen.errors import Problem
+from nixgen.errors import MachineError, Problem
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
 SHOWN = 40
 """How many lines of one kind the text shows; the JSON has all."""
+
+_TAIL = 3  # words at the end of a sentence by which it is the same as another one
 
 
 def exit_code(reports: Sequence[Report]) -> int:
@@ -42,7 +45,7 @@ def _text(report: Report) -> Iterator[str]:
     for step in report.steps:
         if step.findings or step.differences or step.verdicts:
             yield f"{messages.label(step)}: {step.summary}"
-            yield from _limited([f"  {line}" for problem in step.findings for line in problem_lines(problem)])
+            yield from _limited([f"  {line}" for line in finding_lines(step)])
             yield from _limited(
                 [f"  {one.verdict}: {one.name}" + (f" ({one.why})" if one.why else "") for one in step.verdicts]
             )
@@ -52,6 +55,26 @@ def _text(report: Report) -> Iterator[str]:
     yield f"verdict: {verdict(report)}"
     if report.digest:
         yield digest_line(report)
+
+
+def finding_lines(step: Step) -> Iterator[str]:
+    """The findings of a step; where what it needs is out of reach, the reason that many share is told once."""
+    shared: dict[tuple[str, ...], list[Problem]] = {}
+    for problem in step.findings:
+        alone = step.code != MachineError.exit_code or "\n" in problem.what
+        tail = (str(len(shared)),) if alone else tuple(problem.what.split()[-_TAIL:])
+        shared.setdefault((*tail, problem.mend), []).append(problem)
+    for some in shared.values():
+        if len(some) == 1:
+            yield from problem_lines(some[0])
+            continue
+        words = [problem.what.split() for problem in some]
+        ends = takewhile(lambda column: len({*column}) == 1, zip(*map(reversed, words), strict=False))
+        same = sum(1 for _ in ends)
+        yield " ".join(words[0][len(words[0]) - same :])
+        yield from (f"    {line}" for line in some[0].mend.splitlines())
+        for problem, each in zip(some, words, strict=True):
+            yield f"  {': '.join(filter(None, (problem.where, ' '.join(each[: len(each) - same]))))}"
 
 
 def problem_lines(problem: Problem) -> list[str]:

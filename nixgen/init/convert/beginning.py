@@ -13,7 +13,7 @@ from nixgen.errors import UserError
 from nixgen.formats import toml
 from nixgen.init.convert import conda, locking, poetry, requirements
 from nixgen.init.convert.model import Converted, Draft
-from nixgen.project.names import from_folder
+from nixgen.project.names import from_folder, from_title, normalized
 from nixgen.project.project import read_text
 
 PYPROJECT = "pyproject.toml"
@@ -138,7 +138,11 @@ def _finished(
 ) -> Draft:
     import tomlkit
 
-    head = {"name": from_folder(root), "version": "0.1.0", "requires-python": PYTHONS[0], "dependencies": []}
+    lines = (line for one in found.texts.values() for line in one.splitlines())
+    taken = {normalized(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line))}
+    title = from_title(found.title)
+    name = title if title and title not in taken else from_folder(root)
+    head = {"name": name, "version": "0.1.0", "requires-python": PYTHONS[0], "dependencies": []}
     project = tomlkit.dumps({"project": head})
     plain = all(isinstance(value, dict) for value in table.values())  # else [project] would take a key of the file
     document: Any = tomlkit.parse(f"{project}\n{text}" if plain and text else f"{text}\n{project}" if text else project)

@@ -30,6 +30,8 @@ def draft(root: Path, name: str) -> requirements.Read:
     specs, pip = _dependencies(document, name)
     beside = posixpath.join(posixpath.dirname(name), "pip-of-environment.txt")
     found = requirements.read(root, beside, "".join(f"{line}\n" for line in pip))
+    title = document.get("name")
+    found.title = title if isinstance(title, str) else ""
     found.notes = [note.replace(f"{beside}:", f"{name}: pip: line ") for note in found.notes]
     notes: list[str] = []
     for spec in specs:

@@ -55,6 +55,7 @@ class Read:
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     python: str | None = None
+    title: str = ""
     main: frozenset[str] = frozenset()
     """The files that what is read now need not include: they are what the project asks for anyway."""
 
