@@ -10,8 +10,8 @@ import typer
 from nixgen.cli import artifacts, options
 
 if TYPE_CHECKING:
-    from nixgen.registry.commands import Asked
     from nixgen.registry.entry import Entry
+    from nixgen.releases.commands import Asked
 
 app = artifacts.group("registry", "Publish models under a name and version, promote them, and prove their history.")
 
@@ -53,7 +53,7 @@ ModelArgument = Annotated[
 def _asked(
     project: Path, address: str | None, key: str | None = None, log_key: str | None = None, by: str = ""
 ) -> Asked:
-    from nixgen.registry.commands import Asked
+    from nixgen.releases.commands import Asked
 
     return Asked(project, address, log_key, key, by)
 
@@ -77,7 +77,7 @@ def init(
 ) -> None:
     """``nixgen registry init``."""
     from nixgen.console import console
-    from nixgen.registry import commands
+    from nixgen.releases import commands
 
     done = commands.init(_asked(project, registry, key))
     if done.made:
@@ -120,8 +120,8 @@ def publish(
     from nixgen import console as told
     from nixgen.console import console
     from nixgen.errors import UserError
-    from nixgen.registry import commands
     from nixgen.registry.names import Ref, Version, check_name
+    from nixgen.releases import commands
 
     if bool(version) == bool(bump) or bump not in {"", "major", "minor", "patch"}:
         raise UserError.of("", "which version it is to be is not clear", "--version 1.2.0, or --bump major|minor|patch")
@@ -150,7 +150,7 @@ def list_(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry list``."""
-    from nixgen.registry import commands, listing
+    from nixgen.releases import commands, listing
 
     listing.print_models(commands.opened(_asked(project, registry, log_key=log_key)).state(), as_json=json)
 
@@ -171,8 +171,8 @@ def show(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry show``."""
-    from nixgen.registry import commands, listing
     from nixgen.registry.names import Ref
+    from nixgen.releases import commands, listing
 
     opened = commands.opened(_asked(project, registry, log_key=log_key))
     listing.print_version(opened, opened.state().version(opened.project, Ref.parse(model)), as_json=json)
@@ -194,7 +194,7 @@ def history(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry history``."""
-    from nixgen.registry import commands, listing
+    from nixgen.releases import commands, listing
 
     opened = commands.opened(_asked(project, registry, log_key=log_key))
     listing.print_events(opened.state().model(opened.model(name)), as_json=json)
@@ -218,7 +218,7 @@ def at(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry at``."""
-    from nixgen.registry import commands, listing
+    from nixgen.releases import commands, listing
 
     listing.print_aliases(*commands.then(_asked(project, registry, log_key=log_key), date), as_json=json)
 
@@ -243,8 +243,8 @@ def verify(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry verify``."""
-    from nixgen.registry import commands, listing
     from nixgen.registry import verify as verifying
+    from nixgen.releases import commands, listing
 
     opened = commands.opened(_asked(project, registry, log_key=log_key))
     changed = verifying.repair(opened) if repair else []
@@ -271,9 +271,9 @@ def fetch(
 ) -> None:
     """``nixgen registry fetch``."""
     from nixgen.console import console
-    from nixgen.registry import commands
     from nixgen.registry import fetch as fetching
     from nixgen.registry.names import Ref
+    from nixgen.releases import commands
 
     opened = commands.opened(_asked(project, registry, log_key=log_key))
     entry = opened.state().version(opened.project, Ref.parse(model))
@@ -307,8 +307,8 @@ def promote(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry promote``."""
-    from nixgen.registry import commands, listing
     from nixgen.registry.names import Ref
+    from nixgen.releases import commands, listing
 
     done = commands.promote(_asked(project, registry, key, by=by), Ref.parse(model), alias, override)
     listing.print_promoted(done, as_json=json)
@@ -339,7 +339,7 @@ def rollback(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry rollback``."""
-    from nixgen.registry import commands
+    from nixgen.releases import commands
 
     asked = _asked(project, registry, key, by=by)
     _moved(commands.rollback(asked, name, alias, commands.Reason(why, to, plan)).entry)
@@ -363,8 +363,8 @@ def deprecate(
 ) -> None:
     """``nixgen registry deprecate``."""
     from nixgen.console import console
-    from nixgen.registry import commands
     from nixgen.registry.names import Ref
+    from nixgen.releases import commands
 
     done = commands.deprecate(_asked(project, registry, key, by=by), Ref.parse(model), why)
     console.result(f"{done.name}: deprecated")
@@ -390,8 +390,8 @@ def approve(
 ) -> None:
     """``nixgen registry approve``."""
     from nixgen.console import console
-    from nixgen.registry import commands
     from nixgen.registry.names import Ref
+    from nixgen.releases import commands
 
     done = commands.approve(_asked(project, registry, key, by=by), Ref.parse(model), own)
     console.result(f"{done.name}: approved by {done.by}")

@@ -21,13 +21,14 @@ FLOORS = (
     ("resolve",),
     ("bases",),
     ("nix", "log", "data"),
+    ("registry",),
     ("artifacts",),
     ("builds",),
     ("lock",),
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs"),
-    ("registry",),
+    ("releases",),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""

@@ -9,12 +9,12 @@ from typing import Any
 from nixgen.console import console, table, width
 from nixgen.errors import Finding
 from nixgen.registry import checksums
-from nixgen.registry.commands import Promoted
 from nixgen.registry.conditions import METRICS
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.registry import CHECKSUMS, Registry
 from nixgen.registry.state import Model, State
 from nixgen.registry.verify import Report
+from nixgen.releases.commands import Promoted
 
 _DAY = 10  # characters of a time that are its date
 

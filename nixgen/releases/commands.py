@@ -17,11 +17,10 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
 from nixgen.project.project import find_project
-from nixgen.registry import pinning, publish
 from nixgen.registry import promote as moving
+from nixgen.registry import publish
 from nixgen.registry import verify as verifying
 from nixgen.registry.conditions import approval, conditions
-from nixgen.registry.documents import documents
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.names import Ref, Version, shown
@@ -32,6 +31,8 @@ from nixgen.registry.publish import Artifact, Content, Published
 from nixgen.registry.registry import Registry, local
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
+from nixgen.releases import pinning
+from nixgen.releases.documents import documents
 from nixgen.runs import finding
 
 _KEYGEN = "make one: nixgen registry init"
