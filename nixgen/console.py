@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TextIO
 
@@ -40,6 +40,7 @@ class Console:
     def __init__(self) -> None:
         self.quiet = False
         self.verbose = False
+        self._steps = 0  # that are going on, in all threads
 
     def info(self, text: str) -> None:
         """A message for people, on stderr; silent with --quiet."""
@@ -86,10 +87,18 @@ class Console:
         timer.daemon = True
         if not self.quiet:
             timer.start()
+        self._steps += 1
         try:
             yield
         finally:
+            self._steps -= 1
             timer.cancel()
+
+    def waiting(self, program: str) -> AbstractContextManager[None]:
+        """Says on a terminal that a program takes over a second, where no step says what is going on."""
+        if self._steps or sys.stderr is None or not sys.stderr.isatty():
+            return nullcontext()
+        return self.step(f"Waiting for {program}")
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if sys.stderr is not None and coloured(sys.stderr) else text

@@ -56,7 +56,8 @@ class Running:
         Raises MachineError when it takes more than ``timeout`` seconds, and then kills it.
         """
         try:
-            out, err = self._process.communicate(data, timeout=timeout)
+            with console.waiting(Path(self._command[0]).name):
+                out, err = self._process.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
             self.stop()
             raise MachineError.of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from support.nix import ROOT
 from support.waiting import until
 
+from nixgen import console as console_module
 from nixgen.errors import MachineError
 from nixgen.machine import process as run
 
@@ -101,3 +103,32 @@ def test_an_interrupt_waits_for_the_programs_own_end(tmp_path: Path, how: str) -
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
     assert (tmp_path / "end").read_text() == "tidy"
+
+
+class Terminal(io.StringIO):
+    """A terminal that has ``started`` made when something is written to it."""
+
+    started: Path
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.started.touch()
+        return super().write(text)
+
+
+def test_a_program_that_takes_long_is_named_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, and not where a step says already what is going on; elsewhere it is nobody's business."""
+    terminal = Terminal()
+    terminal.started = tmp_path / "said"
+    wait = ["sh", "-c", f"until [ -e {tmp_path}/said ]; do sleep 0.02; done"]
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", terminal)
+        patched.setattr(console_module, "_PATIENCE", 0.01)
+        run.run(wait)
+        assert terminal.getvalue() == "Waiting for sh …\n"
+        (tmp_path / "said").unlink()
+        with console_module.step("Reading"):
+            run.run(wait)
+    assert terminal.getvalue() == "Waiting for sh …\nReading …\n"
