@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,21 @@ def test_a_conflict_is_refused_with_apts_reason(sources: list[Source], tmp_path:
         pytest.raises(RefusedError, match="fighter : Conflicts: shell"),
     ):
         tool.plan(["shell", "fighter"])
+
+
+@needs_apt
+def test_a_changed_index_of_the_same_size_and_time_is_read(archive: Archive, tmp_path: Path) -> None:
+    """What apt has parsed of the one before stays; some mirrors give all files one time."""
+    sources = [Source(archive.address, "trixie", (str(archive.keyring),))]
+    for version in ("1.0-1", "1.0-2"):
+        archive.packages.pop("trixie amd64", None)
+        archive.add("trixie", "lone", version)
+        archive.publish("trixie")
+        for path in (archive.folder / "dists/trixie").rglob("Packages"):
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+        for _ in range(2):
+            with open_apt(sources, "x86_64-linux", tmp_path) as tool:
+                assert [package.version for package in tool.plan(["lone"])] == [version]
 
 
 @needs_apt

@@ -92,7 +92,8 @@ class Apt:
             return
         index = f"{self._index.title} of {sources[0].suite} for {self._architecture} ({sources[0].uri})"
         with console.step(f"{'Asking whether' if known else 'Fetching'} {index}{' has changed' if known else ''}"):
-            done = self._run("apt-get", "update", "-q")
+            # What it has parsed stays where the signed index is the same; else it does so anew with each update.
+            done = self._run("apt-get", "update", "-q", "-o", "pkgCacheFile::Generate=false")
         failed = [line for line in done.err.splitlines() if line.startswith(("E:", "W: Failed", "W: Some index"))]
         if done.code or failed:
             vendor = vendor_of(sources[0].suite)
