@@ -3,7 +3,8 @@
 #
 # `requires` are the installed wheels that its backend needs; `git` is a commit, and `folder` a folder of the project,
 # instead of a file. With `needs` it gets the project's build-libraries and build-tools, too; `crates` are those of its
-# Cargo.lock. One that is `pure` waits for no compilers. `mode` is for requires.nix.
+# Cargo.lock. One that is `pure` waits for no compilers. `asked` is the system that its backend was asked on for what it
+# requires: on another one it is asked once more. `mode` is for requires.nix.
 { base, fetch, builder, root }:
 { name
 , version
@@ -22,6 +23,7 @@
 , patches ? [ ]
 , crates ? [ ]
 , pure ? false
+, asked ? null
 , timeout ? 3600
 , mode ? "wheel"
 }:
@@ -85,6 +87,8 @@ import ./python.nix base [ "-c" "import build; build.main()" ] ({
   rpath = builtins.concatStringsSep ":" base.systemLibraries;
   python = base.version;
   wheels = builder;
+}) // (if mode != "wheel" || asked == null || asked == base.system then { } else {
+  inherit asked;
 }) // (if crates == [ ] then { } else {
   crates = builtins.toJSON (map
     (crate: {

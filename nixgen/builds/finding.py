@@ -322,6 +322,7 @@ class _Finder:
             nar_hash=self._nar_hash(source),
             crates=crates.addressed(source.name, said.crates, self.registries),
             pure=pure,
+            asked=self.here.system if source.beside is None and source.targets.keys() - {self.here.system} else "",
         )
         other = self.done.get(build.key)
         if other is not None and other.source != build.source:

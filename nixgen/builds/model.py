@@ -41,7 +41,7 @@ class Build:
     is its SOURCE_DATE_EPOCH.
     ``requires`` has for each system the wheels by their file name, and other builds as ``name==version``; ``inputs`` is
     the digest of all that was asked for when these were found (:mod:`nixgen.builds.asked`). One that is ``pure`` needs
-    no compiler.
+    no compiler. ``asked`` is the system that its backend was asked on, where it is for others, too.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Build:
     nar_hash: str = ""
     crates: tuple[Crate, ...] = ()
     pure: bool = False
+    asked: str = ""
 
     @property
     def key(self) -> str:

@@ -79,6 +79,7 @@ def _dump(build: Build) -> dict[str, Any]:
         **{key: getattr(build, key) for key in ("name", "version", "source", "epoch", "inputs")},
         **where,
         "requires": {system: list(names) for system, names in sorted(build.requires.items())},
+        **({"asked": build.asked} if build.asked else {}),
         **({"pure": True} if build.pure else {}),
         **({"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}),
     }
@@ -112,7 +113,7 @@ def _build(entry: Table) -> Build:
     git, folder = source.startswith("git+"), folder_path(source)
     bare = git or folder is not None
     own = ("narHash",) if git else () if bare else ("file", "sha256", "size")
-    entry.closed("name", "version", "source", "epoch", "inputs", "requires", "crates", "pure", *own)
+    entry.closed("name", "version", "source", "epoch", "inputs", "requires", "asked", "crates", "pure", *own)
     if folder is not None:
         if folder != "." and any(part in {"", ".."} for part in folder.split("/")):
             entry.problem("source", "is not a folder in the project")
@@ -137,6 +138,7 @@ def _build(entry: Table) -> Build:
         nar_hash=entry.text("narHash", r"sha256-[A-Za-z0-9+/]{43}=") if git else "",
         crates=tuple(map(_crate, entry.tables("crates"))) if "crates" in entry else (),
         pure=entry.flag("pure") if "pure" in entry else False,
+        asked=entry.choice("asked", SYSTEMS) if "asked" in entry else "",
     )
 
 

@@ -187,7 +187,8 @@ def build_row(
 def pinned_row(row: Mapping[str, object], build: Build) -> dict[str, object]:
     """The same row with what was found out of the source: its crates, and that it needs no compiler."""
     crates = {"crates": [crate_row(crate) for crate in build.crates]} if build.crates else {}
-    return {**row, **crates, **pure_row(row, pure=build.pure)}
+    asked = {"asked": build.asked} if build.asked else {}
+    return {**row, **asked, **crates, **pure_row(row, pure=build.pure)}
 
 
 def pure_row(row: Mapping[str, object], *, pure: bool) -> dict[str, object]:

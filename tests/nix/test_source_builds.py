@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -378,6 +379,19 @@ def test_a_broken_archive_is_told(lab: Lab, what: str) -> None:
     text = refused(lab, path, "static")
     assert said in text
     assert "Traceback" not in text
+
+
+def test_a_backend_is_asked_again_on_a_system_where_it_was_not(lab: Lab) -> None:
+    """What it asks for must be there; where it was asked, the build is the one that it always was."""
+    own = re.sub(r"return \[.*", "return ['nothing; python_version < \"4\"']", BACKEND, count=1).format(more="pass")
+    path = sdist(lab.wheels, source(**{"own.py": own}), name="again-1.0")
+    drv = [lab.nix.run("nix-instantiate", "-E", expression(lab, path, **row)).stdout for row in ({}, {"asked": SYSTEM})]
+    assert drv[0] == drv[1]
+    built(lab, path, asked="x86_64-darwin")
+    said = refused(lab, sdist(lab.wheels, source(), name="more-1.0"), asked="x86_64-darwin")
+    assert f"not built: on {SYSTEM} its backend asks for nothing>=1, cores==" in said
+    assert "which nixgen.lock does not pin, since it was asked on x86_64-darwin." in said
+    assert 'demo = ["nothing>=1"' in said
 
 
 FAILING = {

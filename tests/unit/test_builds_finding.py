@@ -101,16 +101,17 @@ class World:
     index: Index
     sources: Sources
     base: DebianBase = BASE
-    systems: str = '["x86_64-linux"]'  # half of uv's work; BOTH where a test is about two
+    systems: str = '["x86_64-linux"]'  # half of uv's work; BOTH where a test is about two, "" for the default ones
 
     def depend(self, *names: str, more: str = "") -> None:
         """Writes pyproject.toml, and locks."""
         listed = ", ".join(f'"{name}"' for name in names)
+        systems = f"systems = {self.systems}\n" if self.systems else ""
         self.root.mkdir(exist_ok=True)
         (self.root / "pyproject.toml").write_text(
             f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = [{listed}]\n'
             f'[[tool.uv.index]]\nname = "loopback"\nurl = "{self.index.simple}"\ndefault = true\n'
-            f'[tool.nixgen]\nbase = "debian"\npython = "3.11"\nsystems = {self.systems}\n{more}'
+            f'[tool.nixgen]\nbase = "debian"\npython = "3.11"\n{systems}{more}'
         )
         remembered.lock(self.root)
 
@@ -174,7 +175,8 @@ def test_what_a_source_and_its_backend_want_is_pinned(world: World, capsys: pyte
     (old,) = (one for one in found.sources if one.name == "old")
     path = world.index.folder / "old-1.0.tar.gz"
     assert (old.source, old.file, old.sha256) == (world.index.url(path), path.name, sha256(path))
-    assert (old.epoch, old.size) == (1_600_000_000, None)
+    assert (old.epoch, old.size, old.asked) == (1_600_000_000, None, "x86_64-linux")
+    assert world.rows(found)["old"]["asked"] == "x86_64-linux"
     assert world.sources.asked == ["static more", "static old", "dynamic more", "dynamic old"]
     said = "What backends asked for on x86_64-linux is taken for aarch64-linux, too: more\n"
     assert said in capsys.readouterr().err
@@ -380,6 +382,7 @@ ext-modules = [{{ name = "{name}._made", sources = ["{name}/made.c"] }}]
 
 def test_a_package_of_the_project_that_another_one_requires_to_build(world: World) -> None:
     """By ``workspace`` or ``path``, of its own pyproject.toml or the project's, and also where it is not installed."""
+    world.systems = BOTH
     world.sources.static_ = {"nut": ("setuptools", "plug"), "plug": ("setuptools", "fig>1")}
     members = {
         "nut": MEMBER.format(name="nut", version="1", requires="plug", more=""),
@@ -566,6 +569,7 @@ def test_a_requirement_without_a_wheel_is_built(world: World) -> None:
 def test_a_system_where_a_build_lacks_what_it_requires_is_left_out_unless_it_is_named(world: World) -> None:
     make_wheel(world.index.folder, "fast", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
     make_wheel(world.index.folder, "slow", "1.0", tag="cp311-cp311-macosx_11_0_arm64")
+    world.systems = ""
     world.sources.static_["old"] = ("fast",)
     world.depend("old")
     with pytest.raises(UnservedError) as caught:

@@ -38,6 +38,7 @@ DOCOPT = Build(
     sha256=SHA,
     size=25901,
     pure=True,
+    asked="x86_64-linux",
 )
 FROM_GIT = Build(
     "shop",
@@ -75,6 +76,7 @@ def test_the_text_of_builds() -> None:
   ],
   "builds": [
     {{
+      "asked": "x86_64-linux",
       "epoch": 1402958400,
       "file": "docopt-0.6.2.tar.gz",
       "inputs": "{SHA}",

@@ -84,7 +84,7 @@ def unpacked():
 def surroundings(folder):
     """The environment variables of the backend: nothing of the host's, and one value wherever builds are known to differ."""
     for name in ("home", "tmp"):
-        os.makedirs(f"{TOP}/{name}")
+        os.makedirs(f"{TOP}/{name}", exist_ok=True)
     given = {
         "PATH": ":".join([f"{GIVEN['environment']}/bin", *GIVEN["path"].split(":")]),
         "HOME": f"{TOP}/home",
@@ -133,12 +133,12 @@ def settings(backend):
 def ask(asked, folder, found):
     """Calls a hook; its answer. What the backend prints goes into the log as it comes."""
     leftovers.adopt()
-    os.makedirs(f"{TOP}/wheel")
+    os.makedirs(f"{TOP}/wheel", exist_ok=True)
     answer = f"{TOP}/answer"
     python = f"{GIVEN['environment']}/bin/python"
     backend = found["backend"]
     command = [python, "-s", "-P", f"{GIVEN['lib']}/hooks.py", backend, json.dumps(found["backendPath"]), asked, json.dumps(settings(backend)), f"{TOP}/wheel", answer]
-    os.makedirs(f"{TOP}/root")
+    os.makedirs(f"{TOP}/root", exist_ok=True)
 
     def provide():
         shell.provide(GIVEN["shell"], f"{TOP}/root")
@@ -232,6 +232,32 @@ def refuse_host():
         )
 
 
+def required(folder, found):
+    """What the backend asks for."""
+    wanted = ask("requires", folder, found)
+    if not isinstance(wanted, list) or not all(isinstance(entry, str) for entry in wanted):
+        stop(f"{found['backend']} asks for what is no text: {wanted!r}")
+    return wanted
+
+
+def refuse_more(wanted, asked):
+    """Stops where the backend asks for what is not there: its answer on the system ``asked`` was another one."""
+    folder = f"{GIVEN['environment']}/lib/python{GIVEN['python']}/site-packages"
+    there = {_named(entry.partition("-")[0]) for entry in os.listdir(folder) if entry.endswith(".dist-info")} if os.path.isdir(folder) else set()
+    # Markers are left to whoever resolves them.
+    more = [entry for entry in wanted if ";" not in entry and _named(re.match(r"[A-Za-z0-9._-]*", entry)[0]) not in there]
+    if more:
+        stop(
+            f"not built: on {GIVEN['system']} its backend asks for {', '.join(more)}, which nixgen.lock does not pin, since it was asked on {asked}.\n"
+            f"  In pyproject.toml, under [tool.uv.extra-build-dependencies], then: nixgen lock && nixgen generate\n"
+            f"    {GIVEN['project']} = {json.dumps(more)}"
+        )
+
+
+def _named(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def main():
     os.umask(0o022)
     refuse_host()
@@ -258,11 +284,10 @@ def main():
         with open(f"{folder}/PKG-INFO", "x", encoding="utf-8") as file:
             file.write(f"Metadata-Version: 2.1\nName: {GIVEN['project']}\nVersion: {GIVEN['version']}\n")
     if MODE == "dynamic":
-        wanted = ask("requires", folder, found)
-        if not isinstance(wanted, list) or not all(isinstance(entry, str) for entry in wanted):
-            stop(f"{found['backend']} asks for what is no text: {wanted!r}")
-        answer({"requires": wanted})
+        answer({"requires": required(folder, found)})
     else:
+        if asked := GIVEN.get("asked"):
+            refuse_more(required(folder, found), asked)
         install(ask("wheel", folder, found))
 
 
