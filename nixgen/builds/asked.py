@@ -206,6 +206,9 @@ def read(project: Project, base: Base, resolutions: Sequence[Resolution]) -> Ask
         if isinstance(entries, list)
     }
     sources = _sources(project, (text for entries in extra.values() for text, runtime in entries if not runtime))
+    matched = {normalized(text) for entries in extra.values() for text, runtime in entries if runtime}
+    beside = (package for environments in installed.values() for one in environments for package in one.values())
+    sources |= {one.name: {"path": one.path} for one in beside if one.kind == "directory" and one.name in matched}
     return Asked(
         python=base.python,
         glibc=base.glibc,
@@ -275,6 +278,8 @@ def _name(requirement: str) -> str:
 
 def _exactly(package: Package) -> str:
     """The requirement that only this package meets."""
+    if package.kind == "directory":
+        return package.name  # where it is, the sources say
     if package.git is not None or package.kind == "archive":
         return f"{package.name} @ {package.address}"
     return f"{package.name}=={package.version}"
@@ -304,9 +309,6 @@ def _unmatched(resolutions: Sequence[Resolution], extra: Mapping[str, Sequence[t
                     f"{said}, but was not found in the resolution for {one.target.system}",
                     f"uv add {text}; or {mend}",
                 )
-            elif there[normalized(text)].kind == "directory":
-                said = f"is built with {text} (match-runtime), which is a folder of the project"
-                found[name, text] = Problem(name, f"{said}; nixgen builds with published packages", mend)
     return iter(found[key] for key in sorted(found))
 
 

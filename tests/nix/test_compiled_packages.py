@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linu
 BACKEND = """
 import os, seed, subprocess, sysconfig, zipfile
 def build_wheel(folder, settings=None):
+    open("../core/Cargo.toml").close()
     include = sysconfig.get_path("include")
     subprocess.run(["cc", "-shared", "-fPIC", "-I", include, "-o", "made.so", "nut/_shell.c"], check=True)
     name, info = "nut-1.0-cp313-cp313-linux_x86_64.whl", "nut-1.0.dist-info/"
@@ -94,6 +95,9 @@ version_file = "fig/_version.py"
 """,
     "libs/fig/fig/__init__.py": "from fig._version import version, version_tuple\n",
     "libs/nut/setup.py": "",
+    # As one in Rust has it, whose crates lie beside it: these are there when it is built.
+    "libs/nut/Cargo.toml": "[dependencies]\ncore = { path = '../core' }\n",
+    "libs/core/Cargo.toml": "[package]\nname = 'core'\n",
     # Another package of the project, which is there for the build alone.
     "libs/seed/pyproject.toml": """[project]
 name = "seed"

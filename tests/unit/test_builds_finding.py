@@ -267,6 +267,21 @@ def test_extra_build_dependencies_with_the_version_of_the_environment(world: Wor
     )
 
 
+def test_match_runtime_of_a_package_of_the_project_builds_that(world: World) -> None:
+    code = world.root / "plug/plug/__init__.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("")
+    (world.root / "plug/pyproject.toml").write_text(
+        '[project]\nname = "plug"\nversion = "2"\n[build-system]\nrequires = []\n'
+    )
+    world.sources.static_["plug"] = ()
+    more = 'extra-build-dependencies = {old = [{requirement = "plug", match-runtime = true}]}\n'
+    world.depend("old", "plug", more=f'[tool.uv]\n{more}sources = {{plug = {{path = "plug"}}}}\n')
+    found = world.find()
+    assert requires(found, "old")["x86_64-linux"] == ("plug==2", SETUPTOOLS)
+    assert world.rows(found)["plug"]["installed"] is False
+
+
 def test_match_runtime_is_refused_as_in_uv(world: World) -> None:
     """What is not installed, on one system or on all; and what names a version besides."""
     world.systems = BOTH
