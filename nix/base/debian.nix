@@ -120,8 +120,9 @@ in
             CMAKE_PREFIX_PATH = "${needs}/usr";
             CPATH = "${needs}/usr/include:${needs}/usr/include/${triplet}";
             LIBRARY_PATH = folder needs;
-            # For what these libraries need themselves, and for programs that a build makes and runs.
-            LD_LIBRARY_PATH = folder needs;
+            # For what these libraries need themselves (libgmp, which gcc has, too), and for programs that a build makes
+            # and runs.
+            LD_LIBRARY_PATH = "${folder needs}:${folder compilers}";
             PKG_CONFIG_LIBDIR = found [ needs compilers ];
           };
         };

@@ -36,6 +36,10 @@ _SPARE = (
     "usr/bin/*dwp",
 )
 
+# What tells where a library is: pkg-config's files, and scripts of its own (krb5-config).
+_TELLING = ("share/pkgconfig/*.pc", "lib/*/pkgconfig/*.pc", "bin/*")
+_TOLD = re.compile(rb"""(?m)(?<=-[IL])/usr/[A-Za-z0-9_.+@/-]+|(?<=prefix=)/usr$|(?<=prefix=["'])/usr(?=["']$)""", re.IGNORECASE)
+
 
 def leave_out(out):
     """The first step."""
@@ -66,6 +70,29 @@ def set_up(out, core, python):
 
 
 def join(out, beside):
+    """Makes what a tree of libraries tells of them true, and its compilers work beside those that all builds have."""
+    _lead_told(out)
+    _more_compilers(out, beside)
+
+
+def _lead_told(out):
+    """Prefixes and folders behind -I and -L become this tree's: h5py finds HDF5 by them, gssapi a header of Kerberos."""
+    tree = os.fsencode(out)
+    for path in (path for pattern in _TELLING for path in sorted(glob.glob(f"{out}/usr/{pattern}"))):
+        if os.path.islink(path) or not os.path.isfile(path):
+            continue
+        with open(path, "rb") as file:
+            content = file.read()
+        new = _TOLD.sub(lambda hit: tree + hit[0] if os.path.isdir(tree + hit[0]) else hit[0], content)
+        if new != content and b"\0" not in content:
+            mode = os.stat(path).st_mode
+            os.unlink(path)
+            with open(path, "wb") as file:
+                file.write(new)
+            os.chmod(path, mode)
+
+
+def _more_compilers(out, beside):
     """A compiler more (gfortran) in a tree of its own finds what all have: by links at the places where gcc looks first."""
     for folder in glob.glob(f"{beside}/usr/lib*/gcc/*/[0-9]*"):
         if os.path.isdir(out + folder.removeprefix(beside)):

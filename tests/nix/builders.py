@@ -30,4 +30,5 @@ def _load(name: str) -> ModuleType:
 
 alternatives, archive, bytecode, elf = map(_load, ("alternatives", "archive", "bytecode", "elf"))
 entrypoints, hostpaths = map(_load, ("entrypoints", "hostpaths"))
-libraries, needs, redirect, relink, workers = map(_load, ("libraries", "needs", "redirect", "relink", "workers"))
+libraries, needs, redirect, relink = map(_load, ("libraries", "needs", "redirect", "relink"))
+toolchain, workers = map(_load, ("toolchain", "workers"))

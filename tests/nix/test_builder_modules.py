@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import FOLDER, alternatives, bytecode, elf, entrypoints, hostpaths, workers
+from builders import FOLDER, alternatives, bytecode, elf, entrypoints, hostpaths, toolchain, workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -325,3 +325,32 @@ def test_paths_are_found_where_their_pattern_finds_them() -> None:
     chance = random.Random(3)
     for data in (b"".join(chance.choices(pieces, k=60)) for _ in range(500)):
         assert [hit.span() for hit in hostpaths.paths(data)] == [hit.span() for hit in hostpaths.PATH.finditer(data)]
+
+
+def test_where_a_library_tells_that_it_is_becomes_the_tree(tmp_path: Path) -> None:
+    """hdf5-serial.pc has whole paths behind -I and -L; gssapi's build looks for a header below krb5-config's prefix."""
+    tree = str(tmp_path)
+    told = {
+        "usr/lib/x86_64-linux-gnu/pkgconfig/hdf5-serial.pc": (
+            "Cflags: -I/usr/include/hdf5/serial -I/usr/include/absent\nLibs: -L/usr/lib/x86_64-linux-gnu/hdf5 -lhdf5\n",
+            f"Cflags: -I{tree}/usr/include/hdf5/serial -I/usr/include/absent\n"
+            f"Libs: -L{tree}/usr/lib/x86_64-linux-gnu/hdf5 -lhdf5\n",
+        ),
+        "usr/bin/krb5-config.mit": (
+            "#!/bin/sh\nprefix=/usr\necho --prefix=/usr/x\n",
+            f"#!/bin/sh\nprefix={tree}/usr\necho --prefix=/usr/x\n",
+        ),
+        "usr/bin/gdal-config": ('#!/bin/sh\nCONFIG_PREFIX="/usr"\n', f'#!/bin/sh\nCONFIG_PREFIX="{tree}/usr"\n'),
+        "usr/bin/program": ("\x7fELF\0prefix=/usr\n", "\x7fELF\0prefix=/usr\n"),
+    }
+    for folder in ("usr/include/hdf5/serial", "usr/lib/x86_64-linux-gnu/hdf5"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, (text, _) in told.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o555)
+    (tmp_path / "usr/bin/krb5-config").symlink_to("krb5-config.mit")
+    toolchain.join(tree, str(tmp_path / "none"))
+    assert {name: (tmp_path / name).read_text() for name in told} == {name: after for name, (_, after) in told.items()}
+    assert (tmp_path / "usr/bin/krb5-config").is_symlink()
+    assert (tmp_path / "usr/bin/gdal-config").stat().st_mode & 0o777 == 0o555
