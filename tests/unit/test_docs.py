@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from support.program import nixgen
 
 from nixgen import __version__, resources
+from nixgen.builds.known import KNOWN, Known
 from nixgen.cli import COMMANDS
 from nixgen.cli import command as full
 from nixgen.project import settings
@@ -110,6 +111,22 @@ def test_the_commands_page_shows_what_the_program_prints(helps: dict[str, str], 
     assert sorted(shown) == sorted(helps)
     for name, printed in helps.items():
         assert shown[name] == printed
+
+
+def known_row(row: Known) -> str:
+    kinds = {"build-libraries": row.build_libraries, "build-tools": row.build_tools, "libraries": row.libraries}
+    added = "; ".join(f"`{key}`: {', '.join(names)}" for key, names in kinds.items() if names)
+    return f"| {row.name} | {row.tried} on {row.suite} | {added} |"
+
+
+def test_the_settings_page_has_the_table_of_known_needs(*, update_goldens: bool) -> None:
+    path = ROOT / "docs" / "settings.md"
+    table = re.compile(r"(?<=^\| package \| tried \| what is added \|\n\|---\|---\|---\|\n)(?:\|.*\n)+", re.MULTILINE)
+    rows = "".join(f"{known_row(row)}\n" for row in KNOWN)
+    if update_goldens:
+        path.write_text(table.sub(rows, path.read_text(encoding="utf-8")), "utf-8")
+    assert table.findall(path.read_text(encoding="utf-8")) == [rows]
+    assert sorted(KNOWN, key=lambda row: row.name) == list(KNOWN)
 
 
 def options_of(words: list[str]) -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 from projects import PYPROJECT, make
 from support.plans import DEBIAN
 
+from nixgen.builds.known import known as needs
 from nixgen.builds.model import Build, Builds
 from nixgen.lock import known, pinning
 from nixgen.lock.model import Lock
@@ -44,6 +45,13 @@ def test_what_is_added_leaves_what_is_there(project: Project, capsys: pytest.Cap
     assert "Adding to pyproject.toml" in capsys.readouterr().err
     # What is written is found again, and nothing is added a second time.
     assert known.needs(project.with_settings(values), "3.13", FOUND.packages) == {}
+
+
+def test_bookworm_has_its_own_names() -> None:
+    (row,) = needs(["pygobject"], "bookworm")
+    assert row.build_libraries == ("libcairo2-dev", "libgirepository1.0-dev")
+    assert row.libraries == ("libcairo2", "libgirepository-1.0-1")
+    assert needs(["pygobject"], "trixie") != (row,)
 
 
 def test_a_source_with_pins_had_its_chance() -> None:
