@@ -55,6 +55,7 @@ MODULES = {
     "pyzmq": "zmq",
     "rasterio": "rasterio; rasterio.crs.CRS.from_epsg(4326)",
     "systemd-python": "systemd.journal",
+    "uwsgi": "subprocess, sys; subprocess.run([f'{sys.prefix}/bin/uwsgi', '--version'], check=True)",
     "wand": "wand.image",
 }
 # What uv asks a source on this machine, where the library is not there; and what a source needs and does not say.
@@ -72,6 +73,7 @@ METADATA = {
     "pylibacl": [],
     "pyscard": [],
     "systemd-python": [],
+    "uwsgi": [],
 }
 BESIDE = ("psycopg==3.2.9",)
 SOURCES = [row for row in KNOWN if row.build_libraries or row.build_tools]
@@ -92,7 +94,7 @@ def project(nix28: Nix, pins: object, served: Index, tmp_path_factory: pytest.Te
     metadata = "".join(
         f'[[tool.uv.dependency-metadata]]\nname = "{row.name}"\nversion = "{row.tried}"\n'
         f"requires-dist = {json.dumps(METADATA[row.name])}\n"
-        for row in SOURCES
+        for row in KNOWN
         if row.name in METADATA
     )
     libraries = sorted({name for row in KNOWN for name in row.libraries})
