@@ -14,6 +14,7 @@ from nixgen.errors import Finding, Problem, UserError
 from nixgen.generate import flakelock, flakenix, gitindex, planning
 from nixgen.machine import backup, files, git
 from nixgen.nix import vendored
+from nixgen.project.project import find_project
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -70,7 +71,9 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
     Raises UserError when nixgen.lock is missing or older than the settings, when a package cannot be built, or when
     a file is in the way that nixgen did not write (unless ``force``).
     """
-    with files.exclusive(project.root, console.info):
+    with files.exclusive(project.root, console.info) as waited:
+        if waited:
+            project = find_project(project.root)
         pins = planning.read_pins(project)
         flake = flakelock.read(project.root)
         wanted = planning.rendered(planning.plan(project, pins), pins, flake)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 COMMAND = "nixgen init"
 _GIT = "git init && git add --all"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
-_COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)")
+_COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)|nixgen init$")
 _PYPROJECT = "pyproject.toml"
 _FOUND = 2  # slashes in the path of a script that is looked for no more
 _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
@@ -133,7 +133,8 @@ def _converted(root: Path, options: Options, source: str) -> Options:
         raise UserError.of(str(root), "is not a folder", "name the project's folder")
     with files.exclusive(root, console.info):
         files.refuse_read_only(root)
-        with console.step(f"converting {source}"):
+        # A run that was killed behind the conversion goes on without it, with the options that it had.
+        with console.step(f"converting {source}"), _mended_by(_again(options)):
             made = beginning.converted(root, source, options.python, options.more)
         wanted = {_PYPROJECT: made.pyproject, "uv.lock": made.uv_lock}
         for path in files.write_all(root, wanted):

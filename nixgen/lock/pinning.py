@@ -24,6 +24,7 @@ from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.nix import tools
 from nixgen.project import absent, edit
+from nixgen.project.project import find_project
 from nixgen.resolve import environments
 from nixgen.resolve.model import FILES, FileHash, Package, Resolution
 
@@ -70,7 +71,9 @@ def lock(project: Project, options: Options) -> Lock:
         mend = f"nixgen lock --upgrade {' '.join(options.names)}"
         raise UserError.of("nixgen lock", "takes names of models and data only to upgrade them", mend)
     check_mirrors(project, options)
-    with files.exclusive(project.root, console.info):
+    with files.exclusive(project.root, console.info) as waited:
+        if waited:  # the other one may have written settings
+            project = find_project(project.root)
         old = read_old(project, options)
         new, tarballs, settings = pins(project, options, old)
         if old is None:

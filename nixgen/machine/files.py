@@ -50,27 +50,29 @@ def written_by_nixgen(data: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(root: Path, announce: Callable[[str], None]) -> Iterator[None]:
+def exclusive(root: Path, announce: Callable[[str], None]) -> Iterator[bool]:
     """Keeps other nixgen processes out of the project ``root`` until the block ends.
 
-    Waits for a run that is under way, after one call of ``announce`` with a sentence that says so. May be nested
-    within a process. The lock is the kernel's, on the folder itself: nothing is left behind, even by a kill. File
-    systems that know no such lock go without.
+    Waits for a run that is under way, after one call of ``announce`` with a sentence that says so; gives whether it
+    waited, since what was read before may be another then. May be nested within a process. The lock is the kernel's, on
+    the folder itself: nothing is left behind, even by a kill. File systems that know no such lock go without.
     """
     root = root.resolve()
     if root in _held:
-        yield
+        yield False
         return
+    waited = False
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                waited = True
                 announce(f"Another nixgen is at work in {root}: waiting for it to end.")
                 fcntl.flock(folder, fcntl.LOCK_EX)
         _held.add(root)
-        yield
+        yield waited
     finally:
         _held.discard(root)
         os.close(folder)

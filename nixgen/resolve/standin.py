@@ -52,11 +52,13 @@ def main() -> None:
 
 
 def _keep(file: str, text: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all, its SHA-256 in the first line."""
+    import hashlib
+
     os.makedirs(os.path.dirname(file), exist_ok=True)  # noqa: PTH103, PTH120 -- pathlib takes longer than all else here
     temporary = f"{file}.{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as opened:  # noqa: PTH123 -- the same
-        opened.write(text)
+        opened.write(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
     os.replace(temporary, file)  # noqa: PTH105 -- the same
 
 

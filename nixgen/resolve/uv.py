@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -167,9 +168,12 @@ def _identity(file: str) -> str:
 
 
 def _answer(kept: Path, sides: str) -> dict[str, Any] | None:
-    """The answer that was kept, None where there is none or something else asks or answers now."""
+    """The answer that was kept, None where there is none, it is damaged, or something else asks or answers now."""
     try:
-        found = json.loads(files.contents(kept))
+        digest, _, text = files.contents(kept).partition(b"\n")
+        if hashlib.sha256(text).hexdigest() != digest.decode():
+            return None
+        found = json.loads(text)
     except (OSError, ValueError, RecursionError):
         return None
     return dict(table(found, "answer")) or None if lookup(found, "of") == sides else None

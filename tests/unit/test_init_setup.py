@@ -378,3 +378,11 @@ def test_what_stands_in_the_way_of_the_first_run_is_mended_by_another_first_run(
         "    have this in pyproject.toml, then: nixgen init --base debian --python 3.13 --system x86_64-linux\n"
         "      [tool.nixgen.packages.shop]"
     ]
+
+
+def test_init_from_that_was_killed_goes_on_with_the_options_that_it_had(project: Path) -> None:
+    """Behind the conversion pyproject.toml and uv.lock are there, and the same command is refused."""
+    (told,) = problems(project, source="requirements.txt", base="debian", systems=("x86_64-linux",))
+    assert told == (
+        "uv.lock: is there: this is a uv project already\n    nixgen init --base debian --system x86_64-linux"
+    )

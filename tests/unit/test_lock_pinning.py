@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -33,6 +34,7 @@ from nixgen.init.setup import init
 from nixgen.lock import lockfile, pinning
 from nixgen.lock.model import Lock
 from nixgen.lock.pinning import Options
+from nixgen.machine import files
 from nixgen.nix import tools
 from nixgen.project.project import Project, find_project
 from nixgen.resolve import hashes, uv
@@ -523,3 +525,16 @@ def test_the_command(tmp_path: Path) -> None:
     help_text = nixgen("lock", "--help").stdout
     assert "Example: nixgen lock --upgrade" in help_text
     assert "Exit codes: 0 done" in help_text
+
+
+def test_what_another_run_wrote_while_this_one_waited_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ``nixgen lock`` at once: the first writes what a source is known to need into pyproject.toml."""
+    root = make(tmp_path / "p", 'python = "3.13"\n')
+
+    @contextlib.contextmanager
+    def waited(_root: Path, _announce: object) -> Iterator[bool]:
+        make(root, 'python = "3.13"\ntools = ["jq"]\n')
+        yield True
+
+    monkeypatch.setattr(files, "exclusive", waited)
+    assert run(root, offline=True).base.tools == ("jq",)

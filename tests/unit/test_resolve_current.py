@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -266,12 +267,13 @@ def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_forgotten")
-@pytest.mark.parametrize("spoil", ["text", "list", "uv", "folder", "pipe", "endless"])
+@pytest.mark.parametrize("spoil", ["text", "list", "uv", "answer", "folder", "pipe", "endless"])
 def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil: str) -> None:
     project = make(tmp_path)
     stand_in_of(project, "")
     kept = folders.cache("uv", "python-3.11.0.json")
-    document = json.loads(kept.read_text())
+    text = kept.read_text()
+    document = json.loads(text.partition("\n")[2])
     if spoil == "folder":  # nothing can be kept there
         kept.unlink()
         kept.mkdir()
@@ -280,11 +282,14 @@ def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil
         os.mkfifo(kept) if spoil == "pipe" else kept.symlink_to("/dev/zero")
     else:
         other = {"text": "{", "list": "[1]", "uv": json.dumps(document | {"of": "another uv"})}
-        kept.write_text(other[spoil])
+        whole = {name: f"{hashlib.sha256(one.encode()).hexdigest()}\n{one}" for name, one in other.items()}
+        kept.write_text({**whole, "answer": text.replace("3.11.0", "3.9.0")}[spoil])
     text, _ = stand_in_of(project, "")
     assert sys.executable in text
     if spoil != "folder":
-        assert json.loads(kept.read_text())["of"] == document["of"]
+        found = json.loads(kept.read_text().partition("\n")[2])
+        assert found["of"] == document["of"]
+        assert found["answer"]["markers"] == document["answer"]["markers"]
 
 
 @pytest.mark.usefixtures("_forgotten")
