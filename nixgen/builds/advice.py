@@ -101,8 +101,9 @@ class Adviser:
                 lines.add("tool.nixgen", "libraries", self.settings.libraries, package, module)
         for requirement in missing.requirements(one.log) if name else ():
             lines.add(_EXTRA, name, (), requirement)
-        if name and needs:
-            for row in known([name], self.base.suite) if isinstance(self.base, DebianBase) else ():
+        for row in known([name], self.base.suite) if isinstance(self.base, DebianBase) else ():
+            # What a log says in words that are not read is most often what the table has.
+            if needs or not {*row.build_libraries, *row.build_tools} <= self._said(name):
                 add_known(lines, self.settings, row)
         text = lines.text(self.pyproject)
         return f"{_HAVE}\n{text}" if text else ""
@@ -113,6 +114,11 @@ class Adviser:
         elif package not in there:
             key = "build-tools" if need.kind == "program" and not package.endswith("-dev") else "build-libraries"
             lines.add(f"tool.nixgen.packages.{name}", key, _listed(self.settings, name, key), package, str(need))
+
+    def _said(self, name: str) -> set[str]:
+        """What the settings name for the build of a package."""
+        keys = ("build-libraries", "build-tools")
+        return {package for key in keys for package in _listed(self.settings, name, key)}
 
     def _toolchain(self) -> set[str]:
         """What is there for every build already: that it is missing has another reason."""

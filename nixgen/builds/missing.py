@@ -34,8 +34,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("cmake", rf"^(?!\s*-- ).*\bCould NOT find ({_NAME})\b"),
     ("cmake", rf"[Cc]ould not find a package configuration file provided by \"({_NAME})\""),
     ("program", rf"CMake executable is ({_NAME})$"),
-    # Pillow, lxml
+    # Pillow, xmlsec, lxml
     ("module", rf"headers or library files could not be found for ({_NAME}),"),
+    ("module", rf"error: ({_NAME}) is not installed or not in path\b"),
     ("module", rf"[Pp]lease make sure the ({_NAME}) and ({_NAME}) development packages are installed"),
     # Python, setuptools, shells, make
     ("program", rf"error: command '({_NAME})' failed: No such file or directory|unable to execute '({_NAME})'"),

@@ -59,6 +59,8 @@ LINES: list[tuple[str, list[str]]] = [
     ("Cargo, the Rust package manager, is not installed or is not on PATH.", ["program cargo", "program rustc"]),
     ("Error: Please make sure the libxml2 and libxslt development packages are installed.", ["module libxml2", "module libxslt"]),
     ("The headers or library files could not be found for jpeg,", ["module jpeg"]),
+    ("error: xmlsec1 is not installed or not in path.", ["module xmlsec1"]),
+    ("proj executable not found. Please set the PROJ_DIR variable. ", ["program proj"]),
     ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", ["soname libGL.so.1"]),
     ("  libsndfile.so.1: soundfile/_ext.so (of soundfile): needs it", []),
     ("  libtbb.so.12: numba/np/ufunc/tbbpool.so (of numba) needs it, and so do 2 more: numba.np.ufunc.tbbpool cannot be imported", ["soname libtbb.so.12"]),
@@ -184,6 +186,15 @@ def test_a_check_gets_the_library_and_nothing_else() -> None:
 
 def test_what_says_nothing_gets_nothing() -> None:
     assert told(Settings(base="debian"), ["error: subprocess-exited-with-error"], **MADEUP) == ""
+
+
+def test_what_the_table_knows_is_told_whatever_the_log_says() -> None:
+    log, psycopg2 = ["error: no libpq, see our website"], {"project": "psycopg2", "mode": "wheel"}
+    assert told(Settings(base="debian"), log, **psycopg2) == THEN + (
+        '  [tool.nixgen.packages.psycopg2]\n  build-libraries = ["libpq-dev"]\n  [tool.nixgen]\n  libraries = ["libpq5"]'
+    )
+    has = {"psycopg2": PackageSettings(build_libraries=("libpq-dev",))}
+    assert told(Settings(base="debian", packages=has), log, **psycopg2) == "", "it is there, and did not help"
 
 
 def test_on_nixpkgs_a_table_is_asked() -> None:
