@@ -15,6 +15,8 @@ let
   bare = import ./environment.nix { inherit base; } {
     inherit launcher prefer;
     name = full;
+    # A package of the project that is called nixgen comes first.
+    seeding = !builtins.any (tree: builtins.elem "nixgen" (tree.modules or [ ])) ownTrees;
     wheels = installed;
     trees = map (tree: removeAttrs tree [ "path" "roots" "modules" ]) ownTrees;
   };

@@ -190,6 +190,18 @@ def install_trees(trees):
         write(f"{OUT}/{folder}/RECORD", "".join(row + "\n" for row in sorted(rows)).encode())
 
 
+def seeding(source):
+    """Puts nixgen.seed_everything there, where no package is called so."""
+    place = f"{OUT}/{SITE}/nixgen"
+    if source is None or os.path.lexists(place) or os.path.lexists(f"{place}.py"):
+        return
+    os.mkdir(place)
+    with open(source, "rb") as file:
+        text = file.read()
+    write(f"{place}/__init__.py", text)
+    bytecode.write(text, f"{place}/__init__.py", "nixgen/__init__.py")
+
+
 def use_base(assigned, modules):
     """Lets the base's libraries find their files by variables, and Python those of its own modules that lie apart.
 
@@ -216,6 +228,7 @@ def main():
         os.makedirs(f"{OUT}/{folder}", exist_ok=True)
     farm.merge("", wheels)
     install_trees(PLAN["trees"])
+    seeding(PLAN["seeding"])
     use_base(PLAN["assigned"], PLAN["modules"])
     scripts = [(wheel.rank, wheel.name, name, target) for wheel in wheels for name, target in wheel.scripts.items()]
     for tree in PLAN["trees"]:

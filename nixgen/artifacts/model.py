@@ -156,6 +156,12 @@ class PinnedArtifact:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
+    @property
+    def digest(self) -> str:
+        """What stands for all files: the SHA-256 of one line "size, blank, sha256, blank, path" for each, by path."""
+        lines = (f"{file.size} {file.sha256} {file.path}\n" for file in sorted(self.files, key=lambda file: file.path))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
 
 def scheme_of(source: str) -> Scheme:
     """The kind of a source by its text alone; a path without a scheme is a file. Raises ValueError when unknown."""

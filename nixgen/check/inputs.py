@@ -75,8 +75,7 @@ def base_input(base: Base, system: str) -> BaseInput:
 
 def artifact_input(artifact: PinnedArtifact) -> ArtifactInput:
     """What stands for a model or dataset."""
-    lines = [f"{file.size} {file.sha256} {file.path}" for file in sorted(artifact.files, key=lambda file: file.path)]
-    return ArtifactInput(artifact.commit, _digest(lines))
+    return ArtifactInput(artifact.commit, artifact.digest)
 
 
 def _project(plan: Plan, system: str) -> str:

@@ -112,8 +112,9 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     Inside the project's shell the environment is there; from outside it is entered first, by nix-shell, which works
     with every version of Nix and with flakes or without.
     """
-    if inside(lock, options):
-        if _unpinned(lock, names, options):
+    unpinned = _unpinned(lock, names, options)
+    if _inside(lock.parent, options, unpinned=unpinned):
+        if unpinned:
             return guard.become(command)
         found = trees(lock, names)
         folder = str(options.stamps) if options.stamps else guard.default_stamps()
@@ -123,24 +124,20 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     return guard.become(words, env)
 
 
-def inside(lock: Path, options: Options) -> bool:
-    """Whether this process runs in the environment that is asked for."""
-    return _in_shell(lock.parent) and options.environment in {"", os.environ.get("NIXGEN_LABEL")}
-
-
 def command_line(
     lock: Path, names: Sequence[str], command: Sequence[str], options: Options
 ) -> tuple[list[str], Mapping[str, str]]:
     """What starts a process that becomes the command, after the guard and in the environment: words and variables."""
     words = list(command)
-    if not _unpinned(lock, names, options):
+    unpinned = _unpinned(lock, names, options)
+    if not unpinned:
         trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
         program = str(Path(guard.__file__).parent)
         check = [sys.executable, "-I", program, "--expected", str(lock), "--report", options.report]
         check += ["--stamp-age", str(options.age)] if options.stamp else ["--no-stamp"]
         check += ["--stamp", str(options.stamps)] if options.stamp and options.stamps else []
         words = [*check, *names, "--", *command]
-    if inside(lock, options):
+    if _inside(lock.parent, options, unpinned=unpinned):
         return words, os.environ
     if shutil.which("nix-shell") is None:
         raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
@@ -188,12 +185,22 @@ def _in_folder(text: str, names: Sequence[str], folder: Path) -> tuple[guard.Tre
     return (guard.locked(json.loads(text)[kind][name], kind, name, str(folder.absolute())),)
 
 
+def _inside(root: Path, options: Options, *, unpinned: bool) -> bool:
+    """Whether this process runs in the environment that is asked for; a shell with nothing pinned has no models."""
+    here = _in_shell(root) or (unpinned and _shell_is_of(root))
+    return here and options.environment in {"", os.environ.get("NIXGEN_LABEL")}
+
+
 def _in_shell(root: Path) -> bool:
     """Whether this process runs in the shell of the project, or where models were put by hand (a container)."""
     if not os.environ.get("NIXGEN_MODELS"):
         return False
-    shell = os.environ.get("NIXGEN_ROOT")
-    return not shell or (Path(shell).is_dir() and root.samefile(shell))
+    return not os.environ.get("NIXGEN_ROOT") or _shell_is_of(root)
+
+
+def _shell_is_of(root: Path) -> bool:
+    shell = os.environ.get("NIXGEN_ROOT", "")
+    return bool(shell) and Path(shell).is_dir() and root.samefile(shell)
 
 
 def _places(root: Path) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """What a run's record says of the machine, the environment, the project and its tree.
 
-All of it is cheap: nothing is evaluated, built or hashed that Nix's database or nixgen.hashes.json knows already.
+All of it is cheap: nothing is evaluated, built or hashed that Nix knows already, or nixgen.hashes.json. What is
+found out while the command runs is imported then, too.
 """
 
 from __future__ import annotations
@@ -17,11 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nixgen.bases.model import Base, DebianBase
-from nixgen.check import closure, record
-from nixgen.check.digest import closure_digest
-from nixgen.check.facts import builder, system
-from nixgen.check.inputs import artifact_input
-from nixgen.check.model import LOCKS
 from nixgen.console import size as shown_size
 from nixgen.errors import MachineError, NixgenError
 from nixgen.formats import foreign, toml
@@ -36,7 +32,10 @@ LARGEST = 16 << 20
 
 _NVIDIA = Path("/proc/driver/nvidia")
 _PATIENCE = 10.0  # seconds for nvidia-smi, which waits where a driver hangs
-_FILES = (*LOCKS, record.NAME, "default.nix")
+_FILES = (
+    *(".python-version", "default.nix", "flake.lock", "models.toml", "nixgen.hashes.json", "nixgen.lock"),
+    *("pyproject.toml", "uv.lock", "uv.toml"),
+)
 _SECRET_FILES = (
     *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
     *(".netrc", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.*", "secrets.*", "*.tfstate"),
@@ -113,6 +112,8 @@ def environment(name: str, venv: str, root: Path, base: Base) -> Environment:
 
     Raises MachineError where Nix cannot be asked about it.
     """
+    from nixgen.check.facts import system
+
     described = f"debian {base.suite}" if isinstance(base, DebianBase) else f"nixpkgs {base.name}"
     found = Environment(name=name, system=system(), base=described)
     path = _store_path(venv)
@@ -125,6 +126,8 @@ def closure_of(path: str) -> tuple[str, str]:
 
     Raises MachineError where Nix does not know it.
     """
+    from nixgen.check import closure
+    from nixgen.check.digest import closure_digest
     from nixgen.nix.tools import Nix
 
     known = closure.noted(Nix().closure([path]).values())
@@ -133,6 +136,8 @@ def closure_of(path: str) -> tuple[str, str]:
 
 def machine() -> Machine:
     """This machine."""
+    from nixgen.check.facts import builder
+
     seen = builder(())
     memory = 0
     with contextlib.suppress(OSError, ValueError):
@@ -170,9 +175,7 @@ def artifacts(lock: Lock, names: Sequence[str]) -> tuple[Mapping[str, Artifact],
     for one in lock.artifacts:
         if not names or one.name in names or one.key in names:
             revision = one.commit or one.revision or ""
-            kinds[one.kind][one.name] = Artifact(
-                addresses.bare(one.source), revision, artifact_input(one).digest, one.data
-            )
+            kinds[one.kind][one.name] = Artifact(addresses.bare(one.source), revision, one.digest, one.data)
     return kinds["models"], kinds["data"]
 
 
@@ -216,6 +219,9 @@ def _python(venv: Path) -> str:
 
 
 def _digests(path: str, root: Path) -> dict[str, str]:
+    from nixgen.check import record
+    from nixgen.check.facts import system
+
     nar_hash, digest = closure_of(path)
     found = {"nar_hash": nar_hash, "closure": digest}
     with contextlib.suppress(NixgenError):  # a record that cannot be read is for `nixgen check` to tell of

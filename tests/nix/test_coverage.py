@@ -83,6 +83,7 @@ TESTED = {
     "guard/store.py": ["test_services"],
     "guard/words.py": ["test_services"],
     "guard/writeback.py": ["test_services"],
+    "seeding.py": ["test_environment", "test_shell"],
     "services.nix": ["test_services"],
     "smoke.nix": ["test_smoke"],
     "source.nix": ["test_services", "test_smoke"],

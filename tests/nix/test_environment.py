@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from builders import relink
 from lab import PYTHON, SITE, Lab
+from support.nix import SYSTEM
 from support.project import run, uv_binary
 from support.wheels import make_wheel
 
@@ -187,6 +188,7 @@ def test_a_folder_of_one_wheel_is_one_link(real: Path) -> None:
     assert {path.name: path.is_symlink() for path in site.iterdir() if path.suffix != ".dist-info"} == {
         "alpha": True,
         "garden": False,
+        "nixgen": False,
         "pip": True,
     }
     infos = list(site.glob("*.dist-info"))
@@ -239,3 +241,24 @@ def test_the_machine_itself_has_no_such_program(environment: Path) -> None:
     """Outside of the namespace no store is at /nix: the tests cannot have run a host's program by chance."""
     with pytest.raises(FileNotFoundError):
         subprocess.run([f"{environment}/bin/alpha"], check=False)
+
+
+@pytest.mark.one_nix
+def test_what_seeds_is_there_where_no_package_is_called_nixgen(lab: Lab, environment: Path) -> None:
+    code = "import nixgen; answer = [nixgen.seed_everything(7), nixgen.__file__, hasattr(nixgen, 'OWN')]"
+    assert lab.value(environment, code) == [7, f"{environment}/{SITE}/nixgen/__init__.py", False]
+    assert list(lab.nix.real(environment).glob(f"{SITE}/nixgen/__pycache__/*.pyc"))
+    wheel = make_wheel(lab.wheels, "other-name", "1.0", {"nixgen.py": "OWN = 1\n"})
+    assert lab.value(lab.environment(wheel), "import nixgen; answer = nixgen.OWN") == 1
+
+
+@pytest.mark.one_nix
+def test_a_package_of_the_project_called_nixgen_comes_first(lab: Lab) -> None:
+    row = {"name": "own", "version": "1", "path": ".", "roots": ["src"], "metadata": "", "entryPoints": ""}
+    found = []
+    for module in ("nixgen", "other"):
+        tree = {**row, "systems": [SYSTEM], "environments": {}, "modules": [module]}
+        plan = f"({lab.with_arguments(trees=[tree]).expression()}).shell.stdenv.environment.plan"
+        found.append(json.loads(lab.nix.evaluate(f"builtins.unsafeDiscardStringContext ({plan})"))["seeding"])
+    assert found[0] is None
+    assert found[1].endswith("-nixgen-seeding")

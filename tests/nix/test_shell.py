@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,9 @@ from support.index import serve
 from support.nix import ROOT, SYSTEM, Nix, Output
 from support.project import Project, uv_binary
 from support.wheels import make_wheel
+
+from nixgen.nix.json import sri
+from nixgen.runs import finding
 
 MORE = """
 [project.scripts]
@@ -546,3 +551,29 @@ def test_the_setup_file_quotes_what_it_is_given(nix28: Nix, tmp_path: Path) -> N
         roots="[]", built="null", venv=f"{ROOT}/nix/builders/own",
     )  # fmt: skip
     assert done.stdout == f"{title} /t 1/bin /b 1/python3.11 de'mo {value}\n"
+
+
+@pytest.mark.one_nix
+def test_a_run_is_recorded_with_the_environment_that_it_ran_in(project: Project, nix: Nix) -> None:
+    """From outside of the shell and inside of it; with the seeds, set by what every environment has."""
+    program = "import alpha, demo, nixgen; nixgen.seed_everything(); print(nixgen.__file__)"
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from nixgen.__main__ import main; main()"
+    command = [sys.executable, "-c", start, "run", "--record", "--seed", "7", "--", "python", "-c", program]
+    done = nix.inside(*command, cwd=project.folder, HOME=str(project.folder.parent))
+    assert re.fullmatch(r"/nix/store/.*-demo-environment/lib/python3\..*/nixgen/__init__.py\n", done.stdout), (
+        done.tail()
+    )
+    assert nix.shell(project.folder, shlex.join(command)).stdout == done.stdout
+    both = finding.runs(project.folder)
+    bare = done.stdout.partition("/lib/")[0]
+    assert len(both) == 2
+    for run in both:
+        assert run.missing == ()
+        assert (run.exit, run.environment) == (0, both[0].environment)
+        assert run.environment is not None
+        assert (run.environment.path, run.environment.system) == (bare, SYSTEM)
+        assert run.environment.nar_hash == sri(nix.nar_hash(bare))
+        assert re.fullmatch("sha256:[0-9a-f]{64}", run.environment.closure)
+        assert run.environment.python.startswith(f"{PYTHON}.")
+        assert run.seeds is not None
+        assert (run.seeds.seed, run.seeds.libraries, run.seeds.nondeterministic) == (7, {"random": "7"}, ())
