@@ -123,6 +123,13 @@ def test_a_mirror_that_does_not_answer(sources: list[Source], tmp_path: Path) ->
     )
 
 
+@needs_apt
+def test_a_cache_folder_without_room_is_told_at_once(sources: list[Source], mounted: Path) -> None:
+    with pytest.raises(MachineError) as caught, open_apt(sources, "x86_64-linux", mounted):
+        pass
+    assert "free, and what apt fetches needs 128 MiB" in str(caught.value)
+
+
 def test_a_machine_without_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MachineError) as caught, open_apt([Source("u", "s")], "x86_64-linux", tmp_path):

@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
 
+from nixgen import console as told
 from nixgen.bases.debian.sources import KEYRING_PACKAGES, Source, vendor_of
 from nixgen.console import console
 from nixgen.errors import MachineError
@@ -37,6 +38,8 @@ _PLANNED = re.compile(
 _STUB_FIELDS = ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
 _TAIL = 12
 _FETCHED = "fetched"  # its time is that of the last fetch
+
+_ROOM = 128 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,9 @@ class Apt:
         known = self._fetched()
         if known and fresh and time.time() - (self._cache / _FETCHED).stat().st_mtime < fresh:
             return
+        if (free := shutil.disk_usage(self._cache).free) < _ROOM:  # apt-get waits for ever where it cannot write
+            what = f"has {told.size(free)} free, and what apt fetches needs {told.size(_ROOM)}"
+            raise MachineError.of(str(self._cache), what, "make room or set XDG_CACHE_HOME to a folder with room")
         index = f"{self._index.title} of {sources[0].suite} for {self._architecture} ({sources[0].uri})"
         with console.step(f"{'Asking whether' if known else 'Fetching'} {index}{' has changed' if known else ''}"):
             # What it has parsed stays where the signed index is the same; else it does so anew with each update.
