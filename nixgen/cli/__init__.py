@@ -35,6 +35,7 @@ COMMANDS = {
     "model": "Add, remove, list and fetch the models of this project.",
     "data": "Add, remove, list, fetch and compare the datasets of this project.",
     "registry": "Publish models under a name and version, promote them, and prove their history.",
+    "sbom": "Print the bill of materials of an environment, in CycloneDX 1.6.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

@@ -27,7 +27,7 @@ FLOORS = (
     ("lock",),
     ("generate",),
     ("check", "init", "models"),
-    ("cache", "runs"),
+    ("cache", "runs", "bom"),
     ("releases",),
     ("cli",),
 )

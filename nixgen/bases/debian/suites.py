@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A suite: its Python versions, newest first, its glibc's version, its own names for packages, and whose it is."""
+    """A suite: its Python versions, newest first, its glibc's version, its own names for packages, and whose it is.
+
+    ``release`` is the number of the release, "" of one that has none.
+    """
 
     name: str
     pythons: tuple[str, ...]
@@ -33,6 +36,7 @@ class Suite:
     stable: bool
     glib: str
     vendor: str = "Debian"
+    release: str = ""
 
     def __str__(self) -> str:
         """The suite as people call it: "Debian trixie"."""
@@ -42,11 +46,11 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("bookworm", ("3.11",), "2.36", stable=True, glib="libglib2.0-0"),
-        Suite("trixie", ("3.13",), "2.41", stable=True, glib="libglib2.0-0t64"),
-        Suite("forky", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
+        Suite("bookworm", ("3.11",), "2.36", stable=True, glib="libglib2.0-0", release="12"),
+        Suite("trixie", ("3.13",), "2.41", stable=True, glib="libglib2.0-0t64", release="13"),
+        Suite("forky", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64", release="14"),
         Suite("sid", ("3.14", "3.13"), "2.43", stable=False, glib="libglib2.0-0t64"),
-        Suite("noble", ("3.12",), "2.39", stable=True, glib="libglib2.0-0t64", vendor="Ubuntu"),
+        Suite("noble", ("3.12",), "2.39", stable=True, glib="libglib2.0-0t64", vendor="Ubuntu", release="24.04"),
     )
 }
 """Looked up with ``apt-cache policy python3.X libc6`` in each suite; forky and sid still move."""
