@@ -25,11 +25,14 @@ class Found:
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders of the runs of the project ``root``, the earliest first."""
+    """The folders of the runs of the project ``root``, the earliest first.
+
+    One without a record is of a run that was never started: nixgen was killed just before.
+    """
     place = root / FOLDER
     if not place.is_dir():
         return []
-    return sorted(path for path in place.iterdir() if re.fullmatch(recordfile.ID, path.name) and path.is_dir())
+    return sorted(path for path in place.iterdir() if re.fullmatch(recordfile.ID, path.name) and (path / NAME).exists())
 
 
 def all_runs(root: Path) -> tuple[list[Found], list[Problem]]:

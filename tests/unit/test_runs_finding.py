@@ -22,6 +22,7 @@ def root(tmp_path: Path) -> Path:
         run = Run(name, "running", ("true",), datetime(2026, 11, 30, tzinfo=UTC))
         (folder / "run.yaml").write_bytes(recordfile.dump(run))
     (tmp_path / "runs/notes").mkdir()
+    (tmp_path / "runs/20261202-000000-000000").mkdir()  # of a nixgen that was killed before it started anything
     return tmp_path
 
 
