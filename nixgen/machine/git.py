@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,6 +102,51 @@ def write_diff(root: Path, found: State, target: Path, untracked: Iterable[str],
         words = ["git", "diff", *plain, *prefixes, base, "--", *_but(without)]
         with target.open("wb") as file:
             write_output(words, file, cwd=root, env=env)
+
+
+def has_commit(root: Path, commit: str) -> bool:
+    """Whether the repository has this commit, or may fetch it from where it was cloned from in part."""
+    return run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=root, check=False).code == 0
+
+
+def fetch_commit(root: Path, commit: str, places: Iterable[str]) -> list[str]:
+    """Fetches a commit by its id from the first remote, or address, that gives it; no branch and no tag changes.
+
+    What each place said that did not give it; nothing where one did.
+    """
+    shallow = run(["git", "rev-parse", "--is-shallow-repository"], cwd=root, check=False).out.strip() == "true"
+    depth = ["--depth=1"] if shallow else []  # a shallow clone stays one, a whole one stays whole
+    said = []
+    for place in places:
+        words = ["git", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", *depth]
+        quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+        done = run([*words, "--", place, commit], cwd=root, env=quiet, check=False)
+        if done.code == 0 and has_commit(root, commit):
+            return []
+        last = next(iter(reversed(done.err.strip().splitlines())), "it does not have it")
+        said.append(f"{place}: {last}")
+    return said
+
+
+@contextmanager
+def worktree(root: Path, commit: str, target: Path) -> Iterator[None]:
+    """The commit of a repository in a new folder, with its submodules, without hooks; the folder is gone afterwards."""
+    plain = ["git", "-c", f"core.hooksPath={os.devnull}"]
+    run([*plain, "worktree", "add", "--quiet", "--detach", "--force", target, commit], cwd=root)
+    try:
+        if (target / ".gitmodules").exists():
+            quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+            run([*plain, "submodule", "update", "--quiet", "--init", "--recursive"], cwd=target, env=quiet)
+        yield
+    finally:
+        run(["git", "worktree", "remove", "--force", target], cwd=root, check=False)
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def apply(top: Path, patch: Path) -> None:
+    """Changes a work tree as a diff says, which ``write_diff`` wrote. Raises MachineError where it does not fit."""
+    if patch.stat().st_size:
+        run(["git", "apply", "--binary", "--whitespace=nowarn", "--", patch], cwd=top)
 
 
 def in_work_tree(root: Path) -> bool:

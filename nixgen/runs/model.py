@@ -141,6 +141,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What was to come out, by the paths as they were given: the file with metrics, and the files or folders made."""
+
+    metrics: str = ""
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Tracker:
     """Where the run was logged, too: the tracker's kind, its address without credentials, and its id of the run."""
 
@@ -172,6 +180,7 @@ class Run:
     models: Mapping[str, Artifact] = field(default_factory=dict)
     data: Mapping[str, Artifact] = field(default_factory=dict)
     config: tuple[ConfigFile, ...] = ()
+    asked: Asked | None = None
     seeds: Seeds | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)

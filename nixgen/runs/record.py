@@ -29,7 +29,7 @@ from nixgen.machine import files
 from nixgen.machine.background import Beside
 from nixgen.models import verify
 from nixgen.runs import begin, capture, config, facts, metrics, outputs, recordfile
-from nixgen.runs.model import FOLDER, NAME, STDERR, STDOUT, Environment, Machine, Run, Seeds, Status
+from nixgen.runs.model import FOLDER, NAME, STDERR, STDOUT, Asked, Environment, Machine, Run, Seeds, Status
 
 SEEDS_FILE = "NIXGEN_RUN_SEEDS"
 """The variable that names the file in which ``nixgen.seed_everything`` notes what it did, a line of JSON each time."""
@@ -160,6 +160,7 @@ def _begun(
         console.warn(f"the record has the command without {', '.join(hidden)}: pass secrets in variables")
     models, data = facts.artifacts(pinned, names)
     variables = verify.seed_variables(options.seed)
+    asked = Asked(str(options.metrics or ""), tuple(map(str, options.outputs)))
     return Run(
         id=folder.name,
         status="running",
@@ -171,6 +172,7 @@ def _begun(
         models=models,
         data=data,
         config=config.keep(options.config, folder),
+        asked=asked if asked != Asked() else None,
         seeds=Seeds(options.seed, variables) if variables else None,
         nixgen=__version__,
     )

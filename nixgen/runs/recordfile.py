@@ -21,6 +21,7 @@ from nixgen.runs.model import (
     NAME,
     STATUSES,
     Artifact,
+    Asked,
     ConfigFile,
     Environment,
     Git,
@@ -112,6 +113,7 @@ def values(run: Run) -> dict[str, Any]:
         "models": {name: _dump_artifact(one) for name, one in sorted(run.models.items())},
         "data": {name: _dump_artifact(one) for name, one in sorted(run.data.items())},
         "config": [_given(path=c.path, sha256=c.sha256, copy=c.copy, masked=list(c.masked)) for c in run.config],
+        "asked": run.asked and _given(metrics=run.asked.metrics, outputs=list(run.asked.outputs)),
         "seeds": run.seeds and _dump_seeds(run.seeds),
         "variables": dict(sorted(run.variables.items())),
         "metrics": dict(sorted(run.metrics.items())),
@@ -130,6 +132,7 @@ _KEYS = (
         "models",
         "data",
         "config",
+        "asked",
         "seeds",
         "variables",
         "metrics",
@@ -158,6 +161,7 @@ def _run(top: Table) -> Run:
         models=_named(top, "models", _artifact),
         data=_named(top, "data", _artifact),
         config=tuple(_config(entry) for entry in _tables(top, "config")),
+        asked=_part(top, "asked", _asked),
         seeds=_part(top, "seeds", _seeds),
         variables=_texts(top, "variables"),
         metrics=_part(top, "metrics", lambda table: {name: table.number(name) for name in table.keys()}) or {},  # noqa: SIM118 -- a table is no mapping
@@ -256,6 +260,11 @@ def _dump_artifact(artifact: Artifact) -> dict[str, Any]:
 def _config(table: Table) -> ConfigFile:
     table.closed("path", "sha256", "copy", "masked")
     return ConfigFile(table.text("path"), table.text("sha256", _SHA256), _text(table, "copy"), _list(table, "masked"))
+
+
+def _asked(table: Table) -> Asked:
+    table.closed("metrics", "outputs")
+    return Asked(_text(table, "metrics"), _list(table, "outputs"))
 
 
 def _seeds(table: Table) -> Seeds:

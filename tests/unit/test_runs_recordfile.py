@@ -17,6 +17,7 @@ from nixgen.errors import MachineError, UserError
 from nixgen.runs import recordfile
 from nixgen.runs.model import (
     Artifact,
+    Asked,
     ConfigFile,
     Environment,
     Git,
@@ -57,6 +58,7 @@ WHOLE = Run(
     models={"minilm": Artifact("hf:a/b", "2" * 40, SHA)},
     data={"d": Artifact("file:d.csv", "", SHA, DataManifest("d", "file:d.csv", 3, SHA, SHA, "2026-11-30T13:15:00Z"))},
     config=(ConfigFile("conf/a b.yaml", SHA, "config/conf/a b.yaml", ("db.password",)), ConfigFile("x", SHA)),
+    asked=Asked("m.json", ("model",)),
     seeds=Seeds(
         0, {"PYTHONHASHSEED": "0", "NIXGEN_SEED": "0"}, {"numpy": "0"}, deterministic=True, nondeterministic=("a",)
     ),
