@@ -37,6 +37,7 @@ COMMANDS = {
     "data": "Add, remove, list, fetch and compare the datasets of this project.",
     "registry": "Publish models under a name and version, promote them, and prove their history.",
     "sbom": "Print the bill of materials of an environment, in CycloneDX 1.6.",
+    "audit": "Look the packages of an environment up in a database of known vulnerabilities.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""
