@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, logs, pinning, sources, verification
+from bench import building, checking, command, evaluation, logs, pinning, runs, sources, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -30,6 +30,7 @@ MEASUREMENTS = {
     "verification": verification.verification,
     "pinning": pinning.pinning,
     "log": logs.logs,
+    "runs": runs.runs,
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
 }
