@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,14 +12,17 @@ from tempfile import TemporaryDirectory
 
 from nixgen import errors
 from nixgen.errors import UserError
+from nixgen.lock import lockfile
 from nixgen.log import keys
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
+from nixgen.models import verify
 from nixgen.project.project import find_project
 from nixgen.registry import promote as moving
 from nixgen.registry import publish
 from nixgen.registry import verify as verifying
+from nixgen.registry.checksums import LONGEST
 from nixgen.registry.conditions import approval, conditions
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
@@ -32,8 +35,10 @@ from nixgen.registry.registry import Registry, local
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
 from nixgen.releases import pinning
-from nixgen.releases.documents import documents
-from nixgen.runs import finding
+from nixgen.releases.documents import RUN, documents
+from nixgen.runs import finding, recordfile, reproductions
+from nixgen.runs.model import FOLDER as RUNS
+from nixgen.runs.model import NAME as RECORD
 
 _KEYGEN = "make one: nixgen registry init"
 
@@ -157,7 +162,7 @@ def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Co
             fetch(registry, entry, Path(made, "version"))
             return _in_environment(root, command, Path(made, "version"))
 
-    return conditions(registry, entry, alias, rules, smoke, _reproduced(root, entry))
+    return conditions(registry, entry, alias, rules, smoke, _reproduced(registry, root, entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,16 +247,30 @@ def _text(file: Path) -> str:
     return text
 
 
-def _reproduced(root: Path, entry: Entry) -> str:
-    """The best verdict that a reproduction of a version's run came to."""
-    del root, entry
-    return ""
+def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
+    """The best verdict that a reproduction of a version's run came to: "bytes", "metrics", or "" for none.
+
+    The run counts if the project has its record as it was published; a reproduction, if it is of this very record.
+    """
+    folder = root / RUNS / entry.run
+    if not entry.run or not (folder / RECORD).is_file():
+        return ""
+    published = registry.files.read(f"{entry.model}/{entry.version}/{RUN}", LONGEST)
+    try:
+        mine = documents(recordfile.read(folder))[RUN]
+        if json.loads(published or b"null") != json.loads(mine):
+            return ""
+        return reproductions.best(reproductions.reproductions(folder), reproductions.digest(folder))
+    except (errors.NixgenError, OSError, ValueError):  # what cannot be read proves nothing
+        return ""
 
 
 def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[bool, str]:
-    env = {**os.environ, "NIXGEN_VERSION": str(folder)}
+    """Runs a command as ``nixgen run`` does, in the project's folder: whether it ended with 0, and how it ended."""
+    how = verify.Options(optional=True)
     try:
-        done = process.run(command, cwd=root, env=env, check=False)
+        words, env = verify.command_line(root / lockfile.NAME, (), command, how)
+        done = process.run(words, cwd=root, env={**env, "NIXGEN_VERSION": str(folder)}, check=False)
     except errors.NixgenError as error:
         return False, error.problems[0].what
     return done.code == 0, f"ended with {done.code}"

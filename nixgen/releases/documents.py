@@ -9,11 +9,13 @@ from typing import Any
 from nixgen.runs import recordfile
 from nixgen.runs.model import Run
 
+RUN = "run.json"
+
 
 def documents(run: Run) -> dict[str, bytes]:
     """File name → bytes, of a run. JSON has no infinities and no NaN (RFC 8259, 6): they are null."""
     values = recordfile.values(run)
-    found = {"run.json": values, "metrics.json": values.get("metrics", {})}
+    found = {RUN: values, "metrics.json": values.get("metrics", {})}
     if data := values.get("data"):
         found["data_manifest.json"] = data
     return {name: _json(value) for name, value in found.items()}

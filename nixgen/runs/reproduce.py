@@ -27,6 +27,7 @@ from nixgen.runs.diff import Difference
 from nixgen.runs.finding import Found
 from nixgen.runs.model import Asked, Environment, Output, Run, Seeds
 from nixgen.runs.reproductions import Reproduction
+from nixgen.runs.verdict import SEED
 
 _PIECE = 1 << 20
 _SHELL = ("NIXGEN_ROOT", "NIXGEN_MODELS", "NIXGEN_DATA", "NIXGEN_LABEL", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
@@ -123,7 +124,7 @@ def _made(root: Path, run: Run, place: Checkout, *, one: bool) -> Run:
     if cores is not None and env.get("NIXGEN_MODELS") is None:
         _build([*base, "--", "true"], place, env)  # with all cores
     words = [*base, *(word for path in place.config for word in ("--config", str(path)))]
-    words += ["--seed", str(seeds.seed)] if "NIXGEN_SEED" in seeds.variables and seeds.seed is not None else []
+    words += ["--seed", str(seeds.seed)] if SEED in run.variables and seeds.seed is not None else []
     words += ["--metrics", asked.metrics] if asked.metrics else []
     words += [word for path in asked.outputs for word in ("--output", path)]
     before = set(finding.folders(place.project))
@@ -158,7 +159,9 @@ def _variables(run: Run) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in begin.VARIABLES}
     if env.get("NIXGEN_ROOT"):  # the shell of the project here, not of the checkout
         env = {name: value for name, value in env.items() if name not in _SHELL}
-    return {**env, **run.variables}
+    seed = run.seeds.seed if run.seeds is not None else None
+    chance = {SEED: str(seed)} if seed is not None else {}  # also one that the program drew itself
+    return {**env, **chance, **run.variables}
 
 
 def _run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> int:

@@ -21,6 +21,9 @@ VERDICTS: tuple[Verdict, ...] = ("bytes", "metrics", "differs")
 
 SAID = {"bytes": "same bytes", "metrics": "same metrics within tolerance", "differs": "differs"}
 
+SEED = "NIXGEN_SEED"
+"""The variable that a seed is given in again, also one that the program drew by itself and the record has."""
+
 _GIVEN = {"data", "models", "config", "environment", "seeds", "variables"}
 
 Where = Callable[[Output, Output], str]
@@ -41,11 +44,11 @@ def judge(old: Run, new: Run, tolerance: Mapping[str, float], where: Where) -> J
     The same bytes: every output, and every metric, is the same. The same metrics: every metric differs by no more than
     its tolerance (none: not at all), and the same files came out, with any content.
     """
-    names = {"models": old.models.keys(), "data": old.data.keys()}
     own = replace(
         new,
-        models={name: one for name, one in new.models.items() if name in names["models"]},
-        data={name: one for name, one in new.data.items() if name in names["data"]},
+        models={name: one for name, one in new.models.items() if name in old.models},
+        data={name: one for name, one in new.data.items() if name in old.data},
+        variables={name: one for name, one in new.variables.items() if name != SEED or name in old.variables},
     )
     differences = [one for one in diff.diff(old, own).differences if one.kind in {*_GIVEN, "status"}]
     ended = old.exit == new.exit and old.status == new.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from checking import Checked, findings, make, steps
 from support.nix import SYSTEM, Nix
 from support.wheels import make_wheel
+
+from nixgen.runs import finding, recordfile, reproductions
 
 if TYPE_CHECKING:
     from support.index import Index
@@ -167,3 +170,28 @@ def test_a_source_is_built_for_the_environment_that_asks_for_it(
     assert checked.run("lock", "--offline").stderr == "nixgen.lock: nothing to do, every pin still fits.\n"
     checked.check("--update")
     assert "old.wheels.docopt" in checked.system()["outputs"]
+
+
+@pytest.mark.one_nix
+def test_a_run_in_one_is_recorded_and_made_again(each: Checked, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(each.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv*", "runs"))
+    checked = Checked(type(each.project)(folder), each.nix, each.index)
+    for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "all"]):
+        given = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *given, *words], cwd=folder, check=True)
+    code = "import torchlet, os; open('out', 'w').write(f'{torchlet.KIND} {os.environ[\"NIXGEN_SEED\"]}')"
+    words = ["--environment", "gpu", "--seed", "7", "--output", "out", "--", "python", "-c", code]
+    done = checked.run("run", "--record", *words)
+    assert done.ok, done.tail()
+    assert (folder / "out").read_text() == "2 7"
+    done = checked.run("reproduce", "latest")
+    assert done.ok, done.tail()
+    assert ": same bytes on 1 core\n" in done.stdout
+    (run,) = finding.folders(folder)
+    (found,) = reproductions.reproductions(run)
+    assert (found.verdict, found.differences) == ("bytes", ())
+    old, new = recordfile.read(run).environment, found.made.environment
+    assert old is not None
+    assert old == new
+    assert (old.name, bool(old.closure)) == ("gpu", True)

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from nixgen.cli import app
 from nixgen.lock.lockfile import dump_lock, read_lock
 from nixgen.lock.model import Lock
-from nixgen.runs import recordfile
+from nixgen.runs import recordfile, reproductions
 from nixgen.runs.model import NAME as RECORD
 from nixgen.runs.model import Output, Run
+from nixgen.runs.verdict import Verdict
 
 ID = "20261103-120000-abcdef"
 POLICY = """\
@@ -195,7 +196,11 @@ def test_approvals(home: Home) -> None:
     home.told("promote", "fraud@1.0.0", "prod")
 
 
-def test_a_smoke_command_gets_the_version(home: Home) -> None:
+def test_a_smoke_command_runs_in_the_environment_and_gets_the_version(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIXGEN_MODELS", str(home.root))  # as in the project's shell
+    monkeypatch.delenv("NIXGEN_ROOT", raising=False)
     home.told("init")
     (home.root / "smoke.sh").write_text('test "$(cat "$NIXGEN_VERSION/model.bin")" = weights\n')
     (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nsmoke = ["sh", "smoke.sh"]\n')
@@ -203,6 +208,44 @@ def test_a_smoke_command_gets_the_version(home: Home) -> None:
     home.publish(2, "1.1.0", content=b"others")
     home.told("promote", "fraud@1.0.0", "prod")
     assert "sh smoke.sh ends with 0" in home.told("promote", "fraud@1.1.0", "prod", code=1)[0]
+    monkeypatch.delenv("NIXGEN_MODELS")
+    monkeypatch.setenv("PATH", str(home.root))
+    out, _ = home.told("promote", "fraud@1.0.0", "prod", code=1)
+    assert "FAILS  smoke      there is no program nix-shell" in out
+
+
+def test_a_reproduction_counts_if_it_is_of_the_record_that_was_published(home: Home) -> None:
+    home.told("init")
+    (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nreproduced = "bytes"\n')
+    home.publish(1, "1.0.0")
+    folder = home.root / "runs" / "20261103-120001-abcdef"
+    run = recordfile.read(folder)
+
+    def reproduced(number: int, verdict: Verdict) -> None:
+        made = replace(run, id=f"20261104-12000{number}-abcdef")
+        found = reproductions.Reproduction(run.id, reproductions.digest(folder), verdict, made)
+        reproductions.write(folder, found)
+
+    def refused() -> str:
+        return home.told("promote", "fraud@1.0.0", "prod", code=1)[0]
+
+    assert "FAILS  reproduced  not reproduced" in refused()
+    reproduced(1, "differs")
+    assert "FAILS  reproduced  not reproduced" in refused()
+    reproduced(2, "metrics")
+    assert "FAILS  reproduced  the same metrics" in refused()
+    reproduced(3, "bytes")
+    text = (folder / RECORD).read_text()
+    (folder / RECORD).write_text(text.replace("0.95", "0.96"))
+    assert "FAILS  reproduced  not reproduced" in refused()
+    reproduced(4, "bytes")  # of a record that is not the published one
+    assert "FAILS  reproduced  not reproduced" in refused()
+    (folder / RECORD).write_text(text)
+    damaged = folder / "reproductions/20261104-120005-abcdef.yaml"
+    damaged.write_text("not one")
+    assert "FAILS  reproduced  not reproduced" in refused()
+    damaged.unlink()
+    assert "ok  reproduced  the same bytes" in home.told("promote", "fraud@1.0.0", "prod")[0]
 
 
 def test_a_policy_with_mistakes(home: Home) -> None:

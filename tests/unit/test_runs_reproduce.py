@@ -21,6 +21,7 @@ from nixgen.runs import finding, recordfile, reproductions, verdict
 from nixgen.runs.model import Output, Run
 from nixgen.runs.reproduce import offset
 
+ROOT = Path(__file__).resolve().parents[2]
 NIXGEN = [sys.executable, "-m", "nixgen"]
 TRAIN = """\
 import json, os, pathlib, sys
@@ -235,6 +236,17 @@ def test_a_submodule_is_checked_out_or_said_to_be_missing(project: Project, tmp_
     out = clone.again(code=3)
     assert "submodule" in out
     assert str(inner.top) in out
+
+
+def test_a_seed_that_the_program_drew_by_itself_is_given_to_it_again(project: Project) -> None:
+    seeding = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport nixgen\nnixgen.seed_everything()\n"
+    fill(project.root, {"train.py": f"{seeding}{TRAIN}".encode()})
+    project.commit()
+    done = project.nixgen("run", "--record", "--output", "model", "--", sys.executable, "train.py", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    assert ": same bytes" in project.again()
+    (found,) = reproductions.reproductions(finding.folders(project.root)[0])
+    assert found.differences == ()
 
 
 def test_runs_that_cannot_be_made_again(project: Project) -> None:
