@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "help": command.help_text,
     "generate": command.generate,
     "show": command.show,
+    "sbom": command.sbom,
     "evaluation": evaluation.evaluation,
     "build": building.build,
     "rebuild": building.rebuild,

@@ -36,8 +36,8 @@ COMMANDS = {
     "model": "Add, remove, list and fetch the models of this project.",
     "data": "Add, remove, list, fetch and compare the datasets of this project.",
     "registry": "Publish models under a name and version, promote them, and prove their history.",
-    "sbom": "Print the bill of materials of an environment, in CycloneDX 1.6.",
-    "audit": "Look the packages of an environment up in a database of known vulnerabilities.",
+    "sbom": "Print an environment's bill of materials, in CycloneDX.",
+    "audit": "Look up which packages have known vulnerabilities.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

@@ -33,10 +33,10 @@ def audit(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Look the packages of an environment up in a database of known vulnerabilities.
+    """Look up which packages have known vulnerabilities.
 
-    Python packages, and those of Debian and Ubuntu. Asks no network, but for the address of a database. What cannot be
-    compared is printed as unknown.
+    Packages of Python, Debian and Ubuntu, in a database that you name. Asks no network, but for the address of a
+    database. What cannot be compared is printed as unknown.
 
     Example: nixgen audit --database pypi.zip --database debian.zip
     """

@@ -31,10 +31,11 @@ def sbom(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Print the bill of materials of an environment, in CycloneDX 1.6.
+    """Print an environment's bill of materials, in CycloneDX.
 
-    It has the Python packages, those of the base, models and data, with versions, hashes, licences and what requires
-    what. Needs no Nix and no network. The same project gives the same bytes; SOURCE_DATE_EPOCH sets the timestamp.
+    It is JSON of version 1.6, and has the Python packages, those of the base, models and data, with versions, hashes,
+    licences and what requires what. Needs no Nix and no network. The same project gives the same bytes;
+    SOURCE_DATE_EPOCH sets the timestamp.
 
     Example: nixgen sbom --out sbom.json
     """

@@ -330,6 +330,39 @@ def registry_entry() -> Parser:
     return Parser(Entry.parse, (published.line(), promoted.line()), refusals=(EntryError,))
 
 
+def advisory() -> Parser:
+    from nixgen.bom import osv
+    from nixgen.bom.model import Advised
+
+    def read(data: bytes) -> object:
+        found = osv.advisory(json.loads(data))
+        asked = (Advised("PyPI", "a", "1.5"), Advised("Debian:12", "a", "1.5-1"), Advised("PyPI", "a", ""))
+        return found and [osv.verdict(found, one) for one in asked]
+
+    def seed(ecosystem: str, kind: str, *versions: str) -> bytes:
+        events = [{"introduced": "0"}, {"fixed": "1.5-1+b1~x"}, {"introduced": "1:2"}, {"last_affected": "3"}]
+        one = {"package": {"ecosystem": ecosystem, "name": "a"}, "ranges": [{"type": kind, "events": events}]}
+        document = {"id": "X-1", "aliases": ["Y"], "summary": "s", "affected": [one | {"versions": list(versions)}]}
+        return json.dumps(document).encode()
+
+    seeds = (seed("PyPI", "ECOSYSTEM"), seed("Debian:12", "ECOSYSTEM"), seed("PyPI", "GIT", "1.0", "1.5.0"))
+    return Parser(read, seeds, refusals=(ValueError, RecursionError))
+
+
+def bom() -> Parser:
+    from nixgen.bom import diff
+
+    def changes(path: Path) -> object:
+        document = diff.read(path)
+        found = diff.changes(document, {"components": [{"name": "a", "purl": "pkg:pypi/a@1"}]})
+        return diff.as_text(found), diff.as_json(found)
+
+    one = {"type": "library", "name": "a", "version": "2", "purl": "pkg:pypi/a@2?arch=x", "hashes": [{"content": "0"}]}
+    other = {"type": "data", "name": "b", "properties": [{"name": "nixgen:narHash", "value": "sha256-0"}]}
+    seeds = (json.dumps({"bomFormat": "CycloneDX", "components": [one, other]}).encode(),)
+    return Parser(_file(changes, "bom.json"), seeds)
+
+
 def checksums() -> Parser:
     from nixgen.registry import checksums
 
@@ -633,7 +666,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     for function in (
         pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
         nixgen_lock, models_toml, flake_lock, record, guard_manifest,
-        narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums,
+        narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,
     )
