@@ -76,8 +76,11 @@ def named(advisory: Advisory) -> Iterator[tuple[str, str]]:
 
 
 def covers(ecosystem: str, wanted: str) -> bool:
-    """Whether an advisory's ecosystem is the wanted one: a distribution without a release means all of them."""
-    return ecosystem == wanted or (":" not in ecosystem and wanted.partition(":")[0] == ecosystem)
+    """Whether an advisory's ecosystem is the wanted one: a distribution without a release means all of them.
+
+    A release of Ubuntu may say that it has long-term support ("Ubuntu:24.04:LTS").
+    """
+    return ecosystem.removesuffix(":LTS") == wanted or (":" not in ecosystem and wanted.partition(":")[0] == ecosystem)
 
 
 def verdict(advisory: Advisory, package: Advised) -> Verdict | None:

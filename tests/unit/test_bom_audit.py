@@ -179,6 +179,10 @@ def test_a_distributions_release_counts_and_its_own_order() -> None:
     assert said(document, "2.36-9", "Debian:13", "glibc") == "another"
     assert said(debian("Debian", ZERO), "2.36-9", "Debian:13", "glibc") == "affected"
     assert said(document, "not a version", "Debian:12", "glibc") == "unknown"
+    ubuntu = debian("Ubuntu:24.04:LTS", ZERO, {"fixed": "2.39-0ubuntu8.2"})
+    assert said(ubuntu, "2.39-0ubuntu8.1", "Ubuntu:24.04", "glibc") == "affected"
+    assert said(ubuntu, "2.39-0ubuntu8.10", "Ubuntu:24.04", "glibc") == "good"
+    assert said(debian("Ubuntu:Pro:24.04:LTS", ZERO), "2.39-0ubuntu8", "Ubuntu:24.04", "glibc") == "another"
 
 
 def looked_up(*documents: dict[str, Any]) -> audit.Audit:
