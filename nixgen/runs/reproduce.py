@@ -96,9 +96,10 @@ def _refuse(run: Run, root: Path) -> None:
     if not run.outputs and not run.metrics:
         mend = "record it with --output or --metrics"
         raise UserError.of(run.id, "has no outputs and no metrics: there is nothing to compare", mend)
-    for path in _asked(run, root).outputs:
-        if Path(path).is_absolute():
-            what = f"{path} is outside of the project: to make it again would be to write over it"
+    asked, below = _asked(run, root), run.project.path if run.project is not None else "."
+    for path in filter(None, (*asked.outputs, asked.metrics)):
+        if os.path.isabs(path) or os.path.normpath(f"{below}/{run.folder}/{path}").startswith(".."):  # noqa: PTH117 -- a text
+            what = f"{path} is outside of the repository: to make it again would be to write over it"
             raise UserError.of(run.id, what, "record it with an output in the project")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import pytest
 from support.tree import fill, lock, rows
+from support.waiting import until
 from typer.testing import CliRunner
 
 from nixgen.cli import app
 from nixgen.errors import UserError
 from nixgen.runs import finding, recordfile, reproductions, verdict
-from nixgen.runs.model import Output, Run
+from nixgen.runs.model import Asked, Output, Run
 from nixgen.runs.reproduce import offset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,6 +251,27 @@ def test_a_seed_that_the_program_drew_by_itself_is_given_to_it_again(project: Pr
     assert found.differences == ()
 
 
+def test_an_interrupted_one_leaves_nothing(project: Project, tmp_path: Path) -> None:
+    """The command is told, and is given the time to end."""
+    waits = "import os, pathlib, time\n" + TRAIN.replace("import json, os", "import json")
+    waits += "if 'WAIT' in os.environ:\n    pathlib.Path(os.environ['WAIT']).touch()\n    time.sleep(1000)\n"
+    fill(project.root, {"train.py": waits.encode()})
+    project.commit()
+    folder = project.record()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    env = {**project.env, "WAIT": str(tmp_path / "there"), "TMPDIR": str(scratch)}
+    process = subprocess.Popen([*NIXGEN, "reproduce", "latest"], cwd=project.root, env=env, stderr=subprocess.PIPE)
+    until((tmp_path / "there").exists, running=process)
+    process.terminate()
+    _, told = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, told
+    assert b"interrupted in " in told  # the record of the run that was made, too
+    assert list(scratch.iterdir()) == []
+    assert len(project.git("worktree", "list").splitlines()) == 1
+    assert not (folder / "reproductions").exists()
+
+
 def test_runs_that_cannot_be_made_again(project: Project) -> None:
     folder = project.record()
     run = recordfile.read(folder)
@@ -258,8 +281,9 @@ def test_runs_that_cannot_be_made_again(project: Project) -> None:
         (replace(run, command=("python", "--password", "***")), "its command had a secret"),
         (replace(run, outputs=(), metrics={}, asked=None), "there is nothing to compare"),
         (replace(run, git=None), "recorded without a commit"),
-        (replace(run, asked=None, outputs=(Output("/model", 1, "a" * 64),)), "/model is outside of the project"),
-        (replace(run, folder="../.."), "ran outside of its repository"),
+        (replace(run, asked=None, outputs=(Output("/model", 1, "a" * 64),)), "/model is outside of the repository"),
+        (replace(run, asked=Asked("../m.json", ("model",))), "../m.json is outside of the repository"),
+        (replace(run, folder="../..", asked=Asked(), outputs=()), "ran outside of its repository"),
     ):
         (folder / "run.yaml").write_bytes(recordfile.dump(changed))
         assert said in project.again(code=2)
