@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 # libyaml's, where PyYAML was built with it, takes a tenth of the time.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BITS = 1024  # of a whole number: as many as the largest one with a fraction has
 _ENDLESS = 1 << 20  # a line is as long as its value
 
 
@@ -30,11 +31,31 @@ class _Once(_Loader):  # type: ignore[misc]
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: Any) -> int:  # noqa: ANN401 -- the same
+        """Refuses a number that nobody means, and that Python does not print."""
+        value = int(super().construct_yaml_int(node))
+        if value.bit_length() > _BITS:
+            raise yaml.constructor.ConstructorError(None, None, "a number is too large", node.start_mark)
+        return value
 
-def loads(text: str) -> Any:  # noqa: ANN401 -- any YAML value
-    """The value of a text with one document, None for an empty one. Raises YamlError."""
+
+class _Named(_Once):
+    """Refuses a key that is no text, too."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 -- the same
+        for key, _ in node.value:
+            if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
+                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Once.add_constructor("tag:yaml.org,2002:int", _Once.construct_yaml_int)
+
+
+def loads(text: str, *, named: bool = False) -> Any:  # noqa: ANN401 -- any YAML value
+    """The value of a text with one document, None for an empty one; ``named``: keys are texts. Raises YamlError."""
     try:
-        return yaml.load(text, Loader=_Once)  # noqa: S506 -- it is a safe one
+        return yaml.load(text, Loader=_Named if named else _Once)  # noqa: S506 -- it is a safe one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark is not None else ""

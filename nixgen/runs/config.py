@@ -30,12 +30,12 @@ _TOKENS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[oprsu]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[\w-]{16,}"
     r"|\bhf_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abeoprs]-[\w-]{10,}|\bnpm_[A-Za-z0-9]{30,}"
-    r"|\bpypi-[A-Za-z0-9_-]{30,}|\bAIza[\w-]{35}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
+    r"|\bpypi-[A-Za-z0-9_-]{30,}|\bAIza[\w-]{35}|\beyJ[\w-]{8,2000}\.eyJ[\w-]{8,2000}\.[\w-]+",
     re.DOTALL,
 )
 _PAIR = re.compile(
-    r"""(?P<head>(?P<key>[A-Za-z_][\w.-]*)["']?[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|\$\{[^}\n]*\}|\{\{[^}\n]*\}\}|[^\s,;}\]#"']+)"""
+    r"""(?<![\w.])(?P<head>(?P<key>[A-Za-z_][\w.-]{0,127})["']?[ \t]*[:=][ \t]*)"""
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|\$\{[^}\n]{0,200}\}|\{\{[^}\n]{0,200}\}\}|[^\s,;}\]#"']+)"""
 )
 _REFERENCE = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_]\w*|%\([^)]*\)s|\{\{.*\}\}|<[^>]*>|")
 _OPTION = re.compile(r"--?(?P<key>[A-Za-z][\w-]*)")

@@ -72,7 +72,7 @@ def parse(text: str, name: str = NAME) -> Run:
     """The run of a record's text. ``name`` is the file's, for problems; it raises as :func:`read` does."""
     problems: list[Problem] = []
     try:
-        found = yamltext.loads(text)
+        found = yamltext.loads(text, named=True)
     except yamltext.YamlError as error:
         raise UserError.of(name, f"is not YAML: {error}", _MEND) from None
     version = found.get("version", VERSION) if isinstance(found, dict) else VERSION

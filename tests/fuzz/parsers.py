@@ -275,6 +275,37 @@ def record() -> Parser:
     return Parser(_file(read_record, "nixgen.hashes.json"), (text.encode(),))
 
 
+def run_record() -> Parser:
+    from test_runs_recordfile import SMALL, WHOLE
+
+    from nixgen.runs import recordfile
+
+    return Parser(lambda data: recordfile.parse(_text(data)), (recordfile.dump(SMALL), recordfile.dump(WHOLE)))
+
+
+def run_config() -> Parser:
+    """Configurations, in each format; metrics are read as they are."""
+    from nixgen.runs import config, metrics
+
+    table = {
+        "db": {"password": "hunter2", "x": [1, "https://u:hunter2@h.example.org/"]},
+        "api_key": "hunter2",
+        "n": 1.5,
+    }
+    toml = b'api_key = "hunter2" # token: x\n[db]\npassword = "hunter2"\n'
+    yaml = b"db: &a\n  password: hunter2\n  list: [1, *a]\n# token = x\nn: .nan\n"
+
+    def read(data: bytes) -> object:
+        words = config.masked_words(_text(data).split(" "))
+        return words, [config.masked(_text(data), f"a.{ending}") for ending in ("json", "yaml", "toml", "ini")]
+
+    def both(path: Path) -> object:
+        return read(path.read_bytes()), metrics.from_lines(path), metrics.from_file(path)
+
+    words = (b"password: ", b"token=", b"*a", b"<<: *a", b"a" * 8000, b"nixgen-metric: a=1", b"@h", b"${")
+    return Parser(_file(both, "m.yaml"), (json.dumps(table).encode(), toml, yaml), words=words)
+
+
 def guard_manifest() -> Parser:
     from test_artifacts_pins import ALL, BASE
 
@@ -665,7 +696,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     function.__name__: function
     for function in (
         pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
-        nixgen_lock, models_toml, flake_lock, record, guard_manifest,
+        nixgen_lock, models_toml, flake_lock, record, guard_manifest, run_record, run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,

@@ -139,7 +139,19 @@ def test_what_is_wrong_is_told_with_its_place(old: str, new: str, sentence: str)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "7", "[]", "a: &a [*a]", "!!python/object:os.system {}", "a: 2026-99-99", "? [a]\n: b"]
+    "text",
+    [
+        "",
+        "7",
+        "[]",
+        "a: &a [*a]",
+        "!!python/object:os.system {}",
+        "a: 2026-99-99",
+        "? [a]\n: b",
+        "yes: 1",
+        "1: 2",
+        f"version: 0x{'f' * 9999}",
+    ],
 )
 def test_what_is_no_record_is_a_sentence(text: str) -> None:
     with pytest.raises(UserError):
