@@ -146,6 +146,12 @@ def test_run_becomes_the_command(nixgen: Nixgen, project: Path) -> None:
     assert nixgen("run", "sh", "-c", "exit 8").returncode == 8
 
 
+def test_run_sets_a_seed_before_python_starts(nixgen: Nixgen) -> None:
+    code = "import os; print(os.environ['NIXGEN_SEED'], hash('a') == hash('b'), os.environ['PYTHONHASHSEED'])"
+    assert nixgen("run", "--seed", "7", "--", sys.executable, "-c", code).stdout == "7 False 7\n"
+    assert nixgen("run", "--seed", "-7", "--", "true").returncode == 2
+
+
 def test_run_never_starts_the_command_after_one_flipped_bit(nixgen: Nixgen, project: Path) -> None:
     flip(project.parent / "files/models/m/model.onnx", 0)
     done = nixgen("run", "--", "touch", "started")
