@@ -95,6 +95,7 @@
               python: with python; [
                 build
                 cryptography
+                cyclonedx-python-lib
                 editables
                 hatchling
                 huggingface-hub

@@ -220,6 +220,8 @@ def test_a_build_that_requires_one_from_git_and_one_without_isolation(
     text = PYPROJECT.format(dependencies='"user", "beside"')
     text += f'\n[[tool.uv.index]]\nname = "loopback"\nurl = "{plums.simple}"\ndefault = true\n'
     text += '[tool.uv]\nno-build-isolation-package = ["beside"]\n'
+    # The project names the server, or no source of it might: it is on this machine.
+    text += f'[tool.uv.sources]\nplum = {{ git = "{server.url(plum.folder.name)}", tag = "stays" }}\n'
     (folder / "pyproject.toml").write_text(f"{text}\n{SETTINGS.format(system=SYSTEM)}")
     checked = Checked(Project(folder), nix28, plums)
     checked.project.lock()
