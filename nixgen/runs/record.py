@@ -234,11 +234,16 @@ def _tree(root: Path, written: Sequence[Path], *, clean: bool) -> facts.Tree | N
 
 
 def _folder(root: Path) -> Path:
-    """A new folder for a run, called as its id."""
+    """A new folder for a run, called as its id: its second, the part of it (of 4096), and a number by chance.
+
+    So the names of runs are in the order of their beginnings.
+    """
     try:
         (root / FOLDER).mkdir(exist_ok=True)
         while True:
-            name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+            now = datetime.now(UTC)
+            part = (now.microsecond << 12) // 1_000_000
+            name = f"{now:%Y%m%d-%H%M%S}-{part:03x}{secrets.randbelow(1 << 12):03x}"
             with contextlib.suppress(FileExistsError):
                 (root / FOLDER / name).mkdir()
                 return root / FOLDER / name

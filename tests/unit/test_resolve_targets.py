@@ -177,21 +177,22 @@ def test_with_none_named_it_is_the_bases_best_that_requires_python_allows() -> N
             ">=3.12",
             None,
             "3.11",
-            '.python-version: requires-python = ">=3.12" does not allow Python 3.11\n    use one of 3.14, 3.13',
+            '.python-version: requires-python = ">=3.12" does not allow Python 3.11\n'
+            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13",
         ),
         (
             None,
             None,
             "pypy3.10",
             '.python-version: "pypy3.10" is not a version of CPython that nixgen understands\n'
-            "    use one of 3.14, 3.13, 3.11",
+            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
         ),
         (
             None,
             None,
             "3.13t",
             '.python-version: "3.13t" is not a version of CPython that nixgen understands\n'
-            "    use one of 3.14, 3.13, 3.11",
+            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
         ),
         (
             "three",

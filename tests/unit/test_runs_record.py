@@ -14,6 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def git(root: Path, *words: str) -> str:
     given = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
     done = subprocess.run(["git", *given, *words], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def heard() -> None:
+    """What nohup ignores, and all that it starts, counts again."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Project:
@@ -69,6 +76,7 @@ class Project:
 
     def start(self, code: str, **options: object) -> subprocess.Popen[bytes]:
         given = {"cwd": self.root, "env": self.env, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
+        given.setdefault("preexec_fn", heard)
         return subprocess.Popen(self.words("--", sys.executable, "-c", code), **given)  # type: ignore[call-overload, no-any-return]
 
     @property
@@ -313,7 +321,12 @@ class Terminal:
 
     def __init__(self, project: Project, code: str) -> None:
         self.ours, theirs = pty.openpty()
-        setting = {"cwd": project.root, "env": {**project.env, "TERM": "dumb"}, "start_new_session": True}
+        setting = {
+            "cwd": project.root,
+            "env": {**project.env, "TERM": "dumb"},
+            "start_new_session": True,
+            "preexec_fn": heard,
+        }
         # A shell opens its terminal by name, which makes it the session's own.
         words = shlex.join(project.words("--", sys.executable, "-c", code))
         script = f"exec <{os.ttyname(theirs)} >{os.ttyname(theirs)} 2>&1; exec {words}"
@@ -325,8 +338,11 @@ class Terminal:
         while True:
             try:
                 piece = os.read(self.ours, 1 << 16)
-            except OSError:
-                return self.printed
+            except OSError:  # nobody has it open: not yet, or not any more
+                if self.process.poll() is not None:
+                    return self.printed
+                time.sleep(0.01)
+                continue
             if not piece:
                 return self.printed
             self.printed += piece
