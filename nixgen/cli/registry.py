@@ -10,7 +10,6 @@ import typer
 from nixgen.cli import artifacts, options
 
 if TYPE_CHECKING:
-    from nixgen.registry.entry import Entry
     from nixgen.releases.commands import Asked
 
 app = artifacts.group("registry", "Publish models under a name and version, promote them, and prove their history.")
@@ -339,10 +338,10 @@ def rollback(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry rollback``."""
-    from nixgen.releases import commands
+    from nixgen.releases import commands, listing
 
     asked = _asked(project, registry, key, by=by)
-    _moved(commands.rollback(asked, name, alias, commands.Reason(why, to, plan)).entry)
+    listing.print_moved(commands.rollback(asked, name, alias, commands.Reason(why, to, plan)).entry)
 
 
 @artifacts.command(
@@ -415,9 +414,3 @@ def keygen(
     folder = keys.make(name, keys.place(name))
     console.info(f"Made {folder}; log.sec is secret, what others need is:")
     console.result((folder / keys.PUBLIC).read_text("utf-8").strip())
-
-
-def _moved(entry: Entry) -> None:
-    from nixgen.console import console
-
-    console.result(f"{entry.model}@{entry.alias}: {entry.previous or 'nothing'} → {entry.version}")

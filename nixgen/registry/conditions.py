@@ -19,7 +19,7 @@ from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.policy import Rules, Threshold
 from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model
-from nixgen.registry.verify import damages
+from nixgen.registry.verify import sound
 
 METRICS = "metrics.json"
 Smoke = Callable[[Sequence[str]], tuple[bool, str]]
@@ -67,7 +67,7 @@ def approval(entry: Entry) -> str:
 
 
 def _intact(registry: Registry, entry: Entry) -> Condition:
-    wrong = damages(registry.files, entry)
+    wrong = sound(registry, entry)
     return Condition("files", not wrong, f"{len(wrong)} differ" if wrong else "as published", "as published")
 
 

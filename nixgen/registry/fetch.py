@@ -10,10 +10,10 @@ from pathlib import Path
 from nixgen import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.registry import checksums
-from nixgen.registry.checksums import ChecksumError
 from nixgen.registry.entry import Entry
 from nixgen.registry.files import pieces
 from nixgen.registry.registry import CHECKSUMS, Registry
+from nixgen.registry.verify import published
 
 
 def fetch(registry: Registry, entry: Entry, folder: Path) -> list[str]:
@@ -24,13 +24,7 @@ def fetch(registry: Registry, entry: Entry, folder: Path) -> list[str]:
     if folder.exists():
         raise UserError.of(str(folder), "is there already", "name another folder with --out, or remove it")
     source = f"{entry.model}/{entry.version}"
-    listing = b"".join(pieces(registry.files, f"{source}/{CHECKSUMS}"))
-    if checksums.digest(listing) != entry.digest:
-        raise Finding.of(f"{source}/{CHECKSUMS}", "is not the one that was published", "see: nixgen registry verify")
-    try:
-        hashes = checksums.parse(listing)
-    except ChecksumError as error:
-        raise Finding.of(f"{source}/{CHECKSUMS}", str(error), "see: nixgen registry verify") from None
+    hashes = published(registry.files, entry)
     made = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -41,15 +35,15 @@ def fetch(registry: Registry, entry: Entry, folder: Path) -> list[str]:
             target = made / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with console.step(f"fetching {path}"), target.open("xb") as file:
+                found = hashlib.sha256()
                 for piece in pieces(registry.files, f"{source}/{path}"):
+                    found.update(piece)
                     file.write(piece)
-            with target.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != wanted:
+            if found.hexdigest() != wanted:
                 problems.append(Problem(f"{source}/{path}", "is not what was published", "see: nixgen registry verify"))
         if problems:
             raise Finding(problems)
-        (made / CHECKSUMS).write_bytes(listing)
+        (made / CHECKSUMS).write_bytes(checksums.dump(hashes))
         made.rename(folder)
     except OSError as error:
         raise MachineError.of(str(error.filename or folder), f"cannot be written: {error.strerror}") from None

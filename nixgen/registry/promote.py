@@ -15,7 +15,7 @@ from nixgen.registry.names import Ref, check_name
 from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp
 from nixgen.registry.state import Model
-from nixgen.registry.verify import damages
+from nixgen.registry.verify import sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ def _last(model: Model, alias: str) -> tuple[str, int]:
 
 
 def _sound(registry: Registry, entry: Entry) -> None:
-    problems = damages(registry.files, entry)
-    if problems:
+    if problems := sound(registry, entry):
         raise Finding(problems)
 
 

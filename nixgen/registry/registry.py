@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from nixgen.errors import UserError
+from nixgen.errors import Problem, UserError
+from nixgen.log import entry as entries
 from nixgen.log.append import Appended, append
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.log.entry import read
 from nixgen.log.log import Log
 from nixgen.log.note import Signer, Verifier
 from nixgen.log.seen import Seen
@@ -28,7 +28,7 @@ PUBLISHING = ".publishing"
 class Registry:
     """``address`` is where it lies, as people name it, ``project`` whose models are meant by a bare name.
 
-    ``signer`` is None for who only reads.
+    ``signer`` is None for who only reads; ``read`` has what was wrong with each version that was read.
     """
 
     address: str
@@ -36,6 +36,7 @@ class Registry:
     files: Files
     log: Log
     signer: Signer | None = None
+    read: dict[str, tuple[Problem, ...]] = field(default_factory=dict, repr=False)
     _state: State = field(default_factory=State, repr=False)
 
     @classmethod
@@ -49,7 +50,7 @@ class Registry:
 
     def state(self) -> State:
         """What the log says, each of its lines proven to be in it. Raises LogFinding."""
-        self._state.extend(read(self.log, Entry, self._state.size))
+        self._state.extend(entries.read(self.log, Entry, self._state.size))
         return self._state
 
     def renew(self) -> State:

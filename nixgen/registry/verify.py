@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nixgen import console
-from nixgen.errors import Problem
+from nixgen.errors import Finding, Problem
 from nixgen.registry import checksums
 from nixgen.registry.checksums import ChecksumError
 from nixgen.registry.entry import Entry
 from nixgen.registry.files import Files
 from nixgen.registry.registry import CHECKSUMS, LOG, PUBLISHING, Registry
+from nixgen.registry.state import Model
 
 _RESTORE = "take the published bytes back from a copy, or publish them under a new version"
 _RELINK = "who can write there moved it past the log: ask them, then: nixgen registry verify --repair"
@@ -47,10 +48,10 @@ def verify(registry: Registry, names: frozenset[str] = frozenset()) -> Report:
         with console.step(f"verifying {name}"):
             for version in model.ordered():
                 findings += damages(registry.files, model.versions[version])
-            for alias, version in model.aliases().items():
-                if (found := registry.files.pointed(f"{name}/{alias}")) != version:
-                    is_now = "is missing" if found is None else f"leads to {found or 'no version'}"
-                    findings.append(Problem(f"{name}/{alias}", f"{is_now}, and the log says {version}", _RELINK))
+            for alias, found in _astray(registry, model):
+                is_now = "is missing" if found is None else f"leads to {found or 'no version'}"
+                what = f"{is_now}, and the log says {model.alias(alias)}"
+                findings.append(Problem(f"{name}/{alias}", what, _RELINK))
             more, left = _strange(registry.files, name, {*model.versions}, {*model.moves})
             findings += more
             notes += left
@@ -66,29 +67,51 @@ def repair(registry: Registry) -> list[str]:
     changed = []
     with registry.files.exclusive():
         for name, model in sorted(registry.renew().models.items()):
-            for alias, version in model.aliases().items():
-                if registry.files.pointed(f"{name}/{alias}") != version:
-                    registry.relink(name, alias)
-                    changed.append(f"{name}@{alias}")
+            for alias, _ in _astray(registry, model):
+                registry.relink(name, alias)
+                changed.append(f"{name}@{alias}")
     return changed
+
+
+def _astray(registry: Registry, model: Model) -> Iterator[tuple[str, str | None]]:
+    """The aliases on the disk that are not what the log says, and where each leads."""
+    for alias, version in model.aliases().items():
+        if (found := registry.files.pointed(f"{model.name}/{alias}")) != version:
+            yield alias, found
+
+
+def sound(registry: Registry, entry: Entry) -> tuple[Problem, ...]:
+    """The :func:`damages` of a version; one that this command has read is not read again."""
+    if entry.name not in registry.read:
+        registry.read[entry.name] = tuple(damages(registry.files, entry))
+    return registry.read[entry.name]
 
 
 def damages(files: Files, entry: Entry) -> list[Problem]:
     """What of a published version is not as its entry says: each file that is missing, changed, or too many."""
     folder = f"{entry.model}/{entry.version}"
-    data = files.read(f"{folder}/{CHECKSUMS}", checksums.LONGEST)
-    if data is None:
-        return [Problem(f"{folder}/{CHECKSUMS}", "is not there", _RESTORE)]
-    if checksums.digest(data) != entry.digest:
-        what = f"is not the one that was published: SHA-256 {checksums.digest(data)}, the log has {entry.digest}"
-        return [Problem(f"{folder}/{CHECKSUMS}", what, _RESTORE)]
     try:
-        hashes = checksums.parse(data)
-    except ChecksumError as error:
-        return [Problem(f"{folder}/{CHECKSUMS}", f"was published, and {error}", _RESTORE)]
+        hashes = published(files, entry)
+    except Finding as error:
+        return list(error.problems)
     wrong = [Problem(f"{folder}/{path}", why, _RESTORE) for path, why in differing(files, folder, hashes)]
     extra = sorted(set(_all(files, folder)) - {*hashes, CHECKSUMS, PUBLISHING})
     return wrong + [Problem(f"{folder}/{path}", "was not published", _EXTRA) for path in extra]
+
+
+def published(files: Files, entry: Entry) -> dict[str, str]:
+    """The SHA-256 of each file of a version, as its entry stands for them. Raises Finding."""
+    where = f"{entry.model}/{entry.version}/{CHECKSUMS}"
+    data = files.read(where, checksums.LONGEST)
+    if data is None:
+        raise Finding.of(where, "is not there", _RESTORE)
+    if checksums.digest(data) != entry.digest:
+        what = f"is not the one that was published: SHA-256 {checksums.digest(data)}, the log has {entry.digest}"
+        raise Finding.of(where, what, _RESTORE)
+    try:
+        return checksums.parse(data)
+    except ChecksumError as error:
+        raise Finding.of(where, f"was published, and {error}", _RESTORE) from None
 
 
 def differing(files: Files, folder: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:

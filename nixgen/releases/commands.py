@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +90,8 @@ def opened(asked: Asked, *, write: bool = False) -> Registry:
     trust = pinning.trust(pinning.pins(project.root), asked.address, asked.log_key)
     signer = _signer(asked.key or trust.verifier.name, trust) if write else None
     found = Registry.open(local(project.root, trust.address), project.name, trust.verifier, trust.known, signer)
-    return replace(found, address=trust.address)
+    found.address = trust.address
+    return found
 
 
 @contextmanager
@@ -104,8 +105,7 @@ def writing(asked: Asked) -> Iterator[Registry]:
         checkpoint = registry.log.checkpoint()
         if checkpoint is not None and checkpoint.size != before:
             root = find_project(asked.project, lock=False).root
-            trust = pinning.trust(pinning.pins(root), asked.address, asked.log_key)
-            pinning.note(root, trust.address, trust.verifier, checkpoint)
+            pinning.note(root, registry.address, registry.log.verifier, checkpoint)
 
 
 def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool = False, why: str = "") -> Published:
@@ -162,7 +162,8 @@ def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Co
             fetch(registry, entry, Path(made, "version"))
             return _in_environment(root, command, Path(made, "version"))
 
-    return conditions(registry, entry, alias, rules, smoke, _reproduced(registry, root, entry))
+    reproduced = _reproduced(registry, root, entry) if rules.reproduced else ""
+    return conditions(registry, entry, alias, rules, smoke, reproduced)
 
 
 @dataclass(frozen=True, slots=True)

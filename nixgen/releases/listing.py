@@ -8,12 +8,11 @@ from typing import Any
 
 from nixgen.console import console, table, width
 from nixgen.errors import Finding
-from nixgen.registry import checksums
 from nixgen.registry.conditions import METRICS
 from nixgen.registry.entry import Condition, Entry
-from nixgen.registry.registry import CHECKSUMS, Registry
+from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model, State
-from nixgen.registry.verify import Report
+from nixgen.registry.verify import Report, published
 from nixgen.releases.commands import Promoted
 
 _DAY = 10  # characters of a time that are its date
@@ -37,14 +36,17 @@ def print_version(registry: Registry, entry: Entry, *, as_json: bool) -> None:
     model = registry.state().model(entry.model)
     aliases = [alias for alias, version in model.aliases().items() if version == entry.version]
     folder = f"{entry.model}/{entry.version}"
-    listing = registry.files.read(f"{folder}/{CHECKSUMS}", checksums.LONGEST) or b""
-    intact = checksums.digest(listing) == entry.digest
-    hashes = checksums.parse(listing) if intact else {}
+    failed: Finding | None = None
+    hashes: dict[str, str] = {}
+    try:
+        hashes = published(registry.files, entry)
+    except Finding as error:
+        failed = error
     metrics = json.loads(registry.files.read(f"{folder}/{METRICS}") or b"{}") if METRICS in hashes else {}
     gone = model.deprecated.get(entry.version)
     approved = [one.by for one in model.approvals.get(entry.version, [])]
     if as_json:
-        _print({**_event(entry), "aliases": aliases, "files": hashes, "metrics": metrics, "intact": intact,
+        _print({**_event(entry), "aliases": aliases, "files": hashes, "metrics": metrics, "intact": failed is None,
                 "deprecated": gone.why if gone else None, "approvals": approved})  # fmt: skip
         return
     rows = [
@@ -58,8 +60,8 @@ def print_version(registry: Registry, entry: Entry, *, as_json: bool) -> None:
         *((f"file {path}", sha256) for path, sha256 in hashes.items()),
     ]
     console.result(entry.name + "\n" + "\n".join(table(rows)))
-    if not intact:
-        raise Finding.of(folder, "is not what was published", "see what differs: nixgen registry verify")
+    if failed:
+        raise failed
 
 
 def print_events(model: Model, *, as_json: bool) -> None:
@@ -122,8 +124,12 @@ def print_promoted(done: Promoted, *, as_json: bool) -> None:
     if done.failed:
         raise done.failed
     if done.moved and not as_json:
-        entry = done.moved.entry
-        console.result(f"{entry.model}@{entry.alias}: {entry.previous or 'nothing'} → {entry.version}")
+        print_moved(done.moved.entry)
+
+
+def print_moved(entry: Entry) -> None:
+    """What an alias was, and is."""
+    console.result(f"{entry.model}@{entry.alias}: {entry.previous or 'nothing'} → {entry.version}")
 
 
 def _model(model: Model) -> dict[str, Any]:
