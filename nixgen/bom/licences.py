@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.metadata import parse_email
 
 from nixgen.artifacts.store import Store, store_name
 from nixgen.bom.model import Licence
@@ -28,16 +29,11 @@ def licence(text: str) -> Licence:
 
 def of_metadata(text: str) -> tuple[Licence, ...]:
     """The licences that core metadata tells: License-Expression, else License where it is a name, else classifiers."""
-    head = re.sub(r"\n[ \t]+", " ", text.replace("\r\n", "\n").partition("\n\n")[0])
-    fields: dict[str, list[str]] = {}
-    for line in head.split("\n"):
-        key, _, value = line.partition(":")
-        fields.setdefault(key.lower(), []).append(value.strip())
-    for key in ("license-expression", "license"):
-        named = next(iter(fields.get(key, ())), "")
+    fields, _ = parse_email(text.replace("\r\n", "\n").partition("\n\n")[0])  # a description may be long
+    for named in (fields.get("license_expression", ""), fields.get("license", "")):
         if named and len(named) <= _LONGEST and named.upper() != "UNKNOWN":
             return (licence(named),)
-    parts = [value.split(" :: ") for value in fields.get("classifier", ()) if value.startswith("License :: ")]
+    parts = [value.split(" :: ") for value in fields.get("classifiers", ()) if value.startswith("License :: ")]
     names = sorted({own[-1] for own in parts if own[-1] != "OSI Approved"})
     return tuple(Licence(name, spdx=False) for name in names)
 
