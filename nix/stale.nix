@@ -13,8 +13,8 @@ let
     in
     if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
     else if file == "nixgen.lock" then
-      # The content counts, not the form; and not what `nixgen cache` notes there, which makes nothing.
-      sha256 (import ./json.nix (removeAttrs (fromJSON (readFile path)) [ "cache" ]))
+      # The content counts, not the form; and not what `nixgen cache` and `registry` note there, which makes nothing.
+      sha256 (import ./json.nix (removeAttrs (fromJSON (readFile path)) [ "cache" "registry" ]))
     else if counts "lines:" file then
       # Of a file that is code, only what was read may not change.
       if !pathExists path || holds (readFile path) (substring 6 (-1) locks.${file}) then locks.${file} else ""

@@ -12,10 +12,10 @@ from typing import Any
 from nixgen import resources
 from nixgen.errors import UserError
 from nixgen.formats import toml
+from nixgen.lock import logpins
 
 _LINE = re.compile(r"\n[ \t]*(?:#[^\n]*)?")
 _TOOL = re.compile(r"\[\[?tool\.([A-Za-z0-9_-]+)[\].]")
-_BESIDE = "cache"  # what `nixgen cache` notes in nixgen.lock; nothing is made from it
 
 
 def of_bytes(data: bytes) -> str:
@@ -30,7 +30,7 @@ def of_script(data: bytes) -> str:
 
 
 def of_lock(text: bytes) -> str:
-    """The digest of nixgen.lock: of its content without ``cache``, so that neither form nor a push changes it."""
+    """The digest of nixgen.lock: of its content without the logs: neither form nor a push counts."""
     return of_bytes(canonical(text))
 
 
@@ -96,7 +96,8 @@ def canonical(text: bytes) -> bytes:
     """
     document = json.loads(text)
     if isinstance(document, dict):
-        document.pop(_BESIDE, None)
+        for key in logpins.KEYS:  # what `nixgen cache` and `nixgen registry` note: nothing is made from it
+            document.pop(key, None)
     try:
         return _json(document).encode()
     except UnicodeEncodeError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nixgen import errors
+from nixgen.console import console
 from nixgen.errors import UserError
 from nixgen.lock import lockfile
 from nixgen.log import keys
@@ -267,11 +268,16 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
 
 
 def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[bool, str]:
-    """Runs a command as ``nixgen run`` does, in the project's folder: whether it ended with 0, and how it ended."""
+    """Runs a command as ``nixgen run`` does, in the project's folder: whether it ended with 0, and how it ended.
+
+    What it printed is shown where it did not end with 0.
+    """
     how = verify.Options(optional=True)
     try:
         words, env = verify.command_line(root / lockfile.NAME, (), command, how)
         done = process.run(words, cwd=root, env={**env, "NIXGEN_VERSION": str(folder)}, check=False)
     except errors.NixgenError as error:
         return False, error.problems[0].what
+    if done.code != 0:
+        console.info("\n".join([*done.out.splitlines()[-process.TAIL :], done.tail()]))
     return done.code == 0, f"ended with {done.code}"

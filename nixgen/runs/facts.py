@@ -21,6 +21,7 @@ from nixgen.bases.model import Base, DebianBase
 from nixgen.console import size as shown_size
 from nixgen.errors import MachineError, NixgenError
 from nixgen.formats import foreign, toml
+from nixgen.lock import lockfile, logpins
 from nixgen.lock.model import Lock
 from nixgen.machine import addresses, files, git, process
 from nixgen.machine.git import State
@@ -44,10 +45,11 @@ _SECRET_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The git tree of a project: what the record says of it, what git knows, and, in sentences, what a diff lacks."""
+    """The git tree of a project: what the record says, what git knows, what does not count, what a diff lacks."""
 
     git: Git
     state: State
+    without: tuple[str, ...]
     new: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
 
@@ -60,12 +62,13 @@ class Tree:
 def tree(root: Path, written: Iterable[Path]) -> Tree | None:
     """The tree before a command is started, None outside of one; with no diff yet.
 
-    Runs do not count, nor do new files at the paths ``written``: the command makes them. Raises MachineError where git
-    cannot be asked.
+    Runs and registries do not count, nor do new files at the paths ``written``: the command makes them. Raises
+    MachineError where git cannot be asked.
     """
     if not git.in_work_tree(root):
         return None
-    state = git.state(root, without=[FOLDER])
+    without = (FOLDER, *_registries(root))
+    state = git.state(root, without)
     made = [os.path.relpath(path, state.top.resolve()) for path in written]
     own = [path for path in state.untracked if not any(path == one or path.startswith(f"{one}/") for one in made)]
     state = replace(state, untracked=tuple(own))
@@ -82,17 +85,25 @@ def tree(root: Path, written: Iterable[Path]) -> Tree | None:
         remote=_remote(state),
         dirty=bool(state.changed or own),
     )
-    return Tree(found, state, tuple(new), tuple(lacks))
+    return Tree(found, state, without, tuple(new), tuple(lacks))
 
 
 def write_diff(root: Path, found: Tree, folder: Path) -> Git:
     """Writes what a dirty tree has that its commit has not into a run's folder; what the record then says of it."""
     if not found.git.dirty:
         return found.git
-    git.write_diff(root, found.state, folder / DIFF, found.new, without=[FOLDER])
+    git.write_diff(root, found.state, folder / DIFF, found.new, found.without)
     with (folder / DIFF).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return replace(found.git, diff=DIFF, sha256=digest)
+
+
+def _registries(root: Path) -> list[str]:
+    """The folders of the project that are registries: their own log tells what happened to them."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = files.contents(root / lockfile.NAME).decode()
+        return [pin.url for pin in lockfile.logs_of(text, logpins.REGISTRY) if logpins.is_folder(pin.url)]
+    return []
 
 
 def project(root: Path, found: Tree | None) -> ProjectFiles:

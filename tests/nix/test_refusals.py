@@ -83,11 +83,15 @@ def test_the_hashes_are_those_of_the_files(project: Path) -> None:
 
 
 @pytest.mark.one_nix
-def test_neither_form_nor_cache_of_nixgen_lock_make_it_stale(nix: Nix, project: Path) -> None:
+def test_neither_form_nor_logs_of_nixgen_lock_make_it_stale(nix: Nix, project: Path) -> None:
     lock = project / "nixgen.lock"
     before = nix.evaluate(f"(import {project} {{}}).environment.drvPath")
     pushed = {"https://cache.example.org": {"origin": 'é " \\ \b', "size": 3, "checkpoint": "a\nb\n"}}
-    changed = {"cache": pushed, **dict(reversed(json.loads(lock.read_text()).items()))}
+    changed = {
+        "cache": pushed,
+        "registry": {"registry": {"size": 3}},
+        **dict(reversed(json.loads(lock.read_text()).items())),
+    }
     lock.write_text(json.dumps(changed, indent=7) + "\n\n")
     assert nix.evaluate(f"(import {project} {{}}).environment.drvPath") == before
     change(lock)

@@ -34,9 +34,10 @@ VALUE = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4),
     max_leaves=12,
 )
-LOCK = st.dictionaries(KEY.filter(lambda key: key != "cache"), VALUE, max_size=5)
-WITHOUT_CACHE = 'removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" ]'
-IN_NIX = f'builtins.hashString "sha256" (import {ROOT}/nix/json.nix ({WITHOUT_CACHE}))'
+LOGS = ("cache", "registry")
+LOCK = st.dictionaries(KEY.filter(lambda key: key not in LOGS), VALUE, max_size=5)
+WITHOUT_LOGS = 'removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" "registry" ]'
+IN_NIX = f'builtins.hashString "sha256" (import {ROOT}/nix/json.nix ({WITHOUT_LOGS}))'
 
 
 def made_from(folder: Path, manifest: str, lock: bytes = b"{}") -> dict[str, str]:
@@ -61,9 +62,11 @@ def test_an_empty_models_toml_does_not_count(tmp_path: Path) -> None:
     ]
 
 
-def test_of_nixgen_lock_the_content_counts_without_the_cache(tmp_path: Path) -> None:
+def test_of_nixgen_lock_the_content_counts_without_the_logs(tmp_path: Path) -> None:
     plain, pushed = b'{"base":{"b":1,"a":"\xc3\xa9"}}', b'{"cache": {"x": "\\b"},\n "base": {"a": "\\u00e9", "b": 1}}\n'
     assert made_from(tmp_path, "version = 1\n", plain) == made_from(tmp_path, "version = 1\n", pushed)
+    published = b'{"registry": {"registry": {"size": 3}}, "base": {"a": "\xc3\xa9", "b": 1}}'
+    assert made_from(tmp_path, "version = 1\n", plain) == made_from(tmp_path, "version = 1\n", published)
     other = b'{"base":{"b":2,"a":"\xc3\xa9"}}'
     assert made_from(tmp_path, "version = 1\n", plain) != made_from(tmp_path, "version = 1\n", other)
     assert digest.canonical(pushed) == '{"base":{"a":"é","b":1}}'.encode()
@@ -74,9 +77,9 @@ def test_half_a_character_is_told() -> None:
         digest.of_lock(b'{"a": "\\ud800"}')
 
 
-@given(lock=LOCK, cache=st.none() | VALUE, indent=st.none() | st.integers(0, 3), escaped=st.booleans())
-def test_form_and_cache_do_not_count(lock: dict[str, Any], cache: object, indent: int | None, *, escaped: bool) -> None:
-    text = json.dumps({"cache": cache, **lock}, indent=indent, ensure_ascii=escaped).encode()
+@given(lock=LOCK, log=st.none() | VALUE, indent=st.none() | st.integers(0, 3), escaped=st.booleans())
+def test_form_and_logs_do_not_count(lock: dict[str, Any], log: object, indent: int | None, *, escaped: bool) -> None:
+    text = json.dumps({"cache": log, **lock, "registry": log}, indent=indent, ensure_ascii=escaped).encode()
     assert digest.of_lock(text) == digest.of_lock(json.dumps(dict(reversed(lock.items()))).encode())
 
 
@@ -84,9 +87,9 @@ def test_form_and_cache_do_not_count(lock: dict[str, Any], cache: object, indent
 @given(locks=st.lists(st.tuples(LOCK, VALUE), min_size=25, max_size=50))
 def test_nix_gives_the_same_digest(nix: Nix, tmp_path: Path, locks: list[tuple[dict[str, Any], Any]]) -> None:
     paths, wanted = [], []
-    for number, (lock, cache) in enumerate(locks):
+    for number, (lock, log) in enumerate(locks):
         path = tmp_path / f"{number}.json"
-        text = json.dumps({**lock, "cache": cache}, indent=number % 3, ensure_ascii=bool(number % 2))
+        text = json.dumps({**lock, LOGS[number % 2]: log}, indent=number % 3, ensure_ascii=bool(number % 2))
         path.write_text(text, encoding="utf-8")
         paths.append(str(path))
         wanted.append(digest.of_lock(text.encode()))
@@ -218,7 +221,7 @@ def test_files_beside_it_that_come_and_change_are_named(nix: Nix, tmp_path: Path
 
 def test_the_expression_is_that_of_the_library() -> None:
     library = (ROOT / "nix/stale.nix").read_text()
-    said = WITHOUT_CACHE.replace("builtins.", "")
+    said = WITHOUT_LOGS.replace("builtins.", "")
     assert f"sha256 (import ./json.nix ({said}))" in " ".join(library.split())
 
 

@@ -202,12 +202,16 @@ def test_a_smoke_command_runs_in_the_environment_and_gets_the_version(
     monkeypatch.setenv("NIXGEN_MODELS", str(home.root))  # as in the project's shell
     monkeypatch.delenv("NIXGEN_ROOT", raising=False)
     home.told("init")
-    (home.root / "smoke.sh").write_text('test "$(cat "$NIXGEN_VERSION/model.bin")" = weights\n')
+    (home.root / "smoke.sh").write_text(
+        'echo looked at $(cat "$NIXGEN_VERSION/model.bin"); test "$(cat "$NIXGEN_VERSION/model.bin")" = weights\n'
+    )
     (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nsmoke = ["sh", "smoke.sh"]\n')
     home.publish(1, "1.0.0")
     home.publish(2, "1.1.0", content=b"others")
     home.told("promote", "fraud@1.0.0", "prod")
-    assert "sh smoke.sh ends with 0" in home.told("promote", "fraud@1.1.0", "prod", code=1)[0]
+    out, said = home.told("promote", "fraud@1.1.0", "prod", code=1)
+    assert "sh smoke.sh ends with 0" in out
+    assert "looked at others\n" in said
     monkeypatch.delenv("NIXGEN_MODELS")
     monkeypatch.setenv("PATH", str(home.root))
     out, _ = home.told("promote", "fraud@1.0.0", "prod", code=1)

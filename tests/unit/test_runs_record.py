@@ -19,10 +19,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from logs import SIGNER, VERIFIER, digest
 from support.tree import fill, flip, lock, rows
 from support.waiting import until
 
 from nixgen import guard
+from nixgen.lock import logpins
+from nixgen.lock.logpins import LogPin
+from nixgen.log.checkpoint import Checkpoint
 from nixgen.runs import finding, recordfile
 from nixgen.runs.model import Run
 
@@ -448,6 +452,20 @@ def test_runs_and_results_do_not_make_a_tree_dirty(project: Project) -> None:
     for _ in range(2):
         assert project.run(*words).returncode == 0
     assert [run.git is not None and run.git.dirty for run in finding.runs(project.root)] == [False, False]
+
+
+def test_what_a_registry_of_the_project_holds_makes_no_tree_dirty(project: Project) -> None:
+    pin = LogPin("registry", VERIFIER, Checkpoint.signed(SIGNER, 7, digest(7)))
+    table = {**json.loads(lock()), **logpins.dump([pin], logpins.REGISTRY)}
+    fill(project.root, {"nixgen.lock": json.dumps(table).encode(), "registry/log/checkpoint": b"old"})
+    project.commit()
+    fill(project.root, {"registry/log/checkpoint": b"new", "registry/demo/m/1.0.0/model.bin": b"weights"})
+    assert project.run("--clean", "--", "true").returncode == 0
+    fill(project.root, {"train.py": b"new"})
+    assert project.run("--", "true").returncode == 0
+    (patch,) = (project.root / "runs").glob("*/diff.patch")  # of the second one alone
+    assert b"train.py" in patch.read_bytes()
+    assert b"weights" not in patch.read_bytes()
 
 
 def test_a_large_new_file_is_named_and_left_out(project: Project) -> None:
