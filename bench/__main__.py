@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, logs, pinning, registry, runs, sources, verification
+from bench import building, checking, command, evaluation, logs, pinning, runs, sources, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "generate": command.generate,
     "show": command.show,
     "sbom": command.sbom,
+    "report": command.report,
     "evaluation": evaluation.evaluation,
     "build": building.build,
     "rebuild": building.rebuild,
@@ -32,7 +33,6 @@ MEASUREMENTS = {
     "pinning": pinning.pinning,
     "log": logs.logs,
     "runs": runs.runs,
-    "registry": registry.registry,
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
 }

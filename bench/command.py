@@ -46,6 +46,21 @@ def sbom() -> list[Row]:
     return [within("`nixgen sbom`, 390 packages", ours, 1.0)]
 
 
+def report() -> list[Row]:
+    """``nixgen report`` of the same project: the time, and how large the page is."""
+    large = CACHE / "large"
+    write_large_project(large)
+    if not (large / "default.nix").exists():
+        nixgen(large, "init", "--base", "nixpkgs")
+    page = large / "report.html"
+    (ours,) = timed([[NIXGEN, "report", "--project", str(large), "--out", str(page), "--quiet"]], 11, warm=2)
+    size = page.stat().st_size
+    return [
+        within("`nixgen report`, 390 packages", ours, 2.0),
+        Row("the same, its page", f"{size / 1e6:.2f} MB", "≤ 2 MB", size <= 2_000_000),
+    ]
+
+
 def generate() -> list[Row]:
     """``nixgen generate``: the notebook, and 390 packages with 5,000 wheels; all systems of the nixpkgs base."""
     small = notebook("nixpkgs")

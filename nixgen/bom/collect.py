@@ -17,14 +17,16 @@ from nixgen.resolve import graph
 from nixgen.resolve.model import Package, Target
 
 
-def collect(project: Project, environment: str = "", systems: Sequence[str] = ()) -> Bom:
+def collect(project: Project, environment: str = "", systems: Sequence[str] = (), plan: Plan | None = None) -> Bom:
     """The bill of materials of an environment, on these systems; none: all of its own.
+
+    ``plan`` is the project's, where it is made already.
 
     Raises UserError for what keeps its Nix files from being generated, and for an environment or a system that it
     does not have.
     """
     view = project.of(environment) if environment else project
-    plan = planning.plan(project, planning.read_pins(project))
+    plan = plan or planning.plan(project, planning.read_pins(project))
     targets = {one.target.system: one.target for one in plan.resolutions if one.environment == environment}
     unknown = [system for system in systems if system not in targets]
     if unknown:

@@ -96,7 +96,7 @@ def _package(package: Package, version: str, facts: Facts) -> Component:
     named = purl("pypi", package.name, version, given)
     name = package.file or (posixpath.basename(package.path) if package.path else "")
     address = given.get("vcs_url") or addresses.bare(package.url or "")
-    files = (File(name or address, address, package.sha256 or ""),)
+    files = (File(name or address, address, package.sha256 or "", package.size or 0),)
     return Component(
         *("library", package.name, version, named, named),
         files=files,
@@ -167,7 +167,7 @@ def _deb(deb: Deb, suite: str) -> Component:
     return Component(
         *("library", deb.name, deb.version, named, named),
         scope="required" if deb.part in _INSTALLED else "excluded",
-        files=(File(posixpath.basename(path), addresses.bare(deb.url), deb.sha256),),
+        files=(File(posixpath.basename(path), addresses.bare(deb.url), deb.sha256, deb.size),),
         properties=(("nixgen:part", deb.part),),
         source=source,
         advised=advised,
@@ -223,7 +223,7 @@ def _artifact(one: PinnedArtifact, stored: tuple[tuple[str, str], ...]) -> Compo
         records = "" if one.data.record_count is None else str(one.data.record_count)
         told += [("nixgen:records", records), ("nixgen:schemaHash", one.data.schema_hash or "")]
         told += [("nixgen:contentHash", one.data.content_hash)]
-    files = tuple(File(file.path, addresses.bare(file.url or ""), file.sha256) for file in one.files)
+    files = tuple(File(file.path, addresses.bare(file.url or ""), file.sha256, file.size) for file in one.files)
     return Component(
         *("machine-learning-model" if one.kind == "models" else "data", one.name, version, one.key, named),
         files=files if len(files) == 1 else (),

@@ -15,11 +15,15 @@ Scope = Literal["required", "excluded"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class File:
-    """A file that a component is made of: its name, where it comes from ("": not told), its SHA-256 (hexadecimal)."""
+    """A file that a component is made of: its name, where it comes from ("": not told), its SHA-256 (hexadecimal).
+
+    ``size`` is in bytes, 0 where it is not told.
+    """
 
     name: str
     url: str = ""
     sha256: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

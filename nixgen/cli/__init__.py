@@ -37,6 +37,7 @@ COMMANDS = {
     "data": "Add, remove, list, fetch and compare the datasets of this project.",
     "registry": "Publish models under a name and version, promote them, and prove their history.",
     "sbom": "Print an environment's bill of materials, in CycloneDX.",
+    "report": "Write a page that shows a model's origin and checks.",
     "audit": "Look up which packages have known vulnerabilities.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nixgen.errors import MachineError
@@ -107,6 +108,15 @@ def write_diff(root: Path, found: State, target: Path, untracked: Iterable[str],
 def has_commit(root: Path, commit: str) -> bool:
     """Whether the repository has this commit, or may fetch it from where it was cloned from in part."""
     return run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=root, check=False).code == 0
+
+
+def committed(root: Path, path: str) -> datetime | None:
+    """When a file was last committed, in UTC; None where it was not, or is another one now."""
+    found = run(["git", "rev-list", "-1", "--timestamp", "HEAD", "--", _literal(path)], cwd=root, check=False)
+    if found.code or not found.out.strip():
+        return None
+    same = run(["git", "diff", "--quiet", "HEAD", "--", _literal(path)], cwd=root, check=False)
+    return None if same.code else datetime.fromtimestamp(int(found.out.split()[0]), UTC)
 
 
 def fetch_commit(root: Path, commit: str, places: Iterable[str]) -> list[str]:

@@ -69,7 +69,7 @@ def print_events(model: Model, *, as_json: bool) -> None:
     if as_json:
         _print([_event(entry) for entry in model.events])
         return
-    rows = [(_time(entry), _did(entry), entry.by, _why(entry)) for entry in reversed(model.events)]
+    rows = [(_time(entry), did(entry), entry.by, _why(entry)) for entry in reversed(model.events)]
     console.result(model.name + "\n" + "\n".join(table(rows, width=width())))
 
 
@@ -155,7 +155,8 @@ def _condition(one: Condition) -> dict[str, Any]:
     return {"name": one.name, "holds": one.holds, "value": one.value, "wanted": one.wanted}
 
 
-def _did(entry: Entry) -> str:
+def did(entry: Entry) -> str:
+    """What happened, in words."""
     if entry.alias:
         verb = "promoted" if entry.kind == "promote" else "rolled back"
         return f"{entry.alias} {verb}: {entry.previous or 'nothing'} → {entry.version}"

@@ -29,6 +29,7 @@ FLOORS = (
     ("check", "init", "models"),
     ("cache", "runs", "bom"),
     ("releases",),
+    ("reports",),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""
