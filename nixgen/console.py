@@ -21,8 +21,8 @@ _KIB = 1024
 _TWO_DIGITS = 10  # from here on, a size needs no decimal
 # Control characters, but line ends and tabs; marks that turn the direction of a text; what is no text at all.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_OURS = re.compile(r"(?<=\n)(?=(?:error|warning|hint|interrupted)\b)")
-_COMMAND = re.compile(r"(?:(?<=\n)|\A)([ \t]*)(?=::|##\[)")  # a line that GitHub's runner takes for an order
+_OURS = r"(?<=\n)(?=(?:error|warning|hint|interrupted)\b)"
+_COMMAND = r"(?:(?<=\n)|\A)([ \t]*)(?=::|##\[)"  # a line that GitHub's runner takes for an order
 _PATIENCE = 1.0  # seconds before a step is announced: what is over sooner needs no announcement
 
 
@@ -45,7 +45,7 @@ class Console:
     def info(self, text: str) -> None:
         """A message for people, on stderr; silent with --quiet."""
         if not self.quiet:
-            _put(sys.stderr, _COMMAND.sub(r"\1> ", _OURS.sub("  ", visible(text))))
+            _put(sys.stderr, re.sub(_COMMAND, r"\1> ", re.sub(_OURS, "  ", visible(text))))
 
     def detail(self, text: str) -> None:
         """What only --verbose shows."""
@@ -136,7 +136,7 @@ def visible(text: str) -> str:
 
 def _indented(text: str) -> str:
     """A message of several lines: only its first begins where messages begin."""
-    return _COMMAND.sub(r"\1> ", re.sub(r"\n(?=\S)", "\n    ", text))
+    return re.sub(_COMMAND, r"\1> ", re.sub(r"\n(?=\S)", "\n    ", text))
 
 
 def _put(stream: TextIO | None, text: str, end: str = "\n") -> None:

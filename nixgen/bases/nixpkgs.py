@@ -5,18 +5,16 @@ Nothing here asks the network: a pin is a revision and the hash of its tree, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nixgen.bases.model import NixpkgsBase
 from nixgen.errors import UserError
 
 if TYPE_CHECKING:
+    from nixgen.bases.model import NixpkgsBase
     from nixgen.project.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """A revision of NixOS/nixpkgs that was published.
 
     ``nar_hash`` is SRI text, ``last_modified`` its commit's time in Unix seconds, ``glibc`` a version like "2.42", and
@@ -93,6 +91,8 @@ def default_glibc(settings: Settings) -> str:
 
 def resolve_base(settings: Settings, python: str) -> NixpkgsBase:
     """The base that the settings ask for. Raises UserError for an unknown pin or a Python that it lacks."""
+    from nixgen.bases.model import NixpkgsBase
+
     setting = settings.nixpkgs
     if isinstance(setting, str) or setting is None:
         pin = pin_of(setting)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nixgen.bases.model import Base, DebianBase, NixpkgsBase
 from nixgen.errors import Problem, UserError
+from nixgen.resolve import plain
 from nixgen.resolve.model import Target
 from nixgen.resolve.targets import LAST_PATCH
 
 if TYPE_CHECKING:
+    from nixgen.bases.model import Base
     from nixgen.project.settings import Settings
 
 _FUTURE = 20  # patch releases that a Python may still get
@@ -44,12 +45,12 @@ def full_version(settings: Settings, python: str, base: Base | None = None) -> s
             what = f"the debian base has Python {found}, not {wanted}"
             raise UserError.of("pyproject.toml: tool.nixgen.python", what, f'write python = "{python}"')
         return found
-    pinned = base.python_full if isinstance(base, NixpkgsBase) and base.python == python else ""
+    pinned = base.python_full if base is not None and base.kind == "nixpkgs" and base.python == python else ""
     return pinned or wanted or f"{python}.{LAST_PATCH.get(python, 0)}"
 
 
 def _debian_version(settings: Settings, python: str, base: Base | None) -> str | None:
-    if isinstance(base, DebianBase):
+    if base is not None and base.kind == "debian":
         for deb in base.debs:
             if deb.name in {f"python{python}-minimal", f"python{python}"}:
                 found = re.match(re.escape(python) + r"\.\d+", deb.version.rpartition(":")[2])
@@ -119,15 +120,12 @@ def allows(requires_python: str | None, python: str) -> bool:
     """Whether requires-python admits some release of this Python ("3.11"). Raises UserError if it cannot be read."""
     if not requires_python:
         return True
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
+    last = LAST_PATCH.get(python, 0)
     try:
-        wanted = SpecifierSet(requires_python)
-    except InvalidSpecifier:
+        return any(plain.allows(requires_python, f"{python}.{patch}") for patch in range(last + _FUTURE, -1, -1))
+    except ValueError:
         where = "pyproject.toml: project.requires-python"
         raise UserError.of(where, f'"{requires_python}" is not a version specifier', 'write it like ">=3.11"') from None
-    last = LAST_PATCH.get(python, 0)
-    return any(wanted.contains(f"{python}.{patch}") for patch in range(last + _FUTURE, -1, -1))
 
 
 def minor_version(text: str) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+_NESTED = frozenset({dict, list})
+
 
 def dumps(value: Any, margin: str = "\n") -> str:  # noqa: ANN401 -- any JSON
     """The text of ``json.dumps(value, indent=2, ensure_ascii=False)``; ``margin`` lies between two of its lines."""
@@ -33,7 +35,7 @@ def dumps(value: Any, margin: str = "\n") -> str:  # noqa: ANN401 -- any JSON
 
 def _flat(value: dict[str, Any] | list[Any]) -> bool:
     """Whether it holds no list or table of its own."""
-    return not any(isinstance(item, dict | list) for item in (value.values() if isinstance(value, dict) else value))
+    return _NESTED.isdisjoint(map(type, value.values() if isinstance(value, dict) else value))
 
 
 @lru_cache(maxsize=64)

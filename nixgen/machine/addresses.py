@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-_URL = re.compile(
-    r"""\b(?P<scheme>https?|ssh)://"""  # behind "git+", too
-    r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?""",
-    re.IGNORECASE,
+_URL = (
+    r"""(?i)\b(?P<scheme>https?|ssh)://"""  # behind "git+", too
+    r"""(?:(?P<user>[^\s/"'?#]+)@)?(?P<place>[^\s"',\]}?#]*)(?P<behind>[?#][^\s"'\]}]*)?"""
 )
-_BARE = re.compile(r"""(?<![^\s"'=/])[^\s"'=/:@]{1,64}:[^\s"'/@]{1,256}@(?!sha\d+:)(?=[\w\[])""")  # user:password@host
+_BARE = r"""(?<![^\s"'=/])[^\s"'=/:@]{1,64}:[^\s"'/@]{1,256}@(?!sha\d+:)(?=[\w\[])"""  # user:password@host
 _TELLING = (  # compiled where it is asked for: most addresses have no query
     # What ends so, and what is called just so: "key" is a secret, and "sortkey" is not.
     r".*(?:token|password|passwd|passphrase|secret|signature|authorization|credentials?|bearer|cookie|"
@@ -76,7 +74,7 @@ def found(text: str, *, queries: bool = True, users: bool = True) -> Iterator[st
     """
     if "@" not in text and "?" not in text and "#" not in text:
         return  # a lock may have megabytes
-    for url in _URL.finditer(text):
+    for url in re.finditer(_URL, text):
         shown = _blotted(url, queries=queries, users=users)
         if shown is not None:
             yield shown
@@ -84,8 +82,8 @@ def found(text: str, *, queries: bool = True, users: bool = True) -> Iterator[st
 
 def blotted(text: str) -> str:
     """A text with every secret in its addresses blotted out, also where one is written without ``https://``."""
-    text = _URL.sub(lambda url: _blotted(url) or url[0], text)
-    return _BARE.sub(f"{_BLOT}@", text)
+    text = re.sub(_URL, lambda url: _blotted(url) or url[0], text)
+    return re.sub(_BARE, f"{_BLOT}@", text)
 
 
 def _blotted(url: re.Match[str], *, queries: bool = True, users: bool = True) -> str | None:
@@ -118,6 +116,8 @@ def loopback(host: str) -> bool:
 
 def internal(host: str) -> bool:
     """Whether a host is this machine or in a private network, by its address or by what its name leads to now."""
+    import socket  # nobody else here needs it
+
     try:
         found = [host] if ":" in host else [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]
     except (OSError, UnicodeError):
@@ -139,7 +139,7 @@ def bare(url: str) -> str:
 
     What is no address, a folder or git's ``host:path``, stays as it is, but for a password in it.
     """
-    found = _URL.fullmatch(url)
+    found = re.fullmatch(_URL, url)
     if found is None:
         return blotted(url)
     user, behind = (found["user"] or "").partition(":")[0], found["behind"] or ""

@@ -26,7 +26,7 @@ TEMPORARY = ".nixgen-tmp"
 LIMIT = 32 << 20
 """Bytes of a file of a project; one with more is not read."""
 
-_LEFT = re.compile(rf"\..+\.(?:new|old)\.([0-9]+){re.escape(TEMPORARY)}")
+_LEFT = rf"\..+\.(?:new|old)\.([0-9]+){re.escape(TEMPORARY)}"
 _ELSEWHERE = "leads out of the project, and nixgen writes only inside it"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -358,7 +358,7 @@ def _make_folder(folder: Path) -> list[Path]:
 def _clean(folder: Path) -> None:
     """Removes the temporary files of runs that were killed."""
     for name in folder.glob(f".*{TEMPORARY}"):
-        found = _LEFT.fullmatch(name.name)
+        found = re.fullmatch(_LEFT, name.name)
         if found is not None and not _alive(int(found[1])):
             with contextlib.suppress(OSError):
                 name.unlink()

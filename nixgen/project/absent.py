@@ -18,7 +18,7 @@ from nixgen.project import uvlock
 if TYPE_CHECKING:
     from nixgen.project.project import Project
 
-_MODULE = re.compile(r"^\s*path\s*=\s*\"?(.+?)\"?\s*$", re.MULTILINE)
+_MODULE = r"(?m)^\s*path\s*=\s*\"?(.+?)\"?\s*$"
 _CHECK_OUT, _BRING_BACK = "git submodule update --init", "bring it back"
 _ELSEWHERE = "a teammate does not have it either"
 MENDS = (_CHECK_OUT, _BRING_BACK, _ELSEWHERE)
@@ -64,7 +64,7 @@ def hint(root: Path, path: str) -> str:
         text = (top / ".gitmodules").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-    for found in _MODULE.findall(text):
+    for found in re.findall(_MODULE, text):
         module = Path(os.path.normpath(top / found))
         if place.is_relative_to(module):
             return f"{_CHECK_OUT} {shlex.quote(os.path.relpath(module, root))}"

@@ -18,13 +18,13 @@ from nixgen.project.names import normalized
 
 NAME = "pylock.toml"
 VERSION = "1.0"
-_NAMES = re.compile(r"pylock(\.[^./]+)?\.toml")
+_NAMES = r"pylock(\.[^./]+)?\.toml"
 _FILES = ("sdist", "archive")
 
 
 def is_name(name: str) -> bool:
     """Whether a file may be called so: ``pylock.toml``, or ``pylock.NAME.toml`` without a dot in NAME."""
-    return _NAMES.fullmatch(name) is not None
+    return re.fullmatch(_NAMES, name) is not None
 
 
 def names(root: Path) -> list[str]:

@@ -17,7 +17,7 @@ from nixgen.formats import toml
 from nixgen.formats.foreign import lookup, strings, table
 from nixgen.project import uvlock
 
-_BLOCK = re.compile(r"^# /// script[ \t]*\n(?P<content>(?:^#(?: [^\n]*)?\n)+?)^# ///[ \t]*$", re.MULTILINE)
+_BLOCK = r"(?m)^# /// script[ \t]*\n(?P<content>(?:^#(?: [^\n]*)?\n)+?)^# ///[ \t]*$"
 _SUFFIX = ".py"
 _OWN = ("systems", "smoke")
 """The settings that one script may have for itself; all others are the folder's."""
@@ -63,7 +63,7 @@ class Script:
 
 def block(text: str) -> str | None:
     """The TOML of a script's metadata, None where it has none. Raises ValueError where there are two blocks."""
-    found = list(_BLOCK.finditer(text.replace("\r\n", "\n")))
+    found = list(re.finditer(_BLOCK, text.replace("\r\n", "\n")))
     if len(found) > 1:
         raise ValueError("has two blocks of script metadata (# /// script)")
     lines = found[0]["content"].splitlines(keepends=True) if found else []
@@ -73,7 +73,7 @@ def block(text: str) -> str | None:
 def with_block(text: str, content: str) -> str:
     """The script with another block in the place of the one that it has."""
     lines = "".join(f"# {line}\n" if line else "#\n" for line in content.rstrip("\n").split("\n"))
-    new = _BLOCK.sub(lambda _: f"# /// script\n{lines}# ///", text.replace("\r\n", "\n"), count=1)
+    new = re.sub(_BLOCK, lambda _: f"# /// script\n{lines}# ///", text.replace("\r\n", "\n"), count=1)
     return new.replace("\n", "\r\n") if "\r\n" in text else new
 
 

@@ -23,18 +23,18 @@ DEFAULT_SYSTEMS: Mapping[str, tuple[str, ...]] = {
 DEFAULT_MACOS = "14.0"
 """The macOS version that wheels may ask for: the oldest that nixpkgs supports (its release notes, 25.11)."""
 
-_NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-_REGISTRY = re.compile(r"(?:sparse|registry)\+https?://[^\s\"'\\<>`]+")
-_PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*")
-_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_REV = re.compile(r"[0-9a-f]{40}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]"
+_REGISTRY = r"(?:sparse|registry)\+https?://[^\s\"'\\<>`]+"
+_PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*"
+_MODULE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
+_REV = r"[0-9a-f]{40}"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _SET = frozenset(
     {"HOME", "NIX_BUILD_CORES", "NIX_BUILD_TOP", "NIX_STORE", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TMPDIR"}
 )
 _LONGEST = 7 * 24 * 3600  # seconds
-_SRI = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
-_ENVIRONMENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_SRI = r"sha256-[A-Za-z0-9+/]{43}="
+_ENVIRONMENT = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
 TAKEN = frozenset(
     """
     default shell environment environments imports smoke checks wheels models data models-all data-all cache services
@@ -288,12 +288,12 @@ def _pattern(pattern: str, what: str, example: str) -> Callable[[object], str]:
     return read
 
 
-def _names(pattern: re.Pattern[str], what: str, example: str) -> Callable[[object], tuple[str, ...]]:
+def _names(pattern: str, what: str, example: str) -> Callable[[object], tuple[str, ...]]:
     def read(value: object) -> tuple[str, ...]:
         _typed(value, list, f'["{example}"]')
         for index, name in enumerate(cast("list[object]", value)):
             _typed(name, str, f'"{example}"', f"[{index}]")
-            if not pattern.fullmatch(str(name)):
+            if not re.fullmatch(pattern, str(name)):
                 raise _WrongError(f'"{name}" is not {what}', f'write it like "{example}"', f"[{index}]")
         return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
 
@@ -331,7 +331,7 @@ def _nixpkgs(value: object) -> str | Mapping[str, str | int]:
         if key not in table:
             raise _WrongError(f"lacks {key}", 'write {rev = "…", narHash = "sha256-…"}')
         _typed(table[key], str, f'"…" ({what})', f".{key}")
-        if not pattern.fullmatch(str(table[key])):
+        if not re.fullmatch(pattern, str(table[key])):
             raise _WrongError(f'"{table[key]}" is not {what}', "copy it from nix flake metadata --json", f".{key}")
     found: dict[str, str | int] = {key: str(table[key]) for key in shapes}
     if "lastModified" in table:
@@ -358,7 +358,7 @@ def _variables(value: object) -> Mapping[str, str]:
     example = '{WITH_SSL = "1"}'
     _typed(value, dict, example)
     for name, text in cast("dict[str, object]", value).items():
-        if not _VARIABLE.fullmatch(name) or name in _SET:
+        if not re.fullmatch(_VARIABLE, name) or name in _SET:
             what = "is set by nixgen itself" if name in _SET else "is not a variable's name"
             raise _WrongError(what, f"write it like {example}", f".{name}")
         _typed(text, str, f'{name} = "1"', f".{name}")
@@ -410,7 +410,7 @@ def _packages(value: object) -> Mapping[str, PackageSettings]:
     found: dict[str, PackageSettings] = {}
 
     def one(name: str, table: dict[str, object]) -> list[_WrongError]:
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             return [_WrongError("is not a distribution's name", "write it like psycopg2")]
         if normalized(name) in found:
             return [_WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two")]
@@ -426,7 +426,7 @@ def _environments(value: object) -> Mapping[str, EnvironmentSettings]:
     found: dict[str, EnvironmentSettings] = {}
 
     def one(name: str, table: dict[str, object]) -> list[_WrongError]:
-        if not _ENVIRONMENT.fullmatch(name):
+        if not re.fullmatch(_ENVIRONMENT, name):
             what = "is not a name that an environment can have"
             return [_WrongError(what, "use letters, digits, - and _, and begin with a letter: gpu")]
         if name in TAKEN or name.startswith("NIXGEN_"):

@@ -25,9 +25,8 @@ BROKEN = "restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of
 # Both begin with the end of the line before: a text to look for, where "^" would be tried at each character.
 _PACKAGE = re.compile(r"\n\[\[package\]\]")
 _SOURCE = r'^\[\[package\]\]\nname = "([^"\n]+)"\n(?:version = [^\n]*\n)?source = \{ %s = "([^"\n]*)" \}'
-_GIT, _PATH = (re.compile(_SOURCE % kind, re.MULTILINE) for kind in ("git", "path"))
 _LOCAL = re.compile(r"\nsource = \{ (?:editable|directory|virtual) = ")
-_WHEELS = re.compile(r"^wheels = \[\n(?:    [^\n]*+\n)*+\]$", re.MULTILINE)
+_WHEELS = r"(?m)^wheels = \[\n(?:    [^\n]*+\n)*+\]$"
 
 
 _NEED = (("name", None), ("version", ""), ("marker", ""))  # what is read of a requirement, and what it may lack
@@ -69,7 +68,7 @@ def packages(text: str) -> tuple[Mapping[str, Any], ...]:
 
     Raises UserError for TOML that cannot be read, and for names, versions and markers that are no text.
     """
-    found = tuple(tables(_toml(_WHEELS.sub("", text)).get("package")))
+    found = tuple(tables(_toml(re.sub(_WHEELS, "", text)).get("package")))
     for place, block in enumerate(found):
         needs = [block.get("dependencies"), *table(block, "optional-dependencies").values()]
         needs += table(block, "dev-dependencies").values()
@@ -90,12 +89,12 @@ def packages(text: str) -> tuple[Mapping[str, Any], ...]:
 
 def git_sources(text: str) -> list[tuple[str, str]]:
     """Name and address of every package from git, as they are written."""
-    return _GIT.findall(text)
+    return re.findall(_SOURCE % "git", text, re.MULTILINE)
 
 
 def path_sources(text: str) -> list[tuple[str, str]]:
     """Name and path of every package that is one file of this machine, as they are written."""
-    return _PATH.findall(text)
+    return re.findall(_SOURCE % "path", text, re.MULTILINE)
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from nixgen.project.project import Project
 
 _SAME = "Existing `uv.lock` satisfies workspace requirements"  # it may still want to write it in another form
-_OTHER = re.compile(r"^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile due to (.*(?:\n  .*)*)", re.MULTILINE)
-_BUILDS = re.compile(r"(?:generate package metadata for|download and build|build) `([^`=@ ]+)")
+_OTHER = r"(?m)^(?:\w+ )?(?:Resolving despite|Ignoring) existing lockfile due to (.*(?:\n  .*)*)"
+_BUILDS = r"(?:generate package metadata for|download and build|build) `([^`=@ ]+)"
 _SHOWN = 5  # names of one kind in a sentence
-_NAME = re.compile(r'(?:PackageName|GroupName|ExtraName)\("([^"]+)"\)')
+_NAME = r'(?:PackageName|GroupName|ExtraName)\("([^"]+)"\)'
 
 _KINDS = {
     "requirements": "the dependencies",
@@ -83,7 +83,7 @@ class Check:
     def wait(self) -> tuple[Verdict, process.Result | None]:
         """The verdict, and the export where there is one."""
         result = self._run.wait()
-        if narrower := uv.REQUIRES.search(result.err):  # than what uv.lock has: which it is, uv tells only so
+        if narrower := re.search(uv.REQUIRES, result.err):  # than what uv.lock has: which it is, uv tells only so
             self._run = self._started(narrower[1])
             result = self._run.wait()
         return verdict(result), result if result.code == 0 else None
@@ -101,9 +101,9 @@ def verdict(result: process.Result) -> Verdict:
     """What ``uv export --locked -v`` said."""
     if result.code == 0 or _SAME in result.err:
         return Verdict()
-    if other := _OTHER.search(result.err):
+    if other := re.search(_OTHER, result.err):
         return _other(other[1])
-    if built := _BUILDS.search(result.err):
+    if built := re.search(_BUILDS, result.err):
         return Verdict(unknown=f"only the build backend of {built[1]} can tell what it depends on")
     error = uv.explained(result)
     if isinstance(error, UserError):
@@ -151,5 +151,5 @@ def _entries(text: str) -> dict[str, list[str]]:
     said = [re.sub(r"[}), ]*(, GroupName.*)?$", "", part) for part in text.split("Requirement { ")[1:]]
     return {
         name: sorted(part for part in said if part.startswith(f'name: PackageName("{name}")'))
-        for name in _NAME.findall(re.sub(r"(?:extras|groups): \[[^]]*\]", "", text))
+        for name in re.findall(_NAME, re.sub(r"(?:extras|groups): \[[^]]*\]", "", text))
     }

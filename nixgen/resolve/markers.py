@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+from nixgen.resolve import plain
 from nixgen.resolve.model import Target
 from nixgen.resolve.targets import environment
-
-if TYPE_CHECKING:
-    from packaging.markers import Marker
 
 _KERNEL = r"platform_(?:release|version)"
 _TEXT = r"""(?:'[^']*'|"[^"]*")"""
 _OPERATOR = r"(?:===|[=~!<>]=|<|>|not\s+in|in)"
-_ATOM = re.compile(rf"({_KERNEL})\s*({_OPERATOR})\s*({_TEXT})|({_TEXT})\s*({_OPERATOR})\s*({_KERNEL})")
+_ATOM = rf"({_KERNEL})\s*({_OPERATOR})\s*({_TEXT})|({_TEXT})\s*({_OPERATOR})\s*({_KERNEL})"
 YES, NO = "python_version >= '0'", "python_version < '0'"
 """Markers that always hold, and never."""
 
@@ -46,7 +43,7 @@ class Markers:
         self._chosen = {"extras": extras, "dependency_groups": groups}
         self._environment = self._of(target)
         self._held: dict[str, bool | None] = {}
-        self._assumed = {_shown(atom) for marker in environments for atom in _ATOM.finditer(marker)}
+        self._assumed = {_shown(atom) for marker in environments for atom in re.finditer(_ATOM, marker)}
 
     def holds(self, marker: str | None) -> bool | None:
         """Whether a marker holds; None where machines of the target differ."""
@@ -73,15 +70,11 @@ class Markers:
 
     def allows(self, requires_python: str | None) -> bool:
         """Whether a specifier allows the target's Python."""
-        if not requires_python:
-            return True
-        from packaging.specifiers import SpecifierSet
-
-        return SpecifierSet(requires_python).contains(self.python, prereleases=True)
+        return not requires_python or plain.allows(requires_python, self.python)
 
     def undecided(self, marker: str) -> str:
         """The part of a marker that machines of the target differ in, "" if there is none."""
-        return next((_shown(atom) for atom in _ATOM.finditer(marker) if self._known(atom) is None), "")
+        return next((_shown(atom) for atom in re.finditer(_ATOM, marker) if self._known(atom) is None), "")
 
     def patch_decides(self, marker: str | None) -> bool:
         """Whether another patch release of the target's Python would make a difference to a marker."""
@@ -94,7 +87,7 @@ class Markers:
     def _settled(self, marker: str, unknown: str) -> str:
         """The marker with all that it says of the kernel replaced by yes, no, or ``unknown``."""
         values = {True: YES, False: NO, None: unknown}
-        return _ATOM.sub(lambda atom: values[self._known(atom)], marker)
+        return re.sub(_ATOM, lambda atom: values[self._known(atom)], marker)
 
     def _known(self, atom: re.Match[str]) -> bool | None:
         if _shown(atom) in self._assumed:
@@ -135,12 +128,5 @@ def _shown(atom: re.Match[str]) -> str:
     return " ".join(part for part in atom.groups() if part).replace('"', "'")
 
 
-def _evaluate(marker: str, known: Mapping[str, str | frozenset[str]]) -> bool:
-    return bool(_parsed(marker).evaluate({**_NOTHING, **known}, context="lock_file"))
-
-
-@lru_cache(maxsize=65536)
-def _parsed(marker: str) -> Marker:
-    from packaging.markers import Marker
-
-    return Marker(marker)
+def _evaluate(marker: str, known: Mapping[str, plain.Value]) -> bool:
+    return plain.holds(marker, {**_NOTHING, **known})

@@ -21,7 +21,7 @@ def local_path(address: str) -> str | None:
     return unquote(address.removeprefix(LOCAL)) if inside else None
 
 
-_GIT = re.compile(r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?")
+_GIT = r"git\+(\S+)@([0-9a-f]{40})(?:#subdirectory=([^\s#]+))?"
 
 
 def folder_path(address: str) -> str | None:
@@ -68,7 +68,7 @@ class Git:
     @classmethod
     def parse(cls, address: str) -> Git | None:
         """The counterpart of ``str``; None for what is no such address."""
-        match = _GIT.fullmatch(address)
+        match = re.fullmatch(_GIT, address)
         return cls(match[1], match[2], unquote(match[3] or "")) if match else None
 
 

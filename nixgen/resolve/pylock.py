@@ -7,14 +7,15 @@ that a TOML reader needs for them; it reads the rest, and every line that is not
 from __future__ import annotations
 
 import re
+from itertools import starmap
 from typing import Any
 
 import tomli
 
 _WHEELS, _END = "\nwheels = [\n", "\n]\n"
 _WHEEL = re.compile(
-    r'\n    \{ url = "([^"\\\n]*+)"(?:, upload-time = [0-9TZ:.+-]*+)?(?:, size = (\d{1,15}+))?'
-    r', hashes = \{ sha256 = "([0-9a-f]{64}+)" \} \},(?=\n)'
+    r'\n    \{ url = "([^"]*+)"(?:, upload-time = [0-9TZ:.+-]*+)?(?:, size = (\d{1,15}+))?'
+    r', hashes = \{ sha256 = "([^"]*+)" \} \},(?=\n)'
 )
 
 
@@ -26,9 +27,9 @@ def loads(text: str) -> dict[str, Any]:
         block, end, rest = part.partition(_END)
         block = f"\n{block}\n"
         found = _WHEEL.findall(block)
-        if end and len(found) == block.count("\n") - 1:  # each line is one of these
+        if end and len(found) == block.count("\n") - 1 and "\\" not in block:  # each line is one of these
             kept.append(f"\nwheels = {len(lists)}\n{rest}")
-            lists.append([_wheel(*one) for one in found])
+            lists.append(list(starmap(_wheel, found)))
         else:
             kept.append(f"{_WHEELS}{part}")
     document = tomli.loads("".join(kept))

@@ -23,18 +23,18 @@ from urllib.parse import unquote, urlsplit
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import lookup, strings, table
-from nixgen.machine import addresses, git, process
+from nixgen.machine import addresses, process
 from nixgen.project import absent, pylockfile, uvlock
 from nixgen.project.names import normalized
 from nixgen.project.project import Project
-from nixgen.resolve import current, markers, missing_hashes, pylock, uv, wheels
+from nixgen.resolve import current, markers, missing_hashes, plain, pylock, uv, wheels
 from nixgen.resolve.model import FileHash, Git, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
 LOCK_MEND = "run: nixgen lock"
 _REFRESH = "bring it up to date: "
 _GIT_SCHEMES = ("https", "ssh", "http", "git", "file")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = r"[0-9a-f]{40}"
 
 
 def resolve(
@@ -162,13 +162,13 @@ def _unlocked(project: Project) -> list[Problem]:
             uvlock.BROKEN,
         )
         for name, address in uvlock.git_sources(project.lock_text())
-        if not _COMMIT.fullmatch(address.partition("#")[2].lower())
+        if not re.fullmatch(_COMMIT, address.partition("#")[2].lower())
     ]
 
 
 def _prepare() -> None:
     """Imports what :func:`select` needs, which takes as long as uv does."""
-    from packaging import markers, specifiers, tags  # noqa: F401 -- they are used elsewhere
+    from packaging import tags  # noqa: F401 -- it is used elsewhere
 
 
 def _with_folders(project: Project, lock: dict[str, Any]) -> dict[str, Any]:
@@ -196,6 +196,8 @@ def _reachable(project: Project, package: Package) -> bool:
     path = package.path or ""
     if path.split("/")[0] != "..":
         return not PurePosixPath(path).is_absolute()
+    from nixgen.machine import git
+
     top = git.top(project.root)
     place = Path(posixpath.normpath(project.root / path))
     return top is not None and not package.built and place.is_relative_to(top.resolve())
@@ -331,9 +333,6 @@ def merged_problems(resolutions: Sequence[Resolution]) -> list[Problem]:
 def _require_python(requires: str | None, targets: Sequence[Target], where: str) -> None:
     if not requires:
         return
-    from packaging.specifiers import SpecifierSet
-
-    wanted = SpecifierSet(requires)
     refused = {
         Problem(
             where,
@@ -341,7 +340,7 @@ def _require_python(requires: str | None, targets: Sequence[Target], where: str)
             'change requires-python, or set another python under [tool.nixgen]: python = "3.X"',
         )
         for target in targets
-        if not wanted.contains(environment(target)["python_full_version"], prereleases=True)
+        if not plain.allows(requires, environment(target)["python_full_version"])
     }
     if refused:
         raise UserError(sorted(refused))
@@ -351,18 +350,19 @@ def _separates(requires: str | None, python: str) -> bool:
     """Whether requires-python allows some patch releases of a Python only."""
     if not requires:
         return False
-    from packaging.specifiers import SpecifierSet
-
-    wanted = SpecifierSet(requires)
-    return len({wanted.contains(f"{python}.{patch}") for patch in markers.patches(python, requires)}) > 1
+    return len({plain.allows(requires, f"{python}.{patch}") for patch in markers.patches(python, requires)}) > 1
 
 
 class _Entry(NamedTuple):
-    """A package of the exported lock; of its wheels those that may be taken, and these with their names read."""
+    """A package of the exported lock; of its wheels those that may be taken, and these with their names read.
+
+    ``chosen`` are those that targets took, by the place of the file's entry in memory: most take the same one.
+    """
 
     told: Mapping[str, Any]
     offered: Sequence[Mapping[str, Any]]
     offers: Sequence[wheels.Offer]
+    chosen: dict[int, tuple[Package, Problem | None]]
 
 
 def _read(project: Project, told: Mapping[str, Any]) -> _Entry:
@@ -370,7 +370,7 @@ def _read(project: Project, told: Mapping[str, Any]) -> _Entry:
     offered = () if _told(project, "no-binary", told["name"]) else told.get("wheels", ())
     if "archive" in told and wheels.parse(wheels.file_name(told["archive"])):
         offered = (told["archive"],)  # an address or a path of its own: nothing needs to be built
-    return _Entry(told, offered, wheels.offers(offered))
+    return _Entry(told, offered, wheels.offers(offered), {})
 
 
 def _for_target(
@@ -422,8 +422,10 @@ def _package(
         return _unpublished(project, told, hashes)
     best = choice.best_of(entry.offers)
     if best is not None:
-        package = _file(name, version, "wheel", best, hashes)
-        return package, _file_problem(project, package)
+        if id(best) not in entry.chosen:
+            package = _file(name, version, "wheel", best, hashes)
+            entry.chosen[id(best)] = package, _file_problem(project, package)
+        return entry.chosen[id(best)]
     return _without_wheel(project, told, entry.offered, choice, hashes)
 
 
@@ -454,7 +456,7 @@ def _checkout(
         what = f"its repository has an address that git knows, and nixgen does not ({url})"
         mend = f"use one that starts with {' or '.join(f'{one}://' for one in _GIT_SCHEMES)}"
         return package, Problem(name, what, mend)
-    if not _COMMIT.fullmatch(commit):
+    if not re.fullmatch(_COMMIT, commit):
         what = f'is locked to "{commit}", which is not a commit of 40 hexadecimal digits'
         return package, Problem(name, what, f"uv lock --upgrade-package {name}")
     folder = posixpath.normpath(str(vcs.get("subdirectory") or "."))

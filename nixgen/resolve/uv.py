@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.formats.foreign import lookup, table
 from nixgen.machine import addresses, files, folders, process
-from nixgen.resolve import standin
+from nixgen.resolve import plain, standin
 
 if TYPE_CHECKING:
     from nixgen.project.project import Project
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KEPT = ("HOME", "TMPDIR", "LD_", "DYLD_", "NIX_LD")  # what a program may need to start, by the variable's beginning
 _PLAIN = {"NO_COLOR": "1", "COLUMNS": "10000"}  # uv breaks its sentences at the width of the terminal
-_DRAWN = re.compile(r"\s*\d* \|")  # the lines that show the place in a file: a sentence has no room for them
+_DRAWN = r"\s*\d* \|"  # the lines that show the place in a file: a sentence has no room for them
 _CAUSE = r"(?:(?:error|cause|Caused by): )?"
 _MACHINE = {
     (
@@ -52,25 +52,22 @@ _ANSWERED = (
 )
 """How the variables begin that would change what builds need: that is for the project to say."""
 
-_NO_PYTHON = re.compile(r"No interpreter found for Python (?P<wanted>[^;]+?) in ")
-_VERSION = re.compile(r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?")
-_AT_LEAST = re.compile(r">=\s*3\.(\d{1,2})(?:\.(\d{1,3}))?(?:\s*,\s*<\s*4(?:\.0)*)?", re.ASCII)
+_NO_PYTHON = r"No interpreter found for Python (?P<wanted>[^;]+?) in "
+_VERSION = r"\b3\.(\d{1,4})(?:\.(\d{1,4}))?"
 _FIRST, _LAST = 6, 40  # minor versions of Python 3
 _ANY = "3.11.0"
-_ANOTHER_PYTHON = re.compile(
-    r"^error: (?:The requested interpreter|Failed to inspect|No interpreter found)", re.MULTILINE
-)
-_BUILDING = re.compile(r"^error: Failed to .*(?:build|metadata)", re.MULTILINE)
-REQUIRES = re.compile(r"is incompatible with the project's Python requirement: `([^`]+)`")
+_ANOTHER_PYTHON = r"(?m)^error: (?:The requested interpreter|Failed to inspect|No interpreter found)"
+_BUILDING = r"(?m)^error: Failed to .*(?:build|metadata)"
+REQUIRES = r"is incompatible with the project's Python requirement: `([^`]+)`"
 """uv's sentence about a Python that the project does not allow, with the specifier."""
 
-_UNKNOWN = re.compile(r"(Extra|Group) `[^`]+` is not defined")
-_CONFLICT = re.compile(r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts")
+_UNKNOWN = r"(Extra|Group) `[^`]+` is not defined"
+_CONFLICT = r"(?:xtra|roup)s? .* (?:is|are) incompatible with the declared conflicts"
 _ANSWER = """case "$*" in
 *{question}*) printf %s {answer} ;;
 *) printf '%s\\n' {refusal} >&2; exit 1 ;;
 esac"""
-_UNPARSED = re.compile(r"Failed to parse:? `?([^;`]+)")
+_UNPARSED = r"Failed to parse:? `?([^;`]+)"
 _MISSING = "install it beside nixgen: pip install uv"
 _FINDING = threading.Lock()  # the standard library's sysconfig, which uv asks, is not made for several threads
 
@@ -181,19 +178,14 @@ def _answer(kept: Path, sides: str) -> dict[str, Any] | None:
 
 def lowest(requires_python: str) -> str:
     """The lowest release of Python that a specifier allows, whole ("3.11.0"); that is the one that uv takes for it."""
-    if plain := _AT_LEAST.fullmatch(requires_python):  # nearly all; packaging takes 30 ms to import
-        return f"3.{int(plain[1])}.{int(plain[2] or 0)}"
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        wanted = SpecifierSet(requires_python)
-    except InvalidSpecifier:
-        return _ANY
-    named = [(int(minor), int(patch or 0)) for minor, patch in _VERSION.findall(requires_python)]
+    named = [(int(minor), int(patch or 0)) for minor, patch in re.findall(_VERSION, requires_python)]
     near = {(minor, patch + more) for minor, patch in named for more in (0, 1)}
     near |= {(minor, 0) for minor in range(_FIRST, _LAST)}
     versions = (f"3.{minor}.{patch}" for minor, patch in sorted(near))
-    return next((version for version in versions if wanted.contains(version, prereleases=True)), _ANY)
+    try:
+        return next((version for version in versions if plain.allows(requires_python, version)), _ANY)
+    except ValueError:
+        return _ANY
 
 
 def _start(command: Sequence[str], project: Project, folder: Path, nowhere: Path) -> process.Running:
@@ -229,14 +221,14 @@ def lock(root: Path, variables: Mapping[str, str] | None = None, *, script: str 
     if "UV_PYTHON" in env:
         return _done(run())
     first = run("--python", sys.executable)
-    if first.code == 0 or not _ANOTHER_PYTHON.search(first.err):
+    if first.code == 0 or not re.search(_ANOTHER_PYTHON, first.err):
         return _done(first)
     result = run()
-    wanted = REQUIRES.search(first.err)
-    if result.code != 0 and wanted and _ANOTHER_PYTHON.search(result.err):
+    wanted = re.search(REQUIRES, first.err)
+    if result.code != 0 and wanted and re.search(_ANOTHER_PYTHON, result.err):
         with nowhere() as place:
             stood = run("--python", os.fspath(stand_in(place, lowest(wanted[1]))))
-        if not _BUILDING.search(stood.err):  # for which it is no Python
+        if not re.search(_BUILDING, stood.err):  # for which it is no Python
             result = stood
     return _done(result)
 
@@ -298,7 +290,7 @@ def explained(
     no hint. A network, a disk or a Python that is
     missing is a MachineError, everything else a UserError.
     """
-    lines = [line.strip() for line in result.err.splitlines() if line.strip() and not _DRAWN.match(line)]
+    lines = [line.strip() for line in result.err.splitlines() if line.strip() and not re.match(_DRAWN, line)]
     first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
     if result.code < 0 or first is None:
         return process.failure(result)
@@ -308,19 +300,19 @@ def explained(
         plain = addresses.blotted(re.sub(r"^(error|hint|cause): ?", "", line))
         (hints if line.startswith("hint:") else said).append(plain)
     what = "; ".join(said)
-    if unknown := _UNKNOWN.match(what):
+    if unknown := re.match(_UNKNOWN, what):
         key = f"{unknown[1].lower()}s"
         return UserError.of(f"pyproject.toml: {table}.{key}", what, f"define it there, or take it out of {key}")
-    if _CONFLICT.search(what):
+    if re.search(_CONFLICT, what):
         mend = "give each of them an environment of its own: [tool.nixgen.environments.NAME]"
         return UserError.of(f"pyproject.toml: {table}", what, mend)
-    if python := _NO_PYTHON.match(what):
+    if python := re.match(_NO_PYTHON, what):
         wanted = shlex.quote(python["wanted"])
         mend = f"install one (with uv: uv python install {wanted}), and run the command again"
         return MachineError([Problem("uv", what, mend)])
     for kind, mend in _MACHINE.items():
         if any(re.match(kind, line, re.IGNORECASE) for line in lines[first:]):
             return MachineError([Problem("uv", what, mend)])
-    if not hints and (broken := _UNPARSED.match(what)):
+    if not hints and (broken := re.match(_UNPARSED, what)):
         hints.append("write it again: uv lock" if broken[1] == "uv.lock" else "mend that line")
     return UserError([Problem("uv", what, "; ".join(hints) or otherwise)])
