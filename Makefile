@@ -2,7 +2,7 @@
 
 BUILDS = toolchain builds crates fortran known_needs aarch64 suites native_libraries
 
-.PHONY: help demo inference embeddings test test-fast test-builds fuzz corpus bench lint format
+.PHONY: help demo inference embeddings experiment test test-fast test-builds fuzz corpus bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
@@ -15,6 +15,9 @@ inference: ## the same with a model: a service that does not start on a wrong by
 
 embeddings: ## the same with a model that from_pretrained finds, offline
 	@.ci/demo embeddings $(FOLDER)
+
+experiment: ## a model from its environment to production and back, each step's promise checked
+	@.ci/experiment $(FOLDER)
 
 test: ## all tests (one: make test ARGS="-k plot")
 	@.ci/test $(ARGS)
