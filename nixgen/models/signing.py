@@ -1,17 +1,20 @@
 """Signatures of models: sigstore bundles of the OpenSSF model signing format, by its own library (extra ``sign``).
 
-The signature is compared with the hashes that nixgen.lock pins, after the guard has found the files on the disk to
-have them: nothing is hashed twice, and nothing else than what was verified is signed.
+An in-toto Statement about anything else is signed and checked by the same library, keys and bundles.
+
+A model's signature is compared with the hashes that nixgen.lock pins, after the guard has found the files on the disk
+to have them: nothing is hashed twice, and nothing else than what was verified is signed.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 from nixgen import guard
@@ -19,6 +22,8 @@ from nixgen.errors import Finding, MachineError, UserError
 
 _LIBRARY = 'install it: uv tool install "nixgen[sign]"'
 _HASH = "sha256"
+_IN_TOTO = "application/vnd.in-toto+json"
+_STATEMENT = "https://in-toto.io/Statement/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,70 @@ def sign(trees: Sequence[guard.Tree], bundle: Path, key: Path | None, *, passwor
     report = guard.check(trees)
     if not report.ok:
         raise Finding.of(name, f"is not signed: {report.text()}")
-    signing = _library("signing")
-    config = signing.Config()
-    if key is None:
-        config.use_sigstore_signer()
-    else:
-        secret = password.encode() if password is not None else None
-        _reading(key, lambda: config.use_elliptic_key_signer(private_key=key, password=secret))
+    config = _signing(key, password)
     config.set_hashing_config(_Pinned(files))
     config.sign(Path(trees[0].folder), bundle)
     return report
+
+
+def sign_statement(document: Mapping[str, Any], key: Path | None, *, password: str | None = None) -> str:
+    """Signs an in-toto Statement; the bundle's text. Keys are as in :func:`sign`.
+
+    The document's numbers must be none: the library's own form of it, which is signed, has floating point ones.
+    """
+    config = _signing(key, password)
+    found = _module("in_toto_attestation.v1.statement").Statement([], "", {})
+    _module("google.protobuf.json_format").ParseDict(dict(document), found.pb)
+    found.validate()
+    signature = config._signer.sign(SimpleNamespace(statement=found))  # noqa: SLF001 -- it signs models in public only
+    return str(signature.bundle.to_json())
+
+
+def verify_statement(data: bytes, name: str, signer: Signer) -> dict[str, Any]:
+    """The in-toto Statement that ``signer`` signed with a bundle; ``name`` is the file's, for problems.
+
+    Raises Finding when it is not signed or the signature is not good, UserError for what is no bundle of a statement.
+    """
+    config = _verifier(signer)
+    if not statement(data, name).signed:
+        raise Finding.of(name, "is not signed", "sign it: nixgen runs export --format in-toto --key FILE")
+    kinds = _library("_signing.sign_sigstore" if config._uses_sigstore else "_signing.sign_sigstore_pb")  # noqa: SLF001 -- the library verifies models in public only
+    with tempfile.TemporaryDirectory(prefix="nixgen-") as made:
+        bundle = Path(made, "bundle")
+        bundle.write_bytes(data)
+        try:
+            kind, payload = config._verifier._verify_signed_content(kinds.Signature.read(bundle))  # noqa: SLF001 -- the same
+            found = json.loads(payload)
+        except Exception as error:  # as in verify()
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise Finding.of(name, f"is not a good signature: {said}") from error
+    if kind != _IN_TOTO:
+        raise Finding.of(name, f"is a signature over {kind}, not over a statement")
+    return dict(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An in-toto Statement as it was found; of a ``signed`` one the signature is still to be checked.
+
+    ``signer`` is what its bundle says of who signed: a public key's hash, or a certificate.
+    """
+
+    document: Mapping[str, Any]
+    signed: bool = False
+    signer: Any = None
+
+
+def statement(data: bytes, name: str) -> Statement:
+    """What a file says, a statement or a bundle of one; ``name`` is the file's. Raises UserError."""
+    try:
+        document = json.loads(data)
+        found = _payload(document) if "dsseEnvelope" in document else document
+        if found["_type"] == _STATEMENT:
+            return Statement(found, found is not document, document.get("verificationMaterial"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise UserError.of(name, "is neither an in-toto Statement nor a sigstore bundle of one")
 
 
 class _Pinned:
@@ -115,6 +174,16 @@ def _one(trees: Sequence[guard.Tree]) -> tuple[str, dict[str, str]]:
     return names[0], files
 
 
+def _signing(key: Path | None, password: str | None) -> Any:  # noqa: ANN401 -- not there when types are checked
+    config = _library("signing").Config()
+    if key is None:
+        config.use_sigstore_signer()
+    else:
+        secret = password.encode() if password is not None else None
+        _reading(key, lambda: config.use_elliptic_key_signer(private_key=key, password=secret))
+    return config
+
+
 def _verifier(signer: Signer) -> Any:  # noqa: ANN401 - the library's, which is not there when types are checked
     config = _library("verifying").Config()
     if signer.key is not None:
@@ -122,7 +191,7 @@ def _verifier(signer: Signer) -> Any:  # noqa: ANN401 - the library's, which is 
     elif signer.identity and signer.issuer:
         config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.issuer)
     else:
-        raise UserError.of("--signature", "whose it must be is not said", "add --key, or --identity and --issuer")
+        raise UserError.of("", "whose signature it must be is not said", "add --key, or --identity and --issuer")
     return config
 
 
@@ -135,25 +204,32 @@ def _reading(key: Path, use: Any) -> None:  # noqa: ANN401 - any function
         raise UserError.of(str(key), f"is no key that can be used: {error}", "an elliptic curve's, as PEM") from None
 
 
+def _payload(document: Any) -> Any:  # noqa: ANN401 -- any JSON value
+    """What a bundle is over, unverified. Raises ValueError, KeyError, TypeError."""
+    return json.loads(base64.b64decode(document["dsseEnvelope"]["payload"]))
+
+
 def _serialization(bundle: Path) -> Mapping[str, Any]:
     """How the bundle says that its hashes were made; the signature is checked afterwards."""
     try:
-        document = json.loads(bundle.read_bytes())
-        payload = json.loads(base64.b64decode(document["dsseEnvelope"]["payload"]))
-        found = payload["predicate"]["serialization"]
+        found = _payload(json.loads(bundle.read_bytes()))["predicate"]["serialization"]
         if isinstance(found, dict):
             return found
     except OSError as error:
         raise UserError.of(str(bundle), f"cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError):
         pass
     raise UserError.of(str(bundle), "is not a sigstore bundle of a model's signature")
 
 
-def _library(module: str) -> Any:  # noqa: ANN401 - not there when types are checked
+def _library(module: str) -> Any:  # noqa: ANN401 -- not there when types are checked
+    return _module(f"model_signing.{module}")
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 -- the same
     import importlib
 
     try:
-        return importlib.import_module(f"model_signing.{module}")
+        return importlib.import_module(name)
     except ImportError as error:
         raise MachineError.of("", f"the library model-signing cannot be used: {error}", _LIBRARY) from None

@@ -58,6 +58,13 @@ def collect(paths: Iterable[Path], before: dict[Path, dict[str, State]], cores: 
     return Collected(tuple(hashed.found[place] for place in hashed.places if place in hashed.found), tuple(lacks))
 
 
+def hashed(places: Iterable[Path]) -> tuple[dict[Path, Output], dict[Path, str]]:
+    """The files of these paths, hashed by all cores; and, by path, why others could not be read."""
+    work = _Hashing(list(dict.fromkeys(places)))
+    work.run(processors())
+    return work.found, work.failed
+
+
 def _below(path: Path) -> Iterator[Path]:
     """A file, or all files below a folder, sorted. Links to folders are not followed."""
     if not path.is_dir():

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from exported import keys as made_keys
 from support.tree import fill, flip, tree
 
 from nixgen import guard
@@ -28,16 +29,7 @@ def model(tmp_path: Path) -> guard.Tree:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> tuple[Path, Path]:
-    return _keys(tmp_path, "key")
-
-
-def _keys(folder: Path, name: str, curve: str = "prime256v1") -> tuple[Path, Path]:
-    """A private and a public key, made by openssl."""
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}"]
-    subprocess.run([*command, "-out", private], check=True, capture_output=True)
-    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
-    return private, public
+    return made_keys(tmp_path, "key")
 
 
 def resource(tmp_path: Path) -> dict[str, object]:
@@ -83,7 +75,7 @@ def test_another_key_another_pin_and_a_changed_bundle(
     bundle = tmp_path / "sig"
     signing.sign([model], bundle, keys[0])
     with pytest.raises(Finding, match="is not a good signature: Key mismatch"):
-        signing.verify([model], bundle, signing.Signer(_keys(tmp_path, "other")[1]))
+        signing.verify([model], bundle, signing.Signer(made_keys(tmp_path, "other")[1]))
     other = tree(Path(model.folder), {**FILES, "config.json": b"[]"})
     with pytest.raises(Finding, match=r"Hash mismatch for 'config\.json'"):
         signing.verify([other], bundle, signing.Signer(keys[1]))
@@ -129,7 +121,7 @@ def test_what_is_no_bundle(model: guard.Tree, keys: tuple[Path, Path], tmp_path:
 
 def test_bad_input(model: guard.Tree, keys: tuple[Path, Path], tmp_path: Path) -> None:
     signing.sign([model], tmp_path / "sig", keys[0])
-    with pytest.raises(UserError, match="whose it must be is not said"):
+    with pytest.raises(UserError, match="whose signature it must be is not said"):
         signing.verify([model], tmp_path / "sig", signing.Signer(identity="me@example.org"))
     with pytest.raises(UserError, match="nothing: cannot be read: No such file"):
         signing.verify([model], tmp_path / "nothing", signing.Signer(keys[1]))

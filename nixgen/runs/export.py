@@ -1,0 +1,118 @@
+"""``nixgen runs export --format ro-crate``: the folder of a crate, with copies of all that its metadata speaks of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from nixgen.console import console
+from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.runs import crate
+from nixgen.runs.finding import Found
+from nixgen.runs.model import NAME, STDERR, STDOUT
+
+_CHUNK = 1 << 20
+_MADE_NEW = "export a run whose outputs are still there, or make them again: nixgen reproduce"
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file to copy: what the record calls it, where it is, where it goes, the hash it must have ("": any)."""
+
+    name: str
+    source: Path
+    path: str
+    sha256: str = ""
+
+
+def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[str]:
+    """Makes the crate of a run of the project ``root``; its files. All or nothing: ``folder`` must not be there.
+
+    Raises UserError for a run that has not ended, Finding for outputs that are not those of the run, MachineError.
+    """
+    run = found.run
+    if run.status == "running":
+        raise UserError.of(run.id, "did not end: it still runs, or nixgen was killed", "choose a run that ended")
+    if os.path.lexists(folder):
+        raise UserError.of(str(folder), "is there already", "name another folder with --out, or remove it")
+    copies = {one.path: one for one in _plan(root, found)}.values()
+    made = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".", suffix=".new", dir=folder.parent))
+        made.chmod(0o755)
+        files, problems = [], []
+        for one in copies:
+            try:
+                with console.step(f"copying {one.name}"):
+                    size, sha256 = _copied(one.source, made / one.path)
+            except OSError as error:
+                if error.filename != str(one.source):
+                    raise
+                problems.append(Problem(one.name, f"cannot be read: {error.strerror}", _MADE_NEW))
+                continue
+            if one.sha256 not in {"", sha256}:
+                what = f"is not what the run made: SHA-256 {sha256}, the run's record has {one.sha256}"
+                problems.append(Problem(one.name, what, _MADE_NEW))
+            files.append(crate.File(one.path, size, sha256, one.name))
+        if problems:
+            raise Finding(problems)
+        document = crate.document(run, files, licence)
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        (made / crate.METADATA).write_bytes(text.encode())
+        made.rename(folder)
+    except OSError as error:
+        raise MachineError.of(str(error.filename or folder), f"cannot be written: {error.strerror}") from None
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+    return [crate.METADATA, *(one.path for one in files)]
+
+
+def _plan(root: Path, found: Found) -> Iterator[_Copy]:
+    """What the crate has: the record, what lies beside it, and the outputs. Raises UserError with every problem."""
+    run, problems = found.run, []
+    beside = [NAME, *(name for name in (STDOUT, STDERR) if (found.folder / name).is_file())]
+    beside += [one.copy for one in run.config if one.copy]
+    beside += [run.git.diff] if run.git and run.git.diff else []
+    for name in dict.fromkeys(beside):
+        if _leads_out(name):
+            problems.append(Problem(f"{run.id}/{NAME}", f"names {name}, which is not beside it", "restore it with git"))
+        else:
+            wanted = run.git.sha256 if run.git and name == run.git.diff else ""
+            yield _Copy(name, found.folder / name, name, wanted)
+    for one in run.outputs:
+        place = os.path.relpath(root / run.folder / one.path, root)
+        if _leads_out(place):
+            mend = "record a run that writes below the project's folder"
+            problems.append(Problem(one.path, "lies outside of the project, and no crate can have it", mend))
+        else:
+            yield _Copy(one.path, root / place, f"{crate.OUTPUTS}/{place}", one.sha256)
+    if problems:
+        raise UserError(problems)
+
+
+def _leads_out(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.is_absolute() or ".." in pure.parts
+
+
+def _copied(source: Path, target: Path) -> tuple[int, str]:
+    """Copies a file's bytes; its size and SHA-256. An OSError of the source has its name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as old, target.open("xb") as new:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "it is not a file", str(source))
+        digest = hashlib.sha256()
+        while piece := old.read(_CHUNK):
+            digest.update(piece)
+            new.write(piece)
+        return new.tell(), digest.hexdigest()
