@@ -48,18 +48,17 @@ def _record(facts: Facts) -> Item:
 def _result(facts: Facts) -> Iterator[Item]:
     name = "nixgen check"
     save = "nixgen check --json > check.json; nixgen report --check check.json"
-    own = [one for one in facts.checked if one.system == facts.system]
+    own = [one for one in facts.checked if (one.project, one.system) == (facts.project, facts.system)]
     for one in own:
-        other = one.project != facts.project or (facts.closure and one.digest and one.digest != facts.closure.digest)
-        state: State = "no" if one.code else "yes"
-        if other:
-            yield Item(name, "unknown", "the result that was given is of another closure", save, one.when)
-        else:
-            yield Item(name, state, one.verdict, "" if state == "yes" else "nixgen check", one.when)
-            for step in one.steps:
-                yield Item(f"{name}: {step.name}", step.state, step.value, when=one.when)
+        if not one.code and (facts.closure is None or one.digest != facts.closure.digest):
+            yield Item(name, "unknown", "the result that was given is of another record than this one", save, one.when)
+            continue
+        yield Item(name, "no" if one.code else "yes", one.verdict, "nixgen check" if one.code else "", one.when)
+        for step in one.steps:
+            yield Item(f"{name}: {step.name}", step.state, step.value, when=one.when)
     if not own:
-        yield Item(name, "unknown", "no result was given: what is built was not compared with the record", save)
+        told = "the result that was given is of another project or system" if facts.checked else "no result was given"
+        yield Item(name, "unknown", f"{told}: what is built was not compared with the record", save)
 
 
 def _ran_in(facts: Facts) -> Item:

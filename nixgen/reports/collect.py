@@ -52,7 +52,7 @@ RUNS = 20
 """How many runs a report shows, the last ones."""
 
 EVENTS = 50
-"""How many events of a registry it shows, the last ones."""
+"""How many events, and how many versions without an alias, of a registry it shows, the last ones."""
 
 _KINDS = {"pypi": "Python", "deb": "base", "nix": "base", "github": "base"}
 _T = TypeVar("_T")
@@ -268,7 +268,11 @@ def _shelf(project: Project, address: str, run: Run | None) -> Shelf:
     versions = [_published(model, model.versions[version]) for model in models for version in model.ordered()]
     moved = [_event(entry) for model in models for entry in model.events if entry.kind != "publish"]
     moved.sort(key=lambda event: event.at, reverse=True)
-    return Shelf(address, registry.log.size, tuple(versions), tuple([*_wrong(state), *moved][:EVENTS]), hashes)
+    versions.sort(key=lambda one: one.at)
+    late = {one.at for one in versions[-EVENTS:]}
+    told = [one for one in versions if one.aliases or one.at in late or f"{one.model}@{one.version}" in hashes]
+    events = [*_wrong(state), *moved][:EVENTS]
+    return Shelf(address, registry.log.size, tuple(told), tuple(events), hashes, len(versions) - len(told))
 
 
 def _published(model: Model, entry: Entry) -> Published:

@@ -14,7 +14,7 @@ WIDTH = 204
 STEP_X, STEP_Y = 246, 62
 HEIGHT = 46
 _MOST = 8  # nodes of a column
-_ROOM = 25  # letters of a line in a node
+_ROOM = 25, 26  # letters of a node's lines
 _SHORT = 12  # digits of a hash
 
 
@@ -32,7 +32,7 @@ class Node:
     @property
     def lines(self) -> tuple[str, str]:
         """What is written into it."""
-        return _cut(self.name), _cut(f"{self.kind}: {self.detail}" if self.detail else self.kind)
+        return _cut(self.name, _ROOM[0]), _cut(f"{self.kind}: {self.detail}" if self.detail else self.kind, _ROOM[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +120,5 @@ def _placed(columns: Sequence[Sequence[Node]]) -> list[tuple[Node, ...]]:
     ]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _ROOM else f"{text[: _ROOM - 1]}…"
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"

@@ -102,6 +102,7 @@ class Event:
 class Shelf:
     """A registry as its log has it: ``entries`` were proven. ``moves`` are those of aliases and the rest, latest first.
 
+    ``versions`` are those of the run that is shown, those with an alias, and the last ones; ``more`` are left out.
     ``hashes`` has for versions of the run that is shown what was published, path → hash.
     """
 
@@ -110,6 +111,7 @@ class Shelf:
     versions: tuple[Published, ...] = ()
     moves: tuple[Event, ...] = ()
     hashes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nixgen.runs.model import Run
 WIDTH, HEIGHT = 300, 120
 LEFT, TOP = 8, 14
 MOST = 12
-"""Metrics that are plotted; the table has all."""
+"""Metrics that are shown, in pictures and in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def metrics(runs: Sequence[Run], shown: Run | None) -> tuple[str, ...]:
 
 def plots(runs: Sequence[Run], shown: Run | None) -> tuple[Plot, ...]:
     """A plot for each of the first metrics that has a number."""
-    made = (_plot(name, runs, shown) for name in metrics(runs, shown))
-    return tuple(one for one in made if one is not None)[:MOST]
+    made = (_plot(name, runs, shown) for name in metrics(runs, shown)[:MOST])
+    return tuple(one for one in made if one is not None)
 
 
 def _plot(name: str, runs: Sequence[Run], shown: Run | None) -> Plot | None:

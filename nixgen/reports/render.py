@@ -96,6 +96,7 @@ def _values(report: Report) -> dict[str, Any]:
     packages = sorted(facts.packages or (), key=lambda one: (one.build, one.kind != "Python", one.kind, one.name))
     inside = [one for one in packages if not one.build]
     licensed = sum(bool(one.licence) for one in inside)
+    names = plots.metrics(facts.runs, facts.run)
     total = size(sum(one.size or 0 for one in inside))
     held = sum(one.state == "yes" for one in report.checklist)
     return {
@@ -106,7 +107,8 @@ def _values(report: Report) -> dict[str, Any]:
         "tiles": treemap.treemap(packages),
         "graph": lineage.lineage(facts),
         "plots": plots.plots(facts.runs, facts.run),
-        "metrics": plots.metrics(facts.runs, facts.run),
+        "metrics": names[: plots.MOST],
+        "unshown": len(names[plots.MOST :]),
         "digest": spoken(facts.system, facts.closure.digest) if facts.closure else "",
         "packages": packages,
         "summary": f"{len(inside):,} packages in the environment, {total}; the licence of {licensed:,} is known",

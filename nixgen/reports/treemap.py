@@ -11,7 +11,7 @@ from nixgen.reports.model import Package
 WIDTH, HEIGHT = 960, 400
 _MOST = 60  # rectangles; what is smaller is one
 _LETTER, _LINE = 7.5, 16  # of the text: the width of a letter, the height of a line
-_INSIDE = 6
+_INSIDE = 9
 
 
 @dataclass(frozen=True, slots=True)

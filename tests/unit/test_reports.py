@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import RECORD
+from records import RECORD, X86
 from support.program import nixgen
 from test_bom_sbom import project
 from test_releases_commands import POLICY, Home
 
-from nixgen import resources
+from nixgen import __version__, resources
 from nixgen.check import record
+from nixgen.check.model import Report, Step
+from nixgen.check.report.text import as_json
 from nixgen.errors import Problem
 from nixgen.lock.lockfile import dump_lock, read_lock
 from nixgen.reports import lineage, plots, render, treemap
@@ -160,7 +162,8 @@ def states(facts: Facts) -> dict[str, str]:
 @pytest.mark.parametrize("facts", [FACTS, EMPTY], ids=["whole", "empty"])
 def test_the_forms_are_goldens(facts: Facts, golden: Callable[[str, str], None]) -> None:
     name = "whole" if facts is FACTS else "empty"
-    golden(f"report/{name}.html", render.as_html(report(facts)).replace(style(), "/* templates/report.css */\n"))
+    page = render.as_html(report(facts)).replace(style(), "/* templates/report.css */\n")
+    golden(f"report/{name}.html", page.replace(f"nixgen {__version__}", "nixgen VERSION"))
     golden(f"report/{name}.md", render.as_markdown(report(facts)))
 
 
@@ -309,7 +312,11 @@ def test_what_a_project_lacks_does_not_hold(changes: dict[str, Any], name: str, 
         ({"checked": ()}, "nixgen check", "unknown"),
         ({"checked": (replace(FACTS.checked[0], digest=f"sha256:{OTHER}"),)}, "nixgen check", "unknown"),
         ({"checked": (replace(FACTS.checked[0], project="another"),)}, "nixgen check", "unknown"),
+        ({"checked": (replace(FACTS.checked[0], digest=""),)}, "nixgen check", "unknown"),
+        ({"checked": FACTS.checked, "closure": None}, "nixgen check", "unknown"),
+        ({"checked": (replace(FACTS.checked[0], system="aarch64-linux"),)}, "nixgen check", "unknown"),
         ({"checked": (replace(FACTS.checked[0], code=1),)}, "nixgen check", "no"),
+        ({"checked": (replace(FACTS.checked[0], code=5, digest=""),)}, "nixgen check", "no"),
         ({"remade": ()}, "Reproduction", "unknown"),
         ({"remade": (replace(FACTS.remade[0], counts=False),)}, "Reproduction", "unknown"),
         ({"remade": (replace(FACTS.remade[0], verdict="differs"),)}, "Reproduction", "no"),
@@ -370,6 +377,16 @@ def test_the_graph_leads_from_inputs_to_aliases() -> None:
     assert [node.name for node in graph.columns[2]][-1] == "993 more"
     assert graph.columns[0][0].missing
     assert lineage.lineage(EMPTY) is None
+
+
+def test_a_large_registry_and_many_metrics_are_cut_and_said_to_be() -> None:
+    many = replace(WHOLE, metrics={f"folds.{at:03}": float(at) for at in range(500)})
+    (shelf,) = FACTS.shelves
+    found = report(replace(FACTS, run=many, runs=(many,), shelves=(replace(shelf, more=9950),)))
+    text = "".join(Page(render.as_html(found)).texts)
+    assert "488 more metrics are in the records" in text
+    assert "9950 earlier ones without an alias are left out" in text
+    assert "9950 earlier versions without an alias are left out" in render.as_markdown(found)
 
 
 def write_run(root: Path, run: Run = WHOLE) -> Path:
@@ -473,19 +490,11 @@ def test_a_result_of_the_check_is_taken(tmp_path: Path) -> None:
     seen = RECORD.systems["x86_64-linux"]
     named = replace(RECORD, project="demo-app", systems={"x86_64-linux": seen})
     (root / record.NAME).write_text(record.dump_record(named))
-    step = {"name": "rebuild", "ok": None, "summary": "was not asked for"}
-    result = {
-        "project": "demo-app",
-        "system": "x86_64-linux",
-        "exitCode": 0,
-        "verdict": "identical: all",
-        "steps": [step],
-    }
-    document = {"version": 1, "exitCode": 0, "reports": [{**result, "digest": seen.digest, "other": None}]}
-    (root / "check.json").write_text(json.dumps(document))
+    steps = (Step("bytes", True, "the same"), Step("rebuild", None, "was not asked for"))
+    (root / "check.json").write_text(as_json([Report("demo-app", X86, steps, seen.digest)], STARTED))
     told = json.loads(nixgen("report", "--check", "check.json", "--json", cwd=root).stdout)
     found = {one["name"]: one for one in told["checks"]}
-    assert (found["nixgen check"]["state"], found["nixgen check"]["value"]) == ("yes", "identical: all")
+    assert (found["nixgen check"]["state"], found["nixgen check"]["when"]) == ("yes", "2026-11-30T13:15:00Z")
     assert found["nixgen check: rebuild"]["state"] == "unknown"
     assert found["Record of the environment"]["state"] == "no"  # it is of other locks
     assert told["closure"]["paths"] == len(seen.closure)

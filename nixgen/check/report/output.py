@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nixgen.check.model import Report
@@ -30,7 +31,9 @@ def write(reports: Sequence[Report], *, json: bool, markdown: Path | None, junit
     """
     allowed(json, markdown, junit)
     forms = [(markdown, as_markdown), (junit, as_junit)]
-    printed = as_json(reports) if json else "".join(form(reports) for place, form in forms if place == _STDOUT)
+    printed = "".join(form(reports) for place, form in forms if place == _STDOUT)
+    if json:
+        printed = as_json(reports, datetime.now(UTC))
     console.result(printed.rstrip("\n") or as_text(reports))
     if printed:
         for report in reports:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
@@ -110,10 +111,11 @@ def _limited(lines: list[str]) -> list[str]:
     return [*lines[:SHOWN], f"  and {len(lines) - SHOWN:,} lines more (--json has all)"]
 
 
-def as_json(reports: Sequence[Report]) -> str:
-    """All that was found, version 1."""
+def as_json(reports: Sequence[Report], when: datetime | None = None) -> str:
+    """All that was found, version 1; ``when`` (in UTC) it was."""
     document = {
         "version": JSON_VERSION,
+        **({"time": f"{when:%Y-%m-%dT%H:%M:%SZ}"} if when else {}),
         "exitCode": exit_code(reports),
         "reports": [_report(report) for report in reports],
     }
