@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from support.debian import Archive, serve_archive
+from support.tree import flip
 
 from nixgen.bases.debian import apt
 from nixgen.bases.debian.apt import Package, RefusedError, open_apt, parse_plan
 from nixgen.bases.debian.sources import Source
 from nixgen.errors import MachineError
+from nixgen.machine.process import Result
 
 needs_apt = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("apt-get", "gpg", "gpgv")), reason="needs apt and gpg"
@@ -88,6 +90,49 @@ def test_a_changed_index_of_the_same_size_and_time_is_read(archive: Archive, tmp
         for _ in range(2):
             with open_apt(sources, "x86_64-linux", tmp_path) as tool:
                 assert [package.version for package in tool.plan(["lone"])] == [version]
+
+
+@needs_apt
+def test_apt_is_asked_once_until_what_it_reads_or_apt_itself_changes(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [Source(archive.address, "sid", (str(archive.keyring),))]
+    asked: list[str] = []
+    run = apt.Apt._run
+
+    def noted(tool: apt.Apt, *words: str) -> Result:
+        asked.append(words[1])
+        return run(tool, *words)
+
+    monkeypatch.setattr(apt.Apt, "_run", noted)
+
+    def version(*without: str) -> tuple[str, list[str]]:
+        asked.clear()
+        with open_apt(sources, "x86_64-linux", tmp_path / "cache") as tool:
+            (package,) = (one for one in tool.plan(["lone"], without) if one.name == "lone")
+        return package.version, [word for word in asked if word != "update"]
+
+    archive.add("sid", "other")
+    archive.add("sid", "lone", "1.0-1", Depends="other")
+    archive.publish("sid")
+    assert version() == ("1.0-1", ["install"])
+    assert version() == ("1.0-1", [])
+    assert version("other") == ("1.0-1", ["show", "install"])  # another question
+    assert version("other") == ("1.0-1", [])
+    archive.packages.pop("sid amd64")
+    archive.add("sid", "lone", "1.0-2")
+    archive.publish("sid")
+    assert version() == ("1.0-2", ["install"])
+    (kept,) = (path for path in (tmp_path / "cache").rglob("answers/*/*"))  # those of the index before are gone
+    flip(kept, -1)
+    assert version() == ("1.0-2", ["install"])
+    program = Path(shutil.which("apt-get") or "")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/apt-get").write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+    (tmp_path / "bin/apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    assert version() == ("1.0-2", ["install"])
+    assert version() == ("1.0-2", [])
 
 
 @needs_apt
