@@ -14,7 +14,8 @@ let
     if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
     else if file == "nixgen.lock" then
       # The content counts, not the form; and not what `nixgen cache` and `registry` note there, which makes nothing.
-      sha256 (import ./json.nix (removeAttrs (fromJSON (readFile path)) [ "cache" "registry" ]))
+      let lock = readFile path;
+      in sha256 (import ./json.nix lock (removeAttrs (fromJSON lock) [ "cache" "registry" ]))
     else if counts "lines:" file then
       # Of a file that is code, only what was read may not change.
       if !pathExists path || holds (readFile path) (substring 6 (-1) locks.${file}) then locks.${file} else ""
@@ -44,7 +45,7 @@ let
 
   # This folder: what is listed in it, but for the tarballs, which are pinned.
   listed = filter
-    (line: isString line && line != "" && match "#.*|bootstrap/.*" line == null)
+    (line: isString line && line != "" && substring 0 1 line != "#" && substring 0 10 line != "bootstrap/")
     (split "\n" (readFile ./files));
   ofLibrary = name:
     let path = ./. + "/${name}";

@@ -7,13 +7,14 @@ let
     builtins.concatStringsSep "_" (builtins.filter builtins.isString (builtins.split "[^a-zA-Z0-9+._?=-]+" text));
   # Not the project's own libraries: a wheel is the same path in every project.
   rpath = builtins.concatStringsSep ":" base.systemLibraries;
+  get = import ./file.nix { inherit fetch root; };
 in
 { name, version, file, sha256, url ? null, path ? null, ... }:
 python [ "-c" "import install; install.main()" ] {
   name = safe "${name}-${version}";
   inherit file rpath;
   inherit (base) loader libdeflate;
-  src = import ./file.nix { inherit fetch root; } { inherit path url sha256; name = safe file; };
+  src = get { inherit path url sha256; name = safe file; };
   python = base.version;
   PYTHONPATH = builder;
 }

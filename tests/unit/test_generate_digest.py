@@ -36,8 +36,9 @@ VALUE = st.recursive(
 )
 LOGS = ("cache", "registry")
 LOCK = st.dictionaries(KEY.filter(lambda key: key not in LOGS), VALUE, max_size=5)
-WITHOUT_LOGS = 'removeAttrs (builtins.fromJSON (builtins.readFile path)) [ "cache" "registry" ]'
-IN_NIX = f'builtins.hashString "sha256" (import {ROOT}/nix/json.nix ({WITHOUT_LOGS}))'
+WITHOUT_LOGS = 'removeAttrs (builtins.fromJSON lock) [ "cache" "registry" ]'
+READ = "lock = builtins.readFile path;"
+IN_NIX = f'let {READ} in builtins.hashString "sha256" (import {ROOT}/nix/json.nix lock ({WITHOUT_LOGS}))'
 
 
 def made_from(folder: Path, manifest: str, lock: bytes = b"{}") -> dict[str, str]:
@@ -221,8 +222,8 @@ def test_files_beside_it_that_come_and_change_are_named(nix: Nix, tmp_path: Path
 
 def test_the_expression_is_that_of_the_library() -> None:
     library = (ROOT / "nix/stale.nix").read_text()
-    said = WITHOUT_LOGS.replace("builtins.", "")
-    assert f"sha256 (import ./json.nix ({said}))" in " ".join(library.split())
+    read, said = (text.replace("builtins.", "") for text in (READ, WITHOUT_LOGS))
+    assert f"let {read} in sha256 (import ./json.nix lock ({said}))" in " ".join(library.split())
 
 
 def test_setup_files_that_were_read_count(nix: Nix, tmp_path: Path) -> None:
