@@ -42,7 +42,10 @@ def _in_shell(nix: Nix, folder: Path) -> Callable[..., str]:
 
 
 def _hashing() -> Row:
-    """Eight files of 64 MiB, in memory, beside one core of hashlib over the same bytes."""
+    """Eight files of 64 MiB, cached in memory, beside one core of hashlib over the same files.
+
+    Of bytes that are a Python object already hashlib hashes a tenth more: reading a file copies it.
+    """
     folder = CACHE / "outputs"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(FILES):
@@ -54,12 +57,13 @@ def _hashing() -> Row:
         began = time.perf_counter()
         outputs.collect([folder], {})
         ours.append(time.perf_counter() - began)
-        data = (folder / "0").read_bytes()
         began = time.perf_counter()
-        hashlib.sha256(data).digest()
-        alone.append((time.perf_counter() - began) * FILES)
+        for number in range(FILES):
+            with (folder / str(number)).open("rb") as file:
+                hashlib.file_digest(file, "sha256")
+        alone.append(time.perf_counter() - began)
     cores = processors()
     reached = Series(tuple(alone)).median / Series(tuple(ours)).median
-    said = f"{reached:.2f} times one core of hashlib ({cores} cores)"
+    said = f"{reached:.2f} times hashlib over the same files on one core ({cores} cores)"
     limit = HASHING * cores
     return Row(f"hashing {FILES} outputs of {SIZE >> 20} MiB", said, f"≥ {limit:.2f} times", reached >= limit)

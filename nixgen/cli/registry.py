@@ -173,8 +173,9 @@ def show(
     from nixgen.registry.names import Ref
     from nixgen.releases import commands, listing
 
-    opened = commands.opened(_asked(project, registry, log_key=log_key))
-    listing.print_version(opened, opened.state().version(opened.project, Ref.parse(model)), as_json=json)
+    ref = Ref.parse(model)
+    opened = commands.opened(_asked(project, registry, log_key=log_key), ref.name)
+    listing.print_version(opened, opened.state().version(opened.project, ref), as_json=json)
 
 
 @artifacts.command(
@@ -195,7 +196,7 @@ def history(
     """``nixgen registry history``."""
     from nixgen.releases import commands, listing
 
-    opened = commands.opened(_asked(project, registry, log_key=log_key))
+    opened = commands.opened(_asked(project, registry, log_key=log_key), name)
     listing.print_events(opened.state().model(opened.model(name)), as_json=json)
 
 
@@ -274,8 +275,9 @@ def fetch(
     from nixgen.registry.names import Ref
     from nixgen.releases import commands
 
-    opened = commands.opened(_asked(project, registry, log_key=log_key))
-    entry = opened.state().version(opened.project, Ref.parse(model))
+    ref = Ref.parse(model)
+    opened = commands.opened(_asked(project, registry, log_key=log_key), ref.name)
+    entry = opened.state().version(opened.project, ref)
     folder = out or Path(f"{entry.model.partition('/')[2]}-{entry.version}")
     written = fetching.fetch(opened, entry, folder)
     console.result(f"{folder}: {len(written)} files of {entry.name}, as they were published")

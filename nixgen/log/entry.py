@@ -50,9 +50,14 @@ class Entry(Protocol):
         ...
 
 
-def read(log: Log, kind: type[E], start: int = 0) -> Iterator[E]:
-    """The entries of a log from ``start`` on, in order. Raises LogFinding for what is not the log's, or no entry."""
+def read(log: Log, kind: type[E], start: int = 0, having: bytes = b"") -> Iterator[E]:
+    """The entries of a log from ``start`` on, in order; with ``having``, those that have these bytes in their line.
+
+    Raises LogFinding for what is not the log's, or no entry.
+    """
     for index, line in enumerate(log.lines(start), start):
+        if having not in line:
+            continue
         try:
             yield kind.parse(line)
         except EntryError as error:

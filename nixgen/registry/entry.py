@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
 
 from nixgen.errors import UserError
@@ -17,6 +18,9 @@ VERSION = 1
 LONGEST = 1 << 18  # bytes of a line
 KINDS = ("publish", "promote", "rollback", "deprecate", "approve")
 _MOVES = {"promote", "rollback"}
+_NEEDED = ("v", "kind", "model", "version", "at", "by")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_MANY = 1 << 16  # names and versions that are looked at once
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
@@ -82,14 +86,13 @@ class Entry:
             "note": self.note,
             "conflict": self.conflict,
         }
-        told = {key: value for key, value in table.items() if value}
-        return json.dumps(told, sort_keys=True, separators=(",", ":")).encode("ascii")
+        return _canonical({key: value for key, value in table.items() if value})
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
         """The entry that this line is, in its one form. Raises EntryError."""
         try:
-            table = json.loads(line) if len(line) <= LONGEST else None
+            table = json.loads(line.decode("ascii")) if len(line) <= LONGEST else None
         except (ValueError, RecursionError):
             table = None
         if not isinstance(table, dict):
@@ -97,11 +100,8 @@ class Entry:
         number = table.get("v")
         if isinstance(number, int) and number > VERSION:
             raise EntryError(f"is of version {number}, and this nixgen knows {VERSION}: use a newer nixgen")
-        wrong = sorted(
-            key for key in table.keys() | {"v", "kind", "model", "version", "at", "by"}
-            if key not in _CHECKS or key not in table or not _CHECKS[key](table[key])
-        )  # fmt: skip
-        if wrong:
+        fine = [key for key, value in table.items() if key in _CHECKS and _CHECKS[key](value)]
+        if wrong := sorted({*table, *_NEEDED}.difference(fine)):
             raise EntryError(f"is not an entry: {', '.join(map(repr, wrong))} missing, unknown or impossible")
         fields = {key: value for key, value in table.items() if key not in {"v", "verdict"}}
         found = cls(**fields, verdict=tuple(Condition(*one) for one in table.get("verdict", ())))
@@ -109,7 +109,7 @@ class Entry:
             raise EntryError("is not an entry: only what is published has a digest")
         if not (found.kind in _MOVES) == bool(found.alias) == bool(found.serial):
             raise EntryError("is not an entry: a move has an alias and a serial number, and nothing else has")
-        if found.line() != line:
+        if _canonical(table) != line:  # each value was checked, so none is the usual one
             raise EntryError("is not an entry: it is not in canonical form")
         return found
 
@@ -130,6 +130,11 @@ class Entry:
         return self if conflict == self.conflict else replace(self, conflict=conflict)
 
 
+def _canonical(table: dict[str, Any]) -> bytes:
+    return _ENCODER.encode(table).encode("ascii")
+
+
+@lru_cache(_MANY)
 def _is_name(text: str, what: str) -> bool:
     try:
         check_name(text, what)
@@ -144,8 +149,13 @@ def _is_model(value: Any) -> bool:  # noqa: ANN401 -- any JSON value
 
 
 def _is_version(value: Any) -> bool:  # noqa: ANN401 -- the same
+    return isinstance(value, str) and _parses(value)
+
+
+@lru_cache(_MANY)
+def _parses(text: str) -> bool:
     try:
-        return isinstance(value, str) and bool(Version.parse(value))
+        return bool(Version.parse(text))
     except UserError:
         return False
 
@@ -161,7 +171,7 @@ def _is_text(value: Any) -> bool:  # noqa: ANN401 -- the same
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
-    "v": lambda value: value is not True and value == VERSION,
+    "v": lambda value: type(value) is int and value == VERSION,
     "kind": lambda value: value in KINDS,
     "model": _is_model,
     "version": _is_version,

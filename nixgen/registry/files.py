@@ -13,14 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from nixgen.errors import MachineError, UserError
-from nixgen.log.stores.bucket import Bucket
+from nixgen.errors import MachineError
 from nixgen.log.stores.folder import Folder
 from nixgen.log.stores.model import CHUNK, Storage
-from nixgen.log.stores.web import Web
-from nixgen.machine import objects
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EINVAL}
 _TARGET = re.compile(rb"([A-Za-z0-9.+-]{1,200})\n?")
@@ -49,22 +45,6 @@ class Files(Storage, Protocol):
     def pointed(self, name: str) -> str | None:
         """Where ``name`` leads; None where there is none. A name that is no such link leads to ""."""
         ...
-
-
-def open_files(url: str) -> Files:
-    """The files at an address: a folder, ``file:///…``, ``s3://…`` (``gs``, ``az``), ``https://…``.
-
-    Raises UserError for what nothing here reads.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme in ("", "file"):
-        return FolderFiles(Path(unquote(urlsplit(url).path) if scheme else url))
-    if scheme in ("http", "https"):
-        return WebFiles(url)
-    where = urlsplit(url)._replace(query="", fragment="").geturl()
-    if scheme not in objects.SCHEMES:
-        raise UserError.of(where, f"{scheme}: is no place for a registry", "use a folder, file://, s3:// or https://")
-    return BucketFiles(where, objects.open_store(where, dict(parse_qsl(urlsplit(url).query)), extra="cache,remote"))
 
 
 class FolderFiles(Folder):
@@ -112,61 +92,7 @@ class FolderFiles(Folder):
         except FileNotFoundError:
             return None
         except OSError:
-            return "" if (self.folder / name).is_dir() else _said(self.read(name, 512))
-
-
-class BucketFiles(Bucket):
-    """See :class:`Files`."""
-
-    locks = False
-
-    def upload(self, name: str, source: Path) -> None:
-        """In parts where it is long; an object is there when all of them are."""
-        import obstore
-
-        with objects.guarded(self._failed):
-            obstore.put(self._store, name, source)
-
-    def names(self, folder: str) -> dict[str, bool]:  # type: ignore[override]
-        """One listing."""
-        import obstore
-
-        with objects.guarded(self._failed):
-            found = obstore.list_with_delimiter(self._store, folder or None)
-        below = {prefix.rstrip("/").rpartition("/")[2]: True for prefix in found["common_prefixes"]}
-        return {**{row["path"].rpartition("/")[2]: False for row in found["objects"]}, **below}
-
-    def point(self, name: str, target: str) -> None:
-        """A file of one line."""
-        self.write(name, f"{target}\n".encode())
-
-    def pointed(self, name: str) -> str | None:
-        """What the file says."""
-        return _said(self.read(name, 512))
-
-
-class WebFiles(Web):
-    """See :class:`Files`. A web server lists nothing, and takes small files only: it is for those who fetch."""
-
-    locks = False
-
-    def upload(self, name: str, source: Path) -> None:
-        """Raises UserError."""
-        raise UserError.of(f"{self.where}/{name}", f"is on a web server, which {source.name} cannot be published to",
-                           "publish to the folder or bucket behind it")  # fmt: skip
-
-    def names(self, folder: str) -> dict[str, bool]:
-        """Raises UserError."""
-        what = "is on a web server, which lists no folder"
-        raise UserError.of(f"{self.where}/{folder}", what, "name the folder or bucket behind it with --registry")
-
-    def point(self, name: str, target: str) -> None:
-        """A file of one line."""
-        self.write(name, f"{target}\n".encode())
-
-    def pointed(self, name: str) -> str | None:
-        """What the file says."""
-        return _said(self.read(name, 512))
+            return "" if (self.folder / name).is_dir() else said(self.read(name, 512))
 
 
 def pieces(files: Files, name: str) -> Iterator[bytes]:
@@ -177,7 +103,8 @@ def pieces(files: Files, name: str) -> Iterator[bytes]:
         yield from found
 
 
-def _said(data: bytes | None) -> str | None:
+def said(data: bytes | None) -> str | None:
+    """Where a file of one line says that its alias leads; "" for one that says something else."""
     if data is None:
         return None
     found = _TARGET.fullmatch(data)

@@ -14,7 +14,6 @@ from pathlib import Path
 from nixgen import console
 from nixgen.errors import Finding, NixgenError, Problem, UserError
 from nixgen.log.checkpoint import Checkpoint
-from nixgen.machine.download import digest
 from nixgen.registry import checksums
 from nixgen.registry.checksums import check_path
 from nixgen.registry.entry import Entry
@@ -122,8 +121,8 @@ def _hashed(artifacts: Mapping[str, Artifact]) -> tuple[dict[str, str], int]:
     for path, artifact in artifacts.items():
         try:
             with artifact.source.open("rb") as file:
-                found[path], read = digest(file)
-                size += read
+                found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                size += file.tell()
         except OSError as error:
             mend = "make it again: nixgen reproduce"
             problems.append(Problem(path, f"cannot be read: {error.strerror}", mend))

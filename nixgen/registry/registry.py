@@ -14,8 +14,9 @@ from nixgen.log.note import Signer, Verifier
 from nixgen.log.seen import Seen
 from nixgen.log.stores.opening import open_storage
 from nixgen.registry.entry import Entry
-from nixgen.registry.files import Files, open_files
+from nixgen.registry.files import Files
 from nixgen.registry.names import check_name
+from nixgen.registry.opening import open_files
 from nixgen.registry.state import State
 
 LOG = "log"
@@ -28,7 +29,8 @@ PUBLISHING = ".publishing"
 class Registry:
     """``address`` is where it lies, as people name it, ``project`` whose models are meant by a bare name.
 
-    ``signer`` is None for who only reads; ``read`` has what was wrong with each version that was read.
+    ``signer`` is None for who only reads; ``read`` has what was wrong with each version that was read. ``about`` is the
+    one model (PROJECT/NAME) that the rest is about: of the log, which is proven whole, only its entries are looked at.
     """
 
     address: str
@@ -36,8 +38,10 @@ class Registry:
     files: Files
     log: Log
     signer: Signer | None = None
+    about: str = ""
     read: dict[str, tuple[Problem, ...]] = field(default_factory=dict, repr=False)
     _state: State = field(default_factory=State, repr=False)
+    _known: int = field(default=0, repr=False)  # entries of the log that are in it
 
     @classmethod
     def open(
@@ -50,7 +54,13 @@ class Registry:
 
     def state(self) -> State:
         """What the log says, each of its lines proven to be in it. Raises LogFinding."""
-        self._state.extend(entries.read(self.log, Entry, self._state.size))
+        size = self.log.size
+        having = f'"model":"{self.about}"'.encode() if self.about else b""  # as it is in an entry's one form
+        self._state.extend(entries.read(self.log, Entry, self._known, having))
+        self._known = size
+        if self.about and self.about not in self._state.models:
+            self.about, self._known, self._state = "", 0, State()  # to say what there is instead
+            return self.state()
         return self._state
 
     def renew(self) -> State:

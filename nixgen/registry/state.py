@@ -46,20 +46,15 @@ class Model:
 
 @dataclass(slots=True)
 class State:
-    """All models by PROJECT/NAME. ``wrong``: entries that say what cannot be, each with the reason.
-
-    ``size`` is how many entries of the log were read.
-    """
+    """All models by PROJECT/NAME. ``wrong``: entries that say what cannot be, each with the reason."""
 
     models: dict[str, Model] = field(default_factory=dict)
     wrong: list[tuple[Entry, str]] = field(default_factory=list)
     lost: list[Entry] = field(default_factory=list)
-    size: int = 0
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Takes in the next events. What lost against another of its kind (``conflict``) did not happen."""
         for entry in entries:
-            self.size += 1
             if entry.conflict:
                 self.lost.append(entry)
             elif why := self._add(entry):

@@ -18,7 +18,6 @@ from nixgen.log import keys
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
-from nixgen.models import verify
 from nixgen.project.project import find_project
 from nixgen.registry import promote as moving
 from nixgen.registry import publish
@@ -36,10 +35,6 @@ from nixgen.registry.registry import Registry, local
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
 from nixgen.releases import pinning
-from nixgen.releases.documents import RUN, documents
-from nixgen.runs import finding, recordfile, reproductions
-from nixgen.runs.model import FOLDER as RUNS
-from nixgen.runs.model import NAME as RECORD
 
 _KEYGEN = "make one: nixgen registry init"
 
@@ -85,20 +80,24 @@ def init(asked: Asked) -> Begun:
     return Begun(address, str(signer.verifier), checkpoint, folder, made)
 
 
-def opened(asked: Asked, *, write: bool = False) -> Registry:
-    """The registry that is meant; with ``write``, with the key of its log. Raises UserError, LogFinding."""
+def opened(asked: Asked, name: str = "", *, write: bool = False) -> Registry:
+    """The registry that is meant; with ``write``, with the key of its log. Raises UserError, LogFinding.
+
+    With the ``name`` of a model of the project, only what concerns that one is asked for.
+    """
     project = find_project(asked.project, lock=False)
     trust = pinning.trust(pinning.pins(project.root), asked.address, asked.log_key)
     signer = _signer(asked.key or trust.verifier.name, trust) if write else None
     found = Registry.open(local(project.root, trust.address), project.name, trust.verifier, trust.known, signer)
     found.address = trust.address
+    found.about = found.model(name) if name else ""
     return found
 
 
 @contextmanager
-def writing(asked: Asked) -> Iterator[Registry]:
-    """The registry, to be written to; its checkpoint is noted in nixgen.lock afterwards, also when that failed late."""
-    registry = opened(asked, write=True)
+def writing(asked: Asked, name: str) -> Iterator[Registry]:
+    """The registry, to write to a model of it; its checkpoint is noted in nixgen.lock afterwards, failed or not."""
+    registry = opened(asked, name, write=True)
     before = registry.log.size
     try:
         yield registry
@@ -111,13 +110,16 @@ def writing(asked: Asked) -> Iterator[Registry]:
 
 def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool = False, why: str = "") -> Published:
     """Publishes what a run made, as it was recorded."""
+    from nixgen.releases.documents import documents
+    from nixgen.runs import finding
+
     root = find_project(asked.project, lock=False).root
     found = finding.find(root, word)
     run = found.run
     if run.status != "finished":
         raise UserError.of(run.id, f"did not end well: it is {run.status}", "publish a run that is finished")
     artifacts = {one.path: Artifact(root / run.folder / one.path, one.sha256) for one in run.outputs}
-    with writing(asked) as registry:
+    with writing(asked, ref.name) as registry:
         version = ref.version or publish.next_version(registry, ref.name, bump)
         stamp = Stamp.now(asked.by, why)
         whole = Ref(ref.name, version=version)
@@ -137,7 +139,7 @@ class Promoted:
 def promote(asked: Asked, ref: Ref, alias: str, override: str) -> Promoted:
     """Asks the policy's conditions, and moves the alias if they hold, or if ``override`` says why that is accepted."""
     root = find_project(asked.project, lock=False).root
-    with writing(asked) as registry:
+    with writing(asked, ref.name) as registry:
         entry = registry.state().version(registry.project, ref)
         verdict = tuple(checked(registry, root, entry, alias))
         whole, stamp = Ref(ref.name, version=entry.version), Stamp.now(asked.by, override)
@@ -183,14 +185,14 @@ def rollback(asked: Asked, name: str, alias: str, reason: Reason) -> Moved:
     if rules.plan and reason.plan is None:
         raise UserError.of(POLICY, f"asks for a written plan to roll {alias} back", "name the file: --plan rollback.md")
     text = "\n".join(filter(None, (reason.why, _text(reason.plan) if reason.plan else "")))
-    with writing(asked) as registry:
+    with writing(asked, name) as registry:
         to = Version.parse(reason.to).text if reason.to else ""
         return moving.rollback(registry, name, alias, Stamp.now(asked.by, text), to)
 
 
 def deprecate(asked: Asked, ref: Ref, why: str) -> Entry:
     """Says in the log that a version is not to be used any more; its files stay."""
-    with writing(asked) as registry:
+    with writing(asked, ref.name) as registry:
         entry = _exact(registry, ref)
         told = Stamp.now(asked.by, why).entry("deprecate", entry.model, entry.version)
         registry.append(told)
@@ -200,7 +202,7 @@ def deprecate(asked: Asked, ref: Ref, why: str) -> Entry:
 def approve(asked: Asked, ref: Ref, name: str) -> Entry:
     """Signs a version with a person's own key, and says so in the log."""
     signer = keys.signer(keys.find(name, _KEYGEN), _KEYGEN)
-    with writing(asked) as registry:
+    with writing(asked, ref.name) as registry:
         entry = _exact(registry, ref)
         if problems := verifying.damages(registry.files, entry):
             raise errors.Finding(problems)
@@ -254,6 +256,11 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
 
     The run counts if the project has its record as it was published; a reproduction, if it is of this very record.
     """
+    from nixgen.releases.documents import RUN, documents
+    from nixgen.runs import recordfile, reproductions
+    from nixgen.runs.model import FOLDER as RUNS
+    from nixgen.runs.model import NAME as RECORD
+
     folder = root / RUNS / entry.run
     if not entry.run or not (folder / RECORD).is_file():
         return ""
@@ -272,6 +279,8 @@ def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[b
 
     What it printed is shown where it did not end with 0.
     """
+    from nixgen.models import verify
+
     how = verify.Options(optional=True)
     try:
         words, env = verify.command_line(root / lockfile.NAME, (), command, how)

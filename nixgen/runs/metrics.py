@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ MARK = b"nixgen-metric:"
 """How a line of stdout begins that has metrics: ``nixgen-metric: auc=0.93 loss=0.2``. The last value of each counts."""
 
 _LONGEST = 1 << 16  # bytes of such a line
-_PAIR = re.compile(r"([^\s=]+)=(\S+)")
 
 
 def from_file(path: Path) -> dict[str, float]:
@@ -82,9 +81,9 @@ def _collect(value: Any, name: str, found: dict[str, float], above: set[int]) ->
 
 def _pairs(line: str) -> dict[str, float]:
     found = {}
-    for name, text in _PAIR.findall(line):
-        try:
-            found[name] = float(text)
-        except ValueError:
-            continue
+    for word in line.split():
+        name, _, text = word.partition("=")
+        if name:
+            with contextlib.suppress(ValueError):
+                found[name] = float(text)
     return found

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from support.nix import ROOT
-from support.waiting import until
 
 from nixgen.errors import MachineError, UserError
 from nixgen.nix import hashing, nar
@@ -97,10 +96,9 @@ def test_a_process_that_is_ended_is_told(trees: dict[str, Path], monkeypatch: py
 
 def test_an_interrupt_ends_the_processes_too() -> None:
     code = (
-        "import os, sys, threading; from pathlib import Path; from nixgen.nix import hashing as narhash, nar\n"
+        "import sys; from pathlib import Path; from nixgen.nix import hashing as narhash, nar\n"
         "narhash._ALONE = 0\n"
-        "narhash._START = 'import time; time.sleep(3600)'\n"
-        "print(os.getpid(), flush=True)\n"
+        "narhash._START = 'import sys, time; sys.stdin.readline(); sys.stderr.write(chr(10)); time.sleep(3600)'\n"
         "try:\n    narhash.hash_paths({'a': Path('/'), 'b': Path('/')}, {'a': 1, 'b': 1}, cores=2)\n"
         "except KeyboardInterrupt:\n    sys.exit(130)\n"
     )
@@ -108,9 +106,9 @@ def test_an_interrupt_ends_the_processes_too() -> None:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.readline()
-    until(lambda: len(workers(process.pid)) == 2, running=process)
+    assert process.stderr is not None
+    # Each says that it was asked for something, which all are once all have started.
+    assert [process.stderr.readline() for _ in range(2)] == ["\n", "\n"]
     started = workers(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate()

@@ -100,7 +100,6 @@ def test_what_contradicts_is_told_and_does_not_count() -> None:
     assert state.model("demo/fraud").aliases() == {"prod": "1.0.0"}
     state.extend([PROMOTE.marked(conflict=True)])
     assert len(state.lost) == 1
-    assert state.size == 6
 
 
 def test_which_version_a_word_means() -> None:
