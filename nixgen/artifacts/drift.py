@@ -20,6 +20,8 @@ def changes(spec: ArtifactSpec, pin: PinnedArtifact, uv_lock: str) -> Iterator[t
         wanted, locked = getattr(spec, key), getattr(pin, key)
         if wanted != locked:
             yield key, f"is {_shown(wanted)}, and nixgen.lock was made for {_shown(locked)}"
+    if pin.registered and spec.registry not in {None, pin.registered.registry}:
+        yield "registry", f"is {spec.registry}, and nixgen.lock was made for {pin.registered.registry}"
     if spec.sha256 and spec.sha256 not in _one_file(pin):
         yield "sha256", "is not that of the file that nixgen.lock pins"
     if spec.source == pin.source and spec.source.startswith("archive:"):

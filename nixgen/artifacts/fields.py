@@ -13,8 +13,9 @@ from typing import Any
 from nixgen.artifacts.model import LAYOUTS, ArtifactSpec, Layout, Scheme, scheme_of
 from nixgen.artifacts.paths import path_problem
 from nixgen.artifacts.sourcetext import address_fault, is_repo, single_file
-from nixgen.errors import Problem
+from nixgen.errors import Problem, UserError
 from nixgen.machine.addresses import confidential
+from nixgen.registry.address import checked
 
 FILE = "models.toml"
 _TYPES = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a table"}
@@ -210,6 +211,19 @@ def endpoint(entry: Entry) -> str | None:
     return value
 
 
+def registry(entry: Entry) -> str | None:
+    """The address of a registry of models, as nixgen.lock has it."""
+    value = entry.text("registry", "s3://models")
+    if value is None:
+        return None
+    try:
+        return checked(value)
+    except UserError as error:
+        for problem in error.problems:
+            entry.wrong("registry", problem.what, problem.mend)
+    return None
+
+
 def readable(spec: ArtifactSpec) -> bool:
     """Whether the source says what kind it is."""
     try:
@@ -226,10 +240,12 @@ def misfits(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]
         yield "endpoint", what, "write its https address"
     if spec.endpoint and scheme not in {"s3", "hf"}:
         yield "endpoint", f"is for s3: and hf: sources, {here}", "remove it"
+    if spec.registry and scheme != "registry":
+        yield "registry", f"is for registry: sources, {here}", "remove it"
     if scheme == "archive" and spec.member is None:
         yield "member", "is missing", 'name a file of the package, like "pkg/data/model.onnx", or a folder, "pkg/data/"'
-    if spec.member is not None and scheme == "hf":
-        yield "member", "is for archives, and the source is hf:", "remove it; to choose files, use include"
+    if spec.member is not None and scheme in {"hf", "registry"}:
+        yield "member", f"is for archives, {here}", "remove it; to choose files, use include"
     yield from _misfits_of_files(spec, scheme)
     yield from _misfits_of_layout(spec, scheme)
 
@@ -259,6 +275,8 @@ def _misfits_of_layout(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str
     if spec.repo:
         yield "repo", 'is the name in a hub cache, and the layout is "plain"', 'add layout = "hf", or remove it'
     if spec.revision:
-        forms = {"github": "github:OWNER/REPO@TAG/ASSET", "oci": "oci:HOST/NAME:TAG"}
+        forms = {
+            "github": "github:OWNER/REPO@TAG/ASSET", "oci": "oci:HOST/NAME:TAG", "registry": "registry:NAME@VERSION"
+        }  # fmt: skip
         mend = f"write it into the source: {forms[scheme]}" if scheme in forms else "remove it"
         yield "revision", f"is for hf: sources, and the source is {scheme}:", mend

@@ -17,11 +17,12 @@ from nixgen.artifacts.manifest import read_manifest
 from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact, scheme_of
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.console import console, size
-from nixgen.errors import NixgenError, Problem, UserError
+from nixgen.errors import Finding, MachineError, NixgenError, Problem, UserError
 from nixgen.machine.files import refuse_read_only
 
 if TYPE_CHECKING:
     from nixgen.artifacts.sources.context import Context
+    from nixgen.registry.known import Registries
 
 _SHOWN = 20  # files of one artifact that are named without --verbose
 _COMMIT = 12
@@ -41,12 +42,18 @@ class Request:
 
 
 def lock_artifacts(
-    root: Path, uv_lock: str, old: Sequence[PinnedArtifact], request: Request
+    root: Path,
+    uv_lock: str,
+    old: Sequence[PinnedArtifact],
+    request: Request,
+    registries: Registries | None = None,
 ) -> tuple[PinnedArtifact, ...]:
     """The pins of all that models.toml asks for. ``uv_lock`` is that file's text; ``old`` are the pins until now.
 
-    Raises UserError for what is wrong in models.toml, for names to upgrade that it lacks, offline for what would have
-    to be asked, and for what the sources answer; MachineError where the network or a program fails.
+    ``registries`` are those of models that the project knows; what is pinned from one is noted there. Raises Finding
+    for a registry that is not what its log says, or whose log is not what it was; UserError for what is wrong in
+    models.toml, for names to upgrade that it lacks, offline for what would have to be asked, and for what the sources
+    answer; MachineError where the network or a program fails.
     """
     manifest = read_manifest(root)
     _check_names(manifest, request)
@@ -55,7 +62,12 @@ def lock_artifacts(
     if request.offline:
         _refuse_offline(ask, pins, uv_lock)
     asked = {spec.key for spec in ask}
-    fresh = _resolved(root, ask, pins, request)
+    kept = [(spec, pins[spec.key]) for spec in manifest.specs if spec.key not in asked and pins[spec.key].registered]
+    fresh: dict[str, PinnedArtifact] = {}
+    if ask or kept:
+        context = _context(root, request, registries)
+        fresh = _resolved(ask, pins, request, context) if ask else {}
+        _look(kept, context)
     found = tuple(
         fresh[spec.key] if spec.key in asked else drift.fitted(spec, pins[spec.key]) for spec in manifest.specs
     )
@@ -71,8 +83,8 @@ def summary(old: Sequence[PinnedArtifact], new: Sequence[PinnedArtifact], reques
         if was != pin:
             yield f"Pinned {described(pin)}."
             yield from _moved(was, pin)
-        elif request.upgrade and pin.revision and (not request.names or {pin.name, pin.key} & {*request.names}):
-            yield f"{pin.key}: {pin.revision} is still {_short(pin)}."
+        elif request.upgrade and _moving(pin) and (not request.names or {pin.name, pin.key} & {*request.names}):
+            yield f"{pin.key}: {_moving(pin)} is still {_short(pin)}."
     for key in before:
         yield f"{key}: no longer pinned, {FILE} does not have it."
 
@@ -80,7 +92,7 @@ def summary(old: Sequence[PinnedArtifact], new: Sequence[PinnedArtifact], reques
 def described(pin: PinnedArtifact) -> str:
     """One artifact in one line: name, source, commit, files and size."""
     files = f"{len(pin.files)} file{'' if len(pin.files) == 1 else 's'}, {size(pin.size)}"
-    at = f" at {_short(pin)}" if pin.commit and pin.scheme in {"hf", "github"} else ""
+    at = f" at {_short(pin)}" if pin.registered or (pin.commit and pin.scheme in {"hf", "github"}) else ""
     revision = f" {pin.revision}" if pin.revision else ""
     return f"{pin.key}: {pin.source}{revision}{at}, {files}"
 
@@ -89,6 +101,8 @@ def _asks(root: Path, spec: ArtifactSpec, pin: PinnedArtifact | None, uv_lock: s
     """Whether the source must be asked. A file of the project is read each time: that costs no network."""
     if pin is None or request.moves(spec) or any(drift.changes(spec, pin, uv_lock)):
         return True
+    if pin.registered:
+        return False  # a version never changes, and an alias is followed when that is asked for
     places = {file.archive.local if file.archive else file.local for file in pin.files}
     return any(place is not None and (root / place).exists() for place in places)
 
@@ -107,8 +121,8 @@ def _check_names(manifest: Manifest, request: Request) -> None:
 def _refuse_offline(ask: Iterable[ArtifactSpec], pins: Mapping[str, PinnedArtifact], uv_lock: str) -> None:
     problems = []
     for spec in ask:
-        if scheme_of(spec.source) == "file":
-            continue
+        if scheme_of(spec.source) in {"file", "registry"}:
+            continue  # a registry says itself whether it needs the network
         pin = pins.get(spec.key)
         why = next((f"{key} {what}" for key, what in drift.changes(spec, pin, uv_lock)), "") if pin else "is not pinned"
         why = why or "cannot be upgraded without the network"
@@ -117,17 +131,19 @@ def _refuse_offline(ask: Iterable[ArtifactSpec], pins: Mapping[str, PinnedArtifa
         raise UserError(problems)
 
 
-def _resolved(
-    root: Path, ask: Sequence[ArtifactSpec], pins: Mapping[str, PinnedArtifact], request: Request
-) -> dict[str, PinnedArtifact]:
-    """What the sources answer, all of them asked before anything is raised."""
-    if not ask:
-        return {}
-    refuse_read_only(root)
+def _context(root: Path, request: Request, registries: Registries | None) -> Context:
     from nixgen.artifacts.sources.context import Context
     from nixgen.artifacts.store import Folder, Store, cache_folder
 
-    context = Context(root, Store.here() or Folder(cache_folder() / "files"), offline=request.offline)
+    holder = Store.here() or Folder(cache_folder() / "files")
+    return Context(root, holder, offline=request.offline, registries=registries)
+
+
+def _resolved(
+    ask: Sequence[ArtifactSpec], pins: Mapping[str, PinnedArtifact], request: Request, context: Context
+) -> dict[str, PinnedArtifact]:
+    """What the sources answer, all of them asked before anything is raised."""
+    refuse_read_only(context.root)
     found: dict[str, PinnedArtifact] = {}
     errors: list[NixgenError] = []
     for spec in ask:
@@ -140,9 +156,29 @@ def _resolved(
                 found[spec.key] = drift.fitted(spec, pin)
         except NixgenError as error:
             errors.append(error)
-    if errors:
-        raise type(errors[0])(dict.fromkeys(problem for error in errors for problem in error.problems))
+    _raise(errors)
     return found
+
+
+def _look(kept: Iterable[tuple[ArtifactSpec, PinnedArtifact]], context: Context) -> None:
+    """What registries say of the versions that stay."""
+    from nixgen.artifacts.sources import registry
+
+    errors: list[NixgenError] = []
+    for spec, pin in kept:
+        try:
+            registry.look(spec, pin, context)
+        except NixgenError as error:
+            errors.append(error)
+    _raise(errors)
+
+
+def _raise(errors: Sequence[NixgenError]) -> None:
+    """All problems at once, as the first one's kind: a log's finding has a proof of its own, which is told already."""
+    if errors:
+        kinds = (Finding, UserError, MachineError)
+        kind = next((kind for kind in kinds if isinstance(errors[0], kind)), type(errors[0]))
+        raise kind(dict.fromkeys(problem for error in errors for problem in error.problems))
 
 
 def _resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context, *, moves: bool) -> PinnedArtifact:
@@ -196,7 +232,9 @@ def _moved(was: PinnedArtifact | None, pin: PinnedArtifact) -> Iterator[str]:
     """Old → new commit, and each file that is new, gone or changed."""
     if was is None:
         return
-    if was.commit != pin.commit and was.commit and pin.commit:
+    if was.registered and pin.registered and was.exact != pin.exact:
+        yield f"  version: {was.exact} → {pin.exact}"
+    elif was.commit != pin.commit and was.commit and pin.commit:
         yield f"  commit: {_short(was)} → {_short(pin)}"
     before, after = ({file.path: file for file in one.files} for one in (was, pin))
     lines = []
@@ -216,5 +254,10 @@ def _moved(was: PinnedArtifact | None, pin: PinnedArtifact) -> Iterator[str]:
         yield "  the same files"
 
 
+def _moving(pin: PinnedArtifact) -> str | None:
+    """What of a source may mean something else another day."""
+    return pin.source if pin.registered else pin.revision
+
+
 def _short(pin: PinnedArtifact) -> str:
-    return (pin.commit or "")[:_COMMIT]
+    return pin.exact if pin.registered else (pin.commit or "")[:_COMMIT]

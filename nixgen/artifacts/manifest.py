@@ -19,8 +19,8 @@ VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = ("source", "revision", "sha256", "include", "exclude", "layout", "member", "repo")
 _KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "models": (*_KEYS, "endpoint"),
-    "data": (*_KEYS, "endpoint", "format"),
+    "models": (*_KEYS, "endpoint", "registry"),
+    "data": (*_KEYS, "endpoint", "registry", "format"),
     "services": ("command", "environment", "models"),
 }
 _ONE_OF = {"models": "a model", "data": "a dataset", "services": "a service"}
@@ -139,6 +139,7 @@ def _artifact(entry: Entry, kind: Kind) -> ArtifactSpec:
         repo=fields.repo(entry),
         format=fields.format_of(entry) if kind == "data" else None,
         endpoint=fields.endpoint(entry),
+        registry=fields.registry(entry),
         where=entry.where,
     )
     if scheme is not None:

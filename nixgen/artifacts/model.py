@@ -12,9 +12,9 @@ from nixgen.data.model import DataManifest
 Kind = Literal["models", "data"]
 Layout = Literal["hf", "plain"]
 RepoType = Literal["model", "dataset", "space"]
-Scheme = Literal["hf", "https", "github", "s3", "file", "archive", "oci"]
+Scheme = Literal["hf", "https", "github", "s3", "file", "archive", "oci", "registry"]
 
-SCHEMES: tuple[Scheme, ...] = ("hf", "https", "github", "s3", "file", "archive", "oci")
+SCHEMES: tuple[Scheme, ...] = ("hf", "https", "github", "s3", "file", "archive", "oci", "registry")
 """Every kind of source. A source with a ``member`` is an ``archive``, whatever its own scheme is."""
 
 LAYOUTS: tuple[Layout, ...] = ("hf", "plain")
@@ -32,7 +32,8 @@ class ArtifactSpec:
     ("org/name") is the name that ``from_pretrained`` is given where the layout hf is asked for a source that is not
     ``hf:``; of a ``hf:`` source it is None. ``format`` is the files' kind of a dataset ("parquet"), None to tell it
     from their names; ``endpoint`` an address (of an S3-compatible server, or of
-    another hub). ``where`` is the place for problems ("models.toml: models.minilm").
+    another hub). ``registry`` is the address of the registry that a ``registry:`` source is in, as nixgen.lock has it;
+    None: the only one. ``where`` is the place for problems ("models.toml: models.minilm").
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class ArtifactSpec:
     repo: str | None = None
     format: str | None = None
     endpoint: str | None = None
+    registry: str | None = None
     where: str = ""
 
     @property
@@ -115,13 +117,27 @@ class PinnedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """The published version that an artifact is: ``registry`` as nixgen.lock notes it, ``model`` is PROJECT/NAME.
+
+    ``digest`` is what the registry's log has of it: the SHA-256 of its checksum.txt.
+    """
+
+    registry: str
+    model: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedArtifact:
     """One model or dataset as nixgen.lock pins it.
 
     ``source``, ``revision``, ``include``, ``exclude``, ``layout``, ``member``, ``format`` and ``endpoint`` are the
     spec's: when they differ from models.toml, the pin is out of date. ``repo`` ("org/name") and ``repo_type`` name the
     hub cache's folder; ``commit`` is the full commit of hf and github sources, and with the layout hf always set
-    (:func:`content_commit` for what has none of its own). ``files`` is sorted by path. ``extra_repos`` are the repos
+    (:func:`content_commit` for what has none of its own). ``files`` is sorted by path. ``registered`` is there for
+    ``registry:`` sources, and only for them. ``extra_repos`` are the repos
     that the model's own code comes from (``auto_map`` with ``--``) as "org/name": either pinned by another artifact,
     or reported.
     """
@@ -144,12 +160,18 @@ class PinnedArtifact:
     licence: str | None = None
     gated: bool = False
     data: DataManifest | None = None
+    registered: Registered | None = None
     extra_repos: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """The name within the project, kind included: "models.minilm"."""
         return f"{self.kind}.{self.name}"
+
+    @property
+    def exact(self) -> str:
+        """What the source's revision means: a version, else a commit, else the revision as it is; "" for none."""
+        return self.registered.version if self.registered else self.commit or self.revision or ""
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, TypeVar, cast, get_args
 
 from nixgen.artifacts.model import (
@@ -14,18 +15,22 @@ from nixgen.artifacts.model import (
     PinnedArchive,
     PinnedArtifact,
     PinnedFile,
+    Registered,
     RepoType,
     Scheme,
 )
 from nixgen.artifacts.paths import clashes, path_problem
 from nixgen.data.model import DataManifest
 from nixgen.formats.strictjson import Table
+from nixgen.registry import address
 
 KEYS: tuple[Kind, ...] = ("models", "data")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 REPO = r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)?"
 SHA256 = r"[0-9a-f]{64}"
 COMMIT = r"[0-9a-f]{40}"
+_WORD = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+_VERSION = r"[0-9][0-9A-Za-z.+-]*"
 _LINE = r"[^\x00-\x1f\x7f]+"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 _URLS = ("https", "http", "file")
@@ -56,7 +61,7 @@ def _artifact(names: Table, kind: Kind, name: str) -> PinnedArtifact:
     entry = names.table(name)
     entry.closed(
         *("source", "scheme", "revision", "commit", "repo", "repoType", "layout", "include", "exclude", "member"),
-        *("format", "endpoint", "licence", "gated", "archive", "files", "manifest", "extraRepos"),
+        *("format", "endpoint", "licence", "gated", "archive", "files", "manifest", "registered", "extraRepos"),
     )
     archive = _optional(entry, "archive", lambda: _archive(entry.table("archive")))
     files = tuple(_file(table, archive) for table in entry.tables("files"))
@@ -67,11 +72,15 @@ def _artifact(names: Table, kind: Kind, name: str) -> PinnedArtifact:
     repo = _optional(entry, "repo", lambda: entry.text("repo", REPO))
     if "hf" in layout and not (commit and repo):
         entry.problem("layout", 'is "hf", which needs a repo and a commit')
+    scheme = cast("Scheme", entry.choice("scheme", SCHEMES))
+    registered = _optional(entry, "registered", lambda: _registered(entry.table("registered")))
+    if (scheme == "registry") != (registered is not None):
+        entry.problem("scheme", 'is "registry" where "registered" says which version, and nowhere else')
     return PinnedArtifact(
         kind=kind,
         name=name,
         source=entry.text("source", _LINE),
-        scheme=cast("Scheme", entry.choice("scheme", SCHEMES)),
+        scheme=scheme,
         files=tuple(sorted(files, key=lambda file: file.path)),
         layout=cast("tuple[Layout, ...]", layout),
         revision=_optional(entry, "revision", lambda: entry.text("revision", _LINE)),
@@ -88,6 +97,7 @@ def _artifact(names: Table, kind: Kind, name: str) -> PinnedArtifact:
         licence=_optional(entry, "licence", lambda: entry.text("licence", _LINE)),
         gated="gated" in entry and entry.flag("gated"),
         data=_optional(entry, "manifest", lambda: parse_manifest(entry.table("manifest"))),
+        registered=registered,
         extra_repos=_optional(entry, "extraRepos", lambda: entry.texts("extraRepos", REPO)) or (),
     )
 
@@ -125,6 +135,19 @@ def _archive(entry: Table) -> PinnedArchive:
         entry.problem("local", what)
     url = _optional(entry, "url", lambda: _url(entry, "url"))
     return PinnedArchive(sha256=entry.text("sha256", SHA256), size=entry.integer("size"), url=url, local=local)
+
+
+def _registered(entry: Table) -> Registered:
+    entry.closed("registry", "model", "version", "digest")
+    registry = entry.text("registry")
+    if not address.is_folder(registry):
+        entry.check_url("registry", registry, address.SCHEMES)
+    return Registered(
+        registry=registry,
+        model=entry.text("model", f"{_WORD}/{_WORD}"),
+        version=entry.text("version", _VERSION),
+        digest=entry.text("digest", SHA256),
+    )
 
 
 def parse_manifest(entry: Table) -> DataManifest:
@@ -165,6 +188,7 @@ def _dump(artifact: PinnedArtifact) -> dict[str, Any]:
             for file in sorted(artifact.files, key=lambda file: file.path)
         ],
         manifest=artifact.data and dump_manifest(artifact.data),
+        registered=artifact.registered and asdict(artifact.registered),
         extraRepos=list(artifact.extra_repos) or None,
     )
 

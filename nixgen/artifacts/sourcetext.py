@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from nixgen.artifacts.model import SCHEMES, Scheme
 from nixgen.artifacts.paths import path_problem
+from nixgen.errors import UserError
 from nixgen.machine import addresses
+from nixgen.registry.names import split_ref
 
 KINDS = ", ".join(f"{scheme}:" for scheme in SCHEMES)
 _REPO = re.compile(r"(?=.{1,96}$)(?:[\w.-]+/)?[\w.-]+", re.ASCII)
@@ -40,9 +42,6 @@ def source_fault(source: str, *, pinned: bool) -> Fault | None:
 
 
 def _unknown(head: str) -> Fault:
-    if head == "registry":
-        what = "the registry comes with a later version of nixgen"
-        return what, f"until then use {', '.join(KINDS.split(', ')[:-1])} or {SCHEMES[-1]}:"
     near = difflib.get_close_matches(head.lower(), SCHEMES, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}:? " if near else ""
     return f'"{head}:" is not a kind of source', f"{hint}the kinds are {KINDS}; a path in the project needs none"
@@ -147,6 +146,16 @@ def _oci(rest: str) -> Fault | None:
     return None
 
 
+def _registry(rest: str) -> Fault | None:
+    try:
+        split_ref(rest)
+    except UserError as error:
+        problem = error.problems[0]
+        mend = "write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, registry:PROJECT/NAME@ALIAS"
+        return f"is no model of a registry: {problem.where} {problem.what}", mend
+    return None
+
+
 _READERS: Mapping[str, Callable[[str], Fault | None]] = {
     "hf": _hf,
     "https": _https,
@@ -155,6 +164,7 @@ _READERS: Mapping[str, Callable[[str], Fault | None]] = {
     "file": _file,
     "archive": _archive,
     "oci": _oci,
+    "registry": _registry,
 }
 assert set(_READERS) == set(SCHEMES)  # noqa: S101 -- a new kind of source must say what it looks like
 

@@ -209,7 +209,7 @@ def _artifacts(plan: Plan, systems: Sequence[str], facts: Facts) -> Iterator[Com
 
 
 def _artifact(one: PinnedArtifact, stored: tuple[tuple[str, str], ...]) -> Component:
-    version = one.commit or one.revision or ""
+    version = one.exact
     source = addresses.bare(one.source)
     named = ""
     if one.scheme in {"hf", "github"} and one.member is None:

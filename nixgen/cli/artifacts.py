@@ -25,7 +25,7 @@ SourceArgument = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Where it comes from: hf:ORG/NAME, https://…, github:OWNER/REPO@TAG/ASSET, s3://…, oci:…, "
-        "archive:PACKAGE, or a path in the project.",
+        "archive:PACKAGE, registry:NAME@ALIAS, or a path in the project.",
         show_default=False,
     ),
 ]
@@ -55,6 +55,10 @@ RepoOption = Annotated[
 ]
 EndpointOption = Annotated[
     str | None, typer.Option("--endpoint", metavar="URL", help="Another server that speaks S3, or another hub.")
+]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option("--registry", metavar="URL", help="The registry of registry:NAME, where nixgen.lock notes several."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -112,8 +116,8 @@ def register(app: typer.Typer, kind: Kind, what: str, example: str) -> None:
         app,
         "fetch",
         f"Put the pinned files of {what} into the Nix store.\n\n"
-        "Needed where Nix cannot fetch them by itself: gated and private repos, S3, OCI. The token comes from where "
-        "huggingface_hub finds it.\n\n"
+        "Needed where Nix cannot fetch them by itself: gated and private repos, S3, OCI, registries of "
+        "models. The token comes from where huggingface_hub finds it.\n\n"
         f"Example: nixgen {group_name} fetch {example}",
     )
     def fetch(

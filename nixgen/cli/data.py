@@ -30,6 +30,7 @@ def add(
     sha256: artifacts.Sha256Option = None,
     repo: artifacts.RepoOption = None,
     endpoint: artifacts.EndpointOption = None,
+    registry: artifacts.RegistryOption = None,
     format: Annotated[  # noqa: A002 -- the name of the option
         str | None,
         typer.Option("--format", metavar="NAME", help="What the files hold: arrow, csv, files, jsonl, parquet, tsv."),
@@ -41,7 +42,8 @@ def add(
     """``nixgen data add``."""
     from nixgen.models import commands
 
-    values = commands.values(source, revision, include, exclude, layout, member, sha256, repo, endpoint, format)
+    chosen = (include, exclude, layout, member)
+    values = commands.values(source, revision, *chosen, sha256, repo, endpoint, registry, format)
     commands.add(project, "data", name, values)
 
 

@@ -29,6 +29,7 @@ def add(
     sha256: artifacts.Sha256Option = None,
     repo: artifacts.RepoOption = None,
     endpoint: artifacts.EndpointOption = None,
+    registry: artifacts.RegistryOption = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
@@ -36,7 +37,7 @@ def add(
     """``nixgen model add``."""
     from nixgen.models import commands
 
-    values = commands.values(source, revision, include, exclude, layout, member, sha256, repo, endpoint)
+    values = commands.values(source, revision, include, exclude, layout, member, sha256, repo, endpoint, registry)
     commands.add(project, "models", name, values)
 
 

@@ -61,11 +61,15 @@ def _asked(
     app,
     "init",
     "Begin a registry: make its key outside of the project, and note its address and public key in nixgen.lock.\n\n"
-    "Where there is a registry with this key, only that is noted.\n\n"
+    "Where there is a registry with this key, only that is noted; with --log-key one of others, to read it.\n\n"
     "Example: nixgen registry init; git add registry nixgen.lock",
 )
 def init(
     registry: AddressOption = None,
+    log_key: Annotated[
+        str | None,
+        typer.Option("--log-key", metavar="KEY", help="The log's public key, of others' registry.", show_default=False),
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option("--key", metavar="NAME", help="The key's name, or its folder.", show_default="PROJECT-1"),
@@ -78,7 +82,7 @@ def init(
     from nixgen.console import console
     from nixgen.releases import commands
 
-    done = commands.init(_asked(project, registry, key))
+    done = commands.init(_asked(project, registry, key, log_key))
     if done.made:
         console.info(f"Made {done.folder}; log.sec is secret: whoever has it may publish and promote")
     console.info("Noted the registry in nixgen.lock: commit it")

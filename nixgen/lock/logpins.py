@@ -13,6 +13,8 @@ from typing import Any
 from nixgen.formats.strictjson import Table
 from nixgen.log.checkpoint import Checkpoint, root_text
 from nixgen.log.note import NoteError, Verifier
+from nixgen.registry import address
+from nixgen.registry.known import Trust
 
 CACHE, REGISTRY = "cache", "registry"
 KEYS = (CACHE, REGISTRY)
@@ -20,9 +22,7 @@ KEYS = (CACHE, REGISTRY)
 
 _ROOT = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
-REGISTRIES = ("file", "http", "https", "s3", "gs", "az")
 _NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
-_FOLDER = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")  # in the project; a registry's
 _LINE = r"[^\x00-\x1f\x7f]+"
 # What a cache's log once was cannot be found out again: a lock that is written anew would believe the cache.
 _MEND = "take it back from version control: git checkout nixgen.lock"
@@ -77,15 +77,21 @@ def pinned(pins: Iterable[LogPin], new: LogPin) -> tuple[LogPin, ...]:
     return tuple(sorted([*(pin for pin in pins if pin.url != new.url), new], key=lambda pin: pin.url))
 
 
-def is_folder(url: str) -> bool:
-    """Whether an address is a folder of the project."""
-    return _FOLDER.fullmatch(url) is not None and ".." not in url.split("/")
+def trusted(pin: LogPin) -> Trust:
+    """A registry, to be read."""
+    return Trust(pin.url, pin.verifier, pin.checkpoint)
+
+
+def noted(registry: Trust) -> LogPin:
+    """A registry that was read, with the checkpoint that it had."""
+    assert registry.known is not None  # noqa: S101 -- it goes on from one
+    return LogPin(registry.address, registry.verifier, registry.known)
 
 
 def _pin(urls: Table, url: str, *, cache: bool) -> LogPin | None:
-    if cache or not is_folder(url):
+    if cache or not address.is_folder(url):
         # ssh has the user's name in the address, and knows no other place for it.
-        urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES if cache else REGISTRIES)
+        urls.check_url(url, re.sub(r"^(ssh-ng://)[A-Za-z0-9._-]+@", r"\1", url), _SCHEMES if cache else address.SCHEMES)
     entry = urls.table(url)
     entry.closed("origin", "key", "size", "root", "checkpoint", *(("keys", "log") if cache else ()))
     origin = entry.text("origin", _LINE)

@@ -25,6 +25,7 @@ from nixgen.machine import files
 from nixgen.nix import tools
 from nixgen.project import absent, edit
 from nixgen.project.project import find_project
+from nixgen.registry.known import Registries
 from nixgen.resolve import environments
 from nixgen.resolve.model import FILES, FileHash, Package, Resolution
 
@@ -76,9 +77,6 @@ def lock(project: Project, options: Options) -> Lock:
             project = find_project(project.root)
         old = read_old(project, options)
         new, tarballs, settings = pins(project, options, old)
-        if old is None:
-            cache, registry = (_logs(project, key) for key in logpins.KEYS)
-            new = replace(new, cache=cache, registry=registry)
         wanted = {lockfile.NAME: lockfile.dump_lock(new).encode(), **tarballs}
         if settings:
             text = (files.read(project.root, PYPROJECT) or b"").decode()
@@ -133,8 +131,10 @@ def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, d
     resolutions = _resolutions(project, exported, python, base)
     _refuse_absent(project, resolutions)
     hashes = _hashes(project, resolutions, old, options)
+    cache, registry = (old.cache, old.registry) if old else (_logs(project, key) for key in logpins.KEYS)
+    registries = Registries(project.root, project.name, map(logpins.trusted, registry))
     artifacts = old.artifacts if old else ()
-    artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts)
+    artifacts = locking.lock_artifacts(project.root, project.lock_text(), artifacts, options.artifacts, registries)
     resolutions = _with_hashes(resolutions, hashes)
     builds = _builds(project, base, tarballs, resolutions, old, options)
     if builds is None or (git and not _builds_git(builds) and not options.offline):
@@ -143,8 +143,8 @@ def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, d
         builds = _builds(project, base, tarballs, resolutions, old, options)
     assert builds is not None  # noqa: S101 -- there is git now
     _restore(project, resolutions, builds, options)
-    logs = (old.cache, old.registry) if old else ((), ())
-    return Lock(base, hashes, artifacts, *logs, builds), tarballs, settings
+    registry = tuple(map(logpins.noted, registries.noted()))
+    return Lock(base, hashes, artifacts, cache, registry, builds), tarballs, settings
 
 
 def _unpinned(resolutions: Sequence[Resolution], old: Lock | None) -> Iterator[Package]:

@@ -53,7 +53,7 @@ def open_store(
         mend = f"install it beside nixgen: uv tool install 'nixgen[{extra}]'"
         raise UserError.of(where, f"{scheme}: needs a library that is not here", mend) from None
     config = _s3(where, settings) if scheme == "s3" else {}
-    if not own and not signed(settings.get("endpoint")):
+    if not own and not signed(config.get("endpoint") if settings.get("endpoint") else None):
         config = {"endpoint": config["endpoint"], "skip_signature": True}
     client: Any = {
         "allow_http": str(config.get("endpoint", "")).startswith("http://"),

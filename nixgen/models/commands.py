@@ -20,7 +20,8 @@ from nixgen.project.project import Project, find_project, read_text
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
 
-KEYS = ("source", "revision", "include", "exclude", "layout", "member", "sha256", "repo", "endpoint", "format")
+_KEYS = ("source", "revision", "include", "exclude", "layout", "member", "sha256", "repo")
+KEYS = (*_KEYS, "endpoint", "registry", "format")
 """The keys of an entry, in the order in which they are written."""
 
 

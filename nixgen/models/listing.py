@@ -116,7 +116,7 @@ def _cells(kind: Kind, row: Row) -> list[str]:
     cells = [
         row.spec.name,
         row.spec.source,
-        (pin.commit or "")[:_COMMIT] if pin.scheme in {"hf", "github"} else "",
+        pin.exact if pin.registered else (pin.commit or "")[:_COMMIT] if pin.scheme in {"hf", "github"} else "",
         str(len(pin.files)),
         size(pin.size),
         (pin.licence or "") + (" (gated)" if pin.gated else ""),
@@ -139,6 +139,7 @@ def _object(row: Row) -> dict[str, Any]:
         return found
     found |= {
         "commit": pin.commit,
+        "version": pin.registered.version if pin.registered else None,
         "repo": pin.repo,
         "size": pin.size,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in pin.files],

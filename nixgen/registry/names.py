@@ -98,3 +98,12 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version or self.alias}" if self.version or self.alias else self.name
+
+
+def split_ref(text: str) -> tuple[str, Ref]:
+    """A version that may be another project's, ``PROJECT/NAME@ALIAS``: the project, "" for one's own, and the rest.
+
+    Raises UserError.
+    """
+    project, slash, rest = text.rpartition("/")
+    return (check_name(project, "a project") if slash else ""), Ref.parse(rest)

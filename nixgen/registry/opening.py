@@ -9,10 +9,10 @@ from nixgen.errors import UserError
 from nixgen.registry.files import Files, FolderFiles
 
 
-def open_files(url: str) -> Files:
+def open_files(url: str, *, own: bool = True) -> Files:
     """The files at an address: a folder, ``file:///…``, ``s3://…`` (``gs``, ``az``), ``https://…``.
 
-    Raises UserError for what nothing here reads.
+    ``own`` says that the user named the address, and not only a project. Raises UserError for what nothing here reads.
     """
     scheme = urlsplit(url).scheme
     if scheme in ("", "file"):
@@ -27,4 +27,5 @@ def open_files(url: str) -> Files:
     where = urlsplit(url)._replace(query="", fragment="").geturl()
     if scheme not in objects.SCHEMES:
         raise UserError.of(where, f"{scheme}: is no place for a registry", "use a folder, file://, s3:// or https://")
-    return BucketFiles(where, objects.open_store(where, dict(parse_qsl(urlsplit(url).query)), extra="cache,remote"))
+    settings = dict(parse_qsl(urlsplit(url).query))
+    return BucketFiles(where, objects.open_store(where, settings, extra="cache,remote", own=own))

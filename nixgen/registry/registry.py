@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 
 from nixgen.errors import Problem, UserError
 from nixgen.log import entry as entries
@@ -13,13 +12,13 @@ from nixgen.log.log import Log
 from nixgen.log.note import Signer, Verifier
 from nixgen.log.seen import Seen
 from nixgen.log.stores.opening import open_storage
+from nixgen.registry.address import beside
 from nixgen.registry.entry import Entry
 from nixgen.registry.files import Files
 from nixgen.registry.names import check_name
 from nixgen.registry.opening import open_files
 from nixgen.registry.state import State
 
-LOG = "log"
 CHECKSUMS = "checksum.txt"
 PUBLISHING = ".publishing"
 """A file in a version's folder while it is being published."""
@@ -45,12 +44,22 @@ class Registry:
 
     @classmethod
     def open(
-        cls, address: str, project: str, verifier: Verifier, known: Checkpoint | None, signer: Signer | None = None
+        cls,
+        address: str,
+        project: str,
+        verifier: Verifier,
+        known: Checkpoint | None,
+        signer: Signer | None = None,
+        *,
+        own: bool = True,
     ) -> Registry:
-        """Reads the log's checkpoint, which must go on from the ``known`` one. Raises LogFinding, MachineError."""
+        """Reads the log's checkpoint, which must go on from the ``known`` one. Raises LogFinding, MachineError.
+
+        ``own``: see :func:`nixgen.registry.opening.open_files`.
+        """
         check_name(project, "a project")
-        log = Log.open(open_storage(beside(address)), verifier, known)
-        return cls(address, project, open_files(address), log, signer)
+        log = Log.open(open_storage(beside(address), own=own), verifier, known)
+        return cls(address, project, open_files(address, own=own), log, signer)
 
     def state(self) -> State:
         """What the log says, each of its lines proven to be in it. Raises LogFinding."""
@@ -86,14 +95,3 @@ class Registry:
                 self.files.point(f"{model}/{alias}", version)
             if self.renew().model(model).alias(alias) == version:
                 return
-
-
-def beside(address: str) -> str:
-    """The address of a registry's log: the folder ``log`` in it, before what stands behind a question mark."""
-    place, mark, query = address.partition("?")
-    return f"{place.rstrip('/')}/{LOG}{mark}{query}"
-
-
-def local(root: Path, address: str) -> str:
-    """The address as it is opened: a folder of the project is below its root."""
-    return address if "://" in address or PurePosixPath(address).is_absolute() else str(root / address)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from nixgen import console
 from nixgen.errors import Finding, Problem
 from nixgen.registry import checksums
+from nixgen.registry.address import LOG
 from nixgen.registry.checksums import ChecksumError
 from nixgen.registry.entry import Entry
 from nixgen.registry.files import Files
-from nixgen.registry.registry import CHECKSUMS, LOG, PUBLISHING, Registry
+from nixgen.registry.registry import CHECKSUMS, PUBLISHING, Registry
 from nixgen.registry.state import Model
 
 _RESTORE = "take the published bytes back from a copy, or publish them under a new version"

@@ -18,20 +18,23 @@ from nixgen.log import keys
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
-from nixgen.project.project import find_project
+from nixgen.project.project import Project, find_project
 from nixgen.registry import promote as moving
 from nixgen.registry import publish
 from nixgen.registry import verify as verifying
+from nixgen.registry.address import checked as address_of
+from nixgen.registry.address import local
 from nixgen.registry.checksums import LONGEST
 from nixgen.registry.conditions import approval, conditions
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
+from nixgen.registry.known import Trust
 from nixgen.registry.names import Ref, Version, shown
 from nixgen.registry.policy import NAME as POLICY
 from nixgen.registry.policy import Rules, read_policy
 from nixgen.registry.promote import Moved
 from nixgen.registry.publish import Artifact, Content, Published
-from nixgen.registry.registry import Registry, local
+from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
 from nixgen.releases import pinning
@@ -62,8 +65,13 @@ class Begun:
 
 
 def init(asked: Asked) -> Begun:
-    """Makes the key of a registry's log where there is none, begins the log, and notes both in nixgen.lock."""
+    """Makes the key of a registry's log where there is none, begins the log, and notes both in nixgen.lock.
+
+    With a log's public key, only notes the registry, for who reads it.
+    """
     project = find_project(asked.project, lock=False)
+    if asked.log_key is not None:
+        return _noted(project, asked)
     name = asked.key or f"{project.name}-1"
     folder = keys.place(name)
     made = not (folder / keys.SECRET).exists()
@@ -72,12 +80,25 @@ def init(asked: Asked) -> Begun:
             raise UserError.of(str(folder), "is inside the project, which others read", "name a folder outside of it")
         keys.make(folder.name, folder)
     signer = keys.signer(folder, _KEYGEN)
-    address = pinning.checked(asked.address or pinning.DEFAULT)
+    address = address_of(asked.address or pinning.DEFAULT)
     for pin in pinning.pins(project.root):
         if pin.url == address and pin.verifier != signer.verifier:
             raise UserError.of(address, f"has the key {pin.verifier.name} in nixgen.lock", "name that one with --key")
     checkpoint = pinning.begin(project.root, address, signer)
     return Begun(address, str(signer.verifier), checkpoint, folder, made)
+
+
+def _noted(project: Project, asked: Asked) -> Begun:
+    """A registry of others in nixgen.lock."""
+    if asked.key is not None:
+        raise UserError.of("--log-key", "is for reading only, and --key is for writing", "leave one of them out")
+    found = pinning.trust(pinning.pins(project.root), asked.address or pinning.DEFAULT, asked.log_key)
+    registry = Registry.open(local(project.root, found.address), project.name, found.verifier, found.known)
+    checkpoint = registry.log.checkpoint()
+    if checkpoint is None:
+        raise UserError.of(found.address, "has no log, so it is no registry", "compare the address with its owner's")
+    pinning.note(project.root, found.address, found.verifier, checkpoint)
+    return Begun(found.address, str(found.verifier), checkpoint, project.root, made=False)
 
 
 def opened(asked: Asked, name: str = "", *, write: bool = False) -> Registry:
@@ -231,7 +252,7 @@ def _exact(registry: Registry, ref: Ref) -> Entry:
     return registry.state().version(registry.project, ref)
 
 
-def _signer(name: str, trust: pinning.Trust) -> Signer:
+def _signer(name: str, trust: Trust) -> Signer:
     signer = keys.signer(keys.find(name, _KEYGEN), _KEYGEN)
     if signer.verifier != trust.verifier:
         mend = f"nixgen.lock has {trust.verifier}: name that key with --key"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nixgen.console import console
@@ -17,23 +17,15 @@ from nixgen.log.log import Log
 from nixgen.log.note import NoteError, Signer, Verifier
 from nixgen.log.seen import Seen
 from nixgen.log.stores.opening import open_storage
-from nixgen.machine import addresses, files
+from nixgen.machine import files
+from nixgen.registry.address import beside, checked, local
 from nixgen.registry.entry import Entry
-from nixgen.registry.registry import beside, local
+from nixgen.registry.known import Trust
 
 DEFAULT = "registry"
 """The folder of a project that is its registry, where nothing else is said."""
 
 MAKE = "make it: nixgen registry init"
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """A registry's address, as it is noted, the key of its log, and the last checkpoint that is known of it."""
-
-    address: str
-    verifier: Verifier
-    known: Checkpoint | None = None
 
 
 def pins(root: Path | None) -> tuple[LogPin, ...]:
@@ -65,22 +57,6 @@ def trust(noted: Sequence[LogPin], address: str | None, log_key: str | None) -> 
         mend = f"whoever gave you the key must say why; {lockfile.NAME} has {pin.verifier}"
         raise UserError.of("--log-key", f"is not the key that {lockfile.NAME} has for this registry", mend)
     return Trust(url, verifier, pin.checkpoint if pin else None)
-
-
-def checked(address: str) -> str:
-    """An address as nixgen.lock has it. Raises UserError for credentials in it, and for what is none."""
-    text = address.rstrip("/")
-    if "://" not in text:
-        if text.startswith("/"):
-            return f"file://{text}"
-        if not logpins.is_folder(text):
-            raise UserError.of(address, "is not a folder of the project", "write it like registry, or file:///folder")
-        return text
-    if secret := addresses.secret(text):
-        raise UserError.of("--registry", f"has {secret} in it", "keep logins where the store's own tools have them")
-    if fault := addresses.fault(text, logpins.REGISTRIES):
-        raise UserError.of(address, fault, "use a folder, file://, s3:// or https://")
-    return text
 
 
 def begin(root: Path, address: str, signer: Signer) -> Checkpoint:

@@ -26,6 +26,7 @@ from nixgen.lock.model import Lock
 from nixgen.machine import addresses, files, git, process
 from nixgen.machine.git import State
 from nixgen.nix.json import STORE
+from nixgen.registry.address import is_folder
 from nixgen.runs.model import DIFF, FOLDER, Artifact, Environment, Git, Gpu, Machine, ProjectFiles
 
 LARGEST = 16 << 20
@@ -102,7 +103,7 @@ def _registries(root: Path) -> list[str]:
     """The folders of the project that are registries: their own log tells what happened to them."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = files.contents(root / lockfile.NAME).decode()
-        return [pin.url for pin in lockfile.logs_of(text, logpins.REGISTRY) if logpins.is_folder(pin.url)]
+        return [pin.url for pin in lockfile.logs_of(text, logpins.REGISTRY) if is_folder(pin.url)]
     return []
 
 
@@ -185,8 +186,7 @@ def artifacts(lock: Lock, names: Sequence[str]) -> tuple[Mapping[str, Artifact],
     kinds: dict[str, dict[str, Artifact]] = {"models": {}, "data": {}}
     for one in lock.artifacts:
         if not names or one.name in names or one.key in names:
-            revision = one.commit or one.revision or ""
-            kinds[one.kind][one.name] = Artifact(addresses.bare(one.source), revision, one.digest, one.data)
+            kinds[one.kind][one.name] = Artifact(addresses.bare(one.source), one.exact, one.digest, one.data)
     return kinds["models"], kinds["data"]
 
 

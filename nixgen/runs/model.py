@@ -94,7 +94,7 @@ class Machine:
 class Artifact:
     """A model or dataset as nixgen.lock pins it; ``sha256`` stands for all of its files, as in nixgen.hashes.json.
 
-    ``revision`` is the full commit where the source has one. ``manifest`` is there for data.
+    ``revision`` is the full commit, or the version, where the source has one. ``manifest`` is there for data.
     """
 
     source: str

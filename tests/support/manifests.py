@@ -27,4 +27,4 @@ def only(lines: str, part: str = "models.a") -> list[str]:
     return problems(f"version = 1\n[{part}]\n{lines}\n")
 
 
-WHERE = "say where it comes from: hf:, https:, github:, s3:, file:, archive:, oci: or a path in the project"
+WHERE = "say where it comes from: hf:, https:, github:, s3:, file:, archive:, oci:, registry: or a path in the project"

@@ -10,12 +10,13 @@ from pathlib import Path
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
 from nixgen.log.stores.folder import Folder
+from nixgen.registry.address import LOG
 from nixgen.registry.entry import Condition
 from nixgen.registry.files import FolderFiles
 from nixgen.registry.names import Ref
 from nixgen.registry.promote import Moved, promote
 from nixgen.registry.publish import Artifact, Content, Published, publish
-from nixgen.registry.registry import LOG, Registry
+from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp
 
 SIGNER = Signer("demo-1", bytes(32))

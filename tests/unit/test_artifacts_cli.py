@@ -91,11 +91,12 @@ def test_add_makes_the_file_and_knows_every_key(root: Path) -> None:
 
 
 def test_add_refuses_and_leaves_the_file_alone(root: Path) -> None:
-    done = nixgen("model", "add", "fraud", "registry:fraud-detector@prod", cwd=root)
+    done = nixgen("model", "add", "fraud", "registry:fraud-detector@Prod", cwd=root)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: models.toml: models.fraud.source: the registry comes with a later version of nixgen\n"
-        "    until then use hf:, https:, github:, s3:, file:, archive: or oci:\n"
+        "error: models.toml: models.fraud.source: is no model of a registry: Prod cannot be the name of an alias: "
+        "it is not one\n    write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, "
+        "registry:PROJECT/NAME@ALIAS\n"
     )
     assert (root / "models.toml").read_text() == TOML
 
@@ -140,6 +141,7 @@ def test_list_as_json(root: Path) -> None:
                 "revision": None,
                 "pinned": True,
                 "commit": None,
+                "version": None,
                 "repo": None,
                 "size": 9,
                 "files": [{"path": "a.parquet", "size": 9, "sha256": SHA}],

@@ -61,11 +61,11 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
 
 def test_what_the_parser_refuses_is_not_written() -> None:
-    assert problem(TEXT, "models", "VAD", "registry:x") == (
+    assert problem(TEXT, "models", "VAD", "registry:x@") == (
         "models.toml: models.VAD: differs from models.vad only in case: on some machines both would be one folder"
         " | give one of them another name; "
-        "models.toml: models.VAD.source: the registry comes with a later version of nixgen"
-        " | until then use hf:, https:, github:, s3:, file:, archive: or oci:"
+        "models.toml: models.VAD.source: is no model of a registry:  cannot be the name of an alias: it is not one"
+        " | write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, registry:PROJECT/NAME@ALIAS"
     )
 
 

@@ -15,6 +15,7 @@ from nixgen.artifacts.model import (
     PinnedArchive,
     PinnedArtifact,
     PinnedFile,
+    Registered,
     content_commit,
 )
 from nixgen.bases.model import NixpkgsBase
@@ -143,7 +144,7 @@ def test_nothing_pinned_is_nothing_written() -> None:
     ("path", "value", "what"),
     [
         ("comit", COMMIT, 'comit is not a known key; did you mean "commit"?'),
-        ("scheme", "ftp", 'scheme is "ftp", not one of hf, https, github, s3, file, archive, oci'),
+        ("scheme", "ftp", 'scheme is "ftp", not one of hf, https, github, s3, file, archive, oci, registry'),
         ("commit", "main", "commit has an impossible value: 'main'"),
         ("repo", "../x/y", "repo has an impossible value: '../x/y'"),
         ("layout", ["cache"], "layout[0] has an impossible value: 'cache'"),
@@ -221,11 +222,13 @@ def artifacts(draw: st.DrawFn) -> PinnedArtifact:
         for path in sorted(chosen)
     )
     layout = tuple(name for name in LAYOUTS if draw(st.booleans()))
+    scheme = draw(st.sampled_from(SCHEMES))
     return PinnedArtifact(
         kind=draw(st.sampled_from(pins.KEYS)),
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)),
         source=draw(lines),
-        scheme=draw(st.sampled_from(SCHEMES)),
+        scheme=scheme,
+        registered=Registered("s3://models", "a/b", "1.0.0-rc.1+x", SHA) if scheme == "registry" else None,
         files=files,
         layout=layout,
         revision=draw(st.none() | lines),

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registries import SIGNER, Lab
 from support.loopback import Asked, Reply, listen
 
 from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, PinnedFile
 from nixgen.artifacts.sources import Context, fetch, resolve
 from nixgen.artifacts.store import Folder
-from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.errors import Finding, MachineError, NixgenError, UserError
 from nixgen.machine import objects
+from nixgen.registry.known import Registries, Trust
 
 pytest.importorskip("obstore")
 
@@ -176,5 +178,49 @@ def test_a_project_s_endpoint_is_asked_without_credentials(tmp_path: Path, monke
         monkeypatch.setattr(objects, "signed", lambda _: False)  # loopback would be trusted
         said = refusal(url, tmp_path, "s3://bucket/key", MachineError)
     assert f"set AWS_ENDPOINT_URL_S3={url} yourself, as your credentials do not follow models.toml" in said
+    assert [name for one in asked for name in one.headers if name.startswith(("Authorization", "X-Amz"))] == []
+    assert asked
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_registry_in_a_bucket(endpoint: str, s3: Any, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.publish("1.0.0")
+    for path in sorted(lab.place.rglob("*")):
+        if path.is_file():
+            s3.upload_file(str(path), "ml-data", f"models/{path.relative_to(lab.place)}")
+    address = f"s3://ml-data/models?endpoint={endpoint}&region=us-east-1"
+    known = lab.open().log.checkpoint()
+    registries = Registries(tmp_path, "demo", [Trust(address, SIGNER.verifier, known)])
+    spec = ArtifactSpec("models", "fraud", "registry:fraud-detector", where=WHERE)
+    found = resolve(spec, None, Context(tmp_path, Folder(tmp_path / "held"), registries=registries))
+    assert [(file.path, file.url, file.local) for file in found.files] == [
+        (path, None, None) for path in ("metrics.json", "model.bin", "more/vocabulary.txt")
+    ]
+    again = fetch(found, Context(tmp_path, Folder(tmp_path / "again")))
+    assert again["model.bin"].read_bytes() == b"weights"
+    s3.put_object(Bucket="ml-data", Key="models/demo/fraud-detector/1.0.0/model.bin", Body=b"others")
+    with pytest.raises(Finding, match=r"model\.bin: is not what was published"):
+        resolve(spec, None, Context(tmp_path, Folder(tmp_path / "held"), registries=registries))
+
+
+def test_a_registry_that_only_a_project_names_is_asked_without_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 26, by way of nixgen.lock."""
+    asked: list[Asked] = []
+
+    def answer(one: Asked, _: bytes) -> Reply:
+        asked.append(one)
+        return Reply(403)
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.setenv(f"AWS_{name}", "secret")
+    with listen(answer) as url:
+        monkeypatch.setattr(objects, "signed", lambda _: False)
+        address = f"s3://models?endpoint={url.removeprefix('http://')}&scheme=http&region=us-east-1"
+        registries = Registries(tmp_path, "demo", [Trust(address, SIGNER.verifier)])
+        with pytest.raises(MachineError, match="may not be read"):
+            registries.open(address)
     assert [name for one in asked for name in one.headers if name.startswith(("Authorization", "X-Amz"))] == []
     assert asked

@@ -35,6 +35,10 @@ DIGITS = "write the 64 hexadecimal digits that sha256sum prints of the file, or 
         ("weights/a:b.onnx", "file"),
         ("oci:registry.example.org/org/kit:v1", "oci"),
         (f"oci:registry.example.org:5000/kit@sha256:{SHA}", "oci"),
+        ("registry:fraud-detector", "registry"),
+        ("registry:fraud-detector@prod", "registry"),
+        ("registry:fraud-detector@1.2.0-rc.1+build", "registry"),
+        ("registry:payments/fraud-detector@1.2.0", "registry"),
     ],
 )
 def test_sources_of_every_kind(source: str, scheme: str) -> None:
@@ -42,7 +46,7 @@ def test_sources_of_every_kind(source: str, scheme: str) -> None:
     assert (spec.scheme, scheme_of(source)) == (scheme, scheme)
 
 
-KINDS = "the kinds are hf:, https:, github:, s3:, file:, archive:, oci:; a path in the project needs none"
+KINDS = "the kinds are hf:, https:, github:, s3:, file:, archive:, oci:, registry:; a path in the project needs none"
 SHARED = "which would end up in files that are shared"
 HF = "is not the name of a repo on the Hugging Face hub | write hf:ORG/NAME, hf:datasets/ORG/NAME or hf:spaces/ORG/NAME"
 ASSET = "is not the asset of a release on GitHub | write github:OWNER/REPO@TAG/ASSET"
@@ -55,8 +59,9 @@ OBJECT = "is not an object or folder of a bucket | write s3://BUCKET/KEY, or s3:
         ("", f"is empty | {WHERE}"),
         (" hf:a/b", "has white space around it or a control character in it | take it out"),
         (
-            "registry:fraud-detector@prod",
-            "the registry comes with a later version of nixgen | until then use hf:, https:, github:, s3:, file:, archive: or oci:",
+            "registry:../fraud@prod",
+            "is no model of a registry: .. cannot be the name of a project: it is not one | "
+            "write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, registry:PROJECT/NAME@ALIAS",
         ),
         ("ftp://files.example.org/x", f'"ftp:" is not a kind of source | did you mean https:? {KINDS}'),
         ("gs://bucket/x", f'"gs:" is not a kind of source | did you mean s3:? {KINDS}'),

@@ -77,7 +77,7 @@ def test_the_page_shows_what_is_printed(project: Project) -> None:
 
 def test_every_key_and_source_on_the_page_is_one(tmp_path: Path) -> None:
     entries = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(entries) == 3
+    assert len(entries) == 4
     for number, text in enumerate(entries):
         (tmp_path / str(number)).write_text(text)
         assert parse_manifest({"version": 1, **tomllib.loads(text)}).models

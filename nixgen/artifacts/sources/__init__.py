@@ -17,7 +17,10 @@ from nixgen.errors import UserError
 if TYPE_CHECKING:
     from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact
 
-__all__ = ["Context", "fetch", "resolve"]
+__all__ = ["OFFLINE", "Context", "fetch", "resolve"]
+
+OFFLINE = ("file", "registry")
+"""Kinds that may need no network; where a registry does, it says so itself."""
 
 _MODULES = {
     "hf": "hf",
@@ -27,6 +30,7 @@ _MODULES = {
     "file": "local",
     "archive": "archive",
     "oci": "oci",
+    "registry": "registry",
 }
 
 
@@ -36,7 +40,7 @@ def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Contex
     ``previous`` is its pin until now. Raises UserError for what is wrong with the source and for bytes that are not
     the ones that were pinned or promised, and MachineError where the network or a server fails.
     """
-    if context.offline and scheme_of(spec.source) != "file":
+    if context.offline and scheme_of(spec.source) not in OFFLINE:
         raise UserError.of(spec.where, "needs the network", f"run it with the network: {context.command}")
     pinned: PinnedArtifact = _module(spec.scheme).resolve(spec, previous, context)
     return pinned
@@ -60,7 +64,7 @@ def fetch(artifact: PinnedArtifact, context: Context) -> dict[str, Path]:
     places = {path: held[name] for path, name in names.items() if name in held}
     missing = [file for file in artifact.files if file.path not in places]
     if missing:
-        if context.offline and scheme_of(artifact.source) != "file":
+        if context.offline and scheme_of(artifact.source) not in OFFLINE:
             raise UserError.of(artifact.key, "is not in the store, and needs the network", "run it with the network")
         places.update(_module(artifact.scheme).fetch(artifact, context, missing))
     return places

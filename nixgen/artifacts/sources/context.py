@@ -13,6 +13,7 @@ from nixgen.artifacts.http.transfer import Wanted, read
 from nixgen.artifacts.progress import Progress
 from nixgen.artifacts.store import Found, Holder, Store
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.registry.known import Registries
 
 AT_ONCE = 8
 _LARGE = 8 << 20  # bytes
@@ -26,6 +27,7 @@ class Context:
 
     Without a holder files are read for their hash and forgotten. ``offline`` refuses what needs a network.
     ``upgrade`` asks anew what a revision means. ``command`` is what a sentence tells to run again ("nixgen lock").
+    ``registries`` are those of models that the project knows; None where nothing is resolved.
     """
 
     root: Path
@@ -33,6 +35,7 @@ class Context:
     offline: bool = False
     upgrade: bool = False
     command: str = "nixgen lock"
+    registries: Registries | None = None
 
     def read_all(
         self, files: Sequence[tuple[Wanted, str]], client: Client, title: str, look: Callable[[Path], object] = hash

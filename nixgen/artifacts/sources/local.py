@@ -58,6 +58,8 @@ def changed(root: Path, artifacts: Iterable[PinnedArtifact]) -> list[Problem]:
         where, files = artifact.key, {file.path: file.sha256 for file in artifact.files}
         archives = {file.archive.local: file.archive.sha256 for file in artifact.files if file.archive}
         places = [(name, root / name, sha256) for name, sha256 in archives.items() if name]
+        if artifact.registered:
+            places = [(file.local, root / file.local, file.sha256) for file in artifact.files if file.local]
         try:
             if artifact.scheme == "file" and not archives:
                 base, limit = _place(artifact.source, root)

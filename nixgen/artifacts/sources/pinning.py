@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile, content_commit
+from nixgen.artifacts.model import ArtifactSpec, PinnedArtifact, PinnedFile, Registered, content_commit
 from nixgen.errors import UserError
 
 
-def pinned(spec: ArtifactSpec, files: Iterable[PinnedFile], *, commit: str | None = None) -> PinnedArtifact:
+def pinned(
+    spec: ArtifactSpec,
+    files: Iterable[PinnedFile],
+    *,
+    commit: str | None = None,
+    registered: Registered | None = None,
+) -> PinnedArtifact:
     """The pin of these files, sorted by path. With the layout hf a commit is made where the source has none.
 
     Raises UserError when the sha256 of models.toml is not that of the one file (of the archive, for its members).
@@ -35,4 +41,5 @@ def pinned(spec: ArtifactSpec, files: Iterable[PinnedFile], *, commit: str | Non
         member=spec.member,
         format=spec.format,
         endpoint=spec.endpoint,
+        registered=registered,
     )

@@ -28,13 +28,16 @@ class Bucket:
         self._probed = False
 
     @classmethod
-    def open(cls, url: str) -> Bucket:
-        """The store at an address; behind its question mark stands what Nix has there: endpoint, region, profile."""
+    def open(cls, url: str, *, own: bool = True) -> Bucket:
+        """The store at an address; behind its question mark stands what Nix has there: endpoint, region, profile.
+
+        ``own``: see :func:`nixgen.machine.objects.open_store`.
+        """
         parts = urlsplit(url)
         where = parts._replace(query="", fragment="").geturl()
         if parts.scheme not in objects.SCHEMES:
             raise unknown(where, f"{parts.scheme}: is no place for a log")
-        return cls(where, objects.open_store(where, dict(parse_qsl(parts.query)), extra="cache,remote"))
+        return cls(where, objects.open_store(where, dict(parse_qsl(parts.query)), extra="cache,remote", own=own))
 
     @property
     def where(self) -> str:

@@ -9,11 +9,11 @@ from nixgen.log.stores.folder import Folder
 from nixgen.log.stores.model import Storage
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, *, own: bool = True) -> Storage:
     """The store at an address: ``file:///…`` or a folder, ``https://…``, ``s3://bucket/prefix?endpoint=…&region=…``.
 
     What stands behind the question mark is what Nix has there for its stores; ``gs`` and ``az`` are buckets, too.
-    Raises UserError for what nothing here reads.
+    ``own`` says that the user named the address, and not only a project. Raises UserError for what nothing here reads.
     """
     scheme = urlsplit(url).scheme
     if scheme in ("", "file"):
@@ -24,4 +24,4 @@ def open_storage(url: str) -> Storage:
         return Web(url)
     from nixgen.log.stores.bucket import Bucket
 
-    return Bucket.open(url)
+    return Bucket.open(url, own=own)
