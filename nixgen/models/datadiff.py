@@ -40,7 +40,17 @@ def diff_command(old: str, new: str, project: Project | None, holder: Holder | N
 
     Raises UserError for a name that is nothing and for files that cannot be read, MachineError without pyarrow.
     """
-    first, second = (_side(text, project, holder) for text in (old, new))
+    return _diff(*(_side(text, project, holder) for text in (old, new)))
+
+
+def diff_pinned(
+    old: PinnedArtifact, new: PinnedArtifact, names: tuple[str, str], project: Project, holder: Holder | None = None
+) -> DataDiff:
+    """The same of two datasets that a nixgen.lock pins, or pinned; ``names`` is what they are called."""
+    return _diff(*(_held(one, name, project, holder) for one, name in zip((old, new), names, strict=True)))
+
+
+def _diff(first: _Side, second: _Side) -> DataDiff:
     same = first.snapshot.content_hash == second.snapshot.content_hash
     if same and first.snapshot.format == second.snapshot.format:
         lies = next((side for side in (first, second) if side.files is not None), first)
@@ -61,7 +71,11 @@ def _side(text: str, project: Project | None, holder: Holder | None) -> _Side:
     name, _, revision = text.removeprefix("data.").partition("@")
     if project is None or "/" in name or not name:
         raise UserError.of(text, "is not there", f"name a folder, a file, or a dataset of {NAME}")
-    artifact = _pinned(name, revision, project)
+    return _held(pinned(name, revision, project), text, project, holder)
+
+
+def _held(artifact: PinnedArtifact, text: str, project: Project, holder: Holder | None) -> _Side:
+    """A pinned dataset with its files, where they are on this machine and as they were pinned."""
     holder = holder or Store.here() or Folder(cache_folder() / "files")
     held = holder.find((store_name(file.path), file.sha256) for file in artifact.files)
     found: dict[str, Path] = {}
@@ -75,7 +89,7 @@ def _side(text: str, project: Project | None, holder: Holder | None) -> _Side:
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         note = f"{text}: {lacking[0]}{more} not on this machine as pinned; columns are not compared"
-        return _Side(snapshot, None, f"{note} (get them: nixgen data fetch {name})")
+        return _Side(snapshot, None, f"{note} (get them: nixgen data fetch {artifact.name})")
     return _Side(snapshot, found)
 
 
@@ -90,7 +104,8 @@ def _pinned_snapshot(artifact: PinnedArtifact, name: str) -> Snapshot:
     )
 
 
-def _pinned(name: str, revision: str, project: Project) -> PinnedArtifact:
+def pinned(name: str, revision: str, project: Project) -> PinnedArtifact:
+    """A dataset as nixgen.lock pins it, at a revision of git ("": as it is now). Raises UserError."""
     if revision:
         shown = run(["git", "show", f"{revision}:./{NAME}"], cwd=project.root, check=False)
         if shown.code:

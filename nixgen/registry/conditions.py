@@ -10,30 +10,43 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+from nixgen.errors import NixgenError
 from nixgen.log.note import Note, NoteError, Verifier
 from nixgen.machine import process
 from nixgen.registry.checksums import LONGEST
 from nixgen.registry.entry import Condition, Entry
-from nixgen.registry.policy import Rules, Threshold
+from nixgen.registry.policy import Drift, Rules, Threshold
 from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model
 from nixgen.registry.verify import sound
 
+if TYPE_CHECKING:
+    from nixgen.data.diff import DataDiff
+
 METRICS = "metrics.json"
-Smoke = Callable[[Sequence[str]], tuple[bool, str]]
-"""Runs a command on a version's files: whether it ended with 0, and what it came to."""
+DATA = "data_manifest.json"
 
 
-def conditions(
-    registry: Registry, entry: Entry, alias: str, rules: Rules, smoke: Smoke, reproduced: str
-) -> list[Condition]:
-    """What the rules of an alias come to for a version.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of the project about a version, each where the policy needs it.
 
-    ``smoke`` runs a command on the version's files; ``reproduced`` is the best verdict that a reproduction of
-    its run came to: "bytes", "metrics", or "" for none.
+    ``smoke`` runs a command on its files: whether that ended with 0, and what it came to. ``reproduced`` is the best
+    verdict that a reproduction of its run came to: "bytes", "metrics", or "" for none. ``drifted`` is what differs in
+    a dataset from that of another version, and raises NixgenError where that cannot be told.
     """
+
+    smoke: Callable[[Sequence[str]], tuple[bool, str]]
+    reproduced: Callable[[], str]
+    drifted: Callable[[str, Entry], DataDiff]
+
+
+def conditions(registry: Registry, entry: Entry, alias: str, rules: Rules, asked: Asked) -> list[Condition]:
+    """What the rules of an alias come to for a version."""
     model = registry.state().model(entry.model)
     found = [_intact(registry, entry)]
     mine = _metrics(registry, entry)
@@ -41,17 +54,20 @@ def conditions(
     theirs = _metrics(registry, now) if now else {}
     for threshold in rules.metrics:
         found += _threshold(threshold, mine, theirs, now.version if now else "")
+    for drift in rules.data:
+        found += _data(registry, entry, now, drift, asked)
     if rules.after:
         had = any(move.version == entry.version for move in model.moves.get(rules.after, []))
         found.append(Condition(f"after {rules.after}", had, "it was" if had else "it never was", f"was {rules.after}"))
     if rules.reproduced:
+        reproduced = asked.reproduced()
         fine = reproduced in {"bytes", rules.reproduced}
         wanted = "the same bytes" if rules.reproduced == "bytes" else "the same metrics"
         found.append(
             Condition("reproduced", fine, f"the same {reproduced}" if reproduced else "not reproduced", wanted)
         )
     if rules.smoke:
-        fine, value = smoke(rules.smoke)
+        fine, value = asked.smoke(rules.smoke)
         found.append(Condition("smoke", fine, value, f"{process.shown(rules.smoke)} ends with 0"))
     if rules.approvals:
         signed = _approved(model, entry, rules)
@@ -73,17 +89,67 @@ def _intact(registry: Registry, entry: Entry) -> Condition:
 
 def _metrics(registry: Registry, entry: Entry) -> Mapping[str, float]:
     """The metrics that are numbers."""
-    data = registry.files.read(f"{entry.model}/{entry.version}/{METRICS}", LONGEST)
+    return {
+        name: float(value)
+        for name, value in _document(registry, entry, METRICS).items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _document(registry: Registry, entry: Entry, name: str) -> Mapping[str, Any]:
+    data = registry.files.read(f"{entry.model}/{entry.version}/{name}", LONGEST)
     try:
         table = json.loads(data or b"{}")
     except ValueError:
         return {}
-    numbers = table.items() if isinstance(table, dict) else ()
-    return {
-        name: float(value)
-        for name, value in numbers
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    return table if isinstance(table, dict) else {}
+
+
+def _data(registry: Registry, entry: Entry, now: Entry | None, wanted: Drift, asked: Asked) -> Iterator[Condition]:
+    """How far a dataset is from that of the version that has the alias."""
+    name = wanted.dataset
+    mine = _document(registry, entry, DATA).get(name)
+    if mine is None or now is None:  # the first one to have the alias is compared with nothing
+        yield Condition(f"data {name}", mine is not None, "none" if mine is None else "there", "there")
+        return
+    if mine == _document(registry, now, DATA).get(name):
+        yield Condition(f"data {name}", True, "the same", f"near that of {now.version}")
+        return
+    try:
+        found = asked.drifted(name, now)
+    except NixgenError as error:
+        why = "; ".join(f"{one.where}: {one.what}" if one.where else one.what for one in error.problems)
+        yield Condition(f"data {name}", False, f"not measured: {why}", f"near that of {now.version}")
+        return
+    yield from _drifts(found, wanted, now.version)
+
+
+def _drifts(found: DataDiff, wanted: Drift, version: str) -> Iterator[Condition]:
+    from nixgen.data import drift
+
+    name = f"data {wanted.dataset}"
+    unknown = "not measured"
+    columns = drift.columns(found, wanted.without)
+    shown = "; ".join([unknown, *found.notes]) if columns is None else f"{columns} changed"
+    fine = columns is not None and columns <= wanted.columns
+    yield Condition(f"{name}: columns", fine, shown, f"at most {wanted.columns} changed since {version}")
+    if wanted.rows is not None:
+        rows = drift.rows(found)
+        fine = rows is not None and abs(rows) <= wanted.rows
+        text = f"at most {wanted.rows:.4g} more or fewer than {version}, as a share"
+        yield Condition(f"{name}: rows", fine, unknown if rows is None else f"{rows:+.4g}", text)
+    for limit, measure, unit in (
+        (wanted.nulls, drift.nulls, "as a share of the rows"),
+        (wanted.mean, drift.mean, "in its spread"),
+        (wanted.quantiles, drift.quantiles, "in its spread"),
+    ):
+        if limit is not None:
+            moved = measure(found, wanted.without)
+            where = f" in {moved.column}" if moved.column else ""
+            fine = moved.amount is not None and moved.amount <= limit
+            shown = f"{unknown}{where}" if moved.amount is None else f"{moved.amount:.4g}{where}"
+            text = f"at most {limit:.4g} from {version}, {unit}"
+            yield Condition(f"{name}: {measure.__name__}", fine, shown, text)
 
 
 def _threshold(

@@ -4,6 +4,7 @@
 
     [aliases.prod]
     metrics.auc = { min = 0.90, drop = 0.005 }
+    data.transactions = { rows = 0.2, mean = 0.1 }
     after = "staging"
     reproduced = "bytes"
     smoke = ["python", "smoke.py"]
@@ -32,8 +33,9 @@ NAME = "promotion.toml"
 VERSION = 1
 REPRODUCED = ("bytes", "metrics")
 _MEND = "the keys are in docs/registry.md"
-_KEYS = ("metrics", "after", "reproduced", "smoke", "approvals", "plan")
+_KEYS = ("metrics", "data", "after", "reproduced", "smoke", "approvals", "plan")
 _LIMITS = ("min", "max", "drop", "rise")
+_BOUNDS = ("rows", "nulls", "mean", "quantiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,23 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How far a dataset may have moved from that of the version that has the alias now.
+
+    ``rows`` and ``nulls`` are shares, ``mean`` and ``quantiles`` are in the old column's spread; None: any. So many
+    ``columns`` may be new, gone or of another type. Columns of ``without`` do not count.
+    """
+
+    dataset: str
+    columns: int = 0
+    rows: float | None = None
+    nulls: float | None = None
+    mean: float | None = None
+    quantiles: float | None = None
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """What one alias asks of a version.
 
@@ -60,6 +79,7 @@ class Rules:
     """
 
     metrics: tuple[Threshold, ...] = ()
+    data: tuple[Drift, ...] = ()
     after: str = ""
     reproduced: str = ""
     smoke: tuple[str, ...] = ()
@@ -130,12 +150,15 @@ def _rules(table: Table) -> Rules:
     metrics = table.table("metrics") if "metrics" in table else None
     names = metrics.keys() if metrics else ()
     thresholds = [_threshold(metrics, name) for name in names] if metrics else []
+    data = table.table("data") if "data" in table else None
+    drifts = [_drift(data, name) for name in data.keys()] if data else []  # noqa: SIM118 -- no mapping
     count, keys = _approvals(table.table("approvals")) if "approvals" in table else (0, ())
     smoke = table.texts("smoke", r"[^\x00]+") if "smoke" in table else ()
     if "smoke" in table and not smoke:
         table.problem("smoke", "is an empty command")
     return Rules(
         tuple(thresholds),
+        tuple(drifts),
         after=table.text("after") if "after" in table else "",
         reproduced=table.choice("reproduced", REPRODUCED) if "reproduced" in table else "",
         smoke=smoke,
@@ -155,6 +178,20 @@ def _threshold(metrics: Table, name: str) -> Threshold:
     if not limits:
         metrics.problem(name, f"says no limit: {', '.join(_LIMITS)}")
     return Threshold(name, **limits)
+
+
+def _drift(data: Table, name: str) -> Drift:
+    table = data.table(name)
+    table.closed("columns", *_BOUNDS, "except")
+    bounds: dict[str, Any] = {key: table.number(key) for key in _BOUNDS if key in table}
+    if "columns" in table:
+        bounds["columns"] = table.integer("columns")
+    for key, value in bounds.items():
+        if not math.isfinite(value) or value < 0:
+            table.problem(key, f"is {value}: nothing can be compared with it")
+    if not bounds:
+        data.problem(name, f"says no bound: columns, {', '.join(_BOUNDS)}")
+    return Drift(name, **bounds, without=table.texts("except") if "except" in table else ())
 
 
 def _approvals(table: Table) -> tuple[int, tuple[Verifier, ...]]:

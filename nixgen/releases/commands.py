@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from nixgen import errors
 from nixgen.console import console
@@ -19,13 +20,12 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
 from nixgen.project.project import Project, find_project
+from nixgen.registry import conditions, publish
 from nixgen.registry import promote as moving
-from nixgen.registry import publish
 from nixgen.registry import verify as verifying
 from nixgen.registry.address import checked as address_of
 from nixgen.registry.address import local
 from nixgen.registry.checksums import LONGEST
-from nixgen.registry.conditions import approval, conditions
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.known import Trust
@@ -38,6 +38,9 @@ from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
 from nixgen.releases import pinning
+
+if TYPE_CHECKING:
+    from nixgen.data.diff import DataDiff
 
 _KEYGEN = "make one: nixgen registry init"
 
@@ -186,8 +189,12 @@ def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Co
             fetch(registry, entry, Path(made, "version"))
             return _in_environment(root, command, Path(made, "version"))
 
-    reproduced = _reproduced(registry, root, entry) if rules.reproduced else ""
-    return conditions(registry, entry, alias, rules, smoke, reproduced)
+    about = conditions.Asked(
+        smoke,
+        lambda: _reproduced(registry, root, entry),
+        lambda name, now: _drifted(registry, root, name, now, entry),
+    )
+    return conditions.conditions(registry, entry, alias, rules, about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +234,7 @@ def approve(asked: Asked, ref: Ref, name: str) -> Entry:
         entry = _exact(registry, ref)
         if problems := verifying.damages(registry.files, entry):
             raise errors.Finding(problems)
-        note = signer.sign(approval(entry))
+        note = signer.sign(conditions.approval(entry))
         told = Stamp.now(asked.by or signer.name).entry("approve", entry.model, entry.version, note=note)
         registry.append(told)
     return told
@@ -293,6 +300,19 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
         return reproductions.best(reproductions.reproductions(folder), reproductions.digest(folder))
     except (errors.NixgenError, OSError, ValueError):  # what cannot be read proves nothing
         return ""
+
+
+def _drifted(registry: Registry, root: Path, name: str, old: Entry, new: Entry) -> DataDiff:
+    """What differs in a dataset between two versions' runs, as they were published. Raises UserError."""
+    from nixgen.releases.documents import RUN, published_run
+    from nixgen.runs import lineage
+
+    texts = [registry.files.read(f"{one.model}/{one.version}/{RUN}", LONGEST) or b"" for one in (old, new)]
+    runs = [published_run(text, one.name) for text, one in zip(texts, (old, new), strict=True)]
+    for run, entry in zip(runs, (old, new), strict=True):
+        if name not in run.data:
+            raise UserError.of(entry.name, f"its run did not use {name}", "promote it with --override and the reason")
+    return lineage.data(find_project(root, lock=False), runs[0], runs[1], name)
 
 
 def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[bool, str]:

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from nixgen.errors import UserError
+from nixgen.formats import yamltext
 from nixgen.runs import recordfile
 from nixgen.runs.model import Run
 
@@ -19,6 +21,16 @@ def documents(run: Run) -> dict[str, bytes]:
     if data := values.get("data"):
         found["data_manifest.json"] = data
     return {name: _json(value) for name, value in found.items()}
+
+
+def published_run(data: bytes, name: str) -> Run:
+    """The run that a version was published with; ``name`` is the version's. Raises UserError for what is none."""
+    try:
+        values = json.loads(data)
+        values["metrics"] = {key: value for key, value in values.get("metrics", {}).items() if value is not None}
+    except (ValueError, TypeError, AttributeError):
+        raise UserError.of(f"{name}: {RUN}", "is no record of a run", "see: nixgen registry verify") from None
+    return recordfile.parse(yamltext.dumps(values), f"{name}: {RUN}")
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401 -- any value of a record

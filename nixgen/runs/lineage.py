@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nixgen.artifacts.model import PinnedArtifact
 from nixgen.console import table
 from nixgen.data import render
 from nixgen.data.diff import DataDiff
-from nixgen.errors import NixgenError
+from nixgen.errors import NixgenError, UserError
 from nixgen.formats import foreign, toml, yamltext
 from nixgen.lock import lockfile
 from nixgen.machine import files, process
-from nixgen.models.datadiff import diff_command
+from nixgen.models.datadiff import diff_pinned, pinned
 from nixgen.project.project import Project, find_project
 from nixgen.runs import diff
 from nixgen.runs.diff import Known, Lineage
@@ -144,16 +145,23 @@ def _data(root: Path, old: Run, new: Run) -> dict[str, DataDiff]:
             continue
         with contextlib.suppress(NixgenError):
             project = project or find_project(root, lock=False)
-            words = [_word(root, run, name) for run in (old, new)]
-            if all(words):
-                found[name] = diff_command(words[0], words[1], project)
+            found[name] = data(project, old, new, name)
     return found
 
 
-def _word(root: Path, run: Run, name: str) -> str:
-    """How ``nixgen data diff`` names a run's snapshot, "" where the lock that pins it is not here."""
-    text = _file(root, run, lockfile.NAME)
-    if text is None:
-        return ""
-    current = (root / lockfile.NAME).read_bytes() == text
-    return name if current or run.git is None else f"{name}@{run.git.commit}"
+def data(project: Project, old: Run, new: Run, name: str) -> DataDiff:
+    """What differs inside of a dataset that both runs had. Raises UserError where that cannot be told."""
+    (first, before), (second, after) = (_pinned(project, run, name) for run in (old, new))
+    return diff_pinned(first, second, (before, after), project)
+
+
+def _pinned(project: Project, run: Run, name: str) -> tuple[PinnedArtifact, str]:
+    """A run's dataset, and what it is called: by nixgen.lock as it is, or as the run's commit has it."""
+    commit = run.git.commit if run.git is not None else ""
+    for revision in dict.fromkeys(("", commit)):
+        with contextlib.suppress(NixgenError):
+            found = pinned(name, revision, project)
+            if found.digest == run.data[name].sha256:
+                return found, f"{name}@{revision}" if revision else name
+    what = f"neither {lockfile.NAME} nor the commit of run {run.id} pins it as that had it"
+    raise UserError.of(name, what, f"commit {lockfile.NAME} before a run")

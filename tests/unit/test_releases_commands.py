@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datafiles import write
+from support.tree import lock as pinned_lock
 from test_artifacts_pins import BASE
+from test_runs_diff import sales as pinned_sales
 from typer.testing import CliRunner
 
+from nixgen.artifacts.store import Store, cache_folder
 from nixgen.cli import app
-from nixgen.lock.lockfile import dump_lock, read_lock
+from nixgen.lock.lockfile import dump_lock, parse_lock, read_lock
 from nixgen.lock.model import Lock
-from nixgen.runs import recordfile, reproductions
+from nixgen.runs import facts, recordfile, reproductions
 from nixgen.runs.model import NAME as RECORD
-from nixgen.runs.model import Output, Run
+from nixgen.runs.model import Git, Output, Run
 from nixgen.runs.verdict import Verdict
 
 ID = "20261103-120000-abcdef"
@@ -181,6 +186,69 @@ def test_worse_than_the_one_that_it_would_follow(home: Home) -> None:
     assert "at most 0.005 lower than 1.0.0 (0.9)" in out
 
 
+def git(root: Path, *words: str) -> str:
+    given = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    return subprocess.run(["git", *given, *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def trained(home: Home, number: int, version: str, sales: bytes) -> None:
+    """Publishes what a run made of a snapshot of sales, which is pinned, committed, and in the cache."""
+    held = cache_folder() / "files" / hashlib.sha256(sales).hexdigest()
+    write(held.parent, {held.name: sales})
+    lock = parse_lock(pinned_lock(data__sales={**pinned_sales(sales), "format": "csv"}))
+    whole = replace(read_lock(home.root / "nixgen.lock"), artifacts=lock.artifacts)
+    (home.root / "nixgen.lock").write_text(dump_lock(whole))
+    git(home.root, "add", "--all")
+    git(home.root, "commit", "-q", "-m", version)
+    folder = home.root / "runs" / home.run(number, content=version.encode())
+    commit = Git(git(home.root, "rev-parse", "HEAD"))
+    _, data = facts.artifacts(whole, ())
+    (folder / RECORD).write_bytes(recordfile.dump(replace(recordfile.read(folder), git=commit, data=data)))
+    home.told("publish", folder.name, "fraud", "--version", version)
+
+
+def test_data_that_drifted_too_far_is_not_promoted(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "here", lambda: None)
+    home.told("init")
+    bounds = "rows = 0.25, nulls = 0.1, mean = 0.1, quantiles = 0.2"
+    (home.root / "promotion.toml").write_text(f"version = 1\n[aliases.prod]\ndata.sales = {{ {bounds} }}\n")
+    git(home.root, "init", "-q")
+    rows = [f"{number},{number * 1.5}" for number in range(100)]
+
+    def sales(*lines: str) -> bytes:
+        return "\n".join(["id,amount", *lines, ""]).encode()
+
+    trained(home, 1, "1.0.0", sales(*rows))
+    trained(home, 2, "1.1.0", sales(*rows[:-1], "99,150"))  # a little
+    trained(home, 3, "1.2.0", sales(*(f"{number},{number * 4.5}" for number in range(100))))
+    trained(home, 4, "1.3.0", sales(*rows, *rows))
+    trained(home, 5, "1.4.0", sales(*rows).replace(b"amount", b"total"))
+    trained(home, 6, "1.5.0", sales(*rows).replace(b"99,148.5", b"99,148.4"))
+    home.publish(7, "2.0.0", content=b"without data")
+    assert "ok  data sales  there" in home.told("promote", "fraud@1.0.0", "prod")[0]
+    out, _ = home.told("promote", "fraud@1.1.0", "prod")
+    assert "ok  data sales: rows       +0" in out
+    assert "ok  data sales: mean       0.0001111 in amount  at most 0.1 from 1.0.0, in its spread" in out
+    out, _ = home.told("promote", "fraud@1.2.0", "prod", code=1)
+    assert "FAILS  data sales: mean       1.1" in out
+    assert "FAILS  data sales: quantiles  2.089 in amount" in out
+    assert "ok     data sales: rows       +0" in out
+    out, _ = home.told("promote", "fraud@1.3.0", "prod", code=1)
+    assert "FAILS  data sales: rows       +1 " in out
+    assert "ok     data sales: mean " in out
+    assert "FAILS  data sales: columns    2 changed" in home.told("promote", "fraud@1.4.0", "prod", code=1)[0]
+    assert "FAILS  data sales  none" in home.told("promote", "fraud@2.0.0", "prod", code=1)[0]
+    # What is not on this machine cannot be measured.
+    shutil.rmtree(cache_folder() / "files")
+    out, _ = home.told("promote", "fraud@1.5.0", "prod", code=1)
+    assert "FAILS  data sales: mean       not measured" in out
+    assert "FAILS  data sales: columns    not measured; sales@" in out
+    assert ": s.csv not on this machine as pinned" in out
+    trained(home, 8, "1.6.0", sales(*rows[:-1], "99,150"))  # the data that prod has: nothing is to be measured
+    shutil.rmtree(cache_folder() / "files")
+    assert "ok  data sales  the same" in home.told("promote", "fraud@1.6.0", "prod")[0]
+
+
 def test_approvals(home: Home) -> None:
     home.told("init")
     keys = [home.told("keygen", name)[0].strip() for name in ("ann-1", "bob-1", "eve-1")]
@@ -259,6 +327,8 @@ def test_a_policy_with_mistakes(home: Home) -> None:
 [aliases.prod]
 metrics.auc = { minimum = 1 }
 metrics.loss = { drop = -1, max = nan }
+data.sales = { except = ["id"] }
+data.more = { rows = -1, columns = 0.5 }
 reproduced = "maybe"
 smoke = []
 approvals = { count = 2, keys = ["ann"] }
@@ -272,6 +342,9 @@ alias = 1
         "promotion.toml: aliases.prod.metrics.auc: says no limit: min, max, drop, rise",
         "promotion.toml: aliases.prod.metrics.loss.max: is nan: nothing can be compared with it",
         "promotion.toml: aliases.prod.metrics.loss.drop: is -1: nothing can be compared with it",
+        "promotion.toml: aliases.prod.data.sales: says no bound: columns, rows, nulls, mean, quantiles",
+        "promotion.toml: aliases.prod.data.more.columns: is a fraction, not a number",
+        "promotion.toml: aliases.prod.data.more.rows: is -1: nothing can be compared with it",
         "promotion.toml: aliases.prod.approvals.keys: is not a verifier key: it should be a name, eight hexadecimal "
         "digits and an Ed25519 key, with + between them",
         "promotion.toml: aliases.prod.approvals.count: is 2, and there are 0 keys",

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from nixgen.cli import app
 from nixgen.data.model import DataManifest
+from nixgen.lock.lockfile import parse_lock
 from nixgen.runs import diff, recordfile
 from nixgen.runs.model import Artifact, ConfigFile, Environment, Git, Machine, Output, ProjectFiles, Run, Seeds
 
@@ -149,7 +150,7 @@ def test_packages_data_and_configuration_are_compared_from_git_and_the_copies(tm
             id=[RUN.id, OTHER][number],
             git=Git(git(tmp_path, "rev-parse", "HEAD"), "main"),
             project=ProjectFiles("demo", ".", hashes),
-            data={"sales": Artifact("s.csv", sha256=hashlib.sha256(content).hexdigest())},
+            data={"sales": Artifact("s.csv", sha256=parse_lock(pinned.decode()).artifacts[0].digest)},
             config=(ConfigFile("c.yaml", hashlib.sha256(config).hexdigest(), "config/c.yaml"),),
             metrics={"auc": [0.9, 0.7][number]},
         )
