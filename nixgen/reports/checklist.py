@@ -11,6 +11,7 @@ from nixgen.runs.verdict import SAID
 
 _RECORD = "nixgen run --record -- COMMAND"
 _SHORT = 12  # digits of a hash
+_SHOWN = 5  # names in a sentence
 _NO_RUN = "no run is recorded"
 
 
@@ -40,9 +41,13 @@ def _record(facts: Facts) -> Item:
     if found is None:
         return Item(name, "unknown", "nixgen.hashes.json has nothing of this system", again)
     told = f"{found.paths:,} paths, {size(found.size)}; made by {found.builder}"
-    if found.of_these_locks:
-        return Item(name, "yes", f"{told}; of these lock files", when=found.when)
-    return Item(name, "no", f"{told}; not shown to be of the lock files as they are now", again, found.when)
+    if found.changed is None:
+        return Item(name, "unknown", f"{told}; not compared with the lock files", again, found.when)
+    if found.changed:
+        more = f" and {len(found.changed) - _SHOWN:,} more" if len(found.changed) > _SHOWN else ""
+        names = ", ".join(found.changed[:_SHOWN])
+        return Item(name, "no", f"{told}; changed since: {names}{more}", again, found.when)
+    return Item(name, "yes", f"{told}; of the lock files as they are now", when=found.when)
 
 
 def _result(facts: Facts) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from nixgen.bom.collect import collect as bill_of
 from nixgen.bom.model import Bom, Component
 from nixgen.check import inputs, record
-from nixgen.check.compare import size
+from nixgen.check.compare import input_changes, size
 from nixgen.check.model import Record
 from nixgen.console import console
 from nixgen.errors import NixgenError, Problem
@@ -136,7 +136,7 @@ def collect(project: Project, asked: Asked) -> Facts:
         closure=_closure(project, plan, recorded, system),
         checked=checked,
         run=run,
-        runs=tuple(one.run for one in [*([shown] if shown and shown not in recent else []), *recent]),
+        runs=tuple(run for _, run in sorted({one.run.id: one.run for one in (*recent, shown) if one}.items())),
         commit_here=_has_commit(project, run),
         diff_kept=bool(shown and run and run.git and _same(shown.folder, run.git.diff, run.git.sha256)),
         copies=_copies(shown) if shown else {},
@@ -199,12 +199,14 @@ def _closure(project: Project, plan: Plan | None, recorded: Record | None, syste
     here = recorded.systems.get(system) if recorded else None
     if here is None:
         return None
-    same = False
-    with contextlib.suppress(NixgenError):
-        same = plan is not None and inputs.inputs(plan, project.root, system) == here.inputs
+    changed = None
+    if plan is not None:
+        with contextlib.suppress(NixgenError):
+            now = inputs.inputs(plan, project.root, system)
+            changed = tuple(dict.fromkeys(change.where for change in input_changes(here.inputs, now)))
     builder = f"Nix {here.builder.nix}, {here.builder.kernel}, {here.builder.cpu}"
     when = _committed(project, record.NAME)
-    return Closure(here.digest, len(here.closure), size(here.closure), builder, when, of_these_locks=same)
+    return Closure(here.digest, len(here.closure), size(here.closure), builder, when, changed)
 
 
 def _has_commit(project: Project, run: Run | None) -> bool | None:

@@ -62,14 +62,17 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """What nixgen.hashes.json has of the environment's system, ``of_these_locks``: made from the locks as they are."""
+    """What nixgen.hashes.json has of the environment's system.
+
+    ``changed`` names what it was made from and is another now, None where that cannot be told.
+    """
 
     digest: str
     paths: int
     size: int
     builder: str
     when: str = ""
-    of_these_locks: bool = False
+    changed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ WHOLE = Run(
 )
 EARLIER = replace(WHOLE, id="20261129-131500-3fa2c0", metrics={"auc": 0.91, "loss": math.nan}, status="failed", exit=1)
 MODEL = "demo/fraud"
+CLOSURE = Closure(DIGEST, 17, 269 << 20, "Nix 2.34.8, Linux 6.1, a CPU", "2026-11-29T12:00:00Z", changed=())
 FACTS = Facts(
     project="demo",
     version="0.1.0",
@@ -76,7 +77,7 @@ FACTS = Facts(
         Package("demo", "0.1.0", "project"),
     ),
     artifacts=(Artifact("data", "sales", "sales.csv", "", "CC-BY-4.0", SHA, 1, 3000, 120, used=True),),
-    closure=Closure(DIGEST, 17, 269 << 20, "Nix 2.34.8, Linux 6.1, a CPU", "2026-11-29T12:00:00Z", of_these_locks=True),
+    closure=CLOSURE,
     checked=(
         Checked("demo", "x86_64-linux", 0, "identical: each of 17 paths", DIGEST, "2026-11-30T12:00:00Z",
                 (Item("bytes", "yes", "the same"), Item("rebuild", "unknown", "was not asked for"))),
@@ -308,7 +309,8 @@ def test_what_a_project_lacks_does_not_hold(changes: dict[str, Any], name: str, 
     ("changes", "name", "state"),
     [
         ({"closure": None}, "Record of the environment", "unknown"),
-        ({"closure": replace(FACTS.closure, of_these_locks=False)}, "Record of the environment", "no"),  # type: ignore[type-var]
+        ({"closure": replace(CLOSURE, changed=("wheels.numpy",))}, "Record of the environment", "no"),
+        ({"closure": replace(CLOSURE, changed=None)}, "Record of the environment", "unknown"),
         ({"checked": ()}, "nixgen check", "unknown"),
         ({"checked": (replace(FACTS.checked[0], digest=f"sha256:{OTHER}"),)}, "nixgen check", "unknown"),
         ({"checked": (replace(FACTS.checked[0], project="another"),)}, "nixgen check", "unknown"),
@@ -496,7 +498,8 @@ def test_a_result_of_the_check_is_taken(tmp_path: Path) -> None:
     found = {one["name"]: one for one in told["checks"]}
     assert (found["nixgen check"]["state"], found["nixgen check"]["when"]) == ("yes", "2026-11-30T13:15:00Z")
     assert found["nixgen check: rebuild"]["state"] == "unknown"
-    assert found["Record of the environment"]["state"] == "no"  # it is of other locks
+    assert found["Record of the environment"]["state"] == "no"
+    assert "changed since: wheels.numpy" in found["Record of the environment"]["value"]
     assert told["closure"]["paths"] == len(seen.closure)
 
 
