@@ -108,6 +108,10 @@ def publish(
     bump: Annotated[
         str, typer.Option("--bump", metavar="major|minor|patch", help="The next one instead.", show_default=False)
     ] = "",
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", metavar="FILE", help="Sign provenance.json with this private key (PEM)."),
+    ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Another publish of this version began, and does not run any more.")
     ] = False,
@@ -120,6 +124,9 @@ def publish(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry publish``."""
+    import os
+    from dataclasses import replace
+
     from nixgen import console as told
     from nixgen.console import console
     from nixgen.errors import UserError
@@ -129,7 +136,7 @@ def publish(
     if bool(version) == bool(bump) or bump not in {"", "major", "minor", "patch"}:
         raise UserError.of("", "which version it is to be is not clear", "--version 1.2.0, or --bump major|minor|patch")
     ref = Ref(check_name(name, "a model"), version=Version.parse(version).text if version else "")
-    asked = _asked(project, registry, key, by=by)
+    asked = replace(_asked(project, registry, key, by=by), sign=sign, password=os.environ.get("NIXGEN_KEY_PASSWORD"))
     done = commands.publish_run(asked, run, ref, bump, take_over=take_over, why=why)
     if not done.fresh:
         console.result(f"{done.entry.name}: was published already, with equal bytes")
@@ -239,6 +246,12 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make every alias on the disk what the log says, before.")
     ] = False,
+    signed_by: Annotated[
+        Path | None,
+        typer.Option(
+            "--signed-by", metavar="FILE", help="The public key (PEM) that each provenance.json is signed with."
+        ),
+    ] = None,
     registry: AddressOption = None,
     log_key: LogKeyOption = None,
     json: options.JsonOption = False,
@@ -247,12 +260,14 @@ def verify(
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen registry verify``."""
+    from nixgen.models.signing import Signer
     from nixgen.registry import verify as verifying
     from nixgen.releases import commands, listing
 
     opened = commands.opened(_asked(project, registry, log_key=log_key))
     changed = verifying.repair(opened) if repair else []
-    report = verifying.verify(opened, frozenset(map(opened.model, names or ())))
+    signer = Signer(signed_by) if signed_by is not None else None
+    report = commands.verified(opened, frozenset(map(opened.model, names or ())), signer)
     listing.print_report(opened.address, report, changed, as_json=json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,19 +41,25 @@ from nixgen.releases import pinning
 
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
+    from nixgen.models.signing import Signer as Signing
 
 _KEYGEN = "make one: nixgen registry init"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was said on the command line: the project's folder, the registry, its log's key, the key to write with."""
+    """What was said on the command line: the project's folder, the registry, its log's key, the key to write with.
+
+    ``sign`` is the key that a version's statement is signed with (PEM), and ``password`` that key's.
+    """
 
     project: Path
     address: str | None = None
     log_key: str | None = None
     key: str | None = None
     by: str = ""
+    sign: Path | None = None
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,7 @@ def writing(asked: Asked, name: str) -> Iterator[Registry]:
 
 def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool = False, why: str = "") -> Published:
     """Publishes what a run made, as it was recorded."""
+    from nixgen.releases import provenance
     from nixgen.releases.documents import documents
     from nixgen.runs import finding
 
@@ -147,8 +154,26 @@ def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool
         version = ref.version or publish.next_version(registry, ref.name, bump)
         stamp = Stamp.now(asked.by, why)
         whole = Ref(ref.name, version=version)
-        content = Content(artifacts, documents(run), run.id)
+        beside = {
+            **documents(run),
+            provenance.NAME: provenance.document(registry, whole, found, asked.sign, asked.password),
+        }
+        content = Content(artifacts, beside, run.id)
         return publish.publish(registry, whole, content, stamp, take_over=take_over)
+
+
+def verified(registry: Registry, names: frozenset[str], signer: Signing | None = None) -> verifying.Report:
+    """Is the registry what its log says, and with a ``signer``, did they sign the statement of each version?"""
+    from nixgen.releases import provenance
+
+    report = verifying.verify(registry, names)
+    if signer is None:
+        return report
+    findings = list(report.findings)
+    for name, model in sorted(registry.state().models.items()):
+        for version in model.ordered() if not names or name in names else ():
+            findings += provenance.faults(registry, model.versions[version], signer)
+    return replace(report, findings=tuple(dict.fromkeys(findings)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def test_the_whole_way(home: Home) -> None:
     (home.root / "promotion.toml").write_text(POLICY)
     home.run(1)
     out, _ = home.told("publish", "latest", "fraud", "--bump", "minor")
-    assert out.startswith("demo/fraud@0.1.0: 3 files published, 7 B; digest ")
+    assert out.startswith("demo/fraud@0.1.0: 4 files published, 7 B; digest ")
     assert home.told("publish", "latest", "fraud", "--version", "0.1.0")[0] == (
         "demo/fraud@0.1.0: was published already, with equal bytes\n"
     )
@@ -146,7 +146,7 @@ def test_what_is_shown(home: Home) -> None:
         ["prod"],
         {"auc": 0.95, "loss": 0.3},
     )
-    assert sorted(shown["files"]) == ["metrics.json", "model.bin", "run.json"]
+    assert sorted(shown["files"]) == ["metrics.json", "model.bin", "provenance.json", "run.json"]
     assert "metric auc" in home.told("show", "fraud")[0]
     home.told("deprecate", "fraud@1.0.0", "--why", "leaks")
     assert home.json("show", "fraud")["deprecated"] == "leaks"
