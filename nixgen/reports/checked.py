@@ -50,8 +50,8 @@ def _result(table: Table, when: str) -> Checked:
     )
 
 
-def _given(value: object) -> object:
-    """A document without what is null in it: that is how the check writes what it does not have."""
-    if isinstance(value, dict):
-        return {key: _given(item) for key, item in value.items() if item is not None}
-    return [_given(item) for item in value] if isinstance(value, list) else value
+def _given(value: object, levels: int = 5) -> object:
+    """A document without what is null down to a step's keys: that is how the check writes what it does not have."""
+    if isinstance(value, dict) and levels:
+        return {key: _given(item, levels - 1) for key, item in value.items() if item is not None}
+    return [_given(item, levels - 1) for item in value] if isinstance(value, list) and levels else value

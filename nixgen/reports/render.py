@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from nixgen.reports import lineage, plots, treemap
 from nixgen.reports.model import Report
 from nixgen.runs import recordfile
 from nixgen.runs.listing import number, took
+from nixgen.runs.model import Run
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,6 +31,7 @@ MARK = '<meta name="generator" content="nixgen report">'
 """What a page has near its beginning, by which the next report knows that it may be written over."""
 
 WORDS = {"yes": "holds", "no": "does not hold", "unknown": "unknown"}
+_CAMEL = re.compile("_([a-z])")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -47,18 +50,15 @@ def as_markdown(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """The facts and what follows from them; a metric that is no number is a text."""
-    facts = asdict(report.facts)
-    run, name = report.facts.run, {"name": facts.pop("project"), "version": facts.pop("version")}
+    facts = _plain(report.facts)
     document = {
         "version": VERSION,
-        "project": name,
-        "checks": [asdict(one) for one in report.checks],
-        "checklist": [asdict(one) for one in report.checklist],
+        "project": {"name": facts.pop("project"), "version": facts.pop("version")},
+        "checks": _plain(report.checks),
+        "checklist": _plain(report.checklist),
         **facts,
-        "run": recordfile.values(run) if run else None,
-        "runs": [recordfile.values(one) for one in report.facts.runs],
     }
-    return json.dumps(_finite(document), indent=2, allow_nan=False)
+    return json.dumps(document, indent=2, allow_nan=False)
 
 
 @cache
@@ -125,9 +125,16 @@ def _day(time: str) -> str:
     return f"{time[:10]} {time[11:16]} UTC" if time else ""
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- any value of a report
+    """A value as JSON has it: a run with the keys of run.yaml, other fields in camel case."""
+    if isinstance(value, Run):
+        return _plain(recordfile.values(value))
+    if is_dataclass(value):
+        return {
+            _CAMEL.sub(lambda hit: hit[1].upper(), one.name): _plain(getattr(value, one.name)) for one in fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

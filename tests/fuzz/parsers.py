@@ -275,6 +275,17 @@ def record() -> Parser:
     return Parser(_file(read_record, "nixgen.hashes.json"), (text.encode(),))
 
 
+def check_result() -> Parser:
+    from nixgen.check.model import Report, Step
+    from nixgen.check.report.text import as_json
+    from nixgen.reports.checked import read_result
+
+    steps = (Step("bytes", True, "the same"), Step("rebuild", None, "was not asked for"))
+    return Parser(
+        _file(read_result, "check.json"), (as_json([Report("demo", "x86_64-linux", steps, "sha256:a")]).encode(),)
+    )
+
+
 def run_record() -> Parser:
     from test_runs_recordfile import SMALL, WHOLE
 
@@ -696,7 +707,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     function.__name__: function
     for function in (
         pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
-        nixgen_lock, models_toml, flake_lock, record, guard_manifest, run_record, run_config,
+        nixgen_lock, models_toml, flake_lock, record, check_result, guard_manifest, run_record, run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,

@@ -202,6 +202,16 @@ def test_nothing_escapes_into_the_page_or_the_markdown() -> None:
     assert json.loads(render.as_json(report(facts)))["version"] == 1
 
 
+def test_json_has_all_facts_and_the_record_of_the_run() -> None:
+    told = json.loads(render.as_json(report(replace(FACTS, run=EARLIER))))
+    assert told["project"] == {"name": "demo", "version": "0.1.0"}
+    assert told["run"]["metrics"] == {"auc": 0.91, "loss": "nan"}
+    assert told["run"]["environment"]["closure"] == DIGEST
+    assert [one["id"] for one in told["runs"]] == [EARLIER.id, WHOLE.id]
+    assert (told["commitHere"], told["policyWhen"]) == (True, "2026-11-29T12:00:00Z")
+    assert told["shelves"][0]["hashes"] == {"demo/fraud@0.1.0": {"model.bin": OTHER}}
+
+
 def columns(row: str) -> int:
     return len(re.findall(r"(?<!\\)\|", row))
 
@@ -514,6 +524,8 @@ def test_a_result_of_the_check_is_taken(tmp_path: Path) -> None:
         (("--check", "pyproject.toml"), "is not JSON"),
         (("--check", "list.json"), "not an object"),
         (("--check", "empty.json"), "reports: is missing"),
+        (("--check", "deep.json"), "nested too deeply"),
+        (("--check", "nested.json"), "reports[0]: is a list, not an object"),
         (("--out", "gone/report.html"), "is not a folder"),
         (("--project", "gone"), "gone"),
     ],
@@ -522,6 +534,8 @@ def test_mistakes_are_sentences(tmp_path: Path, words: tuple[str, ...], said: st
     root = project(tmp_path / "demo")
     (root / "list.json").write_text("[]")
     (root / "empty.json").write_text('{"version": 1}')
+    (root / "deep.json").write_text("[" * 100_000)
+    (root / "nested.json").write_text(f'{{"version": 1, "reports": [{"[" * 900}{"]" * 900}]}}')
     done = nixgen("report", *words, cwd=root)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
