@@ -37,12 +37,14 @@ class Asked:
 
     ``smoke`` runs a command on its files: whether that ended with 0, and what it came to. ``reproduced`` is the best
     verdict that a reproduction of its run came to: "bytes", "metrics", or "" for none. ``drifted`` is what differs in
-    a dataset from that of another version, and raises NixgenError where that cannot be told.
+    a dataset from that of another version, and raises NixgenError where that cannot be told. ``signed`` says why the
+    statement about its run is not signed with the key in a file, "" if it is.
     """
 
     smoke: Callable[[Sequence[str]], tuple[bool, str]]
     reproduced: Callable[[], str]
     drifted: Callable[[str, Entry], DataDiff]
+    signed: Callable[[str], str]
 
 
 def conditions(registry: Registry, entry: Entry, alias: str, rules: Rules, asked: Asked) -> list[Condition]:
@@ -69,6 +71,9 @@ def conditions(registry: Registry, entry: Entry, alias: str, rules: Rules, asked
     if rules.smoke:
         fine, value = asked.smoke(rules.smoke)
         found.append(Condition("smoke", fine, value, f"{process.shown(rules.smoke)} ends with 0"))
+    if rules.signed:
+        why = asked.signed(rules.signed)
+        found.append(Condition("signed", not why, why or "it is", f"by {rules.signed}"))
     if rules.approvals:
         signed = _approved(model, entry, rules)
         value = ", ".join(key.name for key in signed) or "none"

@@ -33,7 +33,7 @@ NAME = "promotion.toml"
 VERSION = 1
 REPRODUCED = ("bytes", "metrics")
 _MEND = "the keys are in docs/registry.md"
-_KEYS = ("metrics", "data", "after", "reproduced", "smoke", "approvals", "plan")
+_KEYS = ("metrics", "data", "after", "reproduced", "smoke", "signed", "approvals", "plan")
 _LIMITS = ("min", "max", "drop", "rise")
 _BOUNDS = ("rows", "nulls", "mean", "quantiles")
 
@@ -74,8 +74,8 @@ class Rules:
     """What one alias asks of a version.
 
     ``after`` is an alias that it must have had; ``reproduced`` what a reproduction of its run must have come to;
-    ``smoke`` a command that must end with 0; ``approvals`` of these ``keys`` must be in the log; ``plan``: a rollback
-    needs a written one.
+    ``smoke`` a command that must end with 0; ``signed`` the file of the key that provenance.json must be signed
+    with; ``approvals`` of these ``keys`` must be in the log; ``plan``: a rollback needs a written one.
     """
 
     metrics: tuple[Threshold, ...] = ()
@@ -83,6 +83,7 @@ class Rules:
     after: str = ""
     reproduced: str = ""
     smoke: tuple[str, ...] = ()
+    signed: str = ""
     approvals: int = 0
     keys: tuple[Verifier, ...] = ()
     plan: bool = False
@@ -162,6 +163,7 @@ def _rules(table: Table) -> Rules:
         after=table.text("after") if "after" in table else "",
         reproduced=table.choice("reproduced", REPRODUCED) if "reproduced" in table else "",
         smoke=smoke,
+        signed=table.text("signed", r"[^\x00]+") if "signed" in table else "",
         approvals=count,
         keys=keys,
         plan="plan" in table and table.flag("plan"),

@@ -218,6 +218,7 @@ def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Co
         smoke,
         lambda: _reproduced(registry, root, entry),
         lambda name, now: _drifted(registry, root, name, now, entry),
+        lambda key: _unsigned(registry, entry, root / key),
     )
     return conditions.conditions(registry, entry, alias, rules, about)
 
@@ -325,6 +326,18 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
         return reproductions.best(reproductions.reproductions(folder), reproductions.digest(folder))
     except (errors.NixgenError, OSError, ValueError):  # what cannot be read proves nothing
         return ""
+
+
+def _unsigned(registry: Registry, entry: Entry, key: Path) -> str:
+    """Why the statement about a version's run is not signed with a key, "" if it is."""
+    from nixgen.models.signing import Signer as Signing
+    from nixgen.releases import provenance
+
+    try:
+        wrong = provenance.faults(registry, entry, Signing(key))
+    except errors.NixgenError as error:
+        wrong = error.problems
+    return wrong[0].what if wrong else ""
 
 
 def _drifted(registry: Registry, root: Path, name: str, old: Entry, new: Entry) -> DataDiff:

@@ -294,6 +294,21 @@ def run_record() -> Parser:
     return Parser(lambda data: recordfile.parse(_text(data)), (recordfile.dump(SMALL), recordfile.dump(WHOLE)))
 
 
+def run_statement() -> Parser:
+    """A statement about a run, as it is and as a bundle has it."""
+    import base64
+
+    from test_runs_recordfile import WHOLE
+
+    from nixgen.models import signing
+    from nixgen.runs import statement
+
+    text = statement.text(statement.statement(WHOLE, "cd" * 32)).encode()
+    envelope = {"payload": base64.b64encode(text).decode(), "payloadType": "application/vnd.in-toto+json"}
+    bundle = json.dumps({"verificationMaterial": {}, "dsseEnvelope": envelope}).encode()
+    return Parser(lambda data: statement.parse(signing.statement(data, "a").document, "a"), (text, bundle))
+
+
 def run_config() -> Parser:
     """Configurations, in each format; metrics are read as they are."""
     from nixgen.runs import config, metrics
@@ -707,7 +722,8 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     function.__name__: function
     for function in (
         pyproject, uv_lock, pylock_toml, script, requirements, environment_yml, poetry,
-        nixgen_lock, models_toml, flake_lock, record, check_result, guard_manifest, run_record, run_config,
+        nixgen_lock, models_toml, flake_lock, record, check_result, guard_manifest, run_record, run_statement,
+        run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
         wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,

@@ -82,6 +82,25 @@ def test_a_statement_of_another_run(home: Home, tmp_path: Path, monkeypatch: pyt
 
 
 @needs_sign
+def test_a_promotion_can_ask_for_it(home: Home, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "key")
+    home.told("init")
+    (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nsigned = "keys/release.pub"\n')
+    home.told("publish", home.run(1), "fraud", "--version", "1.0.0")
+    home.told("publish", home.run(2), "fraud", "--version", "1.1.0", "--sign", str(private))
+    said = home.told("promote", "fraud@1.1.0", "prod", code=1)[0]
+    assert "FAILS  signed" in said
+    assert "cannot be read: No such file" in said
+    (home.root / "keys").mkdir()
+    (home.root / "keys/release.pub").write_bytes(public.read_bytes())
+    assert "is not signed  by keys/release.pub" in home.told("promote", "fraud@1.0.0", "prod", code=1)[0]
+    said = home.told("promote", "fraud@1.1.0", "prod")[0]
+    assert "ok  signed     it is         by keys/release.pub" in said
+    (home.root / "promotion.toml").write_text('version = 1\n[aliases.prod]\nsigned = ""\n')
+    assert "promotion.toml: aliases.prod.signed: " in home.told("promote", "fraud@1.1.0", "prod", code=2)[1]
+
+
+@needs_sign
 def test_a_fetched_version_is_verified_without_its_project(home: Home, tmp_path: Path) -> None:
     from support.program import nixgen
 
