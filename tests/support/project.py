@@ -62,13 +62,19 @@ class Project:
     @classmethod
     def example(cls, name: str, folder: Path) -> Project:
         """A copy of one of examples/ below ``folder``, with its README's steps done on the debian base."""
+        project = cls.copied(name, folder)
+        project.git()
+        project.must("init", "--base", "debian", "--python", "3.13", "--ci", "github")
+        return project
+
+    @classmethod
+    def copied(cls, name: str, folder: Path) -> Project:
+        """A copy of one of examples/ below ``folder``, as a user has it before the first command."""
         # Two examples have a models.toml of their own, which git knows, and nixgen reads.
         own = {"models.toml"} if name in WITH_MODELS else set()
         ignored = shutil.ignore_patterns(*(WRITTEN - own), ".venv", "nix", ".github", "*.png", "*.wav", "__pycache__")
         project = cls(folder / name)
         shutil.copytree(ROOT / "examples" / name, project.folder, ignore=ignored)
-        project.git()
-        project.must("init", "--base", "debian", "--python", "3.13", "--ci", "github")
         return project
 
     def append(self, text: str) -> None:
@@ -94,6 +100,12 @@ class Project:
         """Makes it a git work tree that knows all its files."""
         for argv in (["git", "init", "--quiet"], ["git", "add", "--all"]):
             subprocess.run(argv, cwd=self.folder, check=True)
+
+    def commit(self, message: str) -> None:
+        """Commits all that is there, by somebody."""
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        for argv in (["add", "--all"], ["commit", "--quiet", "--message", message]):
+            subprocess.run(["git", *who, *argv], cwd=self.folder, check=True)
 
     def nixgen(self, *argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Output:
         """Runs nixgen in the project, whatever comes out."""
