@@ -90,7 +90,11 @@ class Edge(TyperGroup):
             signal.signal(signal.SIGINT, outside or signal.SIG_DFL)
 
     def _told(self, ctx: Any) -> Any:  # noqa: ANN401 -- the same
+        from nixgen.machine import folders
+
         try:
+            if not {"-h", "--help"} & {*ctx._protected_args, *ctx.args}:  # noqa: SLF001 -- click has no other name
+                folders.check_temporary()
             return super().invoke(ctx)
         except NixgenError as error:
             _fail(error)

@@ -19,7 +19,7 @@ from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
-from nixgen.init import cijob, gitattributes, installsource, scaffold
+from nixgen.init import cijob, gitattributes, installsource, scaffold, unfinished
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
@@ -133,16 +133,21 @@ def _converted(root: Path, options: Options, source: str) -> Options:
         raise UserError.of(str(root), "is not a folder", "name the project's folder")
     with files.exclusive(root, console.info):
         files.refuse_read_only(root)
-        # A run that was killed behind the conversion goes on without it, with the options that it had.
+        if begun := unfinished.read(root, (source, *options.more)):
+            console.info(f"{source} is converted already: going on.")
+            return replace(options, python=options.python or begun.python)
         with console.step(f"converting {source}"), _mended_by(_again(options)):
             made = beginning.converted(root, source, options.python, options.more)
-        wanted = {_PYPROJECT: made.pyproject, "uv.lock": made.uv_lock}
+        python = options.python or made.python
+        # A run that is killed from here on goes on when the same is typed again; its last step takes the mark away.
+        mark = unfinished.mark((source, *options.more), python)
+        wanted = {_PYPROJECT: mark + made.pyproject, "uv.lock": made.uv_lock}
         for path in files.write_all(root, wanted):
             files.note_change(path)
             console.info(f"wrote {path}")
     if made.notes:
         console.warn(f"not carried over from {source}:\n" + "\n".join(f"  {note}" for note in made.notes))
-    return replace(options, python=options.python or made.python)
+    return replace(options, python=python)
 
 
 def _lock(project: Project) -> None:
@@ -372,7 +377,8 @@ def _settled(project: Project, values: Mapping[str, edit.Value]) -> tuple[bytes 
     alone = project.script is not None
     pyproject = None
     if not alone:
-        pyproject = edit.with_settings((files.read(project.root, _PYPROJECT) or b"").decode(), values).encode()
+        text = unfinished.without_mark((files.read(project.root, _PYPROJECT) or b"").decode())
+        pyproject = edit.with_settings(text, values).encode()
     found = {}
     for script in project.scripts.values():
         if not (alone or not scripts.is_ours(script)):

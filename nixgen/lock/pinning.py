@@ -85,6 +85,8 @@ def lock(project: Project, options: Options) -> Lock:
     _tell(old, new, changed, options)
     if changed and project.path("default.nix").exists():
         console.info("then: nixgen generate")
+    elif changed:
+        console.info("then, to set the project up: nixgen init")
     choice.warn_of_python_version(project, new.base.python)
     return new
 

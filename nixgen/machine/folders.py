@@ -6,6 +6,7 @@ A variable that is empty or a relative path does not count, as the specification
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
@@ -28,6 +29,26 @@ def typed(text: str) -> Path:
     except (RuntimeError, ValueError, OSError) as error:  # no such user; a NUL in it; links that go round
         why = f"there is no user {text.partition('/')[0][1:]!r}" if text.startswith("~") else str(error)
         raise UserError.of(text, f"is not a path: {why}", "write the whole path of a folder") from None
+
+
+def check_temporary() -> None:
+    """Raises MachineError where $TMPDIR is no folder to write to: every program that is started would fail at it."""
+    named = os.environ.get("TMPDIR", "")
+    if not named:
+        return
+    place = Path(named)
+    made = f"mkdir -p {shlex.quote(named)}, or: " if place.is_absolute() else ""
+    if not place.is_absolute():
+        wrong = "which is not a path that starts with /"
+    elif not os.path.lexists(place):
+        wrong = "a folder that is not there"
+    elif not place.is_dir():
+        wrong, made = "which is not a folder", ""
+    elif not os.access(place, os.W_OK | os.X_OK):
+        wrong, made = "a folder that cannot be written to", ""
+    else:
+        return
+    raise MachineError.of("TMPDIR", f"names {named}, {wrong}", f"{made}unset TMPDIR")
 
 
 def _base(variable: str, below: str) -> Path:

@@ -310,12 +310,17 @@ def _of_script(project: Project, script: Script) -> Project:
     )
 
 
+_UNLOCKED = "make it: uv lock (nixgen init, which comes first, does it, too)"
+
+
 def _lock_problems(project: Project) -> list[Problem]:
     """What speaks against the locks; what a pylock.toml says is checked when it is read."""
     missing = [name for name in project.locks if not project.path(name).exists()]
     if missing:
         mends = {
-            name: "make it: uv lock"
+            name: _UNLOCKED
+            if lookup(project.pyproject, "tool", "nixgen") is None
+            else "make it: uv lock"
             if name == UV_LOCK
             else "lock with the tool that makes it"
             if pylockfile.is_name(name)

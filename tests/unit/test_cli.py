@@ -223,3 +223,31 @@ def test_the_end_of_a_jobs_time_is_an_interrupt_too(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (143, "interrupted; nothing in the project was changed\n")
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"cache", "data", "model", "registry", "runs"}))
+def test_each_command_says_first_that_tmpdir_is_not_there(tmp_path: Path, name: str) -> None:
+    gone = str(tmp_path / "no such")
+    more = (
+        ["true"] if name == "run" else ["x", "y"] if name == "diff" else ["x"] if name in {"why", "reproduce"} else []
+    )
+    done = nixgen(name, *more, cwd=make(tmp_path), TMPDIR=gone)
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"error: TMPDIR: names {gone}, a folder that is not there\n    mkdir -p '{gone}', or: unset TMPDIR\n"
+    )
+    assert nixgen(name, "--help", TMPDIR=gone).returncode == 0
+
+
+def test_each_fault_of_tmpdir_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    root = make(tmp_path)
+    told = {
+        f"{tmp_path}/file": f"error: TMPDIR: names {tmp_path}/file, which is not a folder\n    unset TMPDIR\n",
+        "near": "error: TMPDIR: names near, which is not a path that starts with /\n    unset TMPDIR\n",
+    }
+    for named, sentence in told.items():
+        done = nixgen("model", "list", cwd=root, TMPDIR=named)
+        assert (done.returncode, done.stderr) == (3, sentence)
+    for named in ("", str(tmp_path)):
+        assert nixgen("show", cwd=root, TMPDIR=named).returncode == 0

@@ -7,6 +7,7 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.initproject import tree
 from support.wheels import make_wheel, sha256
 
 from nixgen.errors import UserError
+from nixgen.init import setup, unfinished
 from nixgen.init.convert.beginning import converted
 from nixgen.init.convert.model import Converted
 from nixgen.init.convert.poetryversions import marker_of_python, pep440
@@ -608,3 +610,35 @@ def test_what_poetry_has_that_is_no_table(root: Path) -> None:
         '[tool.poetry]\nname = "p"\nversion = "1"\ngroup = {dev = "x"}\nsource = [{name = "a", url = "https://[x"}]\n'
     )
     assert all("poetry" in one for one in problems(root, "poetry"))
+
+
+def test_init_from_that_was_killed_goes_on_when_it_is_typed_again(
+    root: Path, index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mark of what is not finished names the command, and is gone in the end."""
+    (root / "requirements.txt").write_text(f"--index-url {index.simple}\nplain==1.0\n")
+    options = Options(source="requirements.txt", python="3.13", ci="none")
+    with monkeypatch.context() as patched:
+        patched.setattr(setup, "find_project", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            init(root, options)
+    assert (root / "pyproject.toml").read_text().splitlines()[0] == (
+        "# Not set up yet; to go on: nixgen init --from requirements.txt --python 3.13"
+    )
+    lock = (root / "uv.lock").read_bytes()
+    with pytest.raises(UserError, match=r"this is a uv project already"):
+        init(root, Options(source="environment.yml"))
+    assert unfinished.read(root, ["requirements.txt"]) == unfinished.Unfinished("3.13")
+    init(root, replace(options, python=None))
+    assert "requirements.txt is converted already: going on." in capsys.readouterr().err
+    text = (root / "pyproject.toml").read_text()
+    assert "Not set up yet" not in text
+    assert tomllib.loads(text)["tool"]["nixgen"]["python"] == "3.13"
+    assert (root / "uv.lock").read_bytes() == lock
+    assert (root / "default.nix").exists()
+    with pytest.raises(UserError, match=r"this is a uv project already"):
+        init(root, options)
+
+
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

@@ -508,7 +508,11 @@ def test_the_command(tmp_path: Path) -> None:
     done = nixgen("lock", "--project", str(root), "--offline")
     assert (done.stdout, done.stderr.splitlines()) == (
         "",
-        ["Pinned nixpkgs nixos-26.05 at 5880666fd9eb (glibc 2.42), Python 3.13.", "wrote nixgen.lock"],
+        [
+            "Pinned nixpkgs nixos-26.05 at 5880666fd9eb (glibc 2.42), Python 3.13.",
+            "wrote nixgen.lock",
+            "then, to set the project up: nixgen init",
+        ],
     )
     (root / "default.nix").write_text("{ }\n")
     assert (

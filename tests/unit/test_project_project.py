@@ -84,7 +84,10 @@ def test_no_project_at_all(tmp_path: Path) -> None:
 def test_a_missing_lock_is_told_to_all_but_init(tmp_path: Path) -> None:
     root = projects.make(tmp_path)
     (root / "uv.lock").unlink()
-    assert refused(root) == "uv.lock: is missing\n    make it: uv lock"
+    told = "uv.lock: is missing\n    make it: uv lock"
+    assert refused(root) == f"{told} (nixgen init, which comes first, does it, too)"
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "\n[tool.nixgen]\n")
+    assert refused(root) == told
     assert not find_project(root, lock=False).has_lock
 
 
