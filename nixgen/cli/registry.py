@@ -304,6 +304,46 @@ def fetch(
 
 @artifacts.command(
     app,
+    "export",
+    "Write a version as an OCI artifact of the ModelPack specification: an image layout, the same bytes each time.\n\n"
+    "Each file is a layer as it is. --push copies it into a registry of artifacts with skopeo, which has the logins of "
+    "docker and podman.\n\n"
+    "Example: nixgen registry export fraud-detector@prod --push registry.example.org/team/fraud-detector",
+)
+def export(
+    model: ModelArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", help="The folder, or NAME.tar, to make.", show_default="NAME-VERSION.oci"
+        ),
+    ] = None,
+    push: Annotated[
+        str, typer.Option("--push", metavar="HOST/NAME[:TAG]", help="Where to push it.", show_default=False)
+    ] = "",
+    registry: AddressOption = None,
+    log_key: LogKeyOption = None,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen registry export``."""
+    from nixgen import console as told
+    from nixgen.console import console
+    from nixgen.registry.names import Ref
+    from nixgen.releases import commands
+
+    entry, written, place, done = commands.export(
+        _asked(project, registry, log_key=log_key), Ref.parse(model), out, push
+    )
+    if written:
+        console.result(f"{written}: {entry.name}, {done.layers} layers, {told.size(done.size)}; {done.digest}")
+    if place:
+        console.result(f"{place}@{done.digest}: {entry.name}")
+
+
+@artifacts.command(
+    app,
     "promote",
     "Give an alias to a version, if each condition of promotion.toml holds; each is shown with its value.\n\n"
     "Of two promotions at once one wins, and the other is told. docs/registry.md has the conditions.\n\n"

@@ -20,7 +20,7 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
 from nixgen.project.project import Project, find_project
-from nixgen.registry import conditions, publish
+from nixgen.registry import conditions, modelpack, publish
 from nixgen.registry import promote as moving
 from nixgen.registry import verify as verifying
 from nixgen.registry.address import checked as address_of
@@ -29,6 +29,7 @@ from nixgen.registry.checksums import LONGEST
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.known import Trust
+from nixgen.registry.modelpack import Exported
 from nixgen.registry.names import Ref, Version, shown
 from nixgen.registry.policy import NAME as POLICY
 from nixgen.registry.policy import Rules, read_policy
@@ -37,7 +38,7 @@ from nixgen.registry.publish import Artifact, Content, Published
 from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
-from nixgen.releases import pinning
+from nixgen.releases import pinning, pushing
 
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
@@ -174,6 +175,26 @@ def verified(registry: Registry, names: frozenset[str], signer: Signing | None =
         for version in model.ordered() if not names or name in names else ():
             findings += provenance.faults(registry, model.versions[version], signer)
     return replace(report, findings=tuple(dict.fromkeys(findings)))
+
+
+def export(asked: Asked, ref: Ref, out: Path | None, push: str) -> tuple[Entry, Path | None, str, Exported]:
+    """Writes a version as an OCI artifact, and pushes it: the version, where to, the place with its tag, and what."""
+    registry = opened(asked, ref.name)
+    entry = registry.state().version(registry.project, ref)
+    place = pushing.checked(push, entry.version) if push else ""
+    if entry.version in registry.state().model(entry.model).deprecated:
+        console.warn(f"{entry.name} is deprecated: see nixgen registry show {ref}")
+    if out is None and not push:
+        out = Path(f"{ref.name}-{entry.version}.oci")
+    done = modelpack.export(registry, entry, out) if out else None
+    if place:
+        with TemporaryDirectory(prefix="nixgen-export-") as made:
+            layout = Path(made, "layout")
+            done = modelpack.export(registry, entry, layout)
+            with console.step(f"pushing to {place}"):
+                pushing.push(layout, place)
+    assert done is not None  # noqa: S101 -- there is one of both
+    return entry, out, place, done
 
 
 @dataclass(frozen=True, slots=True)

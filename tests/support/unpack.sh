@@ -1,4 +1,4 @@
-# What nix-current and qemu-current share: unpacks a package of a newer Debian, with what it depends on. Sourced with
+# What the scripts beside it share: unpacks packages of a newer Debian, with what they depend on. Sourced with
 # $folder (where it is to be), $format (raised when the script changes what it writes) and $suite set.
 #
 # apt finds the packages and checks them against Debian's signed index; its state stays inside the folder, so the
@@ -38,12 +38,12 @@ apt() {
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# unpack PACKAGE: into $work/root.
+# unpack PACKAGE…: into $work/root.
 unpack() {
-    echo "unpacking $1 from Debian's $suite into $folder" >&2
-    apt update >"$work/apt/log" 2>&1 && apt install -y --download-only "$1" >>"$work/apt/log" 2>&1 || {
+    echo "unpacking $* from Debian's $suite into $folder" >&2
+    apt update >"$work/apt/log" 2>&1 && apt install -y --download-only "$@" >>"$work/apt/log" 2>&1 || {
         tail -n 20 "$work/apt/log" >&2
-        echo "error: apt could not fetch $1 from Debian's $suite" >&2
+        echo "error: apt could not fetch $* from Debian's $suite" >&2
         exit 3
     }
     for deb in "$work"/apt/cache/archives/*.deb; do

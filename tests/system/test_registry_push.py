@@ -1,0 +1,85 @@
+"""nixgen registry export --push, with the real skopeo, into a real registry of artifacts on loopback (Debian's)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from registries import MODEL, NAME, SIGNER, Lab
+from support.nix import current
+from support.program import nixgen
+from support.waiting import PATIENCE
+
+from nixgen.artifacts.model import ArtifactSpec
+from nixgen.artifacts.sources import Context, fetch, resolve
+from nixgen.artifacts.store import Folder
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    try:
+        return current("skopeo")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("skopeo and a registry of artifacts are unpacked with apt-get from a Debian mirror")
+
+
+@pytest.fixture
+def served(programs: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty registry of artifacts, on a port that it finds itself."""
+    settings = {"version": "0.1", "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/artifacts"}},
+                "http": {"addr": "127.0.0.1:0"}}  # fmt: skip
+    (tmp_path / "registry.yml").write_text(json.dumps(settings))
+    command = [programs / "docker-registry", "serve", tmp_path / "registry.yml"]
+    log = tmp_path / "registry.log"
+    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+        until = time.monotonic() + PATIENCE
+        while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        place = found[1]
+        yield place
+        process.terminate()
+
+
+def test_a_version_is_pushed_and_taken_as_a_model(served: str, programs: Path, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.publish("1.0.0+one")
+    lab.promote("1.0.0+one")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "demo"\nversion = "1"\n')
+    environment = {"HOME": str(tmp_path), "PATH": f"{programs}:{os.environ['PATH']}"}
+    words = ["registry", "export", f"{NAME}@prod", "--registry", "registry", "--log-key", str(SIGNER.verifier)]
+
+    def exported(*more: str) -> tuple[int, str, str]:
+        done = nixgen(*words, *more, cwd=tmp_path, **environment)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = exported("--push", f"{served}/team/fraud", "--out", "fraud.oci")
+    assert (code, err) == (0, "")
+    [written, pushed] = out.splitlines()
+    digest = written.rpartition(" ")[2]
+    assert written == f"fraud.oci: {MODEL}@1.0.0+one, 4 layers, 266 B; {digest}"
+    assert pushed == f"{served}/team/fraud:1.0.0_one@{digest}: {MODEL}@1.0.0+one"
+
+    inspect = [programs / "skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{served}/team/fraud@{digest}"]
+    raw = subprocess.run(inspect, capture_output=True, check=True).stdout
+    assert (tmp_path / "fraud.oci/blobs/sha256" / digest.partition(":")[2]).read_bytes() == raw
+
+    spec = ArtifactSpec("models", "fraud", f"oci:{served}/team/fraud@{digest}", where="models.toml: models.fraud")
+    pin = resolve(spec, None, Context(tmp_path, None))
+    assert [file.path for file in pin.files] == ["checksum.txt", "metrics.json", "model.bin", "more/vocabulary.txt"]
+    places = fetch(pin, Context(tmp_path, Folder(tmp_path / "held")))
+    assert places["model.bin"].read_bytes() == b"weights"
+
+    code, _, err = exported("--push", "127.0.0.1:9/team/fraud")
+    assert code == 3
+    assert err.startswith("error: 127.0.0.1:9/team/fraud:1.0.0_one: cannot be pushed to\n")
+    assert "log in: skopeo login 127.0.0.1:9" in err
