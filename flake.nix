@@ -100,6 +100,7 @@
                 hatchling
                 huggingface-hub
                 hypothesis
+                in-toto-attestation
                 jinja2
                 model-signing
                 moto

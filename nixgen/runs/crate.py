@@ -54,8 +54,9 @@ def document(run: Run, files: Iterable[File], licence: str = "") -> dict[str, An
     """
     parts = {file.path: _file(file) for file in files}
     inputs = [*_configurations(run, parts), *_inputs(run)]
-    if run.git and run.git.diff in parts:
-        inputs.append(parts[run.git.diff])
+    if run.git and run.git.diff:
+        absent = _value(f"#{_id(run.git.diff)}", run.git.diff, f"sha256:{run.git.sha256}")
+        inputs.append(parts.get(run.git.diff, absent))
     results = [entity for path, entity in parts.items() if path.startswith(f"{OUTPUTS}/")]
     metrics = [_value(f"#metric-{_id(name)}", name, value) for name, value in sorted(run.metrics.items())]
     variables = {**run.variables, **(run.seeds.variables if run.seeds else {})}

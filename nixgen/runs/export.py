@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
-from nixgen.runs import crate
+from nixgen.runs import config, crate
 from nixgen.runs.finding import Found
 from nixgen.runs.model import NAME, STDERR, STDOUT
 
@@ -81,7 +81,7 @@ def _plan(root: Path, found: Found) -> Iterator[_Copy]:
     run, problems = found.run, []
     beside = [NAME, *(name for name in (STDOUT, STDERR) if (found.folder / name).is_file())]
     beside += [one.copy for one in run.config if one.copy]
-    beside += [run.git.diff] if run.git and run.git.diff else []
+    beside += [run.git.diff] if run.git and run.git.diff and not _secrets(found.folder / run.git.diff) else []
     for name in dict.fromkeys(beside):
         if _leads_out(name):
             problems.append(Problem(f"{run.id}/{NAME}", f"names {name}, which is not beside it", "restore it with git"))
@@ -97,6 +97,20 @@ def _plan(root: Path, found: Found) -> Iterator[_Copy]:
             yield _Copy(one.path, root / place, f"{crate.OUTPUTS}/{place}", one.sha256)
     if problems:
         raise UserError(problems)
+
+
+def _secrets(diff: Path) -> bool:
+    """Whether a diff has what a copy of a configuration would have masked; it warns, naming the keys.
+
+    It cannot be masked itself, since it is an input by its hash, and a crate is made to be given away.
+    """
+    try:
+        _, keys = config.masked(diff.read_text("utf-8", "replace"), diff.name)
+    except OSError:
+        return False  # the copy will tell
+    if keys:
+        console.warn(f"{diff.name}: left out, since it has values of {', '.join(keys)}")
+    return bool(keys)
 
 
 def _leads_out(path: str) -> bool:

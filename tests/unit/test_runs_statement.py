@@ -265,3 +265,33 @@ def test_nothing_optional_is_imported_for_a_statement(found: Found) -> None:
         "assert not {'google', 'in_toto_attestation', 'model_signing', 'cryptography'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_is_really_recorded(tmp_path: Path) -> None:
+    """From a command to both forms; nothing of the secrets that were near gets into one."""
+    from test_runs_record import Project, git
+
+    recorded = Project(tmp_path / "project")
+    recorded.commit()
+    git(recorded.root, "remote", "add", "origin", "https://ann:hunter2@git.example.org/team/a.git")
+    (recorded.root / "conf.yaml").write_text("rate: 0.1\npassword: hunter2\n")
+    code = "import os; os.mkdir('model'); open('model/w\u00e4 x', 'w').write('w')"
+    words = ["--config", "conf.yaml", "--seed", "7", "--output", "model"]
+    ran = recorded.python(code, *words)
+    assert ran.returncode == 0, ran.stderr
+    told = nixgen("runs", "export", cwd=recorded.root)
+    document = json.loads(told.stdout)
+    standard(document)
+    assert document["subject"] == [{"name": "model/w\u00e4 x", "digest": {"sha256": sha256(b"w")}}]
+    named = {one["name"]: one for one in document["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert named["code"]["uri"] == "git+https://git.example.org/team/a.git@refs/heads/main"
+    assert {"diff.patch", "nixgen.lock"} <= named.keys(), "conf.yaml is new"
+    words = ["--format", "ro-crate", "--out", str(tmp_path / "crate")]
+    done = nixgen("runs", "export", *words, cwd=recorded.root)
+    assert (done.returncode, "warning: diff.patch: left out, since it has values of password\n" in done.stderr) == (
+        0,
+        True,
+    )
+    files = {path.name: path.read_bytes() for path in (tmp_path / "crate").rglob("*") if path.is_file()}
+    assert {"conf.yaml", "run.yaml", "w\u00e4 x"} < files.keys()
+    assert b"hunter2" not in told.stdout.encode() + b"".join(files.values())
