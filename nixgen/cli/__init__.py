@@ -29,7 +29,7 @@ COMMANDS = {
     "why": "Show what pulls a package in: for each package that requires it, the shortest path from the project.",
     "verify": "Are the files of models and data the pinned ones? Hashes every byte; exits with 1 when one differs.",
     "run": "Verify models and data, then run COMMAND in the project's environment.",
-    "runs": "List, show, compare, export and verify recorded runs.",
+    "runs": "List, show, compare, export, verify and log recorded runs.",
     "reproduce": "Make a recorded run again from its commit and its locks, and compare what comes out.",
     "check": "Compare the build with the recorded hashes.",
     "diff": "Show what changed between two records: packages, models, size, and bytes that changed by themselves.",

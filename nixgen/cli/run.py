@@ -101,8 +101,9 @@ def run(
     )
     if record:
         from nixgen.runs import record as recording
+        from nixgen.trackers.asked import after_record
 
         what = recording.Options(clean, tuple(config or ()), seed, metrics, tuple(output or ()))
-        raise typer.Exit(recording.record(lock, names, words, how, what))
+        raise typer.Exit(recording.record(lock, names, words, how, what, after_record))
     os.environ.update(implementation.seed_variables(seed))
     raise typer.Exit(implementation.start(lock, names, words, how))

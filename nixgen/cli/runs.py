@@ -9,7 +9,7 @@ import typer
 
 from nixgen.cli import artifacts, options
 
-app = artifacts.group("runs", "List, show, compare, export and verify recorded runs.")
+app = artifacts.group("runs", "List, show, compare, export, verify and log recorded runs.")
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="latest, an id or its beginning or end, or a run's folder.")
@@ -190,3 +190,27 @@ def verify(
     claim = attest.verified(file, Signer(key, identity, issuer))
     attest.compare(claim, path or find_lock(project).parent / claim.folder)
     console.result(f"{file}: signed by {key or identity}; {len(claim.outputs)} outputs are those of run {claim.run}")
+
+
+@artifacts.command(
+    app,
+    "log",
+    "Log a recorded run in MLflow: digests as tags, files as artifacts.\n\n"
+    "It is at MLFLOW_TRACKING_URI; where that is set, `nixgen run --record` does the same. Requires nixgen[mlflow].\n\n"
+    "Example: nixgen runs log latest",
+)
+def log(
+    run: RunArgument = "latest",
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen runs log``."""
+    from nixgen.console import console
+    from nixgen.models.verify import find_lock
+    from nixgen.runs import finding
+    from nixgen.trackers import tracking
+
+    root = find_lock(project).parent
+    done = tracking.log(root, finding.find(root, run))
+    console.result(f"logged as {done.kind} run {done.run} at {done.uri}")

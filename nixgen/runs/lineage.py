@@ -30,7 +30,7 @@ _LONGEST = 60  # characters of a value in a table
 
 def compare(root: Path, old: Found, new: Found) -> Lineage:
     """What differs between two runs, of the project ``root``: packages and data by what git and the project have."""
-    known = [Known(_configs(one), _packages(root, one.run)) for one in (old, new)]
+    known = [Known(configurations(one), _packages(root, one.run)) for one in (old, new)]
     return diff.diff(old.run, new.run, known[0], known[1], _data(root, old.run, new.run))
 
 
@@ -84,8 +84,8 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def _configs(found: Found) -> dict[str, Mapping[str, str]]:
-    """Keys and values of the copies of configurations that can be read."""
+def configurations(found: Found) -> dict[str, Mapping[str, str]]:
+    """Keys and values of the copies of configurations that can be read, by their paths."""
     known: dict[str, Mapping[str, str]] = {}
     for one in found.run.config:
         if one.copy:

@@ -94,8 +94,17 @@ def _signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
             signal.signal(number, old)
 
 
-def record(lock: Path, names: Sequence[str], command: Sequence[str], how: verify.Options, options: Options) -> int:
+def record(
+    lock: Path,
+    names: Sequence[str],
+    command: Sequence[str],
+    how: verify.Options,
+    options: Options,
+    after: Callable[[Path, Path], None] = lambda _root, _folder: None,
+) -> int:
     """Runs the command and records it; the exit code, which is the command's.
+
+    ``after`` is called with the project's folder and the run's, when the record is whole; Ctrl-C interrupts it.
 
     Where that is 0, it is 1 for a metrics file or output that was not written, and 3 for a record that is not whole.
     Raises UserError, Finding and MachineError before the command is started.
@@ -137,7 +146,10 @@ def record(lock: Path, names: Sequence[str], command: Sequence[str], how: verify
             ended = capture.run(words, given, folder / STDOUT, folder / STDERR)
         finally:
             over.set()
-        return _ended(run, folder, ended, options, _Beside(machine, environment, before), lacks)
+        code = _ended(run, folder, ended, options, _Beside(machine, environment, before), lacks)
+        with _signals(signal.default_int_handler):
+            after(root, folder)
+        return code
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _variables(run: Run) -> dict[str, str]:
         env = {name: value for name, value in env.items() if name not in _SHELL}
     seed = run.seeds.seed if run.seeds is not None else None
     chance = {SEED: str(seed)} if seed is not None else {}  # also one that the program drew itself
-    return {**env, **chance, **run.variables}
+    return {**env, **chance, **run.variables, "NIXGEN_REPRODUCING": "1"}  # it is no run of the project: no tracker
 
 
 def _run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> int:

@@ -75,6 +75,11 @@ class Project:
         given = {"cwd": self.root, "env": self.env, "capture_output": True, "stdin": subprocess.DEVNULL, **options}
         return subprocess.run(self.words(*words), check=False, **given)  # type: ignore[call-overload, no-any-return]
 
+    def runs(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """``nixgen runs``."""
+        given = [*NIXGEN, "runs", *words]
+        return subprocess.run(given, cwd=self.root, env=self.env, capture_output=True, check=False)
+
     def python(self, code: str, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
         return self.run(*words, "--", sys.executable, "-c", code, **options)
 

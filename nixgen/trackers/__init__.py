@@ -1,0 +1,1 @@
+"""Trackers of experiments, where recorded runs are logged, too."""
