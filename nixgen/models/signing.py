@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -69,7 +69,7 @@ def sign(trees: Sequence[guard.Tree], bundle: Path, key: Path | None, *, passwor
         raise Finding.of(name, f"is not signed: {report.text()}")
     config = _signing(key, password)
     config.set_hashing_config(_Pinned(files))
-    config.sign(Path(trees[0].folder), bundle)
+    _asking(key, lambda: config.sign(Path(trees[0].folder), bundle))
     return report
 
 
@@ -82,7 +82,8 @@ def sign_statement(document: Mapping[str, Any], key: Path | None, *, password: s
     found = _module("in_toto_attestation.v1.statement").Statement([], "", {})
     _module("google.protobuf.json_format").ParseDict(dict(document), found.pb)
     found.validate()
-    signature = config._signer.sign(SimpleNamespace(statement=found))  # noqa: SLF001 -- it signs models in public only
+    payload = SimpleNamespace(statement=found)
+    signature = _asking(key, lambda: config._signer.sign(payload))  # noqa: SLF001 -- it signs models in public only
     return str(signature.bundle.to_json())
 
 
@@ -177,7 +178,7 @@ def _one(trees: Sequence[guard.Tree]) -> tuple[str, dict[str, str]]:
 def _signing(key: Path | None, password: str | None) -> Any:  # noqa: ANN401 -- not there when types are checked
     config = _library("signing").Config()
     if key is None:
-        config.use_sigstore_signer()
+        _asking(key, config.use_sigstore_signer)
     else:
         secret = password.encode() if password is not None else None
         _reading(key, lambda: config.use_elliptic_key_signer(private_key=key, password=secret))
@@ -189,7 +190,8 @@ def _verifier(signer: Signer) -> Any:  # noqa: ANN401 - the library's, which is 
     if signer.key is not None:
         _reading(signer.key, lambda: config.use_elliptic_key_verifier(public_key=signer.key))
     elif signer.identity and signer.issuer:
-        config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.issuer)
+        who = {"identity": signer.identity, "oidc_issuer": signer.issuer}
+        _asking(None, lambda: config.use_sigstore_verifier(**who))
     else:
         raise UserError.of("", "whose signature it must be is not said", "add --key, or --identity and --issuer")
     return config
@@ -202,6 +204,17 @@ def _reading(key: Path, use: Any) -> None:  # noqa: ANN401 - any function
         raise UserError.of(str(key), f"cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError.of(str(key), f"is no key that can be used: {error}", "an elliptic curve's, as PEM") from None
+
+
+def _asking(key: Path | None, use: Callable[[], Any]) -> Any:  # noqa: ANN401 -- what it gives
+    """Does what asks sigstore where there is no ``key``."""
+    if key is not None:
+        return use()
+    try:
+        return use()
+    except Exception as error:  # a network, a browser, a person: the library raises what they do
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise MachineError.of("sigstore", f"cannot be asked: {said}", "use a key: --key FILE") from error
 
 
 def _payload(document: Any) -> Any:  # noqa: ANN401 -- any JSON value

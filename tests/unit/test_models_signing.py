@@ -14,7 +14,7 @@ from exported import keys as made_keys
 from support.tree import fill, flip, tree
 
 from nixgen import guard
-from nixgen.errors import Finding, UserError
+from nixgen.errors import Finding, MachineError, UserError
 from nixgen.models import signing
 
 pytestmark = pytest.mark.skipif(find_spec("model_signing") is None, reason="needs the extra sign")
@@ -132,3 +132,22 @@ def test_bad_input(model: guard.Tree, keys: tuple[Path, Path], tmp_path: Path) -
         signing.verify([model], tmp_path / "sig", signing.Signer(tmp_path / "text.pub"))
     with pytest.raises(UserError, match="a signature is one artifact's"):
         signing.verify([model, model._replace(name="models.n")], tmp_path / "sig", signing.Signer(keys[1]))
+
+
+def test_sigstore_that_cannot_be_asked(model: guard.Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key the library asks servers, and raises what they and the network do."""
+    import model_signing.signing
+    import model_signing.verifying
+
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(model_signing.signing.Config, "use_sigstore_signer", offline)
+    monkeypatch.setattr(model_signing.verifying.Config, "use_sigstore_verifier", offline)
+    said = "sigstore: cannot be asked: no route to host"
+    with pytest.raises(MachineError, match=said):
+        signing.sign([model], tmp_path / "sig", None)
+    with pytest.raises(MachineError, match=said):
+        signing.sign_statement({}, None)
+    with pytest.raises(MachineError, match=said):
+        signing.verify_statement(b"", "a", signing.Signer(identity="ann", issuer="https://login.example.org"))
