@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,8 +122,7 @@ class CacheLab:
             "PYTHONPATH": str(ROOT),
             "NO_COLOR": "1",
         }
-        command = [sys.executable, "-m", "nixgen", "cache", *argv]
-        return self.nix.inside(*command, cwd=self.project, check=False, **{**own, **self.env, **env})
+        return self.nix.nixgen("cache", *argv, cwd=self.project, **{**own, **self.env, **env})
 
     def must(self, *argv: str) -> Output:
         """Runs it; a failure shows what it printed."""

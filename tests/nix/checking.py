@@ -71,9 +71,10 @@ class Checked:
 
     def run(self, *words: str | Path, before: str = "") -> Output:
         """Runs nixgen; ``before`` is a line of shell that is run first, in the same namespace, with $1 the folder."""
+        if not before:
+            return self.nix.nixgen(*map(str, words), cwd=self.folder, PYTHONPATH=str(ROOT), NO_COLOR="1")
         inner = [sys.executable, "-m", "nixgen", *map(str, words)]
-        if before:
-            inner = ["sh", "-euc", f'{before}; shift; exec "$@"', "sh", str(self.folder), *inner]
+        inner = ["sh", "-euc", f'{before}; shift; exec "$@"', "sh", str(self.folder), *inner]
         done = subprocess.run(
             [*enter(self.nix.store), *inner],
             cwd=self.folder,

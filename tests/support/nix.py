@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from support import started
 from support.waiting import without_progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,12 @@ class Output:
     returncode: int
     stdout: str
     stderr: str
+
+    @classmethod
+    def of(cls, done: subprocess.CompletedProcess[bytes]) -> Output:
+        """What nixgen gave back, without the progress that it shows where a step takes long."""
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        return cls(tuple(done.args), done.returncode, out, without_progress(err))
 
     @property
     def ok(self) -> bool:
@@ -121,6 +128,12 @@ class Nix:
         """Runs any command with the store at /nix: a program of the store, ``nix-shell``, a script."""
         (self.store / "nix").mkdir(parents=True, exist_ok=True)
         return _run(self.entered(), [*map(str, argv)], cwd, {**self.environ(), **env}, check=check)
+
+    def nixgen(self, *words: str, cwd: Path, **env: str) -> Output:
+        """``nixgen WORDS`` with the store at /nix, whatever comes out."""
+        (self.store / "nix").mkdir(parents=True, exist_ok=True)
+        store = None if self.within else self.store
+        return Output.of(started.nixgen(words, cwd, {**self.environ(), **env}, self.entered(), store))
 
     def run(self, program: str, *argv: str | Path, cwd: Path | None = None, check: bool = True) -> Output:
         """Runs one of Nix's own programs (``nix``, ``nix-build``, ``nix-store``, …)."""

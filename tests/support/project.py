@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import started
 from support.nix import ROOT, Output
 from support.waiting import without_progress
 
@@ -109,7 +110,7 @@ class Project:
 
     def nixgen(self, *argv: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Output:
         """Runs nixgen in the project, whatever comes out."""
-        return run([sys.executable, "-m", "nixgen", *argv], cwd or self.folder, env)
+        return Output.of(started.nixgen(argv, cwd or self.folder, environment(env)))
 
     def must(self, *argv: str) -> Output:
         """Runs nixgen in the project; a failure shows what it printed."""
@@ -147,9 +148,13 @@ def own_wheel(folder: Path) -> Path:
 
 
 def run(argv: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Output:
-    """Runs a command without standard input; what it gave back. The repository's nixgen is the one that is imported."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **(env or {})}
+    """Runs a command without standard input; what it gave back."""
     done = subprocess.run(
-        argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        argv, cwd=cwd, env=environment(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return Output(tuple(argv), done.returncode, done.stdout, without_progress(done.stderr))
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The tests' own with ``more``; the repository's nixgen is the one that is imported."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **(more or {})}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from logs import SIGNER, VERIFIER, digest
+from support import started
 from support.tree import fill, flip, lock, rows
 from support.waiting import until
 
@@ -72,6 +73,8 @@ class Project:
         return [*NIXGEN, "run", "--record", *words]
 
     def run(self, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+        if not options:
+            return started.nixgen(["run", "--record", *words], self.root, self.env)
         given = {"cwd": self.root, "env": self.env, "capture_output": True, "stdin": subprocess.DEVNULL, **options}
         return subprocess.run(self.words(*words), check=False, **given)  # type: ignore[call-overload, no-any-return]
 

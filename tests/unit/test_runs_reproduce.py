@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support import started
 from support.tree import fill, lock, rows
 from support.waiting import until
 from typer.testing import CliRunner
@@ -74,8 +75,8 @@ class Project:
         return finding.folders(self.root)[-1]
 
     def nixgen(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        given = {"cwd": cwd or self.root, "env": self.env, "capture_output": True, "text": True}
-        return subprocess.run([*NIXGEN, *words], check=False, stdin=subprocess.DEVNULL, **given)  # type: ignore[call-overload, no-any-return]
+        done = started.nixgen(words, cwd or self.root, self.env)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def again(self, *words: str, code: int = 0, run: str = "latest") -> str:
         """What reproduce prints; nothing of it stays in git or in the folder for temporary files."""
