@@ -90,6 +90,15 @@ def test_add_makes_the_file_and_knows_every_key(root: Path) -> None:
     )
 
 
+def test_add_knows_registries(root: Path) -> None:
+    (root / "models.toml").unlink()
+    words = ("data", "add", "rows", "registry:fraud@prod", "--registry", "s3://models", "--format", "csv")
+    assert nixgen(*words, cwd=root).returncode == 0
+    assert (root / "models.toml").read_text() == (
+        'version = 1\n\n[data.rows]\nsource = "registry:fraud@prod"\nregistry = "s3://models"\nformat = "csv"\n'
+    )
+
+
 def test_add_refuses_and_leaves_the_file_alone(root: Path) -> None:
     done = nixgen("model", "add", "fraud", "registry:fraud-detector@Prod", cwd=root)
     assert done.returncode == 2

@@ -374,3 +374,11 @@ def test_the_highest_is_not_a_deprecated_one(project: Project) -> None:
     (project.root / "models.toml").write_text(TOML.replace("@prod", ""))
     project.lock()
     assert project.pin.exact == "1.0.0"
+
+
+def test_a_dataset_is_published_too(project: Project) -> None:
+    text = TOML.replace("models.fraud", "data.words") + 'include = ["*.txt"]\n'
+    (project.root / "models.toml").write_text(text)
+    project.lock()
+    assert project.pin.data is not None
+    assert project.pin.data.storage_uri == f"registry:{NAME}@prod"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -444,3 +445,35 @@ def test_many_stores(home: Home, tmp_path: Path) -> None:
     home.publish(1, "1.0.0")
     assert (tmp_path / "shared/demo/fraud/1.0.0/model.bin").read_bytes() == b"weights"
     assert home.json("list")[0]["name"] == "demo/fraud"
+
+
+def test_a_registry_of_others_is_noted_to_be_read(home: Home, tmp_path: Path) -> None:
+    out, _ = home.told("init")
+    key = out.rpartition("log key: ")[2].strip()
+    home.publish(1, "1.0.0")
+    shutil.copytree(home.root / "registry", tmp_path / "models", symlinks=True)
+    (home.root / "nixgen.lock").write_text(dump_lock(Lock(BASE)))
+    out, err = home.told("init", "--registry", f"{tmp_path}/models/", "--log-key", key)
+    assert out == f"file://{tmp_path}/models: 1 entries\nlog key: {key}\n"
+    assert err == "Noted the registry in nixgen.lock: commit it\n"
+    [pin] = read_lock(home.root / "nixgen.lock").registry
+    assert (pin.url, str(pin.verifier), pin.checkpoint.size) == (f"file://{tmp_path}/models", key, 1)
+    assert home.json("list")[0]["versions"] == ["1.0.0"]
+    assert "has no log, so it is no registry" in home.told("init", "--registry", "nothing", "--log-key", key, code=2)[1]
+    assert "leave one of them out" in home.told("init", "--key", "a", "--log-key", key, code=2)[1]
+    assert "is not a verifier key" in home.told("init", "--registry", "nothing", "--log-key", "none", code=2)[1]
+
+
+def test_an_export(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.told("init")
+    home.publish(1, "1.0.0")
+    monkeypatch.chdir(home.root)
+    out, err = home.told("export", "fraud")
+    assert re.fullmatch(r"fraud-1\.0\.0\.oci: demo/fraud@1\.0\.0, 5 layers, .*; sha256:[0-9a-f]{64}\n", out)
+    assert err == ""
+    assert (home.root / "fraud-1.0.0.oci" / "oci-layout").is_file()
+    home.told("deprecate", "fraud@1.0.0", "--why", "leaked labels")
+    again, err = home.told("export", "fraud@1.0.0", "--out", "fraud.tar")
+    assert again.rpartition(" ")[2] == out.rpartition(" ")[2]
+    assert "warning: demo/fraud@1.0.0 is deprecated" in err
+    assert "is no place in a registry of artifacts" in home.told("export", "fraud", "--push", "a b", code=2)[1]
