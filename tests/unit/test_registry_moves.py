@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import subprocess
 import sys
@@ -272,6 +273,33 @@ def test_a_full_disk(mounted: Path) -> None:
     assert sorted(lab.open().state().model(MODEL).versions) == ["1.0.0"]
     sound(lab)
     lab.publish("1.1.0")
+    sound(lab)
+
+
+def test_a_move_on_a_full_disk(mounted: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=1m", mounted], check=True)
+    lab = Lab.make(mounted)
+    lab.publish("1.0.0")
+    lab.publish("1.1.0", b"better")
+    lab.promote("1.0.0")
+    lab.promote("1.1.0")
+    rest = mounted / "rest"
+    with contextlib.suppress(OSError), rest.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 9)):
+            pass
+    moves: list[Callable[[], object]] = [
+        lambda: lab.promote("1.0.0", "staging"),
+        lambda: rollback(lab.open(), NAME, "prod", ANN),
+    ]
+    for move in moves:
+        with pytest.raises(MachineError, match="the disk is full"):
+            move()
+        assert lab.open().state().model(MODEL).aliases() == {"prod": "1.1.0"}
+        sound(lab)
+    rest.unlink()
+    lab.promote("1.0.0", "staging")
+    rollback(lab.open(), NAME, "prod", ANN)
+    assert lab.open().state().model(MODEL).aliases() == {"prod": "1.0.0", "staging": "1.0.0"}
     sound(lab)
 
 

@@ -418,7 +418,8 @@ def test_a_history_that_was_rewritten(home: Home, change: str, monkeypatch: pyte
         assert "Traceback" not in err
 
 
-def test_entries_that_were_edited(home: Home) -> None:
+@pytest.mark.parametrize("change", ["edited", "reordered", "removed"])
+def test_entries_that_were_edited(home: Home, change: str) -> None:
     home.told("init")
     home.publish(1, "1.0.0")
     home.told("promote", "fraud", "prod")
@@ -426,8 +427,14 @@ def test_entries_that_were_edited(home: Home) -> None:
     bundles = [path for path in log.rglob("*") if path.is_file() and b"fraud" in path.read_bytes()]
     assert bundles
     for path in bundles:
-        path.write_bytes(path.read_bytes().replace(b"ann@", b"eve@"))
-    assert "error: " in home.told("verify", code=1)[1]
+        lines = path.read_bytes().splitlines(keepends=True)
+        if change == "edited":
+            lines = [line.replace(b"ann@", b"eve@") for line in lines]
+        path.write_bytes(
+            b"".join(lines[1:] if change == "removed" else lines[::-1] if change == "reordered" else lines)
+        )
+    for words in (("verify",), ("list",), ("history", "fraud"), ("promote", "fraud", "beta")):
+        assert "error: " in home.told(*words, code=1)[1]
 
 
 def test_who_has_no_key_reads(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

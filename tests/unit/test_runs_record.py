@@ -11,6 +11,7 @@ import pty
 import re
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,6 +242,37 @@ def test_what_is_left_when_nixgen_is_killed(project: Project) -> None:
     assert (run.status, run.exit, run.ended) == ("running", None, None)
     assert project.run("--", "true").returncode == 0  # and it is in no other run's way
     assert sorted(one.status for one in finding.runs(project.root)) == ["finished", "running"]
+
+
+@pytest.mark.heavy
+def test_killed_at_every_write_there_is_a_whole_record_or_none(project: Project) -> None:
+    """Before each file that is made, renamed or removed: none yet, the one of the start, or the one of the end."""
+    code = "import os, signal, sys\nleft = [int(sys.argv.pop(1))]\n"
+    code += "def hook(event, args):\n"
+    code += "    writes = event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)\n"
+    code += "    if (writes or event in {'os.mkdir', 'os.rename', 'os.remove'}) and '/runs' in str(args[0]):\n"
+    code += "        left[0] -= 1\n"
+    code += "        if left[0] < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+    code += "sys.addaudithook(hook)\nfrom nixgen.__main__ import main\nmain()\n"
+    seen: set[str] = set()
+    killed = 0
+    while True:
+        words = [sys.executable, "-c", code, str(killed), "run", "--record", "--output", "out", "--", "touch", "out"]
+        done = subprocess.run(words, cwd=project.root, env=project.env, capture_output=True, check=False)
+        found, problems = finding.all_runs(project.root)
+        assert problems == []
+        status = [one.run.status for one in found]
+        seen |= {*status} or {"none"}
+        for one in found:
+            assert one.run.status in {"running", "finished"}
+            assert (one.run.exit is not None) == (one.run.status == "finished") == bool(one.run.outputs)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed += 1
+        shutil.rmtree(project.root / "runs", ignore_errors=True)
+    assert status == ["finished"]
+    assert (seen, killed > 6) == ({"none", "running", "finished"}, True)
 
 
 def test_much_output_takes_no_memory(project: Project) -> None:
