@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.machine.folders import resolved
 
 HEADER = "Written by nixgen"
 TEMPORARY = ".nixgen-tmp"
@@ -307,8 +308,8 @@ def _places(root: Path, paths: Iterable[str], *, follow: bool = True) -> dict[st
             problems.append(Problem(path, _ELSEWHERE))
             continue
         try:
-            target = (root / pure).resolve() if follow else (root / pure.parent).resolve() / pure.name
-        except (OSError, RuntimeError, ValueError) as error:
+            target = resolved(root / pure) if follow else resolved(root / pure.parent) / pure.name
+        except (OSError, ValueError) as error:
             problems.append(Problem(path, f"cannot be followed: {error}", f"remove the link: rm {shlex.quote(path)}"))
             continue
         if not _inside(root, target):

@@ -5,6 +5,7 @@ A variable that is empty or a relative path does not count, as the specification
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from pathlib import Path
@@ -25,10 +26,25 @@ def config(*parts: str) -> Path:
 def typed(text: str) -> Path:
     """The absolute path that ``text`` means: ``~`` and ``~user`` expanded, links resolved. Raises UserError."""
     try:
-        return Path(text).expanduser().resolve()
+        return resolved(Path(text).expanduser())
     except (RuntimeError, ValueError, OSError) as error:  # no such user; a NUL in it; links that go round
-        why = f"there is no user {text.partition('/')[0][1:]!r}" if text.startswith("~") else str(error)
+        why = "it has a NUL byte" if "\0" in text else str(error)
+        if text.startswith("~"):
+            why = f"there is no user {text.partition('/')[0][1:]!r}"
         raise UserError.of(text, f"is not a path: {why}", "write the whole path of a folder") from None
+
+
+def resolved(path: Path) -> Path:
+    """``path.resolve()``, which since Python 3.13 no longer says that links go round.
+
+    Raises OSError where they do, and ValueError for a NUL byte.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
+    return path.resolve()
 
 
 def check_temporary() -> None:

@@ -77,7 +77,7 @@ def test_nix_is_told_of_the_key_by_its_file_and_how_to_pack() -> None:
         ("https://ho\u2100st/", "https://…: is not an address that can be read\n"),
         ("https://host/a\nb", "https://…: is not an address that can be read\n"),
         ("~nosuch/x", "~nosuch/x: is not a path: there is no user 'nosuch'\n"),
-        ("a\0b", "a\0b: is not a path: embedded null byte\n"),
+        ("a\0b", "a\0b: is not a path: it has a NUL byte\n"),
         ("ssh-ng://host", "ssh-ng://host: a store behind ssh has no place for a log\n"),
     ],
 )  # fmt: skip

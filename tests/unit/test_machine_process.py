@@ -19,15 +19,16 @@ from nixgen.machine import process as run
 
 # Writes its own end into a file when it is asked to end, as Nix removes what it began.
 POLITE = """\
-import signal, sys, time
+import os, signal, sys, time
 def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(0.2)
-    print("x" * 200000, file=sys.stderr)
+    os.write(2, b"x" * 200000)
     open(sys.argv[1], "w").write("tidy")
     sys.exit(1)
 signal.signal(signal.SIGTERM, end)
 open(sys.argv[1] + ".begun", "w").close()
-print("ready", file=sys.stderr, flush=True)
+os.write(2, b"ready\n")  # print is not to be interrupted by a signal whose handler prints
 time.sleep(3600)
 """
 
