@@ -28,7 +28,7 @@ def end(*_):
     sys.exit(1)
 signal.signal(signal.SIGTERM, end)
 open(sys.argv[1] + ".begun", "w").close()
-os.write(2, b"ready\n")  # print is not to be interrupted by a signal whose handler prints
+os.write(2, b"ready\\n")  # print is not to be interrupted by a signal whose handler prints
 time.sleep(3600)
 """
 
