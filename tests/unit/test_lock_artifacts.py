@@ -59,6 +59,7 @@ def test_lock_and_generate_together(project: Path, world: World, capsys: pytest.
         "Pinned models.minilm: hf:org/minilm main at aaaaaaaaaaaa, 3 files, 6 B.",
         "Pinned models.vad: https://models.example.org/vad.onnx, 1 file, 1 B.",
         "wrote nixgen.lock",
+        "then, to set the project up: nixgen init",
     ]
     assert planning.read_pins(find_project(project)).lock == made
     plan = planning.plan(find_project(project), planning.read_pins(find_project(project)))

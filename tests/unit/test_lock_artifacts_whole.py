@@ -87,7 +87,8 @@ def test_a_model_from_the_command_to_the_lock_and_an_upgrade(project: Project) -
         f"  commit: {old[:12]} → {new[:12]}\n"
         "  config.json: changed, 23 B → 3 B\n"
         "  vocab.txt: new, 2 B\n"
-        "wrote nixgen.lock\n",
+        "wrote nixgen.lock\n"
+        "then, to set the project up: nixgen init\n",
     )
     assert project.nixgen("lock", "--upgrade", "minilm")[1].splitlines()[0] == (
         f"models.minilm: main is still {new[:12]}."
@@ -142,6 +143,7 @@ def test_a_local_file_and_data_need_no_network(project: Project) -> None:
             "Pinned models.vad: weights/vad.onnx, 1 file, 4 B.",
             "Pinned data.rows: rows.csv, 1 file, 12 B.",
             "wrote nixgen.lock",
+            "then, to set the project up: nixgen init",
         ],
     )
     vad, rows = project.lock.artifacts
