@@ -156,7 +156,7 @@ class Probe:
     def _table(self, name: str, text: str) -> Table:
         try:
             value: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         return Table(value, f"{name}: its build requirements", "", [], "report it to the package's authors")
 

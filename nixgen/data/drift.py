@@ -130,7 +130,7 @@ def _number(value: Value) -> float | None:
         found = float(Decimal(value)) if isinstance(value, str) else float(value)
     except InvalidOperation:
         found = _seconds(str(value))
-    except OverflowError:
+    except (OverflowError, ValueError):  # a signalling NaN
         return None
     return found if math.isfinite(found) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -9,7 +10,6 @@ import yaml  # type: ignore[import-untyped]
 # libyaml's, where PyYAML was built with it, takes a tenth of the time.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_BITS = 1024  # of a whole number: as many as the largest one with a fraction has
 _ENDLESS = 1 << 20  # a line is as long as its value
 
 
@@ -34,7 +34,7 @@ class _Once(_Loader):  # type: ignore[misc]
     def construct_yaml_int(self, node: Any) -> int:  # noqa: ANN401 -- the same
         """Refuses a number that nobody means, and that Python does not print."""
         value = int(super().construct_yaml_int(node))
-        if value.bit_length() > _BITS:
+        if abs(value) > sys.float_info.max:
             raise yaml.constructor.ConstructorError(None, None, "a number is too large", node.start_mark)
         return value
 

@@ -77,11 +77,19 @@ def state(root: Path, without: Iterable[str] = ()) -> State:
 _FIELDS = {"1": 8, "u": 10}  # blanks before the path in an entry of the status, by its kind (git-status(1))
 
 
-def write_diff(root: Path, found: State, target: Path, untracked: Iterable[str], without: Iterable[str] = ()) -> None:
+def write_diff(
+    root: Path,
+    found: State,
+    target: Path,
+    untracked: Iterable[str],
+    without: Iterable[str] = (),
+    left_out: Iterable[str] = (),
+) -> None:
     """Writes what makes of the commit of a ``state`` the files that are there: for ``git apply``, in the top folder.
 
-    ``untracked`` are those new files that it is to have. git's index stays as it is. Raises MachineError when git
-    refuses, OSError when the file cannot be written.
+    ``untracked`` are those new files that it is to have, ``left_out`` changed ones that it is not (``without`` is as in
+    :func:`state`). git's index stays as it is. Raises MachineError when git refuses, OSError when the file cannot be
+    written.
     """
     new = [path for path in untracked if not path.endswith("/")]
     env = dict(os.environ)
@@ -101,6 +109,7 @@ def write_diff(root: Path, found: State, target: Path, untracked: Iterable[str],
         plain = ("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
         prefixes = ("--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=dirty")
         words = ["git", "diff", *plain, *prefixes, base, "--", *_but(without)]
+        words += [f":(top,exclude,literal){path}" for path in left_out]
         with target.open("wb") as file:
             write_output(words, file, cwd=root, env=env)
 

@@ -230,7 +230,7 @@ def _serialization(bundle: Path) -> Mapping[str, Any]:
             return found
     except OSError as error:
         raise UserError.of(str(bundle), f"cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise UserError.of(str(bundle), "is not a sigstore bundle of a model's signature")
 

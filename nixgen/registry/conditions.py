@@ -7,22 +7,20 @@ made, a command that cannot be started.
 from __future__ import annotations
 
 import contextlib
-import json
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nixgen.errors import NixgenError
 from nixgen.log.note import Note, NoteError, Verifier
 from nixgen.machine import process
-from nixgen.registry.checksums import LONGEST
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.policy import Drift, Rules, Threshold
 from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model
-from nixgen.registry.verify import sound
+from nixgen.registry.verify import document, sound
 
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
@@ -96,28 +94,19 @@ def _metrics(registry: Registry, entry: Entry) -> Mapping[str, float]:
     """The metrics that are numbers."""
     return {
         name: float(value)
-        for name, value in _document(registry, entry, METRICS).items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for name, value in document(registry.files, entry, METRICS).items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     }
-
-
-def _document(registry: Registry, entry: Entry, name: str) -> Mapping[str, Any]:
-    data = registry.files.read(f"{entry.model}/{entry.version}/{name}", LONGEST)
-    try:
-        table = json.loads(data or b"{}")
-    except ValueError:
-        return {}
-    return table if isinstance(table, dict) else {}
 
 
 def _data(registry: Registry, entry: Entry, now: Entry | None, wanted: Drift, asked: Asked) -> Iterator[Condition]:
     """How far a dataset is from that of the version that has the alias."""
     name = wanted.dataset
-    mine = _document(registry, entry, DATA).get(name)
+    mine = document(registry.files, entry, DATA).get(name)
     if mine is None or now is None:  # the first one to have the alias is compared with nothing
         yield Condition(f"data {name}", mine is not None, "none" if mine is None else "there", "there")
         return
-    if mine == _document(registry, now, DATA).get(name):
+    if mine == document(registry.files, now, DATA).get(name):
         yield Condition(f"data {name}", True, "the same", f"near that of {now.version}")
         return
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,7 +22,7 @@ def fetch(registry: Registry, entry: Entry, folder: Path) -> list[str]:
 
     Raises Finding for bytes that are not those that the log has, UserError, MachineError.
     """
-    if folder.exists():
+    if os.path.lexists(folder):
         raise UserError.of(str(folder), "is there already", "name another folder with --out, or remove it")
     source = f"{entry.model}/{entry.version}"
     hashes = published(registry.files, entry)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -58,7 +59,7 @@ def export(registry: Registry, entry: Entry, out: Path) -> Exported:
 
     Raises Finding for bytes that are not those that the log has, UserError, MachineError.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError.of(str(out), "is there already", "name another place with --out, or remove it")
     with _guarded(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,12 @@ What lies there and is in no entry is told apart: of a publish that did not end 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nixgen import console
 from nixgen.errors import Finding, Problem
@@ -113,6 +116,17 @@ def published(files: Files, entry: Entry) -> dict[str, str]:
         return checksums.parse(data)
     except ChecksumError as error:
         raise Finding.of(where, f"was published, and {error}", _RESTORE) from None
+
+
+def document(files: Files, entry: Entry, name: str) -> Mapping[str, Any]:
+    """A JSON document of a version, as it was published; empty where there is none, or where another one lies there."""
+    with contextlib.suppress(Finding, ValueError, RecursionError):
+        wanted = published(files, entry).get(name)
+        data = files.read(f"{entry.model}/{entry.version}/{name}", checksums.LONGEST)
+        if data is not None and checksums.digest(data) == wanted:
+            found = json.loads(data)
+            return found if isinstance(found, dict) else {}
+    return {}
 
 
 def differing(files: Files, folder: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:

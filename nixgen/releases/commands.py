@@ -345,7 +345,7 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
         if json.loads(published or b"null") != json.loads(mine):
             return ""
         return reproductions.best(reproductions.reproductions(folder), reproductions.digest(folder))
-    except (errors.NixgenError, OSError, ValueError):  # what cannot be read proves nothing
+    except (errors.NixgenError, OSError, ValueError, RecursionError):  # what cannot be read proves nothing
         return ""
 
 

@@ -28,9 +28,10 @@ def published_run(data: bytes, name: str) -> Run:
     try:
         values = json.loads(data)
         values["metrics"] = {key: value for key, value in values.get("metrics", {}).items() if value is not None}
-    except (ValueError, TypeError, AttributeError):
+        text = yamltext.dumps(values)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise UserError.of(f"{name}: {RUN}", "is no record of a run", "see: nixgen registry verify") from None
-    return recordfile.parse(yamltext.dumps(values), f"{name}: {RUN}")
+    return recordfile.parse(text, f"{name}: {RUN}")
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401 -- any value of a record

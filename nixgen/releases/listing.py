@@ -12,7 +12,7 @@ from nixgen.registry.conditions import METRICS
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model, State
-from nixgen.registry.verify import Report, published
+from nixgen.registry.verify import Report, document, published
 from nixgen.releases.commands import Promoted
 
 _DAY = 10  # characters of a time that are its date
@@ -35,14 +35,13 @@ def print_version(registry: Registry, entry: Entry, *, as_json: bool) -> None:
     """All that is known of one version."""
     model = registry.state().model(entry.model)
     aliases = [alias for alias, version in model.aliases().items() if version == entry.version]
-    folder = f"{entry.model}/{entry.version}"
     failed: Finding | None = None
     hashes: dict[str, str] = {}
     try:
         hashes = published(registry.files, entry)
     except Finding as error:
         failed = error
-    metrics = json.loads(registry.files.read(f"{folder}/{METRICS}") or b"{}") if METRICS in hashes else {}
+    metrics = document(registry.files, entry, METRICS)
     gone = model.deprecated.get(entry.version)
     approved = [one.by for one in model.approvals.get(entry.version, [])]
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nixgen.console import size
 from nixgen.reports.model import Facts, Item, Report, State
-from nixgen.runs.model import Run
+from nixgen.runs.model import DIFF, Run
 from nixgen.runs.verdict import SAID
 
 _RECORD = "nixgen run --record -- COMMAND"
@@ -123,9 +123,12 @@ def _commit(facts: Facts, run: Run | None) -> Item:
     told = run.git.commit
     if run.git.dirty and not facts.diff_kept:
         return Item(name, "no", f"{told}, with changes that are not kept as the record says", again)
+    lacks = [one.removeprefix(f"{DIFF}: ") for one in run.missing if one.startswith(f"{DIFF}: ")]
+    if lacks:
+        return Item(name, "no", f"{told}, with changes that {DIFF} lacks: {', '.join(lacks)}", again)
     if facts.commit_here is False:
         return Item(name, "unknown", f"{told}, which is not in this repository", f"git fetch origin {told}")
-    kept = ", with changes that are kept in diff.patch" if run.git.dirty else ""
+    kept = f", with changes that are kept in {DIFF}" if run.git.dirty else ""
     here = "" if facts.commit_here else "; no repository here to look for it"
     return Item(name, "yes" if facts.commit_here else "unknown", f"{told}{kept}{here}")
 

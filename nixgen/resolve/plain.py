@@ -33,7 +33,7 @@ _SPECIFIER = rf"\s*([=!<>]=|<|>)\s*({_RELEASE})(\.\*)?\s*"
 _ATOM = (
     r"(?:(python_version|python_full_version|implementation_version)"
     r"|(os_name|sys_platform|platform_machine|platform_system|platform_python_implementation|implementation_name))"
-    r""" ([=!<>]=|<|>) (?:'([^'"()\\]*)'|"([^'"()\\]*)")"""
+    r""" ([=!<>]=|<|>) (?:'([^'"(),\\\n]*)'|"([^'"(),\\\n]*)")"""
 )
 
 

@@ -38,6 +38,12 @@ _PAIR = re.compile(
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|\$\{[^}\n]{0,200}\}|\{\{[^}\n]{0,200}\}\}|[^\s,;}\]#"']+)"""
 )
 _REFERENCE = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_]\w*|%\([^)]*\)s|\{\{.*\}\}|<[^>]*>|")
+_STRING = re.compile(r""""[^"\s<>\[\]{}()]{4,}"|'[^'\s<>\[\]{}()]{4,}'""")
+"""Of a program a value that may be a secret: names of variables and calls are none, nor are marks like "<pad>"."""
+
+_LOGIN = re.compile(r"""://[^\s/:@<>{}$"']{1,100}:[^\s/:@<>{}$"']{1,200}@""")
+_IN_ADDRESS = "a login in an address"
+_CONFIGURATIONS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".config", ".properties", ".tfvars")
 _OPTION = re.compile(r"--?(?P<key>[A-Za-z][\w-]*)")
 
 
@@ -67,6 +73,20 @@ def masked(text: str, name: str) -> tuple[str, tuple[str, ...]]:
     found = _Masked()
     text = _structured(text, name.lower(), found)
     return _plain(text, found), tuple(found.keys)
+
+
+def secrets(text: str, name: str) -> tuple[str, ...]:
+    """The keys of what is secret in a file of a project: of a configuration as in its copy.
+
+    In other files a key's value counts only where it is a text in quotes, and an address where it has a password:
+    ``token = tokens[0]`` is no secret, nor is ``git@git.example.org:a/b``.
+    """
+    if name.lower().endswith(_CONFIGURATIONS):
+        return masked(text, name)[1]
+    found = _Masked()
+    if _LOGIN.search(_pairs(text, found, _STRING)):
+        found.note(_IN_ADDRESS)
+    return tuple(found.keys)
 
 
 def masked_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -170,11 +190,22 @@ def _blot(value: Any, path: str, found: _Masked, *, inside: bool = False) -> boo
 
 
 def _plain(text: str, found: _Masked) -> str:
+    """The text without what looks like a secret, line by line."""
+    text = _pairs(text, found)
+    clean = addresses.blotted(text) if "@" in text or "://" in text else text
+    if clean != text:
+        found.note(_IN_ADDRESS)
+    return clean
+
+
+def _pairs(text: str, found: _Masked, values: re.Pattern[str] | None = None) -> str:
+    """The text without keys' secrets and tokens; ``values`` are those that a key may have, None for any."""
+
     def pair(match: re.Match[str]) -> str:
         value = match["value"].strip("\"'")
         if not is_secret(match["key"]) or value == BLOT or value in {"null", "none", "None", "true", "false"}:
             return match[0]
-        if _REFERENCE.fullmatch(value):
+        if _REFERENCE.fullmatch(value) or (values is not None and not values.fullmatch(match["value"])):
             return match[0]
         if not any(key == match["key"] or key.endswith(f".{match['key']}") for key in found.keys):
             found.note(match["key"])
@@ -185,8 +216,4 @@ def _plain(text: str, found: _Masked) -> str:
         found.note(f"a token ({match[0][:4]}…)" if not match[0].startswith("-----") else "a private key")
         return BLOT
 
-    text = _TOKENS.sub(token, _PAIR.sub(pair, text))
-    clean = addresses.blotted(text) if "@" in text or "://" in text else text
-    if clean != text:
-        found.note("a login in an address")
-    return clean
+    return _TOKENS.sub(token, _PAIR.sub(pair, text))

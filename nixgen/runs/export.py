@@ -16,7 +16,7 @@ from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.runs import config, crate
 from nixgen.runs.finding import Found
-from nixgen.runs.model import NAME, STDERR, STDOUT
+from nixgen.runs.model import DIFF, NAME, STDERR, STDOUT
 
 _CHUNK = 1 << 20
 _MADE_NEW = "export a run whose outputs are still there, or make them again: nixgen reproduce"
@@ -79,22 +79,22 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
 def _plan(root: Path, found: Found) -> Iterator[_Copy]:
     """What the crate has: the record, what lies beside it, and the outputs. Raises UserError with every problem."""
     run, problems = found.run, []
-    beside = [NAME, *(name for name in (STDOUT, STDERR) if (found.folder / name).is_file())]
+    beside = [NAME, *(name for name in (STDOUT, STDERR) if os.path.lexists(found.folder / name))]
     beside += [one.copy for one in run.config if one.copy]
-    beside += [run.git.diff] if run.git and run.git.diff and not _secrets(found.folder / run.git.diff) else []
+    beside += [run.git.diff] if run.git and run.git.diff else []
     for name in dict.fromkeys(beside):
-        if _leads_out(name):
-            problems.append(Problem(f"{run.id}/{NAME}", f"names {name}, which is not beside it", "restore it with git"))
-        else:
-            wanted = run.git.sha256 if run.git and name == run.git.diff else ""
-            yield _Copy(name, found.folder / name, name, wanted)
+        place = found.beside(name)
+        if place is None:
+            problems.append(Problem(f"{run.id}/{name}", "is no file of this run", "restore it with git"))
+        elif name != DIFF or not _secrets(place):
+            yield _Copy(name, place, name, run.git.sha256 if run.git and name == run.git.diff else "")
     for one in run.outputs:
-        place = os.path.relpath(root / run.folder / one.path, root)
-        if _leads_out(place):
+        inside = os.path.relpath(root / run.folder / one.path, root)
+        if _leads_out(inside):
             mend = "record a run that writes below the project's folder"
             problems.append(Problem(one.path, "lies outside of the project, and no crate can have it", mend))
         else:
-            yield _Copy(one.path, root / place, f"{crate.OUTPUTS}/{place}", one.sha256)
+            yield _Copy(one.path, root / inside, f"{crate.OUTPUTS}/{inside}", one.sha256)
     if problems:
         raise UserError(problems)
 

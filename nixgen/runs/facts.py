@@ -27,10 +27,13 @@ from nixgen.machine import addresses, files, git, process
 from nixgen.machine.git import State
 from nixgen.nix.json import STORE
 from nixgen.registry.address import is_folder
+from nixgen.runs import config
 from nixgen.runs.model import DIFF, FOLDER, Artifact, Environment, Git, Gpu, Machine, ProjectFiles
 
 LARGEST = 16 << 20
 """Bytes of a new file that a tree's diff may have."""
+
+_LOOKED = 1 << 20  # bytes of a file in which secrets are looked for: people write shorter ones
 
 _NVIDIA = Path("/proc/driver/nvidia")
 _PATIENCE = 10.0  # seconds for nvidia-smi, which waits where a driver hangs
@@ -39,20 +42,25 @@ _FILES = (
     *("pyproject.toml", "uv.lock", "uv.toml"),
 )
 _SECRET_FILES = (
-    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
+    *(".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
     *(".netrc", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.*", "secrets.*", "*.tfstate"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The git tree of a project: what the record says, what git knows, what does not count, what a diff lacks."""
+    """The git tree of a project: what the record says, what git knows, what does not count, what a diff lacks.
+
+    Paths ``without`` are relative to the project, all others to the top of the repository; ``left_out`` are those of
+    changed files that the diff has not.
+    """
 
     git: Git
     state: State
     without: tuple[str, ...]
     new: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -74,26 +82,30 @@ def tree(root: Path, written: Iterable[Path]) -> Tree | None:
     own = [path for path in state.untracked if not any(path == one or path.startswith(f"{one}/") for one in made)]
     state = replace(state, untracked=tuple(own))
     lacks = [f"{DIFF}: the changes inside of the submodule {path}" for path in state.submodules]
-    new = []
+    new, left_out = [], []
     for path in own:
-        if why := _left_out(state.top, path):
+        if why := _left_out(state.top, path) or _secret(state.top, path):
             lacks.append(f"{DIFF}: {path} ({why})")
         else:
             new.append(path)
+    for path in state.changed:
+        if why := _secret(state.top, path):
+            lacks.append(f"{DIFF}: {path} ({why})")
+            left_out.append(path)
     found = Git(
         commit=state.commit,
         branch=state.branch,
         remote=_remote(state),
         dirty=bool(state.changed or own),
     )
-    return Tree(found, state, without, tuple(new), tuple(lacks))
+    return Tree(found, state, without, tuple(new), tuple(lacks), tuple(left_out))
 
 
 def write_diff(root: Path, found: Tree, folder: Path) -> Git:
     """Writes what a dirty tree has that its commit has not into a run's folder; what the record then says of it."""
     if not found.git.dirty:
         return found.git
-    git.write_diff(root, found.state, folder / DIFF, found.new, found.without)
+    git.write_diff(root, found.state, folder / DIFF, found.new, found.without, found.left_out)
     with (folder / DIFF).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return replace(found.git, diff=DIFF, sha256=digest)
@@ -192,16 +204,25 @@ def artifacts(lock: Lock, names: Sequence[str]) -> tuple[Mapping[str, Artifact],
 
 def _left_out(top: Path, path: str) -> str:
     """Why a new file is not in the diff, "" where it is."""
-    name = PurePosixPath(path).name.lower()
     if path.endswith("/"):
         return "a repository of its own"
     if "\ufffd" in path:
         return "its name is not UTF-8"
-    if any(fnmatch(name, pattern) for pattern in _SECRET_FILES):
-        return "such a file may hold secrets"
     with contextlib.suppress(OSError):
         if (size := (top / path).lstat().st_size) > LARGEST:
             return f"{shown_size(size)}, which git does not know"
+    return ""
+
+
+def _secret(top: Path, path: str) -> str:
+    """Why a file that is not as it was committed may hold secrets, "" where none can be seen."""
+    name = PurePosixPath(path).name.lower()
+    if any(fnmatch(name, pattern) for pattern in _SECRET_FILES) and os.path.lexists(top / path):
+        return "such a file may hold secrets"
+    with contextlib.suppress(OSError, UnicodeError):
+        if (top / path).lstat().st_size <= _LOOKED and not (top / path).is_symlink():
+            keys = config.secrets(files.contents(top / path).decode(), path)
+            return f"secrets in it: {', '.join(keys)}; keep them in variables" if keys else ""
     return ""
 
 

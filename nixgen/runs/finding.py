@@ -23,6 +23,11 @@ class Found:
     folder: Path
     run: Run
 
+    def beside(self, name: str) -> Path | None:
+        """A file beside the record; None where there is none, or a link leads to one that is not of this run."""
+        place = self.folder / name
+        return place if place.is_file() and place.resolve().is_relative_to(self.folder.resolve()) else None
+
 
 def folders(root: Path) -> list[Path]:
     """The folders of the runs of the project ``root``, the earliest first.

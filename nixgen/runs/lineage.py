@@ -88,9 +88,9 @@ def configurations(found: Found) -> dict[str, Mapping[str, str]]:
     """Keys and values of the copies of configurations that can be read, by their paths."""
     known: dict[str, Mapping[str, str]] = {}
     for one in found.run.config:
-        if one.copy:
+        if place := found.beside(one.copy):
             with contextlib.suppress(OSError, ValueError, RecursionError):
-                text = files.contents(found.folder / one.copy).decode()
+                text = files.contents(place).decode()
                 known[one.path] = dict(diff.flat(_value(text, one.path)))
     return known
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import mmap
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,8 @@ def _collect(value: Any, name: str, found: dict[str, float], above: set[int]) ->
     if isinstance(value, bool):
         return
     if isinstance(value, int | float):
-        found[name] = value
+        large = abs(value) > sys.float_info.max  # as a number with a fraction, which JSON reads as infinite then
+        found[name] = (math.inf if value > 0 else -math.inf) if large else value
     if isinstance(value, dict | list) and id(value) not in above:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:

@@ -281,7 +281,7 @@ def _began(note: Path) -> Mapping[str, Any]:
     """What the command began with, nothing where it was not started."""
     try:
         found = json.loads(note.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -330,7 +330,7 @@ def _seeds(path: Path, given: Seeds | None) -> Seeds | None:
                 deterministic=found.deterministic or bool(said["deterministic"]),
                 nondeterministic=tuple(dict.fromkeys([*found.nondeterministic, *map(str, said["nondeterministic"])])),
             )
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             raise MachineError.of("", f"a line of {SEEDS_FILE} cannot be read") from None
     return found
 

@@ -7,6 +7,7 @@ errors are told at once.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from nixgen.formats import yamltext
 from nixgen.formats.strictjson import Table
 from nixgen.machine import files
 from nixgen.runs.model import (
+    CONFIG,
+    DIFF,
     NAME,
     STATUSES,
     Artifact,
@@ -45,6 +48,9 @@ _SRI = r"sha256-[A-Za-z0-9+/]{43}="
 _DIGEST = rf"sha256:{_SHA256}"
 _COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
+_COPY = rf"{CONFIG}/(?:(?!\.\.(?:/|\Z))[^/\x00]+(?:/|\Z))+(?<!/)"
+"""Below a run's folder: a record may be of somebody else, and what it names is shown, copied and logged."""
+
 _T = TypeVar("_T")
 
 
@@ -148,7 +154,7 @@ def _run(top: Table) -> Run:
     return Run(
         id=top.text("id", ID),
         status=cast("Status", top.choice("status", STATUSES)),
-        command=top.texts("command"),
+        command=_command(top),
         started=_time(top, "started") or datetime.min.replace(tzinfo=UTC),
         folder=_text(top, "folder") or ".",
         ended=_optional(top, "ended", lambda: _time(top, "ended")),
@@ -172,6 +178,13 @@ def _run(top: Table) -> Run:
     )
 
 
+def _command(top: Table) -> tuple[str, ...]:
+    words = top.texts("command")
+    if not words and not top.problems:
+        top.problem("command", "has no words")
+    return words
+
+
 def _git(table: Table) -> Git:
     table.closed("commit", "branch", "remote", "dirty", "diff", "sha256")
     return Git(
@@ -179,7 +192,7 @@ def _git(table: Table) -> Git:
         branch=_text(table, "branch"),
         remote=_text(table, "remote"),
         dirty=table.flag("dirty"),
-        diff=_text(table, "diff"),
+        diff=_text(table, "diff", re.escape(DIFF)),
         sha256=_text(table, "sha256", _SHA256),
     )
 
@@ -259,7 +272,9 @@ def _dump_artifact(artifact: Artifact) -> dict[str, Any]:
 
 def _config(table: Table) -> ConfigFile:
     table.closed("path", "sha256", "copy", "masked")
-    return ConfigFile(table.text("path"), table.text("sha256", _SHA256), _text(table, "copy"), _list(table, "masked"))
+    return ConfigFile(
+        table.text("path"), table.text("sha256", _SHA256), _text(table, "copy", _COPY), _list(table, "masked")
+    )
 
 
 def _asked(table: Table) -> Asked:

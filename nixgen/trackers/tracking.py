@@ -5,6 +5,7 @@ The record is whole before the tracker is asked, and stays so whatever becomes o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import posixpath
@@ -74,9 +75,9 @@ def _logged(root: Path, found: Found, noted: Callable[[Tracker], object]) -> Tra
     console.detail(f"$ {process.shown(command)}")
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": {**_DEFAULTS, **os.environ}}
     with tempfile.TemporaryFile() as told, subprocess.Popen(command, text=True, stderr=told, **pipes) as running:
+        assert running.stdin is not None  # noqa: S101 -- pipes
+        assert running.stdout is not None  # noqa: S101 -- the same
         try:
-            assert running.stdin is not None  # noqa: S101 -- pipes
-            assert running.stdout is not None  # noqa: S101 -- the same
             running.stdin.write(json.dumps(_asked(root, found)) + "\n")
             running.stdin.flush()
             identity = running.stdout.readline().strip()
@@ -86,6 +87,8 @@ def _logged(root: Path, found: Found, noted: Callable[[Tracker], object]) -> Tra
             running.communicate("\n" if identity else None)
         except BrokenPipeError:
             identity = ""  # it ended before it was asked
+            with contextlib.suppress(BrokenPipeError):
+                running.stdin.close()
         except BaseException:
             process.end(running)
             raise
@@ -156,14 +159,14 @@ def _files(root: Path, found: Found) -> Iterator[tuple[str, str]]:
     run = found.run
     kept = [one.copy for one in run.config if one.copy]
     for name in (NAME, STDOUT, STDERR, *([run.git.diff] if run.git is not None and run.git.diff else []), *kept):
-        if (found.folder / name).is_file():
-            yield str(found.folder / name), posixpath.dirname(name)
+        if place := found.beside(name):
+            yield str(place), posixpath.dirname(name)
     places = {root / run.folder / one.path: one for one in run.outputs}
     now = {one.path: one.sha256 for one in outputs.collect(places, {}).outputs}
-    for place, one in places.items():
-        if now.get(place.as_posix()) == one.sha256:
+    for output, one in places.items():
+        if now.get(output.as_posix()) == one.sha256:
             folder = posixpath.dirname(posixpath.normpath(f"/{one.path}")).strip("/")
-            yield str(place), posixpath.join("outputs", folder) if folder else "outputs"
+            yield str(output), posixpath.join("outputs", folder) if folder else "outputs"
         else:
             console.warn(f"not logged, because it is not any more what the run made: {one.path}")
 

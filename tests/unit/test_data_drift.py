@@ -67,6 +67,11 @@ def test_what_cannot_be_told_is_none(tmp_path: Path) -> None:
     assert (drift.rows(same), drift.columns(same), drift.mean(same)) == (0.0, 0, Moved(0.0))
 
 
+def test_a_value_that_is_no_number() -> None:
+    """Manifests are in nixgen.lock, which others write, too."""
+    assert [drift._number(value) for value in ("sNaN", "nan", "1e999999999", "x", 10**400)] == [None] * 5
+
+
 def test_rows_and_columns(tmp_path: Path) -> None:
     found = moved(tmp_path, "a,b,c\n1,2,x\n2,2,x\n", "a,d,c\n1,2,5\n")
     assert drift.rows(found) == -0.5

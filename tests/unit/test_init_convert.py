@@ -640,5 +640,19 @@ def test_init_from_that_was_killed_goes_on_when_it_is_typed_again(
         init(root, options)
 
 
+def test_the_mark_of_what_is_not_finished(tmp_path: Path) -> None:
+    """It is one line of TOML, whatever the files are called, and read as it was written."""
+    for names, python in ((["a b.txt", "it's.txt"], "3.12"), (["r.txt"], None), (["r.txt"], ">=3.12")):
+        line = unfinished.mark(names, python)
+        (tmp_path / "pyproject.toml").write_bytes(line + b"[project]\n")
+        assert tomllib.loads((line + b"a = 1\n").decode()) == {"a": 1}
+        assert unfinished.read(tmp_path, names) == unfinished.Unfinished(python)
+        assert unfinished.read(tmp_path, names[:1]) == (unfinished.Unfinished(python) if names[1:] == [] else None)
+    assert unfinished.mark(["a\nb.txt"], None) == unfinished.mark(["a\udcff.txt"], None) == b""
+    for text in ("# Not set up yet; to go on: nixgen init --from 'r.txt", "# Not set up yet; to go on: nixgen init "):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert unfinished.read(tmp_path, ["r.txt"]) is None
+
+
 def stopped(*_: object, **__: object) -> None:
     raise KeyboardInterrupt

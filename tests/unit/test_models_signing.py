@@ -112,7 +112,7 @@ def test_a_key_with_a_password(model: guard.Tree, keys: tuple[Path, Path], tmp_p
     assert signing.verify([model], tmp_path / "sig", signing.Signer(keys[1])) == ()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"dsseEnvelope": {"payload": "bm8="}}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 100_000, b'{"dsseEnvelope": {"payload": "bm8="}}'])
 def test_what_is_no_bundle(model: guard.Tree, keys: tuple[Path, Path], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sig").write_bytes(content)
     with pytest.raises(UserError, match="is not a sigstore bundle of a model's signature"):

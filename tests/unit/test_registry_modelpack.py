@@ -132,6 +132,9 @@ def test_it_is_written_whole_or_not_at_all(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UserError, match="is there already"):
         export(lab, tmp_path / "there")
+    (tmp_path / "link.tar").symlink_to("nothing")
+    with pytest.raises(UserError, match="is there already"):
+        export(lab, tmp_path / "link.tar")
     (lab.place / MODEL / "1.0.0+one" / "model.onnx").write_bytes(b"others")
     before = sorted(tmp_path.iterdir())
     for name in ("out", "out.tar"):

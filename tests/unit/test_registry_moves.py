@@ -9,20 +9,24 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from registries import MODEL, NAME, CrashError, Lab
 from support.nix import ROOT
 
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
+from nixgen.registry import conditions
 from nixgen.registry.entry import Condition
 from nixgen.registry.fetch import fetch
 from nixgen.registry.names import Ref
+from nixgen.registry.policy import Rules, Threshold
 from nixgen.registry.promote import promote, rollback
 from nixgen.registry.publish import Content, next_version, publish
 from nixgen.registry.stamp import Stamp
 from nixgen.registry.state import at
-from nixgen.registry.verify import Report, repair, verify
+from nixgen.registry.verify import Report, document, repair, verify
+from nixgen.releases.documents import published_run
 
 ANN = Stamp.now("ann")
 
@@ -30,6 +34,24 @@ ANN = Stamp.now("ann")
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab.make(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"auc": 1' + b"0" * 400 + b"}", b"[]", b"{", b'{"auc": true}'])
+def test_a_document_that_says_nothing(lab: Lab, text: bytes) -> None:
+    """Whoever has the log's key publishes what they like: what is no number does not hold, and is no traceback."""
+    content = Content(lab.artifacts({"model.bin": b"w"}), {"metrics.json": text, "run.json": text})
+    entry = publish(lab.open(), Ref(NAME, version="1.0.0"), content, ANN).entry
+    nothing: Any = None
+    rules = Rules((Threshold("auc", min=0.5),))
+    found = conditions.conditions(lab.open(), entry, "prod", rules, conditions.Asked(*[nothing] * 4))
+    assert [(one.name, one.holds, one.value) for one in found] == [
+        ("files", True, "as published"),
+        ("auc", False, "no number"),
+    ]
+    with pytest.raises(UserError):
+        published_run(text, "fraud")
+    (lab.place / MODEL / "1.0.0/metrics.json").write_text('{"auc": 0.9}')
+    assert document(lab.open().files, entry, "metrics.json") == {}, "it is another one than was published"
 
 
 def sound(lab: Lab) -> Report:

@@ -279,6 +279,7 @@ def test_what_holds_is_said_to_hold() -> None:
     [
         ({"git": None}, "Commit recorded", "no"),
         ({"git": Git("1" * 40, dirty=True, diff="diff.patch", sha256=SHA)}, "Commit recorded", "no"),
+        ({"missing": ("diff.patch: .env (such a file may hold secrets)",)}, "Commit recorded", "no"),
         ({"environment": None}, "Environment pinned", "no"),
         ({"environment": Environment(closure=DIGEST)}, "Environment pinned", "no"),
         ({"environment": Environment(recorded=f"sha256:{OTHER}")}, "Environment pinned", "no"),

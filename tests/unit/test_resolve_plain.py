@@ -71,6 +71,28 @@ def test_markers_are_answered_as_packaging_does(marker: str, machine: dict[str, 
     assert plain.holds(marker, {**machine}) == Marker(marker).evaluate({**machine}, context="lock_file")
 
 
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "python_version > '3,>=2'",
+        "python_full_version >= '3.8,!=3.9'",
+        "os_name == 'posix\n'",
+        "python_version >= '3.9\n'",
+        "sys_platform != 'a,b'",
+    ],
+)
+def test_versions_in_markers_that_are_none(marker: str) -> None:
+    """Several, and a line end, which specifiers may have."""
+    for machine in _MACHINES:
+        try:
+            wanted = Marker(marker).evaluate({**machine}, context="lock_file")
+        except ValueError:
+            with pytest.raises(ValueError, match=r"."):
+                plain.holds(marker, {**machine})
+        else:
+            assert plain.holds(marker, {**machine}) == wanted
+
+
 @pytest.mark.parametrize("text", ["", "three", ">=3.x", ">=3.11,,", "=>3"])
 def test_what_is_no_specifier_is_refused_unless_packaging_takes_it(text: str) -> None:
     try:

@@ -10,6 +10,7 @@ import pytest
 from exported import FILES, project, sha256
 from support.program import nixgen
 
+from nixgen.runs import lineage
 from nixgen.runs.finding import Found
 from nixgen.runs.model import ConfigFile, Git
 
@@ -123,10 +124,19 @@ def test_a_record_that_leads_out(tmp_path: Path) -> None:
     """A teammate's record may name what is not theirs: nothing of it is copied."""
     (tmp_path / "secret").write_bytes(b"secret")
     files = {"../../secret": b"secret"}
-    config = (ConfigFile("a", "ab" * 32, "../../../secret"),)
-    said = export(project(tmp_path / "project", files, config=config), tmp_path / "crate", code=2)
+    found = project(tmp_path / "project", files, config=(ConfigFile("a", "ab" * 32, "config/a.yaml"),))
+    (found.folder / "config/a.yaml").symlink_to(tmp_path / "secret")
+    (found.folder / "stdout").unlink()
+    (found.folder / "stdout").symlink_to(tmp_path / "secret")
+    said = export(found, tmp_path / "crate", code=2)
     assert "../../secret: lies outside of the project" in said
-    assert "names ../../../secret, which is not beside it" in said
+    assert f"{found.run.id}/config/a.yaml: is no file of this run" in said
+    assert f"{found.run.id}/stdout: is no file of this run" in said
+    assert lineage.configurations(found) == {}, "nor shown"
+    (tmp_path / "secret").write_bytes(b"a: 1\n")
+    (found.folder / "config/a.yaml").unlink()
+    (found.folder / "config/a.yaml").symlink_to("conf/a b.yaml")
+    assert lineage.configurations(found) == {"a": {"password": "***"}}, "one inside of the folder is of the run"
 
 
 def test_an_output_beside_the_folder_of_the_command(tmp_path: Path) -> None:

@@ -456,6 +456,54 @@ def test_metrics_that_are_none(project: Project, text: str, said: str) -> None:
     assert said in project.record.missing[0]
 
 
+def test_a_metric_that_no_number_with_a_fraction_is(project: Project) -> None:
+    """The record stays one that can be read."""
+    (project.root / "given").write_text('{"a": 1%s}' % ("0" * 400))
+    code = "import shutil, os; shutil.copy('given', 'm.json'); open(os.environ['NIXGEN_RUN_SEEDS'], 'a').write("
+    code += '\'{"seed": Infinity, "libraries": {}, "deterministic": false, "nondeterministic": []}\\n\')'
+    assert project.python(code, "--metrics", "m.json").returncode == 3
+    assert project.record.missing == ("seeds: a line of NIXGEN_RUN_SEEDS cannot be read",)
+    assert project.record.metrics == {"a": math.inf}
+
+
+def test_what_is_secret_and_not_committed_is_in_no_diff(project: Project, tmp_path: Path) -> None:
+    """As in the copy of a configuration; a file that is left out is named."""
+    fill(
+        project.root,
+        {"conf/a.yaml": b"rate: 1\n", "b.py": b"", "gone.toml": b"password = 'committed'\n", "c.env": b"A=1\n"},
+    )
+    project.commit()
+    fill(
+        project.root,
+        {
+            "conf/a.yaml": b"rate: 2\ndb:\n  password:\n  - hunter2\n",
+            "b.py": b"token = tokens[0]\n",
+            "new.py": b"API_KEY = 'hunter2'\n",
+            "x y.cfg": b"[a]\npw = hunter2\n",
+            "staged.pem": b"hunter2",
+            "c.env": b"A=hunter2\n",
+            "run.sh": b"curl https://ann:hunter2@example.org\n",
+        },
+    )
+    (project.root / "gone.toml").unlink()
+    git(project.root, "add", "staged.pem")
+    assert project.run("--", "true").returncode == 0
+    kept = b"".join(path.read_bytes() for path in project.folder.rglob("*") if path.is_file())
+    assert b"hunter2" not in kept
+    assert project.record.missing == (
+        "diff.patch: new.py (secrets in it: API_KEY; keep them in variables)",
+        "diff.patch: run.sh (secrets in it: a login in an address; keep them in variables)",
+        "diff.patch: x y.cfg (secrets in it: pw; keep them in variables)",
+        "diff.patch: c.env (such a file may hold secrets)",
+        "diff.patch: conf/a.yaml (secrets in it: db.password.0; keep them in variables)",
+        "diff.patch: staged.pem (such a file may hold secrets)",
+    )
+    git(tmp_path, "clone", "-q", str(project.root), "again")
+    git(tmp_path / "again", "apply", "--binary", str(project.folder / "diff.patch"))
+    assert (tmp_path / "again/b.py").read_bytes() == b"token = tokens[0]\n"
+    assert not (tmp_path / "again/gone.toml").exists()
+
+
 def test_a_dirty_tree_can_be_made_again_from_the_record(project: Project, tmp_path: Path) -> None:
     fill(project.root, {"a.txt": b"one\n", "b.bin": bytes(range(256)), "gone": b"", ".gitignore": b"ignored\n"})
     project.commit()

@@ -151,6 +151,28 @@ def test_a_run_is_logged_later_and_its_record_stays(project: Project) -> None:
     assert b"did not end: it is running" in project.runs("log").stderr
 
 
+def test_a_client_that_ends_before_it_is_asked(project: Project) -> None:
+    """What it is asked is more than a pipe holds."""
+    site = Path(project.env["PYTHONPATH"].partition(":")[0])
+    fill(site, {"sitecustomize.py": b"import os, sys\nif sys.orig_argv[1:2] == ['-P']: os._exit(9)\n"})
+    (project.root / "c.yaml").write_text("".join(f"k{number}: {'v' * 5000}\n" for number in range(40)))
+    done = project.python("print(1)", "--config", "c.yaml")
+    assert (done.returncode, b"not logged in MLflow: its client ended with 9" in done.stderr) == (0, True), done.stderr
+
+
+def test_what_a_link_leads_to_is_not_logged(project: Project, tmp_path: Path) -> None:
+    uri = project.env.pop("MLFLOW_TRACKING_URI")
+    assert project.python("print(1)", "--config", "c.yaml").returncode == 0
+    (tmp_path / "secret").write_text("depth: hunter2\n")
+    for name in ("stdout", "config/c.yaml"):
+        (project.folder / name).unlink()
+        (project.folder / name).symlink_to(tmp_path / "secret")
+    project.env["MLFLOW_TRACKING_URI"] = uri
+    assert project.runs("log").returncode == 0
+    assert [one[1] for one in said(project) if one[0] == "file"] == ["run.yaml", "stderr"]
+    assert "hunter2" not in str(said(project))
+
+
 def test_a_reproduction_is_not_logged(project: Project) -> None:
     project.env["NIXGEN_REPRODUCING"] = "1"
     assert project.python("print(1)").returncode == 0
