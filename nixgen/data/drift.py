@@ -118,7 +118,7 @@ def _spread(column: ColumnStatistics) -> float | None:
         if first is None or last is None:
             return None
         if last > first:
-            return last - first
+            return last - first if math.isfinite(last - first) else None
     return 0.0
 
 

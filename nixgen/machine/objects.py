@@ -30,7 +30,10 @@ _KEYS = {
     "endpoint_url": "endpoint",
 }
 _SHOWN = 200  # letters of an error
-_CREDENTIALS = "the credentials come from where the store's own tools have them (for s3: AWS_PROFILE, ~/.aws)"
+_CREDENTIALS = (
+    "the credentials come from where the store's own tools have them (for s3: AWS_PROFILE, ~/.aws); to an endpoint that"
+    " only the project names they go where you name it, too: AWS_ENDPOINT_URL"
+)
 Failed = Callable[[type[NixgenError], str, str], NixgenError]
 """Makes an error of its class, what is wrong, and what mends it."""
 

@@ -31,7 +31,7 @@ def checked(address: str) -> str:
 
 def is_folder(address: str) -> bool:
     """Whether an address is a folder of the project."""
-    return _FOLDER.fullmatch(address) is not None and ".." not in address.split("/")
+    return _FOLDER.fullmatch(address) is not None and not {".", ".."} & {*address.split("/")}
 
 
 def is_here(address: str) -> bool:

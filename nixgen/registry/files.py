@@ -6,15 +6,16 @@ store has links, else a file of one line.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from nixgen.errors import MachineError
+from nixgen.errors import MachineError, UserError
 from nixgen.log.stores.folder import Folder
 from nixgen.log.stores.model import CHUNK, Storage
 
@@ -52,6 +53,27 @@ class FolderFiles(Folder):
 
     locks = True
 
+    def remove(self, name: str) -> None:
+        """What lies behind a link stays, too."""
+        if self._inside(name):
+            super().remove(name)
+
+    @contextlib.contextmanager
+    def written(self, name: str, pieces: Iterable[bytes]) -> Iterator[tuple[Path, Path]]:
+        """Raises UserError where a link leads out of the registry: whoever may write there would choose the place."""
+        self._refuse(name)
+        with super().written(name, pieces) as found:
+            yield found
+
+    def _refuse(self, name: str) -> None:
+        if not self._inside(name):
+            mend = "look at it, and remove the link"
+            raise UserError.of(str(self.folder / name), "leads out of the registry, by a link", mend)
+
+    def _inside(self, name: str) -> bool:
+        parent = (self.folder / name).parent
+        return os.path.realpath(parent).startswith(f"{os.path.realpath(self.folder)}/") or parent == self.folder
+
     def upload(self, name: str, source: Path) -> None:
         """Copied in pieces, synced, renamed."""
         try:
@@ -74,6 +96,7 @@ class FolderFiles(Folder):
     def point(self, name: str, target: str) -> None:
         """A link that is made beside the old one and renamed over it; a file where there are no links."""
         place = self.folder / name
+        self._refuse(name)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".new", dir=place.parent) as made:

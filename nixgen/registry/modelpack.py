@@ -19,10 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nixgen.errors import MachineError, UserError
+from nixgen.registry import checksums
 from nixgen.registry.entry import Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.publish import DOCUMENTS
-from nixgen.registry.registry import Registry
+from nixgen.registry.registry import CHECKSUMS, Registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -75,18 +76,17 @@ def export(registry: Registry, entry: Entry, out: Path) -> Exported:
 
 def _layout(registry: Registry, entry: Entry, layout: Path) -> Exported:
     files = layout.parent / "files"
-    paths = sorted(fetch(registry, entry, files))
+    fetch(registry, entry, files)
+    hashes = {**checksums.parse((files / CHECKSUMS).read_bytes()), CHECKSUMS: entry.digest}
     run = _run(files)
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     layers = []
-    for path in paths:
-        with (files / path).open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    for path, sha256 in sorted(hashes.items()):
         size = (files / path).stat().st_size
         shutil.move(files / path, blobs / sha256)
         layers.append(_layer(entry, path, sha256, size))
-    config = _blob(blobs, CONFIG, _config(entry, layers, paths, run))
+    config = _blob(blobs, CONFIG, _config(entry, layers, [*hashes], run))
     made = {"org.opencontainers.image.created": entry.at, "org.opencontainers.image.version": entry.version,
             "org.opencontainers.image.title": entry.model}  # fmt: skip
     manifest = _blob(blobs, MANIFEST, {

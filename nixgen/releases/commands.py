@@ -111,15 +111,18 @@ def _noted(project: Project, asked: Asked) -> Begun:
     return Begun(found.address, str(found.verifier), checkpoint, project.root, made=False)
 
 
-def opened(asked: Asked, name: str = "", *, write: bool = False) -> Registry:
+def opened(asked: Asked, name: str = "", *, write: bool = False, own: bool = True) -> Registry:
     """The registry that is meant; with ``write``, with the key of its log. Raises UserError, LogFinding.
 
-    With the ``name`` of a model of the project, only what concerns that one is asked for.
+    With the ``name`` of a model of the project, only what concerns that one is asked for. An address that the user did
+    not type, or whose key they do not have, is not ``own``: see :func:`nixgen.registry.opening.open_files`.
     """
     project = find_project(asked.project, lock=False)
     trust = pinning.trust(pinning.pins(project.root), asked.address, asked.log_key)
     signer = _signer(asked.key or trust.verifier.name, trust) if write else None
-    found = Registry.open(local(project.root, trust.address), project.name, trust.verifier, trust.known, signer)
+    place = local(project.root, trust.address)
+    own = own and (write or asked.address is not None)
+    found = Registry.open(place, project.name, trust.verifier, trust.known, signer, own=own)
     found.address = trust.address
     found.about = found.model(name) if name else ""
     return found

@@ -262,7 +262,7 @@ def _shelves(reading: _Reading, run: Run | None) -> Iterator[Shelf]:
 
 
 def _shelf(project: Project, address: str, run: Run | None) -> Shelf:
-    registry = commands.opened(commands.Asked(project.root, address))
+    registry = commands.opened(commands.Asked(project.root, address), own=False)
     state = registry.state()
     models = [model for _, model in sorted(state.models.items()) if model.name.startswith(f"{registry.project}/")]
     of_run = [entry for model in models for entry in model.versions.values() if run and entry.run == run.id]

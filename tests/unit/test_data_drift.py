@@ -61,6 +61,8 @@ def test_what_cannot_be_told_is_none(tmp_path: Path) -> None:
     assert drift.columns(found) == 1
     found = moved(tmp_path, column(1, 2, 3), column(1, 2, "inf"))
     assert drift.mean(found) == Moved(None, "x")
+    found = moved(tmp_path, column("-1.7e308", 0, "1.7e308"), column("-1.7e308", 1, "1.7e308"))
+    assert drift.mean(found) == Moved(None, "x")  # no number is as large as this spread
     plain = diff(taken(tmp_path / "a", {"a.bin": "1"}), taken(tmp_path / "b", {"a.bin": "2"}))
     assert (drift.rows(plain), drift.columns(plain), drift.mean(plain)) == (None, None, Moved(None))
     same = diff(taken(tmp_path / "c", {"a.bin": "1"}), taken(tmp_path / "d", {"a.bin": "1"}))

@@ -54,6 +54,24 @@ def test_a_document_that_says_nothing(lab: Lab, text: bytes) -> None:
     assert document(lab.open().files, entry, "metrics.json") == {}, "it is another one than was published"
 
 
+def test_what_lies_behind_a_link_is_neither_written_nor_removed(lab: Lab, tmp_path: Path) -> None:
+    """A registry in a repository may have links of whoever may push there."""
+    lab.publish("1.0.0")
+    (tmp_path / "mine/2.0.0").mkdir(parents=True)
+    (tmp_path / "mine/2.0.0/thesis").write_text("x")
+    (lab.place / MODEL).rename(tmp_path / "moved")
+    (lab.place / MODEL).symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="leads out of the registry, by a link"):
+        lab.publish("2.0.0")
+    lab.open().files.remove(f"{MODEL}/2.0.0")
+    with pytest.raises(UserError, match="leads out of the registry, by a link"):
+        lab.open().files.point(f"{MODEL}/prod", "1.0.0")
+    assert [path.relative_to(tmp_path / "mine").as_posix() for path in sorted((tmp_path / "mine").rglob("*"))] == [
+        "2.0.0",
+        "2.0.0/thesis",
+    ]
+
+
 def sound(lab: Lab) -> Report:
     report = verify(lab.open())
     assert not report.findings, report.findings

@@ -23,6 +23,8 @@ from nixgen.artifacts.store import Store, cache_folder
 from nixgen.cli import app
 from nixgen.lock.lockfile import dump_lock, parse_lock, read_lock
 from nixgen.lock.model import Lock
+from nixgen.log.stores.model import Storage
+from nixgen.registry import registry
 from nixgen.runs import facts, recordfile, reproductions
 from nixgen.runs.model import NAME as RECORD
 from nixgen.runs.model import Git, Output, Run
@@ -452,6 +454,26 @@ def test_many_stores(home: Home, tmp_path: Path) -> None:
     home.publish(1, "1.0.0")
     assert (tmp_path / "shared/demo/fraud/1.0.0/model.bin").read_bytes() == b"weights"
     assert home.json("list")[0]["name"] == "demo/fraud"
+
+
+def test_credentials_go_where_the_user_says(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 26: to an address that only nixgen.lock names, they do not; who has its log's key wrote it there."""
+    home.told("init")
+    home.publish(1, "1.0.0")
+    said: list[bool] = []
+    opening = registry.open_storage
+
+    def noted(url: str, *, own: bool = True) -> Storage:
+        said.append(own)
+        return opening(url, own=own)
+
+    monkeypatch.setattr(registry, "open_storage", noted)
+    home.told("list")
+    home.told("list", "--registry", "registry")
+    home.told("promote", "fraud@1.0.0", "prod")
+    CliRunner().invoke(app, ["report", "--project", str(home.root), "--json"])
+    assert said == [False, True, True, False]
+    assert "is not a folder of the project" in home.told("init", "--registry", ".", code=2)[1], "all would be of it"
 
 
 def test_a_registry_of_others_is_noted_to_be_read(home: Home, tmp_path: Path) -> None:
