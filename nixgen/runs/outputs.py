@@ -109,8 +109,8 @@ class _Hashing:
                 return
             try:
                 self.found[place] = self._hashed(place, buffer)
-            except OSError as error:
-                self.failed[place] = error.strerror or str(error)
+            except (OSError, ValueError) as error:  # a path with a NUL byte
+                self.failed[place] = getattr(error, "strerror", None) or str(error)
 
     def _hashed(self, place: Path, buffer: memoryview) -> Output:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -129,5 +129,5 @@ class _Hashing:
 def _size(place: Path) -> int:
     try:
         return place.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return 0

@@ -48,6 +48,7 @@ _SRI = r"sha256-[A-Za-z0-9+/]{43}="
 _DIGEST = rf"sha256:{_SHA256}"
 _COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
+_PATH = r"[^\x00]*"
 _COPY = rf"{CONFIG}/(?:(?!\.\.(?:/|\Z))[^/\x00]+(?:/|\Z))+(?<!/)"
 """Below a run's folder: a record may be of somebody else, and what it names is shown, copied and logged."""
 
@@ -156,7 +157,7 @@ def _run(top: Table) -> Run:
         status=cast("Status", top.choice("status", STATUSES)),
         command=_command(top),
         started=_time(top, "started") or datetime.min.replace(tzinfo=UTC),
-        folder=_text(top, "folder") or ".",
+        folder=_text(top, "folder", _PATH) or ".",
         ended=_optional(top, "ended", lambda: _time(top, "ended")),
         seconds=_optional(top, "seconds", lambda: top.number("seconds")),
         exit=_optional(top, "exit", lambda: top.integer("exit")),
@@ -204,7 +205,7 @@ def _dump_git(git: Git) -> dict[str, Any]:
 
 def _project(table: Table) -> ProjectFiles:
     table.closed("name", "path", "files")
-    return ProjectFiles(_text(table, "name"), table.text("path"), _texts(table, "files", _SHA256))
+    return ProjectFiles(_text(table, "name"), table.text("path", _PATH), _texts(table, "files", _SHA256))
 
 
 def _dump_project(project: ProjectFiles) -> dict[str, Any]:
@@ -300,7 +301,7 @@ def _dump_seeds(seeds: Seeds) -> dict[str, Any]:
 
 def _output(table: Table) -> Output:
     table.closed("path", "size", "sha256")
-    return Output(table.text("path"), table.integer("size"), table.text("sha256", _SHA256))
+    return Output(table.text("path", _PATH), table.integer("size"), table.text("sha256", _SHA256))
 
 
 def _tracker(table: Table) -> Tracker:

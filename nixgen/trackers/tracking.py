@@ -162,9 +162,9 @@ def _files(root: Path, found: Found) -> Iterator[tuple[str, str]]:
         if place := found.beside(name):
             yield str(place), posixpath.dirname(name)
     places = {root / run.folder / one.path: one for one in run.outputs}
-    now = {one.path: one.sha256 for one in outputs.collect(places, {}).outputs}
+    now, _ = outputs.hashed(places)  # files alone: whose record it is might have named a folder of everything
     for output, one in places.items():
-        if now.get(output.as_posix()) == one.sha256:
+        if output in now and now[output].sha256 == one.sha256:
             folder = posixpath.dirname(posixpath.normpath(f"/{one.path}")).strip("/")
             yield str(output), posixpath.join("outputs", folder) if folder else "outputs"
         else:

@@ -133,6 +133,8 @@ def test_any_text_and_number_comes_back(command: list[str], metrics: dict[str, f
         ),
         ("folder: .", "config: [{path: a, sha256: &h " + "a" * 64 + ", copy: /etc/x}]", "config[0].copy: has an"),
         ("folder: .", "git: {dirty: true, diff: ../../x}", "git.diff: has an impossible value: '../../x'"),
+        ("folder: .", 'folder: "a\\0"', "run.yaml: folder: has an impossible value"),
+        ("folder: .", 'outputs: [{path: "a\\0", size: 1, sha256: ' + "a" * 64 + "}]", "outputs[0].path: has an"),
         ("command:\n- 'true'", "command: []", "run.yaml: command: has no words"),
         ("folder: .", f"metrics: {{a: {2**1024 - 1}}}", "a number is too large"),
         ("version: 1", "version: one", "run.yaml: version: is a text, not a number"),

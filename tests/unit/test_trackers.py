@@ -10,11 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import exported
 import pytest
 from support.tree import fill
 from test_runs_record import Project
 
-from nixgen.runs import recordfile
+from nixgen.runs import outputs, recordfile
+from nixgen.runs.model import Output
+from nixgen.trackers import tracking
 
 CLIENT = """import json, os, types
 from pathlib import Path
@@ -149,6 +152,14 @@ def test_a_run_is_logged_later_and_its_record_stays(project: Project) -> None:
     assert ["tag", "nixgen.record", hashlib.sha256(record).hexdigest()] in told
     (project.folder / "run.yaml").write_bytes(record.replace(b"status: finished", b"status: running"))
     assert b"did not end: it is running" in project.runs("log").stderr
+
+
+def test_a_record_that_names_a_folder_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teammate's: nothing is walked through, nor is it a traceback."""
+    found = exported.project(tmp_path / "project", outputs=(Output("/", 1, "ab" * 32), Output("a\0", 1, "ab" * 32)))
+    monkeypatch.setattr(outputs, "_below", None)
+    files = tracking._asked(tmp_path / "project", found)["files"]
+    assert [Path(place).name for place, _ in files] == ["run.yaml", "stdout", "stderr", "diff.patch", "a b.yaml"]
 
 
 def test_a_client_that_ends_before_it_is_asked(project: Project) -> None:
