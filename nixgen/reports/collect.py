@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from nixgen.errors import NixgenError, Problem
 from nixgen.generate import planning
 from nixgen.generate.model import Plan
 from nixgen.lock import lockfile
-from nixgen.machine import files, git
+from nixgen.machine import git
 from nixgen.project.project import Project
 from nixgen.registry import policy
 from nixgen.registry.entry import Condition, Entry
@@ -43,7 +42,7 @@ from nixgen.reports.model import (
     Shelf,
     State,
 )
-from nixgen.runs import finding, recordfile, reproductions
+from nixgen.runs import finding, outputs, recordfile, reproductions
 from nixgen.runs.finding import Found
 from nixgen.runs.model import Run
 from nixgen.runs.verdict import SAID
@@ -227,9 +226,9 @@ def _committed(project: Project, name: str) -> str:
 
 def _same(folder: Path, name: str, sha256: str) -> bool:
     """Whether a file beside a record has the hash that the record says."""
-    with contextlib.suppress(OSError):
-        return bool(name) and hashlib.sha256(files.contents(folder / name)).hexdigest() == sha256
-    return False
+    place = folder / name
+    found, _ = outputs.hashed([place] if name else [])
+    return place in found and found[place].sha256 == sha256
 
 
 def _copies(found: Found) -> dict[str, State]:

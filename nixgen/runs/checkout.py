@@ -15,7 +15,7 @@ from nixgen.artifacts.store import Store, store_name
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, NixgenError, Problem, UserError
 from nixgen.lock import lockfile
-from nixgen.machine import files, git
+from nixgen.machine import git
 from nixgen.runs.finding import Found
 from nixgen.runs.model import DIFF, ConfigFile, Git, Run
 
@@ -126,7 +126,7 @@ def _changes(found: Found, tree: Path) -> None:
     shown = f"{found.folder.name}/{DIFF}"
     if not patch.is_file():
         raise UserError.of(shown, "is not there, and the run's tree had changes", "restore it, with the run's folder")
-    if hashlib.sha256(files.contents(patch)).hexdigest() != known.sha256:
+    if not _is(patch, known.sha256):
         raise Finding.of(shown, "is not what was recorded", "restore it with git")
     for sentence in found.run.missing:
         if sentence.startswith(f"{DIFF}: "):

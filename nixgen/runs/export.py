@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.machine import files
 from nixgen.runs import config, crate
 from nixgen.runs.finding import Found
 from nixgen.runs.model import DIFF, NAME, STDERR, STDOUT
@@ -48,7 +49,7 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".", suffix=".new", dir=folder.parent))
         made.chmod(0o755)
-        files, problems = [], []
+        listed, problems = [], []
         for one in copies:
             try:
                 with console.step(f"copying {one.name}"):
@@ -61,10 +62,10 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
             if one.sha256 not in {"", sha256}:
                 what = f"is not what the run made: SHA-256 {sha256}, the run's record has {one.sha256}"
                 problems.append(Problem(one.name, what, _MADE_NEW))
-            files.append(crate.File(one.path, size, sha256, one.name))
+            listed.append(crate.File(one.path, size, sha256, one.name))
         if problems:
             raise Finding(problems)
-        document = crate.document(run, files, licence)
+        document = crate.document(run, listed, licence)
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (made / crate.METADATA).write_bytes(text.encode())
         made.rename(folder)
@@ -73,7 +74,7 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
-    return [crate.METADATA, *(one.path for one in files)]
+    return [crate.METADATA, *(one.path for one in listed)]
 
 
 def _plan(root: Path, found: Found) -> Iterator[_Copy]:
@@ -105,9 +106,11 @@ def _secrets(diff: Path) -> bool:
     It cannot be masked itself, since it is an input by its hash, and a crate is made to be given away.
     """
     try:
-        _, keys = config.masked(diff.read_text("utf-8", "replace"), diff.name)
-    except OSError:
-        return False  # the copy will tell
+        text = files.contents(diff).decode("utf-8", "replace")
+    except OSError as error:
+        console.warn(f"{diff.name}: left out, since it cannot be looked through for secrets: {error.strerror}")
+        return True
+    _, keys = config.masked(text, diff.name)
     if keys:
         console.warn(f"{diff.name}: left out, since it has values of {', '.join(keys)}")
     return bool(keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from exported import FILES, project, sha256
 from support.program import nixgen
 
-from nixgen.runs import lineage
+from nixgen.machine import files, git
+from nixgen.reports import collect
+from nixgen.runs import checkout, lineage
+from nixgen.runs import export as exporting
 from nixgen.runs.finding import Found
 from nixgen.runs.model import ConfigFile, Git
 
@@ -137,6 +141,19 @@ def test_a_record_that_leads_out(tmp_path: Path) -> None:
     (found.folder / "config/a.yaml").unlink()
     (found.folder / "config/a.yaml").symlink_to("conf/a b.yaml")
     assert lineage.configurations(found) == {"a": {"password": "***"}}, "one inside of the folder is of the run"
+
+
+def test_a_diff_that_is_larger_than_a_file_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large files that git knows may have changed: it is the run's all the same, and cannot be looked through."""
+    found = project(tmp_path / "project")
+    assert found.run.git is not None
+    applied: list[Path] = []
+    monkeypatch.setattr(git, "apply", lambda _tree, patch: applied.append(patch))
+    monkeypatch.setattr(files, "LIMIT", 3)
+    checkout._changes(replace(found, run=replace(found.run, git=replace(found.run.git, dirty=True))), tmp_path)
+    assert applied == [found.folder / "diff.patch"]
+    assert collect._same(found.folder, "diff.patch", found.run.git.sha256)
+    assert [one.name for one in exporting._plan(tmp_path / "project", found) if one.name == "diff.patch"] == []
 
 
 def test_an_output_beside_the_folder_of_the_command(tmp_path: Path) -> None:

@@ -275,6 +275,7 @@ def test_what_is_really_recorded(tmp_path: Path) -> None:
     recorded.commit()
     git(recorded.root, "remote", "add", "origin", "https://ann:hunter2@git.example.org/team/a.git")
     (recorded.root / "conf.yaml").write_text("rate: 0.1\npassword: hunter2\n")
+    (recorded.root / "notes.txt").write_text("password: hunter2\n")  # as a configuration has it, which this is not
     code = "import os; os.mkdir('model'); open('model/w\u00e4 x', 'w').write('w')"
     words = ["--config", "conf.yaml", "--seed", "7", "--output", "model"]
     ran = recorded.python(code, *words)
@@ -285,7 +286,7 @@ def test_what_is_really_recorded(tmp_path: Path) -> None:
     assert document["subject"] == [{"name": "model/w\u00e4 x", "digest": {"sha256": sha256(b"w")}}]
     named = {one["name"]: one for one in document["predicate"]["buildDefinition"]["resolvedDependencies"]}
     assert named["code"]["uri"] == "git+https://git.example.org/team/a.git@refs/heads/main"
-    assert {"diff.patch", "nixgen.lock"} <= named.keys(), "conf.yaml is new"
+    assert {"diff.patch", "nixgen.lock"} <= named.keys(), "notes.txt is new"
     words = ["--format", "ro-crate", "--out", str(tmp_path / "crate")]
     done = nixgen("runs", "export", *words, cwd=recorded.root)
     assert (done.returncode, "warning: diff.patch: left out, since it has values of password\n" in done.stderr) == (
