@@ -175,7 +175,7 @@ def _approved(model: Model, entry: Entry, rules: Rules) -> list[Verifier]:
     """The keys of the policy that signed this very version."""
     notes = []
     for one in model.approvals.get(entry.version, []):
-        with contextlib.suppress(NoteError):
+        with contextlib.suppress(NoteError, UnicodeEncodeError):
             notes.append(Note.parse(one.note.encode()))
     return [key for key in rules.keys if any(_signed(note, key, approval(entry)) for note in notes)]
 

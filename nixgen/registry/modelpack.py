@@ -162,7 +162,8 @@ def _blob(blobs: Path, media: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")  # half a character, which JSON has so
 
 
 def _archive(layout: Path, out: Path) -> None:

@@ -26,7 +26,7 @@ class Stamp:
     def now(cls, by: str = "", why: str = "") -> Stamp:
         """This moment; ``by`` defaults to NIXGEN_BY, git's own variable, or the user and the machine."""
         named = by or os.environ.get("NIXGEN_BY") or os.environ.get("GIT_AUTHOR_EMAIL") or _user()
-        return cls(named[:_LONGEST], moment(datetime.now(UTC)), why)
+        return cls(_utf8(named[:_LONGEST]), moment(datetime.now(UTC)), _utf8(why))
 
     def entry(self, kind: str, model: str, version: str, **more: Any) -> Entry:  # noqa: ANN401 -- an entry's fields
         """An event of this moment."""
@@ -36,6 +36,11 @@ class Stamp:
 def moment(time: datetime) -> str:
     """A time as the log has it: UTC with microseconds (RFC 3339)."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _utf8(text: str) -> str:
+    """A text of the command line or the environment, where bytes may be that no text has."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _user() -> str:

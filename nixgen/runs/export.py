@@ -65,7 +65,7 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
             listed.append(crate.File(one.path, size, sha256, one.name))
         if problems:
             raise Finding(problems)
-        document = crate.document(run, listed, licence)
+        document = crate.document(run, listed, licence.encode("utf-8", "backslashreplace").decode())
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (made / crate.METADATA).write_bytes(text.encode())
         made.rename(folder)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,14 @@ def test_the_same_version_has_the_same_bytes(lab: Lab, tmp_path: Path) -> None:
         found = {name: file.read() for name, file in members.items() if file}
     layout = tmp_path / "folder"
     assert found == {str(one.relative_to(layout)): one.read_bytes() for one in layout.rglob("*") if one.is_file()}
+
+
+def test_half_a_character_in_a_log(lab: Lab, tmp_path: Path) -> None:
+    """JSON has such texts, and no file does."""
+    modelpack.export(lab.open(), replace(entry(lab), by="ann\ud800"), tmp_path / "out")
+    index = json.loads((tmp_path / "out/index.json").read_bytes())
+    manifest = json.loads(blob(tmp_path / "out", index["manifests"][0]))
+    assert json.loads(blob(tmp_path / "out", manifest["config"]))["descriptor"]["authors"] == ["ann\ud800"]
 
 
 def test_it_is_written_whole_or_not_at_all(lab: Lab, tmp_path: Path) -> None:

@@ -8,23 +8,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from registries import MODEL, NAME, CrashError, Lab
+from registries import MODEL, NAME, SIGNER, CrashError, Lab
 from support.nix import ROOT
 
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
 from nixgen.registry import conditions
-from nixgen.registry.entry import Condition
+from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.names import Ref
 from nixgen.registry.policy import Rules, Threshold
 from nixgen.registry.promote import promote, rollback
 from nixgen.registry.publish import Content, next_version, publish
 from nixgen.registry.stamp import Stamp
-from nixgen.registry.state import at
+from nixgen.registry.state import Model, at
 from nixgen.registry.verify import Report, document, repair, verify
 from nixgen.releases.documents import published_run
 
@@ -52,6 +53,18 @@ def test_a_document_that_says_nothing(lab: Lab, text: bytes) -> None:
         published_run(text, "fraud")
     (lab.place / MODEL / "1.0.0/metrics.json").write_text('{"auc": 0.9}')
     assert document(lab.open().files, entry, "metrics.json") == {}, "it is another one than was published"
+
+
+def test_bytes_that_are_no_text(lab: Lab) -> None:
+    """In a name of the environment, and in a note of the log."""
+    stamp = Stamp.now("ann\udcff", "why\udcff")
+    content = Content(lab.artifacts({"model.bin": b"w"}), {})
+    entry = publish(lab.open(), Ref(NAME, version="1.0.0"), content, stamp).entry
+    assert (entry.by, entry.why) == ("ann\\udcff", "why\\udcff")
+    told = replace(entry, kind="approve", digest="", note="\ud800")
+    assert Entry.parse(told.line()) == told
+    model = Model(entry.model, {entry.version: entry}, approvals={entry.version: [told]})
+    assert conditions._approved(model, entry, Rules(keys=(SIGNER.verifier,), approvals=1)) == []
 
 
 def test_what_lies_behind_a_link_is_neither_written_nor_removed(lab: Lab, tmp_path: Path) -> None:

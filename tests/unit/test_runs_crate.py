@@ -90,6 +90,12 @@ def test_its_licence(tmp_path: Path, given: str, place: str | None) -> None:
     assert place is None or known[place]["name"] == given
 
 
+def test_a_licence_that_is_no_text(tmp_path: Path) -> None:
+    """A word of the command line may have any bytes."""
+    export(project(tmp_path / "project"), tmp_path / "crate", "--license", "ours\udcff")
+    assert graph(tmp_path / "crate")["./"]["license"] == "ours\\udcff"
+
+
 def test_a_run_that_failed(tmp_path: Path) -> None:
     found = project(tmp_path / "project", {}, status="failed", exit=3, git=None, environment=None, project=None)
     export(found, tmp_path / "crate")
