@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,12 +120,14 @@ def has_commit(root: Path, commit: str) -> bool:
 
 
 def committed(root: Path, path: str) -> datetime | None:
-    """When a file was last committed, in UTC; None where it was not, or is another one now."""
+    """When a file was last committed, in UTC; None where it was not, is another one now, or no calendar has it."""
     found = run(["git", "rev-list", "-1", "--timestamp", "HEAD", "--", _literal(path)], cwd=root, check=False)
     if found.code or not found.out.strip():
         return None
     same = run(["git", "diff", "--quiet", "HEAD", "--", _literal(path)], cwd=root, check=False)
-    return None if same.code else datetime.fromtimestamp(int(found.out.split()[0]), UTC)
+    with suppress(ValueError, OverflowError, OSError):
+        return None if same.code else datetime.fromtimestamp(int(found.out.split()[0]), UTC)
+    return None
 
 
 def fetch_commit(root: Path, commit: str, places: Iterable[str]) -> list[str]:

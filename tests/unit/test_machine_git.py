@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from nixgen.check.explain.text import moment
 from nixgen.errors import MachineError
-from nixgen.machine.git import Visibility, ignored_paths, in_work_tree, make_visible, unknown_files
+from nixgen.machine.git import Visibility, committed, ignored_paths, in_work_tree, make_visible, unknown_files
 
 FILES = ["default.nix", "nix/nixgen/bootstrap/a.tar.xz", "[odd] *name", "uv.lock"]
 
@@ -34,6 +36,17 @@ def test_new_files_become_visible_once(project: Path) -> None:
     assert make_visible(project, FILES) == Visibility((), ())
     assert git(project, "ls-files").splitlines() == sorted(FILES)
     assert git(project, "diff", "--cached", "--name-only") == ""
+
+
+def test_when_a_file_was_committed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit may have any number for its time."""
+    for seconds, wanted in ((1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)), (10**13, None)):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"@{seconds} +0000")
+        (project / "uv.lock").write_text(str(seconds))
+        git(project, "add", "uv.lock")
+        git(project, "-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-q", "-m", "all")
+        assert committed(project, "uv.lock") == wanted
+        assert moment(10**13) == "10000000000000 s after 1970"
 
 
 def test_a_name_is_not_a_pattern(project: Path) -> None:

@@ -133,7 +133,10 @@ def beside(found: bytes | None, expected: bytes | None) -> str:
 
 def moment(seconds: int) -> str:
     """Seconds since 1970 as people write a time."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999, which a tar may have
+        return f"{seconds} s after 1970"
 
 
 def _values(pattern: re.Pattern[bytes], text: bytes) -> list[bytes]:
