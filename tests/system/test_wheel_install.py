@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -60,7 +61,7 @@ def test_the_wheel_holds_the_templates_and_the_nix_library_and_no_tests(built: P
     wanted = {f"nixgen/_data/{path.relative_to(ROOT)}" for path in files if "__pycache__" not in path.parts}
     assert wanted <= names
     assert "nixgen/py.typed" in names
-    assert [name for name in names if "test" in name.lower() or name.endswith(".pyc")] == []
+    assert [name for name in names if re.search(r"(^|/)(tests?(/|_)|conftest)|_test\.py$|\.pyc$", name.lower())] == []
 
 
 def test_help_and_version_in_an_empty_venv(installed: Path, tmp_path: Path) -> None:
