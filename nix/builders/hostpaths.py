@@ -24,6 +24,7 @@ _TEXT, _BEHIND = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)]), re.compile
 _LONGEST = 4096
 # A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
 PIECE = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(usr)(?=/sha)")
+_PIECES = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(?:usr/sha|etc/[a-z]{3})")
 # git puts its prefix before these, unless they are whole.
 _RELATIVE = re.compile(rb"(?<=\0)share/(?:git-core/templates|locale)(?=\0)")
 # What is the machine's: its settings and secrets, its terminals, its programs that no package here brings.
@@ -39,6 +40,7 @@ _MACHINES = re.compile(
 _PACKAGES = ("/usr/lib/", "/usr/share/", "/usr/libexec/", "/usr/local/lib/", "/usr/local/share/")
 # How to tell a program what its text cannot: Debian's places, in the order of the variable's list.
 VARIABLES = {
+    "FONTCONFIG_PATH": ("/etc/fonts",),
     "GDAL_DATA": ("/usr/share/gdal",),
     "GIO_MODULE_DIR": ("/usr/lib/*-linux-gnu/gio/mo*",),
     "GVBINDIR": ("/usr/lib/*-linux-gnu/graphviz",),
@@ -116,6 +118,16 @@ class Trees:
             return self.out + path if path.startswith(_PACKAGES) else None
         return tree + path
 
+    def cut(self, data):
+        """Where paths begin that are cut into pieces and a package's: the hit of _PIECES, and what it stands for."""
+        for hit in _hits(_PIECES, data, b"/usr/sha", b"/etc/"):
+            start = os.fsdecode(hit[0])
+            if start == "/usr/sha":
+                yield hit, f"{start}…, in pieces,"
+            else:
+                found = {path.removeprefix(tree) for tree in self.trees for path in glob.glob(f"{glob.escape(tree)}{start}*")}
+                yield from [(hit, path) for path in sorted(found) if self.leads(path)][:1]
+
     def replaced(self, text, *, there=False):
         """A text with all its paths led into the trees; ``there``: only those of files that are there."""
 
@@ -137,7 +149,7 @@ def lead(file, trees):
     texts = dict(searched(file, trees))
     relative = {hit.start(): hit[0] for hit in _hits(_RELATIVE, data, b"share/")}
     hits = [hit for hit in all_paths(data) if trees.leads(os.fsdecode(hit[0]))]
-    pieces = [hit for hit in _hits(PIECE, data, b"/usr/sha") if _address(file, hit.start()) is not None]
+    pieces = {hit: path for hit, path in trees.cut(data) if _address(file, hit.start()) is not None}
     if not hits and not relative and not pieces:
         return None, sorted(zones(data))
     new = {(start, 0): os.fsencode(f"{trees.out}/usr/") + text for start, text in relative.items()}
@@ -154,7 +166,7 @@ def lead(file, trees):
     references = _References(content, file, {address: (file.extra_address + offset, length) for address, (offset, length, _) in starts.items()})
     taken, held = ({starts[address][2] for address in found} for found in (references.found, references.held))
     names, led = _names(file), {place for start in taken - held for place in range(start, start + len(texts.get(start, b"")))}
-    left = {f"{os.fsdecode(hit[0])}/sha…, in pieces," for hit in pieces}
+    left = set(pieces.values())
     for hit in (*hits, *pieces):
         place, first = hit.start() + 1, hit[0].split(b"/")[1]
         content[place : place + len(first)] = b"NIX".ljust(len(first), b"X")
@@ -179,8 +191,8 @@ def zones(data):
 def unled(content, trees):
     """The bytes of a program without a dynamic section, to which nothing can be added, without paths to be led elsewhere."""
     hits = [hit for hit in all_paths(content) if trees.leads(os.fsdecode(hit[0]))]
-    new = bytearray(PIECE.sub(b"/NIX", content))
-    for hit in hits:
+    pieces, new = dict(trees.cut(content)), bytearray(content)
+    for hit in (*hits, *pieces):
         first = hit[0].split(b"/")[1]
         new[hit.start() + 1 : hit.start() + 1 + len(first)] = b"NIX".ljust(len(first), b"X")
     return bytes(new), sorted({os.fsdecode(hit[0]) for hit in hits} | zones(content))

@@ -58,6 +58,10 @@ VENV_HINT = """Make the environment with uv instead:
 
 Or add "python{}-venv" to libraries, under [tool.nixgen] in pyproject.toml.
 """
+# The end of a name by which a program or library loads others: dlopen, lt_dlopen.
+LOADS = b"dlopen\0"
+# Where fontconfig looks for fonts: the machine's and the user's.
+FONTS = re.compile(rb"[ \t]*<dir\b[^>]*>(?!/nix/store/)[^<]*</dir>\n?")
 # No script is larger; dictionaries and the like are, and name no files.
 LARGEST_TEXT = 4 << 20
 
@@ -249,12 +253,17 @@ def set_variables(lacking):
             lacking = {**{path: set(names) for path, names in json.load(file)["lacking"].items()}, **lacking}
     values = {name: trees.value(name) for wanted in lacking.values() for name in sorted(wanted)}
 
+    shared = {name for path, wanted in lacking.items() if ".so" in os.path.basename(path) for name in wanted} - hostpaths.OTHERS
+
     def names(path):
-        """The variables that a program or library wants, with those of the libraries that it needs."""
+        """The variables that a program or library wants, with those of what it needs, or loads when it runs (plugins)."""
         if path not in needed:
             needed[path] = lacking.get(path, set())
             with open(path, "rb") as file:
-                sonames = relink.File(file.read()).needed
+                content = file.read()
+            if LOADS in content and not os.path.basename(path).startswith(("ld-linux", "libc.so")):
+                needed[path] = needed[path] | shared
+            sonames = relink.File(content).needed
             found = (os.path.realpath(f"{folder}/{soname}") for tree in TREES for folder in library_folders(tree) for soname in sonames)
             needed[path] = needed[path].union(*(names(other) for other in found if os.path.isfile(other)))
         return {name for name in needed[path] if values[name]}
@@ -271,10 +280,9 @@ def set_variables(lacking):
                         file.write(f"case ${{{name}:-/nix/store/}} in /nix/store/*) export {name}='{values[name]}' ;; esac\n")
                     file.write(f'exec -a "$0" {real} "$@"\n')
                 os.chmod(entry.path, 0o755)
-    shared = {name for path, wanted in lacking.items() if ".so" in os.path.basename(path) for name in wanted}
-    shared = {name: values[name] for name in sorted(shared - hostpaths.OTHERS) if values[name]}
+    given = {name: values[name] for name in sorted(shared) if values[name]}
     with open(f"{OUT}/nixgen-variables", "w", encoding="utf-8") as file:
-        json.dump({"values": shared, "lacking": {path: sorted(wanted) for path, wanted in sorted(lacking.items())}}, file)
+        json.dump({"values": given, "lacking": {path: sorted(wanted) for path, wanted in sorted(lacking.items())}}, file)
 
 
 def set_up():
@@ -305,11 +313,20 @@ def texts(paths):
         if b"\0" in content or not (path.endswith(".pc") or hostpaths.paths(content)):
             continue
         first, newline, rest = content.partition(b"\n") if content[:2] == b"#!" else (b"", b"", content)
-        new = trees.replaced(rest, there=True)
+        # A setting for a package that is not here names a file that the machine may have.
+        new = trees.replaced(rest, there=not path.startswith(f"{OUT}/etc/"))
         if path.endswith(".pc"):
             new = PREFIX.sub(rb"\1" + OUT.encode() + b"/usr", new)
         if new != rest:
             replace(path, first + newline + new, 0)
+
+
+def fonts():
+    """Programs see the fonts of this tree, and not those that another machine lacks."""
+    path = f"{OUT}/etc/fonts/fonts.conf"
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            replace(path, FONTS.sub(b"", file.read()), 0)
 
 
 def shebangs(paths):
@@ -398,6 +415,7 @@ def main():
     paths = list(regular_files())
     shebangs(paths)
     texts(paths)
+    fonts()
     set_up()
     time_zones(paths)
     locales()

@@ -304,8 +304,10 @@ def test_a_program_without_a_dynamic_section_uses_no_file_of_the_machines(tmp_pa
     content = (
         header
         + b"\0/usr/share/zoneinfo/37252run-on\0\x48\xb8/usr/sha\x48\xba"
-        + b"re/some/\0/etc/passwd\0/usr/bin/env\0"
+        + b"re/some/\0/etc/passwd\0/usr/bin/env\0\x48\xb9/etc/fon\xc7\x40\x08ts\0\0\x48\xb9/etc/loc\xc7\x40\x08ltim"
     )
+    for name in ("fonts", "localtime"):
+        (tmp_path / "etc" / name).mkdir(parents=True)
     go = content + b"\xff Go build ID: x\0lsb_release/usr/share/mime/globs2run-on\0"
     facts = elf.read(content)
     assert (facts.started, facts.program, facts.dynamic) == (True, False, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -32,7 +33,7 @@ smoke = ["git init -q x", "git -C x submodule status"]
 TOOLS = dict.fromkeys(suites.SUITES, ("file", "git", "jq", "mawk", "pv", "vim-tiny"))
 TOOLS["trixie"] = ("file", "gcc", "git", "graphviz", "jq", "mawk", "pv", "vim-tiny")
 LIBRARIES = ("liblapack3", "libsndfile1", "python3-gdbm", "python3-tk")
-# What the base must not take from the machine: libmagic's database, Tcl's library.
+# What the base must not take from the machine: libmagic's database, Tcl's library, the fonts that are configured.
 ASKING = """
 import ctypes, dbm.gnu, json, tkinter
 magic = ctypes.CDLL("libmagic.so.1")
@@ -41,7 +42,10 @@ magic.magic_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 magic.magic_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
 cookie = magic.magic_open(0)
 magic.magic_load(cookie, None)
-print(json.dumps([magic.magic_buffer(cookie, b"%PDF-1.4", 8).decode(), tkinter.Tcl().eval("info library")]))
+fonts = ctypes.CDLL("libfontconfig.so.1")
+fonts.FcConfigFilename.restype = ctypes.c_char_p
+found = [tkinter.Tcl().eval("info library"), fonts.FcConfigFilename(None).decode()]
+print(json.dumps([magic.magic_buffer(cookie, b"%PDF-1.4", 8).decode(), *found]))
 """
 
 
@@ -91,17 +95,27 @@ def test_tools_and_libraries_use_their_own_files(suite: str, nix28: Nix, stores:
     project = make(stores, suite)
     nix28.build(project.folder, "smoke")
     python = nix28.build(project.folder, "environment") / "bin/python"
-    pdf, library = json.loads(nix28.inside(python, project.folder / "asking.py", cwd=project.folder).stdout)
+    pdf, library, fonts = json.loads(nix28.inside(python, project.folder / "asking.py", cwd=project.folder).stdout)
     assert pdf == "PDF document, version 1.4"
     assert library.startswith("/nix/store/")
+    assert fonts.startswith("/nix/store/")
+    assert fonts.endswith(f"-{suite}/etc/fonts/fonts.conf")
+    # Those of the machine and of the user are others on the next machine.
+    folders = re.findall(r"<dir[^>]*>([^<]*)", nix28.real(fonts).read_text())
+    assert [folder for folder in folders if not folder.startswith("/nix/store/")] == []
+    assert folders
     commands = ["git --exec-path", "file --version | tail -n 1", 'perl -e \'print join(" ", @INC), "\\n"\'']
-    commands += ["echo 'digraph {a -> b}' | dot -Tsvg"] if "graphviz" in TOOLS[suite] else []
+    # dot loads what asks fontconfig when it runs.
+    commands += ["echo 'digraph {a -> b}' | dot -v -Tsvg 2>&1"] if "graphviz" in TOOLS[suite] else []
     said = nix28.shell(project.folder, " && ".join(commands)).stdout.splitlines()
     assert said[0].startswith("/nix/store/")
     assert said[1].startswith("magic file from /nix/store/")
     # Of a text that perl copies by its length, a path is left that no machine has.
     assert [path for path in said[2].split() if not path.startswith(("/nix/store/", "/NIX/"))] == []
     assert ("</svg>" in said) is ("graphviz" in TOOLS[suite])
+    resolved = [line.rpartition('" ')[2] for line in said if line.startswith("fontname:")]
+    assert [font for font in resolved if not font.startswith("/nix/store/")] == []
+    assert bool(resolved) is ("graphviz" in TOOLS[suite])
 
 
 def test_usual_names_are_those_that_debian_gives(suite: str, nix28: Nix, stores: Path) -> None:
