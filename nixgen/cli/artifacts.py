@@ -96,7 +96,7 @@ def register(app: typer.Typer, kind: Kind, what: str, example: str) -> None:
     @command(
         app,
         "list",
-        f"Show the {what} of this project: size, commit, licence and formats.\n\n"
+        f"Show the {what} of this project. Size, commit, licence and formats of each.\n\n"
         "A format based on pickle is marked, with what to prefer. Needs no network.\n\n"
         f"Example: nixgen {group_name} list --json",
     )

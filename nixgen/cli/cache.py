@@ -70,7 +70,7 @@ def keygen(
 
 @app.command(
     "push",
-    help="Publish what was built: hash it again, log it, sign it, upload it. What is published is never replaced.\n\n"
+    help="Publish what was built to a cache. Each path is hashed again, logged, signed, uploaded, never replaced.\n\n"
     "Notes the cache, its keys and its log's checkpoint in nixgen.lock.\n\n"
     "Example: nixgen cache push file:///srv/cache --key team-1",
     epilog=EXIT_CODES,
@@ -104,7 +104,7 @@ def push(
 
 @app.command(
     "pull",
-    help="Take what this project needs from a cache, when it is what was logged and recorded.\n\n"
+    help="Take what this project needs from a cache. Only what was logged and recorded.\n\n"
     "It is compared before Nix takes it, and once more on the disk. Takes all or nothing.\n\n"
     "Example: nixgen cache pull",
     epilog=EXIT_CODES,
@@ -131,7 +131,7 @@ def pull(
 @artifacts.command(
     app,
     "verify",
-    "Is a cache what its log says? Compares every path's narinfo and NAR, the log and the record.\n\n"
+    "Compare a cache with its log. Every path's narinfo and NAR, the log and the record.\n\n"
     "Tells apart what is missing (collected), extra, rewritten, signed anew, unlogged and unsigned, and whether the "
     "log was shortened or forked. Exits with 1 for each of them.\n\n"
     "Example: nixgen cache verify file:///srv/cache",
@@ -173,7 +173,7 @@ def verify(
 
 @app.command(
     "challenge",
-    help="Build a sample of what a cache has here, and compare the bytes: identical, differs or inconclusive.\n\n"
+    help="Build a sample of a cache here, and compare the bytes. Each is identical, differs or inconclusive.\n\n"
     "Exits with 1 when one differs, and with 3 when nothing could be compared.\n\n"
     "Example: nixgen cache challenge --sample 5",
     epilog=EXIT_CODES,

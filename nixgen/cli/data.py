@@ -9,7 +9,7 @@ import typer
 
 from nixgen.cli import artifacts, options
 
-app = artifacts.group("data", "Add, remove, list, fetch and compare the datasets of this project.")
+app = artifacts.group("data", "Add, remove, list, fetch and compare the project's datasets.")
 
 
 @artifacts.command(
@@ -53,7 +53,7 @@ artifacts.register(app, "data", "datasets", "transactions")
 @artifacts.command(
     app,
     "diff",
-    "Show what changed between two snapshots: files, rows, schema, and the drift of columns.\n\n"
+    "Show what changed between two snapshots. Files, rows, schema, and the drift of columns.\n\n"
     "Each is a folder, a file, or a dataset of nixgen.lock: NAME, or NAME@REVISION as git has it at this revision. "
     "Exits with 1 when they differ.\n\n"
     "Example: nixgen data diff transactions@HEAD~1 transactions",

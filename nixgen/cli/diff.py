@@ -24,7 +24,7 @@ def diff(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Show what changed between two records: packages, models, size, and bytes that changed by themselves.
+    """Show what changed between two records of hashes. Packages, models, size, and bytes that changed by themselves.
 
     Reads nixgen.hashes.json as it is at each revision; a file that exists goes before a revision of its name. Builds
     nothing, needs no Nix.

@@ -26,7 +26,7 @@ def lock(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Pin what uv.lock does not pin: the base, what source builds need, models and data, and missing hashes.
+    """Pin what uv.lock does not: base, builds, models and data. Hashes that uv.lock lacks, too.
 
     Where something is built from source it needs Nix, in whose sandbox sources are asked what they need. Pins that
     still fit the settings and models.toml are kept; a second run changes nothing.

@@ -47,7 +47,7 @@ artifacts.register(app, "models", "models", "minilm")
 @artifacts.command(
     app,
     "sign",
-    "Sign the pinned files of a model: writes a sigstore bundle that `nixgen verify --signature` checks.\n\n"
+    "Sign the pinned files of a model. Writes a sigstore bundle that `nixgen verify --signature` checks.\n\n"
     "The files are verified first; what differs from nixgen.lock is not signed. Without --key, sigstore asks who you "
     "are. The password of a key is taken from NIXGEN_KEY_PASSWORD. Needs the extra nixgen[sign].\n\n"
     "Example: nixgen model sign minilm --key release.pem --signature minilm.sig",

@@ -12,7 +12,7 @@ from nixgen.cli import artifacts, options
 if TYPE_CHECKING:
     from nixgen.releases.commands import Asked
 
-app = artifacts.group("registry", "Publish models under a name and version, promote them, and prove their history.")
+app = artifacts.group("registry", "Publish and promote models, and prove their history.")
 
 AddressOption = Annotated[
     str | None,
@@ -60,7 +60,8 @@ def _asked(
 @artifacts.command(
     app,
     "init",
-    "Begin a registry: make its key outside of the project, and note its address and public key in nixgen.lock.\n\n"
+    "Begin a registry, or note one in nixgen.lock. Makes its key outside of the project, and notes its address and "
+    "public key.\n\n"
     "Where there is a registry with this key, only that is noted; with --log-key one of others, to read it.\n\n"
     "Example: nixgen registry init; git add registry nixgen.lock",
 )
@@ -68,7 +69,9 @@ def init(
     registry: AddressOption = None,
     log_key: Annotated[
         str | None,
-        typer.Option("--log-key", metavar="KEY", help="The log's public key, of others' registry.", show_default=False),
+        typer.Option(
+            "--log-key", metavar="KEY", help="Public key of the log, for a registry of others.", show_default=False
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -92,7 +95,7 @@ def init(
 @artifacts.command(
     app,
     "publish",
-    "Publish what a recorded run made, under a name and a version that never changes.\n\n"
+    "Publish what a recorded run made, as a model's version. The version never changes.\n\n"
     "The files are compared with the run's record first. Again with equal bytes is fine, with others an error.\n\n"
     "Example: nixgen registry publish latest fraud-detector --bump minor",
 )
@@ -106,14 +109,17 @@ def publish(
         str, typer.Option("--version", metavar="VERSION", help="A semantic version, like 1.2.0.", show_default=False)
     ] = "",
     bump: Annotated[
-        str, typer.Option("--bump", metavar="major|minor|patch", help="The next one instead.", show_default=False)
+        str,
+        typer.Option(
+            "--bump", metavar="major|minor|patch", help="Raise this part of the highest version.", show_default=False
+        ),
     ] = "",
     sign: Annotated[
         Path | None,
         typer.Option("--sign", metavar="FILE", help="Sign provenance.json with this private key (PEM)."),
     ] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Another publish of this version began, and does not run any more.")
+        bool, typer.Option("--take-over", help="Replace what an interrupted publish of this version left.")
     ] = False,
     why: WhyOption = "",
     registry: AddressOption = None,
@@ -149,7 +155,7 @@ def publish(
 @artifacts.command(
     app,
     "list",
-    "Show the models, with the highest version and the aliases of each.\n\nExample: nixgen registry list --json",
+    "Show each model with its highest version and aliases.\n\nExample: nixgen registry list --json",
 )
 def list_(
     registry: AddressOption = None,
@@ -168,7 +174,7 @@ def list_(
 @artifacts.command(
     app,
     "show",
-    "Show a version: who published it when, from which run, its files, metrics and aliases.\n\n"
+    "Show a version. Who published it when, from which run, its files, metrics and aliases.\n\n"
     "Example: nixgen registry show fraud-detector@prod",
 )
 def show(
@@ -192,7 +198,7 @@ def show(
 @artifacts.command(
     app,
     "history",
-    "Show all that happened to a model: published, promoted, rolled back, approved, deprecated; by whom, and why.\n\n"
+    "Show all that happened to a model. Published, promoted, rolled back, approved, deprecated; by whom, and why.\n\n"
     "Example: nixgen registry history fraud-detector",
 )
 def history(
@@ -214,7 +220,7 @@ def history(
 @artifacts.command(
     app,
     "at",
-    "Show which version each alias was at a date (its end) or a time, as the log proves it.\n\n"
+    "Show which version each alias was at a date. Of a date, its end counts; or name a time. The log proves it.\n\n"
     "Example: nixgen registry at 2026-05-03",
 )
 def at(
@@ -237,7 +243,7 @@ def at(
 @artifacts.command(
     app,
     "verify",
-    "Is the registry what its log says? Hashes every file of every version, compares aliases, and checks the log.\n\n"
+    "Compare the registry with its log. Hashes every file of every version, compares aliases, and checks the log.\n\n"
     "Exits with 1 for what is not as the log says. With names, only these models.\n\n"
     "Example: nixgen registry verify",
 )
@@ -274,7 +280,7 @@ def verify(
 @artifacts.command(
     app,
     "fetch",
-    "Copy a published version into a folder, each byte compared with what the log has. All or nothing.\n\n"
+    "Copy a published version into a folder, and verify it. Each byte is compared with the log's. All or nothing.\n\n"
     "Example: nixgen registry fetch fraud-detector@prod --out model",
 )
 def fetch(
@@ -305,7 +311,7 @@ def fetch(
 @artifacts.command(
     app,
     "export",
-    "Write a version as an OCI artifact of the ModelPack specification: an image layout, the same bytes each time.\n\n"
+    "Write a version as an OCI artifact (ModelPack). It is an image layout, the same bytes each time.\n\n"
     "Each file is a layer as it is. --push copies it into a registry of artifacts with skopeo, which has the logins of "
     "docker and podman.\n\n"
     "Example: nixgen registry export fraud-detector@prod --push registry.example.org/team/fraud-detector",
@@ -345,7 +351,7 @@ def export(
 @artifacts.command(
     app,
     "promote",
-    "Give an alias to a version, if each condition of promotion.toml holds; each is shown with its value.\n\n"
+    "Give an alias to a version, if promotion.toml allows it. Each condition is shown with its value.\n\n"
     "Of two promotions at once one wins, and the other is told. docs/registry.md has the conditions.\n\n"
     "Example: nixgen registry promote fraud-detector@1.2.1 staging",
 )
@@ -355,7 +361,7 @@ def promote(
     override: Annotated[
         str,
         typer.Option(
-            "--override", metavar="REASON", help="Although a condition does not hold; logged.", show_default=False
+            "--override", metavar="REASON", help="Promote although a condition fails; logged.", show_default=False
         ),
     ] = "",
     registry: AddressOption = None,
@@ -433,7 +439,7 @@ def deprecate(
 @artifacts.command(
     app,
     "approve",
-    "Sign a version with your own key, as promotion.toml may ask for. What is signed stands for every byte of it.\n\n"
+    "Sign a version with your own key. promotion.toml may ask for it. What is signed stands for every byte of it.\n\n"
     "Example: nixgen registry approve fraud-detector@1.2.1 --with ann-1",
 )
 def approve(

@@ -65,7 +65,7 @@ def run(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Verify models and data, then run COMMAND in the project's environment. It does not start if a file changed.
+    """Verify models and data, then run COMMAND. In the project's environment; it does not start if a file changed.
 
     With --record, COMMAND's output is kept, too, and `nixgen runs` shows what was recorded.
 

@@ -62,7 +62,7 @@ def show(
 @artifacts.command(
     app,
     "diff",
-    "Show what differs between two runs: inputs first, then the machine, then what came out.\n\n"
+    "Show what differs between two runs. Inputs first, then the machine, then what came out.\n\n"
     "Code, data, models, configuration by key, environment by package, seeds, variables, metrics, outputs. Exits "
     "with 1 when results differ and no recorded input does.\n\n"
     "Example: nixgen runs diff 3fa2c1 latest",
@@ -108,11 +108,11 @@ def export(
         ),
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Sign with this private key (PEM).")] = None,
-    sign: Annotated[bool, typer.Option("--sign", help="Sign, without --key as who you are: sigstore asks.")] = False,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign without a key: sigstore asks who you are.")] = False,
     licence: Annotated[
         str,
         typer.Option(
-            "--license", metavar="TEXT", help="A crate's: an SPDX identifier, an address.", show_default=False
+            "--license", metavar="TEXT", help="License of a crate: an SPDX identifier or a URL.", show_default=False
         ),
     ] = "",
     project: options.ProjectOption = Path(),
@@ -171,7 +171,7 @@ def verify(
         str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
     ] = None,
     issuer: Annotated[
-        str | None, typer.Option("--issuer", metavar="URL", help="Who must have vouched for the identity.")
+        str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
     ] = None,
     path: Annotated[
         Path | None,
@@ -196,7 +196,8 @@ def verify(
     app,
     "log",
     "Log a recorded run in MLflow: digests as tags, files as artifacts.\n\n"
-    "It is at MLFLOW_TRACKING_URI; where that is set, `nixgen run --record` does the same. Requires nixgen[mlflow].\n\n"
+    "MLFLOW_TRACKING_URI names the server. Where it is set, `nixgen run --record` does the same. Needs the extra "
+    "nixgen[mlflow].\n\n"
     "Example: nixgen runs log latest",
 )
 def log(

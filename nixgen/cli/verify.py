@@ -31,13 +31,13 @@ def verify(
         str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
     ] = None,
     issuer: Annotated[
-        str | None, typer.Option("--issuer", metavar="URL", help="Who must have vouched for the identity.")
+        str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
     ] = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Are the files of models and data the pinned ones? Hashes every byte; exits with 1 when one differs.
+    """Compare the files of models and data with their pins. Hashes every byte; exits with 1 when one differs.
 
     Tells missing, extra and changed files apart, and asks Nix about those in its store.
 

@@ -22,7 +22,7 @@ def why(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Show what pulls a package in: for each package that requires it, the shortest path from the project.
+    """Show what pulls a package in. For each package that requires it, the shortest path from the project.
 
     Reads uv.lock; extras, dependency groups and markers are named. Needs no Nix and no network.
 

@@ -113,6 +113,11 @@ def test_the_commands_page_shows_what_the_program_prints(helps: dict[str, str], 
         assert shown[name] == printed
 
 
+def test_no_summary_in_a_list_of_commands_is_cut(helps: dict[str, str]) -> None:
+    lists = [text.partition("\nCommands:\n")[2] for text in helps.values()]
+    assert [line for text in lists for line in text.splitlines() if line.endswith("...")] == []
+
+
 def known_row(row: Known) -> str:
     kinds = {"build-libraries": row.build_libraries, "build-tools": row.build_tools, "libraries": row.libraries}
     added = "; ".join(f"`{key}`: {', '.join(names)}" for key, names in kinds.items() if names)
