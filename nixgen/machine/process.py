@@ -6,18 +6,23 @@ import contextlib
 import os
 import selectors
 import shlex
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from nixgen.console import console
 from nixgen.errors import MachineError
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _Word = TypeVar("_Word")
 
@@ -229,11 +234,37 @@ def _opened(
 ) -> subprocess.Popen[bytes]:
     console.detail(f"$ {shown(words)}")
     whole = dict(os.environ if env is None else env)
+    process: subprocess.Popen[bytes] | None = None
     try:
-        return subprocess.Popen(words, cwd=cwd, env=whole, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+        with _held_back():
+            process = subprocess.Popen(words, cwd=cwd, env=whole, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
     except FileNotFoundError:
         if cwd is not None and not cwd.is_dir():
             raise MachineError.of(str(cwd), "is not a folder") from None
         raise MachineError.of("", f"there is no program {words[0]}", missing) from None
     except OSError as error:
         raise MachineError.of(words[0], f"cannot be run: {error.strerror}", missing) from None
+    except BaseException:
+        if process is not None:
+            end(process)
+        raise
+    return process
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Signals that Python handles wait: a program that is just being started would have nobody who ends it."""
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
+    came: list[int] = []
+    if threading.current_thread() is threading.main_thread():  # no other one may set them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(handler := signal.getsignal(number)):
+                handlers[number] = handler
+                signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for handled, handler in handlers.items():
+            signal.signal(handled, handler)
+        for handled in came:
+            handlers[handled](handled, None)

@@ -106,6 +106,27 @@ def test_an_interrupt_waits_for_the_programs_own_end(tmp_path: Path, how: str) -
     assert (tmp_path / "end").read_text() == "tidy"
 
 
+@pytest.mark.parametrize("how", ["follow(command, print)", "run(command)"])
+def test_an_interrupt_while_a_program_is_started_waits_for_its_end(tmp_path: Path, how: str) -> None:
+    """On a busy machine the program may run before Popen has returned."""
+    code = (
+        "import os, signal, subprocess\n"
+        "from nixgen.machine import process as run\n"
+        "begin = subprocess.Popen\n"
+        "def slow(*words, **options):\n"
+        "    process = begin(*words, **options)\n"
+        "    process.stderr.readline()\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return process\n"
+        "subprocess.Popen = slow\n"
+        f"command = {[sys.executable, '-c', POLITE, str(tmp_path / 'end')]!r}; run.{how}"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert "KeyboardInterrupt" in done.stderr
+    assert (tmp_path / "end").read_text() == "tidy"
+
+
 class Terminal(io.StringIO):
     """A terminal that has ``started`` made when something is written to it."""
 
