@@ -40,7 +40,7 @@ def test_the_limits_are_real(tmp_path: Path) -> None:
     """A parser that takes memory or time, or raises anything else, is found."""
     for body, found in (
         ("bytes(400 << 20)", "MemoryError"),
-        ("[0 for _ in iter(int, 1)]", "TooSlowError"),
+        ("sum(0 for _ in iter(int, 1))", "TooSlowError"),
         ("{}[0]", "KeyError"),
     ):
         code = (
