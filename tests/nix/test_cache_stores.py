@@ -177,6 +177,18 @@ def test_a_web_server_that_ignores_conditions_is_not_pushed_to(
 
 
 @pytest.mark.one_nix
+def test_a_web_server_that_only_shows_files(lab: CacheLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Files, "do_PUT")  # Nix would make a cache of it
+    (lab.folder / "site").mkdir()
+    lab.built().must("keygen")
+    with web(lab.folder / "site") as url:
+        done = [lab.run("push", url), lab.run("verify", url, *keys_of(lab))]
+    said = f"error: {url}: has no cache, and takes no uploads\n"
+    said += "    check the address; push to the folder or bucket behind it\n"
+    assert [(one.returncode, one.stderr) for one in done] == [(3, said)] * 2
+
+
+@pytest.mark.one_nix
 def test_a_server_that_does_not_answer_is_the_machines_matter(lab: CacheLab) -> None:
     lab.pushed()
     with web(lab.cache) as url:
