@@ -118,6 +118,21 @@ def test_no_summary_in_a_list_of_commands_is_cut(helps: dict[str, str]) -> None:
     assert [line for text in lists for line in text.splitlines() if line.endswith("...")] == []
 
 
+def test_pages_that_show_the_same_project_show_the_same_numbers() -> None:
+    """Case 58: README.md, docs/check.md and docs/cache.md all show examples/plot on the same day."""
+    pages = {
+        name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/check.md", "docs/cache.md")
+    }
+    counts = re.compile(r"(?:each of |1 of |^file://\S+: )(\d+) paths\b|log of (\d+) entries", re.MULTILINE)
+    found = {name: {int(one or other) for one, other in counts.findall(text)} for name, text in pages.items()}
+    assert found == dict.fromkeys(pages, found["README.md"])
+    assert len(found["README.md"]) == 1
+    assert (
+        len({digest for text in pages.values() for digest in re.findall(r"^digest: \S+ (.*)$", text, re.MULTILINE)})
+        == 1
+    )
+
+
 def known_row(row: Known) -> str:
     kinds = {"build-libraries": row.build_libraries, "build-tools": row.build_tools, "libraries": row.libraries}
     added = "; ".join(f"`{key}`: {', '.join(names)}" for key, names in kinds.items() if names)
