@@ -38,8 +38,8 @@ def reach(cache: Nix, place: Place) -> None:
             what = f"this Nix cannot open {place.scheme}:// stores: it was built without them"
             raise MachineError.of(place.url, what, "use a newer Nix, or a folder that is copied there") from None
         if "does not appear to be a binary cache" in str(error):  # nor could Nix make it one
-            what, mend = "has no cache, and takes no uploads", "check the address; push to the folder or bucket behind it"
-            raise MachineError.of(place.url, what, mend) from None
+            mend = "check the address; push to the folder or bucket behind it"
+            raise MachineError.of(place.url, "has no cache, and takes no uploads", mend) from None
         raise
 
 
