@@ -216,18 +216,32 @@ def _not_fetched(
 _NETWORK = "try again when there is a network"
 
 
+_MENDS = (
+    (_FULL, "free some room, e.g.: nix-collect-garbage"),
+    (re.compile(r"daemon-socket.*ermission denied"), "sudo adduser $USER nix-users, then log in again"),
+    (
+        re.compile(r"build-users-group"),
+        "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf",
+    ),
+    (
+        re.compile(r"opening lock file '/nix/.*ermission denied"),
+        "if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix",
+    ),
+    (
+        re.compile(r"creating directory '/nix(?:/(?:store|var)[^']*)?'.*ermission denied"),
+        "install Nix's daemon: sudo apt install nix-setup-systemd (or own /nix: sudo install -d -o $USER /nix)",
+    ),
+    (
+        re.compile(r"daemon-socket|could not set permissions on '/nix/"),  # without it Nix would do it itself
+        "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')",
+    ),
+    (re.compile(r"unable to download"), _NETWORK),
+    (_NO_NETWORK, _NETWORK),
+)
+
+
 def _machine_mend(text: str) -> str:
-    if _FULL.search(text):
-        return "free some room, e.g.: nix-collect-garbage"
-    if "daemon-socket" in text and "ermission denied" in text:
-        return "sudo adduser $USER nix-users, then log in again"
-    if "build-users-group" in text:
-        return "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"
-    if "opening lock file '/nix/" in text and "ermission denied" in text:
-        return "if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"
-    if "daemon-socket" in text or "could not set permissions on '/nix/" in text:  # without it Nix would do it itself
-        return "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"
-    return _NETWORK if "unable to download" in text or _NO_NETWORK.search(text) else ""
+    return next((mend for pattern, mend in _MENDS if pattern.search(text)), "")
 
 
 def _hex(value: str) -> str:

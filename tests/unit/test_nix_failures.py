@@ -52,7 +52,10 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
          "Nix: cannot evaluate the project: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n    if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n", MachineError,
          "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n    sudo adduser $USER nix-users, then log in again"),
-        ("error: creating directory '/nix/store': Permission denied\n", MachineError, "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied"),
+        # Without a daemon, where /nix is root's (case 45).
+        ("error: creating directory '/nix/store': Permission denied\n", MachineError,
+         "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied\n    install Nix's daemon: "
+         "sudo apt install nix-setup-systemd (or own /nix: sudo install -d -o $USER /nix)"),
         ("Killed\n", UserError, "default.nix: cannot be evaluated: Killed"),
     ],
 )  # fmt: skip
