@@ -33,7 +33,7 @@ COMMANDS = {
     "reproduce": "Make a recorded run again, and compare what comes out.",
     "check": "Compare the build with the recorded hashes.",
     "diff": "Show what changed between two records of hashes.",
-    "model": "Add, remove, list and fetch the models of this project.",
+    "model": "Add, remove, list, fetch and sign the project's models.",
     "data": "Add, remove, list, fetch and compare the project's datasets.",
     "registry": "Publish and promote models, and prove their history.",
     "sbom": "Print an environment's bill of materials, in CycloneDX.",

@@ -9,7 +9,7 @@ import typer
 
 from nixgen.cli import artifacts, options
 
-app = artifacts.group("model", "Add, remove, list and fetch the models of this project.")
+app = artifacts.group("model", "Add, remove, list, fetch and sign the project's models.")
 
 
 @artifacts.command(

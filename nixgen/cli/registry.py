@@ -439,7 +439,7 @@ def deprecate(
 @artifacts.command(
     app,
     "approve",
-    "Sign a version with your own key. promotion.toml may ask for it. What is signed stands for every byte of it.\n\n"
+    "Sign a version with your own key. promotion.toml may ask for it. The signature covers each byte of it.\n\n"
     "Example: nixgen registry approve fraud-detector@1.2.1 --with ann-1",
 )
 def approve(

@@ -67,7 +67,8 @@ def run(
 ) -> None:
     """Verify models and data, then run COMMAND. In the project's environment; it does not start if a file changed.
 
-    With --record, COMMAND's output is kept, too, and `nixgen runs` shows what was recorded.
+    With --record, COMMAND's output is kept, too, and `nixgen runs` shows what was recorded. Where MLFLOW_TRACKING_URI
+    is set, MLflow gets the run, too (needs the extra nixgen[mlflow]).
 
     Example: nixgen run --record --config train.yaml --seed 7 --metrics metrics.json --output model -- python train.py
     """
