@@ -83,8 +83,8 @@ class Archive:
             stanza = "".join(f"{key}: {value}\n" for key, value in lines.items())
             self.packages.setdefault(f"{suite} {architecture}", []).append(stanza)
 
-    def publish(self, suite: str, components: tuple[str, ...] = ("main",)) -> None:
-        """Write and sign the suite's index: all packages are in the first of its components."""
+    def publish(self, suite: str, components: tuple[str, ...] = ("main",), *, until: str = "") -> None:
+        """Write and sign the suite's index, valid ``until`` a date: all packages are in the first of its components."""
         root = self.folder / "dists" / suite
         entries = []
         for architecture in ARCHITECTURES:
@@ -101,6 +101,7 @@ class Archive:
             digest = hashlib.sha256(text.encode()).hexdigest()
             entries.append(f" {digest} {len(text.encode())} {path.relative_to(root)}")
         release = [f"Suite: {suite}", f"Codename: {suite}", "Date: Sat, 01 Aug 2026 00:00:00 UTC"]
+        release += [f"Valid-Until: {until}"] if until else []
         release += [
             f"Architectures: {' '.join([*ARCHITECTURES, *(['all'] if 'all' in self.files else [])])}",
             f"Components: {' '.join(components)}",

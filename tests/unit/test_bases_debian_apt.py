@@ -169,6 +169,20 @@ def test_a_mirror_that_does_not_answer(sources: list[Source], tmp_path: Path) ->
 
 
 @needs_apt
+def test_a_mirror_that_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the machine's settings none counts: one may allow it."""
+    (tmp_path / "apt.conf").write_text('Dir::Etc::Parts "/nowhere"; Dir::Etc::Main "/dev/null";\n')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    with serve_archive(tmp_path) as archive:
+        archive.publish("bookworm", until="Sun, 02 Aug 2026 00:00:00 UTC")
+        frozen = [Source(archive.address, "bookworm", (str(archive.keyring),))]
+        with pytest.raises(MachineError) as caught, open_apt(frozen, "x86_64-linux", tmp_path / "cache"):
+            pass
+    assert "is expired" in str(caught.value)
+    assert caught.value.problems[0].mend.startswith("a mirror that is kept up to date: the same command with --mirror ")
+
+
+@needs_apt
 def test_a_cache_folder_without_room_is_told_at_once(sources: list[Source], mounted: Path) -> None:
     with pytest.raises(MachineError) as caught, open_apt(sources, "x86_64-linux", mounted):
         pass

@@ -308,4 +308,9 @@ def _mend_update(stderr: str, vendor: str) -> str:
     if "NO_PUBKEY" in stderr or "is not signed" in stderr:
         return f"install the newest keys: apt-get install {KEYRING_PACKAGES[vendor]}"
     mirror = f"https://mirror.example.org/{vendor.lower()}"
+    if "is expired" in stderr:
+        known = 'Acquire::Check-Valid-Until "false"; in /etc/apt/apt.conf.d/99frozen'
+        return f"a mirror that is kept up to date: the same command with --mirror {mirror}; or, on purpose: {known}"
+    if "is not valid yet" in stderr:
+        return "set this machine's clock: date"
     return f"check the network, the proxy and the mirror; another one: the same command with --mirror {mirror}"
