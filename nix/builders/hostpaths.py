@@ -125,7 +125,10 @@ class Trees:
             if start == "/usr/sha":
                 yield hit, f"{start}…, in pieces,"
             else:
-                found = {path.removeprefix(tree) for tree in self.trees for path in glob.glob(f"{glob.escape(tree)}{start}*")}
+                # The instructions behind it hold the rest: /etc/fon and ts are not the beginning of another name.
+                behind = data[hit.end() : hit.end() + 24]
+                found = {path.removeprefix(tree) for tree in self.trees for path in glob.glob(f"{glob.escape(tree)}{start}?*")}
+                found = {path for path in found if os.fsencode(path)[len(start) :][:2] in behind}
                 yield from [(hit, path) for path in sorted(found) if self.leads(path)][:1]
 
     def replaced(self, text, *, there=False):
