@@ -41,7 +41,6 @@ _FILES = (
     *(".python-version", "default.nix", "flake.lock", "models.toml", "nixgen.hashes.json", "nixgen.lock"),
     *("pyproject.toml", "uv.lock", "uv.toml"),
 )
-_WRITTEN = "nix/nixgen"
 _SECRET_FILES = (
     *(".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
     *(".netrc", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.*", "secrets.*", "*.tfstate"),
@@ -217,8 +216,6 @@ def _left_out(top: Path, path: str) -> str:
 
 def _secret(top: Path, path: str) -> str:
     """Why a file that is not as it was committed may hold secrets, "" where none can be seen."""
-    if f"/{_WRITTEN}/" in f"/{path}":
-        return ""  # a hundred files that nixgen writes, in a project that is not committed yet
     name = PurePosixPath(path).name.lower()
     if any(fnmatch(name, pattern) for pattern in _SECRET_FILES) and os.path.lexists(top / path):
         return "such a file may hold secrets"
