@@ -25,7 +25,6 @@ from nixgen.registry import promote as moving
 from nixgen.registry import verify as verifying
 from nixgen.registry.address import checked as address_of
 from nixgen.registry.address import local
-from nixgen.registry.checksums import LONGEST
 from nixgen.registry.entry import Condition, Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.known import Trust
@@ -342,10 +341,10 @@ def _reproduced(registry: Registry, root: Path, entry: Entry) -> str:
     folder = root / RUNS / entry.run
     if not entry.run or not (folder / RECORD).is_file():
         return ""
-    published = registry.files.read(f"{entry.model}/{entry.version}/{RUN}", LONGEST)
+    published = verifying.document(registry.files, entry, RUN)
     try:
         mine = documents(recordfile.read(folder))[RUN]
-        if json.loads(published or b"null") != json.loads(mine):
+        if published != json.loads(mine):
             return ""
         return reproductions.best(reproductions.reproductions(folder), reproductions.digest(folder))
     except (errors.NixgenError, OSError, ValueError, RecursionError):  # what cannot be read proves nothing
@@ -369,8 +368,7 @@ def _drifted(registry: Registry, root: Path, name: str, old: Entry, new: Entry) 
     from nixgen.releases.documents import RUN, published_run
     from nixgen.runs import lineage
 
-    texts = [registry.files.read(f"{one.model}/{one.version}/{RUN}", LONGEST) or b"" for one in (old, new)]
-    runs = [published_run(text, one.name) for text, one in zip(texts, (old, new), strict=True)]
+    runs = [published_run(verifying.document(registry.files, one, RUN), one.name) for one in (old, new)]
     for run, entry in zip(runs, (old, new), strict=True):
         if name not in run.data:
             raise UserError.of(entry.name, f"its run did not use {name}", "promote it with --override and the reason")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from nixgen.errors import UserError
@@ -23,10 +24,10 @@ def documents(run: Run) -> dict[str, bytes]:
     return {name: _json(value) for name, value in found.items()}
 
 
-def published_run(data: bytes, name: str) -> Run:
-    """The run that a version was published with; ``name`` is the version's. Raises UserError for what is none."""
+def published_run(document: Mapping[str, Any], name: str) -> Run:
+    """The run of a version's run.json; ``name`` is the version's. Raises UserError for what is none."""
     try:
-        values = json.loads(data)
+        values = dict(document)
         values["metrics"] = {key: value for key, value in values.get("metrics", {}).items() if value is not None}
         text = yamltext.dumps(values)
     except (ValueError, TypeError, AttributeError, RecursionError):

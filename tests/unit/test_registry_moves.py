@@ -50,7 +50,7 @@ def test_a_document_that_says_nothing(lab: Lab, text: bytes) -> None:
         ("auc", False, "no number"),
     ]
     with pytest.raises(UserError):
-        published_run(text, "fraud")
+        published_run(document(lab.open().files, entry, "run.json"), "fraud")
     (lab.place / MODEL / "1.0.0/metrics.json").write_text('{"auc": 0.9}')
     assert document(lab.open().files, entry, "metrics.json") == {}, "it is another one than was published"
 

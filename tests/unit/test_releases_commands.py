@@ -250,6 +250,11 @@ def test_data_that_drifted_too_far_is_not_promoted(home: Home, monkeypatch: pyte
     trained(home, 8, "1.6.0", sales(*rows[:-1], "99,150"))  # the data that prod has: nothing is to be measured
     shutil.rmtree(cache_folder() / "files")
     assert "ok  data sales  the same" in home.told("promote", "fraud@1.6.0", "prod")[0]
+    # Whoever may write there cannot say that what prod has was trained on the new data, too.
+    (old,), (new,) = (home.root.glob(f"registry/*/fraud/{version}/run.json") for version in ("1.6.0", "1.2.0"))
+    old.chmod(0o644)
+    old.write_bytes(new.read_bytes())
+    assert "FAILS  data sales" in home.told("promote", "fraud@1.2.0", "prod", code=1)[0]
 
 
 def test_approvals(home: Home) -> None:
