@@ -53,6 +53,15 @@ MirrorOption = Annotated[
         help="A Debian mirror to use instead of this machine's own; twice to name the security archive too.",
     ),
 ]
+PublicKeyOption = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="The public key of the signature (PEM).")
+]
+IdentityOption = Annotated[
+    str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
+]
+IssuerOption = Annotated[
+    str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 
 EXIT_CODES = "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."

@@ -164,15 +164,9 @@ def export(
 )
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `nixgen runs export` signed.", show_default=False)],
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="The public key of the signature (PEM).")
-    ] = None,
-    identity: Annotated[
-        str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
-    ] = None,
-    issuer: Annotated[
-        str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
-    ] = None,
+    key: options.PublicKeyOption = None,
+    identity: options.IdentityOption = None,
+    issuer: options.IssuerOption = None,
     path: Annotated[
         Path | None,
         typer.Option("--path", metavar="DIR", help="Where the outputs are.", show_default="where the command ran"),

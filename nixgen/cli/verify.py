@@ -24,15 +24,9 @@ def verify(
         Path | None,
         typer.Option("--signature", metavar="FILE", help="Check this sigstore bundle over the files, too."),
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="The public key of the signature (PEM).")
-    ] = None,
-    identity: Annotated[
-        str | None, typer.Option("--identity", metavar="WHO", help="Expected signer identity (keyless).")
-    ] = None,
-    issuer: Annotated[
-        str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
-    ] = None,
+    key: options.PublicKeyOption = None,
+    identity: options.IdentityOption = None,
+    issuer: options.IssuerOption = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same

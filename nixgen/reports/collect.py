@@ -127,7 +127,7 @@ def collect(project: Project, asked: Asked) -> Facts:
         if pinned is None
         else tuple(
             Artifact(
-                one.kind, one.name, one.source, one.commit or one.revision or "", one.licence or "", one.digest,
+                one.kind, one.name, one.source, one.exact, one.licence or "", one.digest,
                 len(one.files), one.size, one.data.record_count if one.data else None, one.key in used,
             )
             for one in pinned
