@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.network, pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux")]
 
+FIRST = ROOT / "docs" / "first-project.md"
 CHECK = ROOT / "docs" / "check.md"
-# The first steps of the README, on which the other pages build.
+# The first steps of the first project, on which the other pages build.
 SET_UP = (
     "cp -r examples/plot ~/plot",
     "cd ~/plot",
@@ -28,8 +29,8 @@ SET_UP = (
 )
 
 
-def test_the_first_project_prints_what_the_readme_shows(nix: Nix, tmp_path: Path) -> None:
-    typed = steps(ROOT / "README.md")
+def test_the_first_project_prints_what_its_page_shows(nix: Nix, tmp_path: Path) -> None:
+    typed = steps(FIRST)
     assert len(typed) > 10
     compare(typed, play(nix, (), typed, tmp_path))
 

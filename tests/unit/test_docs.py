@@ -119,18 +119,28 @@ def test_no_summary_in_a_list_of_commands_is_cut(helps: dict[str, str]) -> None:
 
 
 def test_pages_that_show_the_same_project_show_the_same_numbers() -> None:
-    """Case 58: README.md, docs/check.md and docs/cache.md all show examples/plot on the same day."""
-    pages = {
-        name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/check.md", "docs/cache.md")
-    }
+    """Case 58: docs/first-project.md, docs/check.md and docs/cache.md all show examples/plot on the same day."""
+    first = "docs/first-project.md"
+    pages = {name: page(name) for name in (first, "docs/check.md", "docs/cache.md")}
     counts = re.compile(r"(?:each of |1 of |^file://\S+: )(\d+) paths\b|log of (\d+) entries", re.MULTILINE)
     found = {name: {int(one or other) for one, other in counts.findall(text)} for name, text in pages.items()}
-    assert found == dict.fromkeys(pages, found["README.md"])
-    assert len(found["README.md"]) == 1
+    assert found == dict.fromkeys(pages, found[first])
+    assert len(found[first]) == 1
     assert (
         len({digest for text in pages.values() for digest in re.findall(r"^digest: \S+ (.*)$", text, re.MULTILINE)})
         == 1
     )
+
+
+def test_the_first_screen_of_the_readme_has_what_a_newcomer_types() -> None:
+    screen, ours = page("README.md").splitlines()[:24], page("Makefile")
+    for target in ("demo", "test"):
+        assert any(line.startswith(f"make {target} ") for line in screen)
+        assert f"\n{target}: ## " in ours
+    commands = next(blocks(page("README.md"), "sh"))
+    assert "nixgen init " in commands
+    assert "nix develop" in commands
+    assert len(commands.splitlines()) <= 10
 
 
 def known_row(row: Known) -> str:
@@ -163,7 +173,8 @@ def test_every_command_and_option_that_a_page_shows_exists() -> None:
             if command in COMMANDS:
                 shown = re.findall(r"(?<!\S)--[a-z-]+", rest)
                 assert set(shown) <= options_of([command, *rest.split()]), f"{path.name}: nixgen {command}{rest}"
-    for command in re.findall(r"[`$] ?nixgen ([a-z]+)", "".join(map(page, ("README.md", "docs/troubleshooting.md")))):
+    shown = "".join(map(page, ("README.md", "docs/first-project.md", "docs/troubleshooting.md")))
+    for command in re.findall(r"[`$] ?nixgen ([a-z]+)", shown):
         assert command in COMMANDS
 
 
@@ -259,18 +270,18 @@ def test_each_dependency_has_its_reason() -> None:
     assert {Requirement(text).name for text in texts} - named == set()
 
 
-def test_the_readme_names_every_file_that_init_writes() -> None:
+def test_the_first_project_names_every_file_that_init_writes() -> None:
     from support.project import WRITTEN
 
-    table = page("README.md").partition("## The files")[2].partition("\n## ")[0]
+    table = page("docs/first-project.md").partition("## The files")[2].partition("\n## ")[0]
     for name in WRITTEN - {".gitignore"}:
         assert f"`{name}`" in table
 
 
-def test_the_readme_counts_the_files_that_init_writes() -> None:
+def test_the_first_project_counts_the_files_that_init_writes() -> None:
     """Case 58. Beside the library itself: its list, base.nix, two tarballs; and files for git and for formatters."""
     library = len(resources.library()) + 5
-    assert f"nix/nixgen/: {library} written\n…\nStaged {library + 8} new files" in page("README.md")
+    assert f"nix/nixgen/: {library} written\n…\nStaged {library + 8} new files" in page("docs/first-project.md")
 
 
 def test_the_benchmarks_page_has_the_place_that_bench_writes_into() -> None:
