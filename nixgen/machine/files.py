@@ -18,6 +18,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine.folders import resolved
@@ -79,12 +80,18 @@ def exclusive(root: Path, announce: Callable[[str], None]) -> Iterator[bool]:
         os.close(folder)
 
 
+def opened(path: Path) -> IO[bytes]:
+    """A file to read. Raises OSError with its name, also for what is no file (a device, a FIFO)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def contents(path: Path) -> bytes:
     """The bytes of a file. Raises OSError, also for what is no file (a device, a FIFO) or has more than LIMIT bytes."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with opened(path) as file:
         data = file.read(LIMIT + 1)
     if len(data) > LIMIT:
         raise OSError(errno.EFBIG, f"it has more than {LIMIT >> 20} MiB", str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -30,7 +31,7 @@ class State:
     ``commit`` is empty before the first one, ``branch`` on a detached head. Paths are relative to ``top``: ``changed``
     are of files that git knows, ``untracked`` of those that it neither knows nor ignores (of a repository in the tree:
     with a slash behind), ``submodules`` of those with changes inside. ``remotes`` are addresses by name, as the
-    configuration has them.
+    configuration has them; ``index`` is git's own, and ``empty`` the id of a tree with nothing in it.
     """
 
     top: Path
@@ -41,6 +42,8 @@ class State:
     untracked: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     remotes: Mapping[str, str] = field(default_factory=dict)
+    index: Path = Path()
+    empty: str = ""
 
 
 def state(root: Path, without: Iterable[str] = ()) -> State:
@@ -48,7 +51,7 @@ def state(root: Path, without: Iterable[str] = ()) -> State:
 
     Raises MachineError with git's own words when git refuses.
     """
-    where = ["git", "rev-parse", "--show-toplevel", "--show-prefix"]
+    where = ["git", "rev-parse", "--show-toplevel", "--show-prefix", "--git-path", "index", "--show-object-format"]
     status = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
     urls = ["git", "config", "-z", "--get-regexp", r"^remote\..*\.url$"]
     commands = (where, [*status, "--no-renames", "--", *_but(without)], urls)
@@ -57,7 +60,7 @@ def state(root: Path, without: Iterable[str] = ()) -> State:
     for result in (place, changes):
         if result.code:
             raise failure(result)
-    top, _, below = place.out.removesuffix("\n").partition("\n")
+    top, below, index, form = place.out.removesuffix("\n").rsplit("\n", 3)
     entries = changes.out.split("\0")
     heads = dict(entry[2:].split(" ", 1) for entry in entries if entry.startswith("# "))
     tracked = [entry.split(" ", _FIELDS[entry[0]]) for entry in entries if entry[:1] in _FIELDS]
@@ -71,6 +74,8 @@ def state(root: Path, without: Iterable[str] = ()) -> State:
         untracked=tuple(entry[2:] for entry in entries if entry.startswith("? ")),
         submodules=tuple(fields[-1] for fields in tracked if fields[2][0] == "S" and {*fields[2][2:]} & {"M", "U"}),
         remotes={key.removeprefix("remote.").removesuffix(".url"): value for key, _, value in reversed(pairs)},
+        index=root / index,
+        empty=hashlib.new("sha256" if form == "sha256" else "sha1", b"tree 0\0", usedforsecurity=False).hexdigest(),
     )
 
 
@@ -96,19 +101,17 @@ def write_diff(
     with tempfile.TemporaryDirectory() as scratch:
         if new:
             index = Path(scratch, "index")
-            own = run(["git", "rev-parse", "--git-path", "index"], cwd=found.top).out.removesuffix("\n")
-            if (found.top / own).exists():
-                shutil.copyfile(found.top / own, index)
+            if found.index.exists():
+                shutil.copyfile(found.index, index)
             env["GIT_INDEX_FILE"] = str(index)
             listed = ["--pathspec-from-file=-", "--pathspec-file-nul"]
             adding = ["git", "--literal-pathspecs", "add", "--intent-to-add", *listed]
             result = start(adding, cwd=found.top, env=env, input_pipe=True).wait(data=os.fsencode("\0".join(new)))
             if result.code:
                 raise failure(result)
-        base = found.commit or run(["git", "hash-object", "-t", "tree", os.devnull], cwd=root).out.strip()
         plain = ("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
         prefixes = ("--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=dirty")
-        words = ["git", "diff", *plain, *prefixes, base, "--", *_but(without)]
+        words = ["git", "diff", *plain, *prefixes, found.commit or found.empty, "--", *_but(without)]
         words += [f":(top,exclude,literal){path}" for path in left_out]
         with target.open("wb") as file:
             write_output(words, file, cwd=root, env=env)

@@ -1,17 +1,16 @@
 """Runs in the environment, ahead of a recorded command: notes what the command begins with, then becomes it.
 
-A program of the standard library alone, so that it starts at once: ``python -I -S begin.py NOTE COMMAND…``. That NOTE
-is there says that the command was started: neither entering the environment nor the guard has kept it from that.
+A program that starts at once, because it imports what Python has loaded anyway (the modules ``signal`` and ``json``
+take as long as all of it): ``python -I -S begin.py NOTE COMMAND…``. That NOTE is there says that the command was
+started: neither entering the environment nor the guard has kept it from that.
 """
 
 from __future__ import annotations
 
-import json
+import _signal  # type: ignore[import-not-found]  # typeshed does not have it
 import os
-import signal
 import sys
 import time
-from collections.abc import Sequence
 
 VARIABLES = (
     *("PYTHONHASHSEED", "NIXGEN_SEED", "PYTHONOPTIMIZE", "PYTHONUTF8", "LANG", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH"),
@@ -28,22 +27,22 @@ VARIABLES = (
 """What a record has of the environment's variables: what results hang on, and nothing that may be secret."""
 
 
-def main(note: str, command: Sequence[str]) -> int:
+def main(note: str, command: list[str]) -> int:
     """Becomes the command; returns 126 or 127 when that cannot be done, as shells have it."""
-    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    values = {"began": time.monotonic(), "venv": os.environ.get("VIRTUAL_ENV", ""), "variables": found}
+    venv = f"VIRTUAL_ENV={os.environ.get('VIRTUAL_ENV', '')}"
+    found = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
     try:
-        with open(f"{note}.new", "w", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            json.dump(values, file)
+        with open(f"{note}.new", "wb") as file:  # noqa: PTH123
+            file.write(os.fsencode("\0".join([str(time.monotonic()), venv, *found])))
         os.replace(f"{note}.new", note)  # noqa: PTH105 -- pathlib takes as long as all else here
     except OSError:  # a full disk: the record says less, and the command starts
         pass
     # Python ignores these two, and what is ignored stays so over exec.
     for name in ("SIGPIPE", "SIGXFSZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if hasattr(_signal, name):
+            _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 -- no shell
+        os.execvp(command[0], command)  # noqa: S606 -- no shell
     except OSError as error:
         sys.stderr.write(f"error: {command[0]!a}: cannot be run: {error.strerror}\n")
         return 127 if isinstance(error, FileNotFoundError) else 126

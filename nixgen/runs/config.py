@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nixgen.errors import UserError
 from nixgen.formats import toml, yamltext
@@ -58,6 +59,18 @@ _STRING = re.compile(r""""[^"\s<>\[\]{}()]{4,}"|'[^'\s<>\[\]{}()]{4,}'""")
 
 _LOGIN = re.compile(r"""://[^\s/:@<>{}$"']{1,100}:[^\s/:@<>{}$"']{1,200}@""")
 _IN_ADDRESS = "a login in an address"
+_STEM = re.compile(r"pass|secret|credential|authorization|cookie|string|hook|key|token|pwd|pw|jwt|bearer|dsn")
+"""What every key of a secret has in it, in small letters."""
+
+_LONGEST = 256  # characters of a key that are looked at
+_PIECE, _OVERLAP = 1 << 20, 1 << 13  # of a file what is looked at in one go, and what again with the next piece
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 _CONFIGURATIONS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".config", ".properties", ".tfvars")
 _OPTION = re.compile(r"--?(?P<key>[A-Za-z][\w-]*)")
 
@@ -91,17 +104,31 @@ def masked(text: str, name: str) -> tuple[str, tuple[str, ...]]:
     return _plain(text, found), tuple(found.keys)
 
 
-def secrets(text: str, name: str) -> tuple[str, ...]:
-    """The keys of what is secret in a file of a project: of a configuration as in its copy.
+def secrets(place: Path, *, quoted: bool | None = None) -> tuple[str, ...]:
+    """The keys of what is secret in a file, read in pieces, whatever its encoding: of a configuration as in its copy.
 
-    In other files a key's value counts only where it is a text in quotes, and an address where it has a password:
-    ``token = tokens[0]`` is no secret, nor is ``git@git.example.org:a/b``.
+    With ``quoted``, which is the default for all other files, a key's value counts only where it is a text in quotes,
+    and an address where it has a password: ``token = tokens[0]`` is no secret, nor is ``git@git.example.org:a/b``.
+    What is compressed is not looked into. Raises OSError where the file cannot be read.
     """
-    if name.lower().endswith(_CONFIGURATIONS):
-        return masked(text, name)[1]
     found = _Masked()
-    if _LOGIN.search(_pairs(text, found, _STRING)):
-        found.note(_IN_ADDRESS)
+    configuration = place.name.lower().endswith(_CONFIGURATIONS)
+    quoted = not configuration if quoted is None else quoted
+    with files.opened(place) as file:
+        if not (encoding := _encoding(file)):
+            return ()
+        text = codecs.getincrementaldecoder(encoding)("replace")
+        rest, piece = "", text.decode(file.read(_PIECE))
+        while piece:
+            after = text.decode(file.read(_PIECE))
+            if configuration and not rest and not after:
+                return masked(piece, place.name)[1]
+            if not quoted:
+                _plain(rest + piece, found)
+            elif _LOGIN.search(_pairs(rest + piece, found, _STRING)):
+                found.note(_IN_ADDRESS)
+            end = piece[-_OVERLAP:]
+            rest, piece = end[end.find("\n") + 1 :], after
     return tuple(found.keys)
 
 
@@ -165,7 +192,38 @@ def _name(path: Path, taken: set[str]) -> str:
     return f"{CONFIG}/{name}"
 
 
+def _encoding(file: IO[bytes]) -> str:
+    """How the text of a file is encoded: by its mark, or its beginning; "" for one that is compressed."""
+    head = file.read(1 << 8)
+    file.seek(0)
+    if head.startswith(_COMPRESSED):
+        return ""
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), "")
+    if marked:
+        return marked
+    first, second = (head[at::2].count(0) * 3 > len(head) for at in (0, 1))  # two thirds of them are zero
+    return "utf-8" if first == second else "utf-16-be" if first else "utf-16-le"
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """The lines of a text that name a secret, by their places: most name none, and need no closer look."""
+    low = text.replace("\u0130", "i").lower()  # of all letters, the one that becomes two
+    at = 0
+    while found := _STEM.search(low, at):
+        start, at = found.span()
+        while start and at - start < _LONGEST and (low[start - 1].isalnum() or low[start - 1] in "_.-"):
+            start -= 1
+        while at < len(low) and at - start < _LONGEST and (low[at].isalnum() or low[at] in "_.-"):
+            at += 1
+        if is_secret(low[start:at]):
+            end = low.find("\n", at)
+            yield low.rfind("\n", 0, start) + 1, len(low) if end < 0 else end
+            at = len(low) if end < 0 else end
+
+
 def _structured(text: str, name: str, found: _Masked) -> str:
+    if not any(True for _ in _lines(text)):
+        return text
     try:
         if name.endswith((".yaml", ".yml")):
             value = yamltext.loads(text)
@@ -232,4 +290,8 @@ def _pairs(text: str, found: _Masked, values: re.Pattern[str] | None = None) -> 
         found.note(f"a token ({match[0][:4]}…)" if not match[0].startswith("-----") else "a private key")
         return BLOT
 
-    return _TOKENS.sub(token, _PAIR.sub(pair, text))
+    made, at = [], 0
+    for start, end in _lines(text):
+        made += [text[at:start], _PAIR.sub(pair, text[start:end])]
+        at = end
+    return _TOKENS.sub(token, "".join([*made, text[at:]]))

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
-from nixgen.machine import files
 from nixgen.runs import config, crate
 from nixgen.runs.finding import Found
 from nixgen.runs.model import DIFF, NAME, STDERR, STDOUT
@@ -106,11 +105,10 @@ def _secrets(diff: Path) -> bool:
     It cannot be masked itself, since it is an input by its hash, and a crate is made to be given away.
     """
     try:
-        text = files.contents(diff).decode("utf-8", "replace")
+        keys = config.secrets(diff, quoted=False)
     except OSError as error:
         console.warn(f"{diff.name}: left out, since it cannot be looked through for secrets: {error.strerror}")
         return True
-    _, keys = config.masked(text, diff.name)
     if keys:
         console.warn(f"{diff.name}: left out, since it has values of {', '.join(keys)}")
     return bool(keys)

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,8 +33,6 @@ from nixgen.runs.model import DIFF, FOLDER, Artifact, Environment, Git, Gpu, Mac
 
 LARGEST = 16 << 20
 """Bytes of a new file that a tree's diff may have."""
-
-_LOOKED = 1 << 20  # bytes of a file in which secrets are looked for: people write shorter ones
 
 _NVIDIA = Path("/proc/driver/nvidia")
 _PATIENCE = 10.0  # seconds for nvidia-smi, which waits where a driver hangs
@@ -74,10 +73,13 @@ def tree(root: Path, written: Iterable[Path]) -> Tree | None:
     Runs and registries do not count, nor do new files at the paths ``written``: the command makes them. Raises
     MachineError where git cannot be asked.
     """
-    if not git.in_work_tree(root):
-        return None
     without = (FOLDER, *_registries(root))
-    state = git.state(root, without)
+    try:
+        state = git.state(root, without)
+    except MachineError:
+        if not git.in_work_tree(root):
+            return None
+        raise
     made = [os.path.relpath(path, state.top.resolve()) for path in written]
     own = [path for path in state.untracked if not any(path == one or path.startswith(f"{one}/") for one in made)]
     state = replace(state, untracked=tuple(own))
@@ -145,6 +147,13 @@ def environment(name: str, venv: str, root: Path, base: Base) -> Environment:
     return replace(found, **_digests(path, root)) if path else found
 
 
+def ask_early(venv: str) -> None:
+    """Asks what :func:`environment` will ask of this venv, so that the answer is there by then. Raises as it does."""
+    if path := _store_path(venv):
+        closure_of(path)
+
+
+@cache
 def closure_of(path: str) -> tuple[str, str]:
     """A store path's NAR hash (SRI) and the digest of its closure, as Nix's database has them.
 
@@ -219,10 +228,9 @@ def _secret(top: Path, path: str) -> str:
     name = PurePosixPath(path).name.lower()
     if any(fnmatch(name, pattern) for pattern in _SECRET_FILES) and os.path.lexists(top / path):
         return "such a file may hold secrets"
-    with contextlib.suppress(OSError, UnicodeError):
-        if (top / path).lstat().st_size <= _LOOKED and not (top / path).is_symlink():
-            keys = config.secrets(files.contents(top / path).decode(), path)
-            return f"secrets in it: {', '.join(keys)}; keep them in variables" if keys else ""
+    with contextlib.suppress(OSError):
+        if not (top / path).is_symlink() and (keys := config.secrets(top / path)):
+            return f"secrets in it: {', '.join(keys)}; keep them in variables"
     return ""
 
 

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from nixgen import __version__
+from nixgen.bases.model import Base
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, NixgenError, Problem, UserError
 from nixgen.lock import lockfile
@@ -29,7 +30,7 @@ from nixgen.machine import files
 from nixgen.machine.background import Beside
 from nixgen.models import verify
 from nixgen.runs import begin, capture, config, facts, metrics, outputs, recordfile
-from nixgen.runs.model import FOLDER, NAME, STDERR, STDOUT, Asked, Environment, Machine, Run, Seeds, Status
+from nixgen.runs.model import FOLDER, NAME, STDERR, STDOUT, Artifact, Asked, Environment, Machine, Run, Seeds, Status
 
 SEEDS_FILE = "NIXGEN_RUN_SEEDS"
 """The variable that names the file in which ``nixgen.seed_everything`` notes what it did, a line of JSON each time."""
@@ -109,7 +110,7 @@ def record(
     Where that is 0, it is 1 for a metrics file or output that was not written, and 3 for a record that is not whole.
     Raises UserError, Finding and MachineError before the command is started.
     """
-    root = lock.parent
+    root, pinned = lock.parent, lockfile.read_lock(lock)
     variables = verify.seed_variables(options.seed)
     for path in options.config:
         config.contents(path)
@@ -120,10 +121,13 @@ def record(
         lacks.add(sentence)
     folder = _folder(root)
     note = folder / _NOTE
+    over = threading.Event()
+    machine = Beside(facts.machine)  # already while git compares the tree
+    environment = Beside(lambda: _environment(how.environment, note, over, root, pinned.base))
     start = [sys.executable, "-I", "-S", begin.__file__, str(note), *command]
     try:
         words, env = verify.command_line(lock, names, start, how)
-        run = _begun(lock, names, command, folder, options, tree)
+        run = _begun(root, facts.artifacts(pinned, names), command, folder, options, tree)
         _write(folder, run)
         (folder / _RESERVE).write_bytes(bytes(_RESERVED))
     except BaseException as error:
@@ -136,9 +140,6 @@ def record(
             what = f"{', '.join(one.masked)} masked in the copy" if one.copy else "not UTF-8, so there is no copy"
             console.warn(f"--config {one.path}: {what}")
     before = {path: outputs.state(path) for path in written}
-    over = threading.Event()
-    machine = Beside(facts.machine)
-    environment = Beside(lambda: _environment(how.environment, note, over, lock))
     given = {**env, **variables, SEEDS_FILE: str(folder / _SEEDS)}
     console.info(f"run {run.id}")
     with _signals(lambda _number, _frame: None):  # the record's end is not to be kept from being written
@@ -162,15 +163,18 @@ class _Beside:
 
 
 def _begun(
-    lock: Path, names: Sequence[str], command: Sequence[str], folder: Path, options: Options, tree: facts.Tree | None
+    root: Path,
+    artifacts: tuple[Mapping[str, Artifact], Mapping[str, Artifact]],
+    command: Sequence[str],
+    folder: Path,
+    options: Options,
+    tree: facts.Tree | None,
 ) -> Run:
     """What is known before the command starts."""
-    root = lock.parent
-    pinned = lockfile.read_lock(lock)
     words, hidden = config.masked_words(command)
     if hidden:
         console.warn(f"the record has the command without {', '.join(hidden)}: pass secrets in variables")
-    models, data = facts.artifacts(pinned, names)
+    models, data = artifacts
     variables = verify.seed_variables(options.seed)
     asked = Asked(str(options.metrics or ""), tuple(map(str, options.outputs)))
     return Run(
@@ -195,7 +199,7 @@ def _ended(run: Run, folder: Path, ended: capture.Ended, options: Options, besid
     began = _began(folder / _NOTE)
     for sentence in ended.lost:
         lacks.add(sentence, MachineError.exit_code)
-    found: dict[str, Any] = {"variables": began.get("variables", {})}
+    found: dict[str, Any] = {"variables": began.variables if began else {}}
     with lacks.where("machine"):
         found["machine"] = beside.machine.result()
     with lacks.where("environment", 0):
@@ -213,7 +217,7 @@ def _ended(run: Run, folder: Path, ended: capture.Ended, options: Options, besid
     else:
         lacks.add("what the command would have made: it was not started")
     status: Status = "interrupted" if ended.interrupted else "failed" if ended.code else "finished"
-    seconds = ended.ended - began.get("began", ended.began)
+    seconds = ended.ended - (began.at if began else ended.began)
     whole = replace(
         run,
         status=status,
@@ -277,24 +281,35 @@ def _write(folder: Path, run: Run) -> None:
     files.write_all(folder, {NAME: recordfile.dump(run)})
 
 
-def _began(note: Path) -> Mapping[str, Any]:
-    """What the command began with, nothing where it was not started."""
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """What the command began with: when, by the monotonic clock, in which environment, with which variables."""
+
+    at: float
+    venv: str
+    variables: Mapping[str, str]
+
+
+def _began(note: Path) -> _Began | None:
+    """What ``begin.py`` noted; None where the command was not started."""
     try:
-        found = json.loads(note.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        when, *pairs = os.fsdecode(note.read_bytes()).split("\0")
+        (_, venv), *variables = (pair.split("=", 1) for pair in pairs)
+        return _Began(float(when), venv, dict(variables))
+    except (OSError, ValueError):
+        return None
 
 
-def _environment(name: str, note: Path, over: threading.Event, lock: Path) -> Environment | None:
+def _environment(name: str, note: Path, over: threading.Event, root: Path, base: Base) -> Environment | None:
     """The environment that the command runs in, as soon as it does."""
+    with contextlib.suppress(NixgenError):
+        facts.ask_early(os.environ.get("VIRTUAL_ENV", ""))
     while not note.exists() and not over.wait(_OFTEN):
         pass
     began = _began(note)
-    if not began:
+    if began is None:
         return None
-    label = name or os.environ.get("NIXGEN_LABEL", "")
-    return facts.environment(label, str(began.get("venv", "")), lock.parent, lockfile.read_lock(lock).base)
+    return facts.environment(name or os.environ.get("NIXGEN_LABEL", ""), began.venv, root, base)
 
 
 def _metrics(

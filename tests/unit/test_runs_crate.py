@@ -150,7 +150,7 @@ def test_a_record_that_leads_out(tmp_path: Path) -> None:
 
 
 def test_a_diff_that_is_larger_than_a_file_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large files that git knows may have changed: it is the run's all the same, and cannot be looked through."""
+    """Large files that git knows may have changed: it is the run's all the same, and is looked through for secrets."""
     found = project(tmp_path / "project")
     assert found.run.git is not None
     applied: list[Path] = []
@@ -159,7 +159,10 @@ def test_a_diff_that_is_larger_than_a_file_of_a_project(tmp_path: Path, monkeypa
     checkout._changes(replace(found, run=replace(found.run, git=replace(found.run.git, dirty=True))), tmp_path)
     assert applied == [found.folder / "diff.patch"]
     assert collect._same(found.folder, "diff.patch", found.run.git.sha256)
-    assert [one.name for one in exporting._plan(tmp_path / "project", found) if one.name == "diff.patch"] == []
+    assert "diff.patch" in [one.name for one in exporting._plan(tmp_path / "project", found)]
+    with (found.folder / "diff.patch").open("a") as patch:
+        patch.write("+" + "n = 1, " * 200_000 + "\n+token: hunter2\n")
+    assert "diff.patch" not in [one.name for one in exporting._plan(tmp_path / "project", found)]
 
 
 def test_an_output_beside_the_folder_of_the_command(tmp_path: Path) -> None:
