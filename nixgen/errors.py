@@ -25,7 +25,13 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return head + "".join(f"\n    {line}" for line in self.mend.splitlines())
+        return "\n".join((head, *hint(self.mend)))
+
+
+def hint(mend: str) -> list[str]:
+    """The lines below a problem that say what mends it: ``  hint: nixgen lock``; none where there is nothing to say."""
+    first, *others = mend.splitlines() or [""]
+    return [f"  hint: {first}", *(f"    {line}" for line in others)] if first else []
 
 
 class NixgenError(Exception):

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nixgen import console
-from nixgen.errors import Problem, UserError
+from nixgen.errors import Problem, UserError, hint
 from nixgen.formats import jsontext
 from nixgen.project.project import Project, read_text
 from nixgen.project.settings import SYSTEMS
@@ -299,10 +299,10 @@ def _wrong(found: Report) -> Lines:
     for problem in merged:
         if problem not in hashes:
             lines.append(("bad", f"  {problem.where}: {problem.what}"))
-            lines += [("", f"      {problem.mend}")] if problem.mend else []
+            lines += [("", f"  {line}") for line in hint(problem.mend)]
     if hashes:
         lines.append(("bad", f"  no hash in uv.lock: {_listed([one.where for one in hashes], _SHOWN)}"))
-        lines.append(("", f"      {hashes[0].mend}"))
+        lines += [("", f"  {line}") for line in hint(hashes[0].mend)]
     if found.left_out:
         lines += [("", "")] if lines else []
         lines.append(("note", "left out: default systems with problems of their own (--system shows one)"))

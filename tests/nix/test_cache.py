@@ -104,7 +104,7 @@ def test_what_is_not_built_is_not_pushed(lab: CacheLab) -> None:
     lab.must("keygen")
     done = lab.run("push", lab.url)
     assert done.returncode == 2
-    assert f"error: {lab.name('root')}: is not built here\n    build it: nixgen check\n" in done.stderr
+    assert f"error: {lab.name('root')}: is not built here\n  hint: build it: nixgen check\n" in done.stderr
     assert not lab.cache.exists()
 
 

@@ -184,7 +184,7 @@ def test_a_web_server_that_only_shows_files(lab: CacheLab, monkeypatch: pytest.M
     with web(lab.folder / "site") as url:
         done = [lab.run("push", url), lab.run("verify", url, *keys_of(lab))]
     said = f"error: {url}: has no cache, and takes no uploads\n"
-    said += "    check the address; push to the folder or bucket behind it\n"
+    said += "  hint: check the address; push to the folder or bucket behind it\n"
     assert [(one.returncode, one.stderr) for one in done] == [(3, said)] * 2
 
 

@@ -95,7 +95,7 @@ def test_a_record_of_a_newer_nixgen(checked: Checked) -> None:
         done = checked.check(*words, code=3)
         assert done.stderr == (
             f"error: {RECORD}: version: is 2: a newer nixgen wrote it, and this one knows 1\n"
-            "    update nixgen, as the others of the project did\n"
+            "  hint: update nixgen, as the others of the project did\n"
         )
     assert checked.record.read_text() == '{"version": 2}\n'
 

@@ -75,7 +75,7 @@ def test_some_and_a_sample(checked: Checked) -> None:
     assert "the same again: --seed " in done.stderr
     assert "--rebuild" in checked.check("--sample", "1", code=2).stderr
     done = checked.check("--rebuild", "plumm", code=2)
-    assert done.stderr.endswith("there is no output plumm\n    did you mean wheels.plum?\n")
+    assert done.stderr.endswith("there is no output plumm\n  hint: did you mean wheels.plum?\n")
 
 
 def vouch_for_the_library(checked: Checked) -> None:

@@ -52,8 +52,8 @@ answer = [sorted(found), there, [[name, check.drv[44:]] for name, check in check
     ]
 
 
-CHANGED = "{}: changed after default.nix was generated\n    nixgen generate"
-STRANGE = "default.nix: and nix/nixgen were not written by this nixgen\n    nixgen generate"
+CHANGED = "{}: changed after default.nix was generated\n  hint: nixgen generate"
+STRANGE = "default.nix: and nix/nixgen were not written by this nixgen\n  hint: nixgen generate"
 THROWS = "{ system, nixpkgs ? null }: throw ''of its own''"
 
 
@@ -142,7 +142,7 @@ def test_a_failed_build_is_told_with_the_end_of_its_log(nix: Nix, tmp_path: Path
     lines = text.splitlines()
     assert (kind, lines[0]) == ("BuildFailed", "breaks: cannot be built: builder failed with exit code 7")
     assert lines[1:-1] == [f"    > line {number}" for number in range(11, 31)]
-    assert lines[-1].startswith("    to see its whole log: nix-store --read-log /nix/store/")
+    assert lines[-1].startswith("  hint: to see its whole log: nix-store --read-log /nix/store/")
 
 
 def test_all_that_fail_are_told_and_what_needs_them_is_not(each_lab: Lab) -> None:
@@ -173,7 +173,7 @@ def test_a_wheel_that_was_replaced_is_named_with_both_hashes(each_lab: Lab) -> N
         "BuildFailed",
         f"swapped 1.0: swapped-1.0-py3-none-any.whl at {each_lab.index.url(wheel)} is not the file that uv.lock pins: "
         f"its SHA-256 is {hashlib.sha256(b'another').hexdigest()}, pinned is {pinned}\n"
-        "    find out who replaced it and why; to pin what is there now: uv lock",
+        "  hint: find out who replaced it and why; to pin what is there now: uv lock",
     )
 
 
@@ -199,7 +199,7 @@ def test_without_a_network_it_could_not_be_checked(each_lab: Lab) -> None:
     assert kind == "MachineError"
     assert len(lines) == 6
     assert all("cannot be fetched: Could" in line for line in lines[::2])
-    assert set(lines[1::2]) == {"    try again when there is a network"}
+    assert set(lines[1::2]) == {"  hint: try again when there is a network"}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
@@ -345,7 +345,7 @@ def test_no_daemon_is_the_machines_matter(own: Nix, project: Path) -> None:
     kind, text = ask(own, code, project, SYSTEM, NIX_REMOTE="daemon")
     assert kind == "MachineError"
     assert "cannot connect to socket at '/nix/var/nix/daemon-socket/socket'" in text
-    assert "\n    start Nix's daemon: sudo systemctl start nix-daemon" in text
+    assert "\n  hint: start Nix's daemon: sudo systemctl start nix-daemon" in text
 
 
 def test_a_store_of_nobody_elses_system(nix: Nix, tmp_path: Path) -> None:
@@ -354,4 +354,4 @@ def test_a_store_of_nobody_elses_system(nix: Nix, tmp_path: Path) -> None:
     kind, text = ask(nix, INSTANTIATE + "nix.realise([drv]); answer = None", "-E", expression)
     assert kind == "MachineError"
     assert text.startswith("elsewhere: cannot be built for riscv64-linux on this machine: ")
-    assert text.endswith("\n    run it on such a machine, or name one: --builders")
+    assert text.endswith("\n  hint: run it on such a machine, or name one: --builders")

@@ -20,7 +20,7 @@ def parsed(text: str) -> Manifest:
 def problems(text: str) -> list[str]:
     with pytest.raises(UserError) as raised:
         parsed(text)
-    return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
+    return [str(problem).replace("\n  hint: ", " | ") for problem in raised.value.problems]
 
 
 def only(lines: str, part: str = "models.a") -> list[str]:

@@ -72,5 +72,5 @@ def test_what_is_not_in_the_store_yet_is_told(nix: Nix, store: Path, tmp_path: P
     assert (done.returncode, done.stderr) == (
         1,
         "error: models.vad: .: is missing\n"
-        "    get the files, then enter the shell: nixgen model fetch vad; nix develop\n",
+        "  hint: get the files, then enter the shell: nixgen model fetch vad; nix develop\n",
     )

@@ -104,7 +104,7 @@ def test_add_refuses_and_leaves_the_file_alone(root: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "error: models.toml: models.fraud.source: is no model of a registry: Prod cannot be the name of an alias: "
-        "it is not one\n    write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, "
+        "it is not one\n  hint: write registry:NAME@ALIAS or registry:NAME@1.2.0; of another project, "
         "registry:PROJECT/NAME@ALIAS\n"
     )
     assert (root / "models.toml").read_text() == TOML
@@ -113,7 +113,7 @@ def test_add_refuses_and_leaves_the_file_alone(root: Path) -> None:
 def test_remove_takes_all_or_none(root: Path) -> None:
     done = nixgen("model", "remove", "new", "minlm", cwd=root)
     assert done.returncode == 2
-    assert done.stderr == "error: models.toml: models.minlm: is not there\n    did you mean minilm?\n"
+    assert done.stderr == "error: models.toml: models.minlm: is not there\n  hint: did you mean minilm?\n"
     assert (root / "models.toml").read_text() == TOML
     done = nixgen("model", "remove", "new", "minilm", cwd=root)
     assert done.stderr == (
@@ -272,9 +272,11 @@ def test_fetch_puts_the_named_or_all_into_the_store(
 
 
 def test_fetch_refuses_what_is_not_pinned_and_what_is_not_there(root: Path, fetched: list[tuple[str, Context]]) -> None:
-    with pytest.raises(UserError, match=r"^models.toml: models.new: is not pinned in nixgen.lock\n    nixgen lock$"):
+    with pytest.raises(
+        UserError, match=r"^models.toml: models.new: is not pinned in nixgen.lock\n  hint: nixgen lock$"
+    ):
         commands.fetch(root, "models", [])
-    with pytest.raises(UserError, match=r"^models.toml: models.minlm: is not there\n    did you mean minilm\?$"):
+    with pytest.raises(UserError, match=r"^models.toml: models.minlm: is not there\n  hint: did you mean minilm\?$"):
         commands.fetch(root, "models", ["minlm"])
     (root / "models.toml").write_text(TOML.replace('"main"', '"v2"'))
     with pytest.raises(
@@ -314,7 +316,7 @@ def test_data_diff_of_what_is_not_there_is_a_sentence(root: Path) -> None:
     done = nixgen("data", "diff", "sale", "sales", cwd=root)
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "error: sale: is neither a path nor a dataset of nixgen.lock\n    did you mean sales?"
+        "error: sale: is neither a path nor a dataset of nixgen.lock\n  hint: did you mean sales?"
     )
 
 
@@ -344,5 +346,5 @@ def test_lock_takes_names_to_upgrade(root: Path) -> None:
     done = nixgen("lock", "vad", cwd=root)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: nixgen lock: takes names of models and data only to upgrade them\n    nixgen lock --upgrade vad\n"
+        "error: nixgen lock: takes names of models and data only to upgrade them\n  hint: nixgen lock --upgrade vad\n"
     )

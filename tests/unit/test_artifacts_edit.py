@@ -33,7 +33,7 @@ def problem(text: str, kind: Kind, name: str, source: str = "") -> str:
 
     with pytest.raises(UserError) as raised:
         change()
-    return "; ".join(str(one).replace("\n    ", " | ") for one in raised.value.problems)
+    return "; ".join(str(one).replace("\n  hint: ", " | ").replace("\n    ", " | ") for one in raised.value.problems)
 
 
 def test_an_entry_is_added_at_the_end_and_nothing_else_changes() -> None:

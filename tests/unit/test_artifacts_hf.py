@@ -91,7 +91,7 @@ def test_include_and_exclude(tmp_path: Path) -> None:
     assert [file.path for file in found.files] == ["config.json"]
     assert refusal(tmp_path, include=("*.gguf",)) == (
         f"{WHERE}: no file of org/model is left by include and exclude\n"
-        "    change them; it has, for example: .gitattributes, README.md, config.json …"
+        "  hint: change them; it has, for example: .gitattributes, README.md, config.json …"
     )
 
 
@@ -220,7 +220,7 @@ def test_gated_without_a_token(hub: Hub, tmp_path: Path) -> None:
     hub.repo("org/gated", FILES, gated="manual")
     assert refusal(tmp_path, source="hf:org/gated").partition("\n\n")[0] == (
         f"{WHERE}: the model org/gated is gated, and nobody who is not logged in may read it\n"
-        f"    agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
+        f"  hint: agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
         "(hf auth login, or set HF_TOKEN), and run: nixgen lock"
     )
 
@@ -235,7 +235,7 @@ def test_gated_for_a_teammate_without_access(hub: Hub, tmp_path: Path, monkeypat
         fetch(found, Context(tmp_path, Folder(tmp_path / "other"), command="nixgen model fetch"))
     assert str(caught.value) == (
         "models.minilm: the model org/gated is gated, and your token's account may not read it\n"
-        f"    agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
+        f"  hint: agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
         "(hf auth login, or set HF_TOKEN), and run: nixgen model fetch minilm"
     )
 
@@ -245,13 +245,13 @@ def test_absent_private_and_vanished(hub: Hub, tmp_path: Path) -> None:
     for name in ("org/private", "org/nowhere"):
         assert refusal(tmp_path, source=f"hf:{name}") == (
             f"{WHERE}: the model {name} cannot be read (401): it is gone, private or gated\n"
-            f"    if it is gone, take another source in models.toml (its page was {hub.endpoint}/{name}); if it is "
+            f"  hint: if it is gone, take another source in models.toml (its page was {hub.endpoint}/{name}); if it is "
             "private, log in as an account that has access (hf auth login, or set HF_TOKEN); if it is gated, agree to "
             "its licence there, too; then run: nixgen lock"
         )
     assert refusal(tmp_path, revision="v9") == (
         f"{WHERE}: the model org/model has no revision v9 (any more)\n"
-        f"    choose another in models.toml; they are listed at {hub.endpoint}/org/model/commits/main"
+        f"  hint: choose another in models.toml; they are listed at {hub.endpoint}/org/model/commits/main"
     )
 
 
@@ -261,7 +261,7 @@ def test_a_busy_hub_is_given_time(hub: Hub, tmp_path: Path) -> None:
     hub.busy, hub.retry_after = 10, "900"
     assert refusal(tmp_path, MachineError) == (
         f"{hub.endpoint}/api/models/org/model/revision/main: the server answered 429: too many requests\n"
-        "    try again in 900 seconds"
+        "  hint: try again in 900 seconds"
     )
 
 
@@ -298,7 +298,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(hub: Hub, tmp_pat
 def test_offline(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         resolve(spec(), None, Context(tmp_path, None, offline=True))
-    assert str(caught.value) == f"{WHERE}: needs the network\n    run it with the network: nixgen lock"
+    assert str(caught.value) == f"{WHERE}: needs the network\n  hint: run it with the network: nixgen lock"
     assert hub.asked == []
 
 

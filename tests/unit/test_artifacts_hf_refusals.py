@@ -48,7 +48,7 @@ def test_another_commit(hub: Hub, tmp_path: Path) -> None:
     hub.tamper = tampering("/revision/", lambda info: info.update(sha=other))
     assert refusal(tmp_path, MachineError, revision=asked) == (
         f"{WHERE}: the hub at {hub.endpoint} was asked for the commit {asked}, and answered with {other} (org/model)\n"
-        "    nothing was pinned; try again later"
+        "  hint: nothing was pinned; try again later"
     )
 
 
@@ -129,7 +129,7 @@ def test_half_a_page(hub: Hub, tmp_path: Path) -> None:
         return reply
 
     hub.tamper = tamper
-    assert "the answer is cut off or is not JSON\n    run the command again" in refusal(tmp_path, MachineError)
+    assert "the answer is cut off or is not JSON\n  hint: run the command again" in refusal(tmp_path, MachineError)
 
 
 @pytest.mark.parametrize("lost", ["link", "rows"])

@@ -47,7 +47,7 @@ class TestHttps:
     def test_another_file_than_models_toml_says(self, web: Files, tmp_path: Path) -> None:
         assert refusal(tmp_path, f"{web.address}/models/vad.onnx", sha256="0" * 64) == (
             f"{WHERE}: vad.onnx is not what it should be: its SHA-256 should be {'0' * 64}, and is {sha256(DATA)}\n"
-            "    the server, or something on the way to it, gave other bytes "
+            "  hint: the server, or something on the way to it, gave other bytes "
             f"({web.address}/models/vad.onnx); nothing was pinned"
         )
         assert not list((tmp_path / "held").glob("*"))
@@ -77,7 +77,9 @@ class TestHttps:
     def test_a_later_run_goes_on_where_an_earlier_one_ended(self, web: Files, tmp_path: Path) -> None:
         url = f"{web.address}/models/vad.onnx"
         web.cuts = [1_000_000] + [0] * 20
-        assert "the server broke off in the middle\n    run the command again" in refusal(tmp_path, url, MachineError)
+        assert "the server broke off in the middle\n  hint: run the command again" in refusal(
+            tmp_path, url, MachineError
+        )
         web.cuts.clear()
         web.asked.clear()
         assert pin(tmp_path, url).files[0].sha256 == sha256(DATA)
@@ -146,7 +148,7 @@ class TestHttps:
     def test_absent(self, web: Files, tmp_path: Path) -> None:
         assert refusal(tmp_path, f"{web.address}/nowhere.onnx", MachineError) == (
             f"{web.address}/nowhere.onnx: the server answered 404 Not Found\n"
-            "    check the address, and the network or proxy"
+            "  hint: check the address, and the network or proxy"
         )
 
     def test_compressed_on_the_way(self, web: Files, tmp_path: Path) -> None:
@@ -207,11 +209,11 @@ class TestGithub:
     @pytest.mark.usefixtures("api")
     def test_absent(self, tmp_path: Path) -> None:
         assert refusal(tmp_path, "github:org/vad@v1.0/other.onnx") == (
-            f"{WHERE}: the release v1.0 of org/vad has no file other.onnx\n    it has: vad.onnx"
+            f"{WHERE}: the release v1.0 of org/vad has no file other.onnx\n  hint: it has: vad.onnx"
         )
         assert refusal(tmp_path, "github:org/vad@v2.0/vad.onnx") == (
             f"{WHERE}: GitHub has no release v2.0 of org/vad, or it is private\n"
-            "    check the names; for a private one set GH_TOKEN"
+            "  hint: check the names; for a private one set GH_TOKEN"
         )
 
     @pytest.mark.usefixtures("api")

@@ -75,14 +75,14 @@ class TestPaths:
 
     def test_links_to_nowhere_and_to_folders(self, root: Path) -> None:
         (root / "weights/loop").symlink_to("loop")
-        assert "loop is a link that leads nowhere\n    mend or remove it" in refusal(root, "weights")
+        assert "loop is a link that leads nowhere\n  hint: mend or remove it" in refusal(root, "weights")
         (root / "weights/loop").unlink()
         (root / "weights/folder").symlink_to("sub")
         assert "folder is a link to a folder, which nixgen does not follow" in refusal(root, "weights")
 
     def test_neither_a_file_nor_a_folder(self, root: Path) -> None:
         os.mkfifo(root / "weights/pipe")
-        assert "pipe is neither a file nor a folder\n    remove it" in refusal(root, "weights")
+        assert "pipe is neither a file nor a folder\n  hint: remove it" in refusal(root, "weights")
 
     def test_names_that_are_no_text(self, root: Path) -> None:
         Path(os.fsdecode(os.fsencode(root / "weights") + b"/bad\xff.bin")).write_bytes(b"")
@@ -90,10 +90,10 @@ class TestPaths:
 
     def test_absent_and_empty(self, root: Path) -> None:
         assert refusal(root, "nowhere.bin") == (
-            f"{WHERE}: there is no nowhere.bin\n    check the path; it starts at models.toml's folder"
+            f"{WHERE}: there is no nowhere.bin\n  hint: check the path; it starts at models.toml's folder"
         )
         (root / "empty").mkdir()
-        assert refusal(root, "empty") == f"{WHERE}: empty has no files\n    check the source, and the revision"
+        assert refusal(root, "empty") == f"{WHERE}: empty has no files\n  hint: check the source, and the revision"
 
     def test_a_file_of_this_machine(self, root: Path) -> None:
         project = root / "project"
@@ -119,10 +119,10 @@ class TestPaths:
         found = pin(root, "weights")
         (root / "weights/vad.onnx").write_bytes(content)
         assert refusal(root, "weights/vad.onnx") == (
-            f"{WHERE}: {root}/weights/vad.onnx only points at the file\n    {mend}, then: nixgen lock"
+            f"{WHERE}: {root}/weights/vad.onnx only points at the file\n  hint: {mend}, then: nixgen lock"
         )
         assert list(map(str, changed(root, [found]))) == [
-            f"models.vad: weights/vad.onnx: only points at the file that was pinned\n    {mend}"
+            f"models.vad: weights/vad.onnx: only points at the file that was pinned\n  hint: {mend}"
         ]
 
     def test_what_became_of_the_pinned_files(self, root: Path) -> None:
@@ -132,10 +132,10 @@ class TestPaths:
         (root / "weights/vad.onnx").write_bytes(DATA[:-1] + b"!")
         (root / "weights/sub/labels.txt").rename(root / "weights/sub/other.txt")
         mend = "bring the pinned one back, or pin what is there: nixgen lock && nixgen generate"
-        vad = f"models.vad: weights/vad.onnx: changed after it was pinned\n    {mend}"
+        vad = f"models.vad: weights/vad.onnx: changed after it was pinned\n  hint: {mend}"
         assert list(map(str, changed(root, [folder]))) == [
-            f"models.vad: weights/sub/labels.txt: is missing, and was pinned\n    {mend}",
-            f"models.vad: weights/sub/other.txt: is there, and was not pinned\n    {mend}",
+            f"models.vad: weights/sub/labels.txt: is missing, and was pinned\n  hint: {mend}",
+            f"models.vad: weights/sub/other.txt: is there, and was not pinned\n  hint: {mend}",
             vad,
         ]
         assert list(map(str, changed(root, [one]))) == list(map(str, changed(root, [some]))) == [vad]
@@ -236,7 +236,7 @@ class TestArchives:
         url = f"{web.address}/pkg"
         assert refusal(tmp_path, url, member="pkg/other.onnx") == (
             f"{WHERE}: the archive has no pkg/other.onnx\n"
-            "    it has, for example: pkg/__init__.py, pkg/data/../../../outside, pkg/data/model.onnx …"
+            "  hint: it has, for example: pkg/__init__.py, pkg/data/../../../outside, pkg/data/model.onnx …"
         )
         assert 'leads out of its folder with ".."' in refusal(tmp_path, url, member="pkg/")
         assert "has no files" in refusal(tmp_path, url, member="nowhere/")
@@ -249,7 +249,7 @@ class TestArchives:
                 zipped.writestr("a.bin", b"two")
         web.files["/pkg.zip"] = out.getvalue()
         said = refusal(tmp_path, f"{web.address}/pkg.zip", member="a.bin")
-        assert said == f"{WHERE}: the archive has a.bin 2 times\n    tell its publisher"
+        assert said == f"{WHERE}: the archive has a.bin 2 times\n  hint: tell its publisher"
 
     @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
     def test_a_member_that_is_a_link(self, web: Files, tmp_path: Path, kind: bytes) -> None:
@@ -327,15 +327,15 @@ class TestWheels:
 
     def test_what_uv_lock_lacks(self, tmp_path: Path) -> None:
         assert refusal(tmp_path, "archive:silero-vad", member="a") == (
-            f"{WHERE}: takes a file out of a wheel in uv.lock, and there is no uv.lock\n    uv lock"
+            f"{WHERE}: takes a file out of a wheel in uv.lock, and there is no uv.lock\n  hint: uv lock"
         )
         self.lock(tmp_path)
         assert refusal(tmp_path, "archive:silero-vad", member="a") == (
             f"{WHERE}: uv.lock has no wheel of silero-vad with an address and a hash\n"
-            "    give the address of an archive instead, with member and sha256"
+            "  hint: give the address of an archive instead, with member and sha256"
         )
         assert refusal(tmp_path, "archive:other", member="a") == (
-            f"{WHERE}: uv.lock has no package other\n    add it to the project: uv add other"
+            f"{WHERE}: uv.lock has no package other\n  hint: add it to the project: uv add other"
         )
         self.lock(tmp_path, more='[[package]]\nname = "silero-vad"\nversion = "2.0"\n')
         assert "uv.lock has silero-vad more than once (1.0, 2.0)" in refusal(tmp_path, "archive:silero-vad", member="a")

@@ -38,7 +38,7 @@ def run(
 def problems(root: Path, toml: str, old: tuple[PinnedArtifact, ...] = (), request: Request = ALL) -> list[str]:
     with pytest.raises(UserError) as raised:
         run(root, toml, old, request)
-    return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
+    return [str(problem).replace("\n  hint: ", " | ") for problem in raised.value.problems]
 
 
 def test_without_entries_no_source_is_asked(tmp_path: Path, world: World) -> None:

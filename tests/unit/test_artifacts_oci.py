@@ -156,7 +156,7 @@ def test_a_member_of_the_layer_that_has_it(registry: Registry, tmp_path: Path) -
     places = fetch(found, Context(tmp_path, Folder(tmp_path / "anew")))
     assert places["model.onnx"].read_bytes() == model
     said = refusal(registry, tmp_path, member="other.onnx")
-    assert said == f"{WHERE}: no layer of oci:{registry.host}/org/kit:v1 has other.onnx\n    check member"
+    assert said == f"{WHERE}: no layer of oci:{registry.host}/org/kit:v1 has other.onnx\n  hint: check member"
 
 
 def test_by_digest_and_by_an_index_of_one(registry: Registry, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_indexes_of_indexes_end(registry: Registry, tmp_path: Path) -> None:
 def test_absent(registry: Registry, tmp_path: Path) -> None:
     assert refusal(registry, tmp_path) == (
         f"{WHERE}: the registry {registry.host} has no org/kit at v1, or it is private\n"
-        f"    check the name; for a private one put a login for {registry.host} into the netrc file"
+        f"  hint: check the name; for a private one put a login for {registry.host} into the netrc file"
     )
 
 

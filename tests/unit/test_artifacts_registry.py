@@ -222,7 +222,7 @@ def test_which_registry(project: Project) -> None:
     there = replace(here, address=address)
     assert project.refusal(kind=UserError, a=here, b=there) == (
         f"models.toml: models.fraud: nixgen.lock notes several registries\n"
-        f'    say which: registry = "{address}"; noted are {address}, registry'
+        f'  hint: say which: registry = "{address}"; noted are {address}, registry'
     )
     (project.root / "models.toml").write_text(f'{TOML}registry = "{project.lab.place}/"\n')
     project.lock(a=here, b=there)
@@ -233,7 +233,7 @@ def test_which_registry(project: Project) -> None:
     (project.root / "models.toml").write_text(f'{TOML}registry = "s3://models"\n')
     assert project.refusal(kind=UserError) == (
         "models.toml: models.fraud: nixgen.lock knows no registry s3://models\n"
-        "    note it with its log's key: nixgen registry init --registry s3://models --log-key KEY"
+        "  hint: note it with its log's key: nixgen registry init --registry s3://models --log-key KEY"
     )
     (project.root / "models.toml").write_text(TOML)
     project.pins = ()

@@ -115,11 +115,13 @@ def test_changed_since(s3: Any, endpoint: str, tmp_path: Path) -> None:
 def test_absent(endpoint: str, tmp_path: Path) -> None:
     source = "s3://ml-data/nowhere.csv"
     assert (
-        refusal(endpoint, tmp_path, source) == f"{WHERE}: there is no {source}\n    check the address, and the endpoint"
+        refusal(endpoint, tmp_path, source)
+        == f"{WHERE}: there is no {source}\n  hint: check the address, and the endpoint"
     )
     source = "s3://ml-data/nowhere/"
     assert (
-        refusal(endpoint, tmp_path, source) == f"{WHERE}: {source} has no files\n    check the source, and the revision"
+        refusal(endpoint, tmp_path, source)
+        == f"{WHERE}: {source} has no files\n  hint: check the source, and the revision"
     )
     source = "s3://no-such-bucket/a/"
     assert f"{WHERE}: there is no {source}" in refusal(endpoint, tmp_path, source, NixgenError)
@@ -131,7 +133,8 @@ def test_absent(endpoint: str, tmp_path: Path) -> None:
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore.store", None)
     assert refusal("", tmp_path, "s3://ml-data/a.csv") == (
-        f"{WHERE}: s3: needs a library that is not here\n    install it beside nixgen: uv tool install 'nixgen[remote]'"
+        f"{WHERE}: s3: needs a library that is not here\n"
+        f"  hint: install it beside nixgen: uv tool install 'nixgen[remote]'"
     )
 
 

@@ -176,7 +176,7 @@ def test_a_version_file_that_only_testing_serves_is_refused(tmp_path: Path) -> N
         choice.refuse_testing(Project(tmp_path, "demo", {}, DEBIAN, ">=3.11", has_lock=True), "3.14")
     assert str(caught.value) == (
         ".python-version: Python 3.14 is in Debian's testing only, whose packages leave the mirrors within days\n"
-        "    uv python pin 3.13 && nixgen init --base debian\n"
+        "  hint: uv python pin 3.13 && nixgen init --base debian\n"
         "    to have it all the same: nixgen init --base debian --python 3.14"
     )
     (tmp_path / ".python-version").write_text("3.12\n")

@@ -118,11 +118,14 @@ def test_unknown_names_are_all_told_with_the_nearest(mirror: Mirror, tmp_path: P
     with pytest.raises(UserError) as caught:
         resolve(Settings(base="debian", libraries=("libcurl4",), tools=("gitt", "qqqqqqqq")), mirror, tmp_path)
     assert [str(problem) for problem in caught.value.problems] == [
-        ('pyproject.toml: tool.nixgen.libraries: Debian bookworm has no package "libcurl4"\n    did you mean libcurl?'),
-        ('pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "gitt"\n    did you mean git?'),
+        (
+            'pyproject.toml: tool.nixgen.libraries: Debian bookworm has no package "libcurl4"\n'
+            "  hint: did you mean libcurl?"
+        ),
+        ('pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "gitt"\n  hint: did you mean git?'),
         (
             'pyproject.toml: tool.nixgen.tools: Debian bookworm has no package "qqqqqqqq"\n'
-            "    look for it: apt-cache search WORD"
+            "  hint: look for it: apt-cache search WORD"
         ),
     ]
 
@@ -223,7 +226,7 @@ def test_suites() -> None:
             "3.11",
             (
                 'pyproject.toml: tool.nixgen.suite: "buzz" is not a suite of Debian or Ubuntu that nixgen knows\n'
-                "    use one of bookworm, trixie, forky, sid, noble"
+                "  hint: use one of bookworm, trixie, forky, sid, noble"
             ),
         ),
         (
@@ -231,7 +234,7 @@ def test_suites() -> None:
             "3.11",
             (
                 "pyproject.toml: tool.nixgen.suite: jammy's Python is 3.10, and nixgen needs 3.11 or newer\n"
-                "    use one of bookworm, trixie, forky, sid, noble"
+                "  hint: use one of bookworm, trixie, forky, sid, noble"
             ),
         ),
         (
@@ -239,7 +242,7 @@ def test_suites() -> None:
             "3.11",
             (
                 "pyproject.toml: tool.nixgen.suite: Debian trixie has no Python 3.11, but 3.13\n"
-                '    set python = "3.13", or another suite'
+                '  hint: set python = "3.13", or another suite'
             ),
         ),
         (
@@ -247,7 +250,7 @@ def test_suites() -> None:
             "3.12",
             (
                 "pyproject.toml: tool.nixgen.python: no Debian suite has Python 3.12\n"
-                "    use one of 3.11 (bookworm), 3.13 (trixie)"
+                "  hint: use one of 3.11 (bookworm), 3.13 (trixie)"
             ),
         ),
     ],

@@ -195,7 +195,7 @@ def test_a_machine_without_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         pass
     assert str(caught.value) == (
         "there is no apt on this machine, which the debian base is pinned with\n"
-        "    run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), "
+        "  hint: run nixgen lock on Debian or Ubuntu (a container is enough; the result serves all), "
         'or set base = "nixpkgs"'
     )
 

@@ -103,7 +103,7 @@ def test_other_bytes_than_the_index_says_are_refused(served: str) -> None:
     found = hashlib.sha256(GOOD).hexdigest()
     assert str(caught.value) == (
         f"{served}: the mirror gave other bytes than its signed index says: SHA-256 {found}, not {'0' * 64}\n"
-        "    run the command again; if it stays so, use another mirror"
+        "  hint: run the command again; if it stays so, use another mirror"
     )
 
 

@@ -84,14 +84,15 @@ def test_a_known_revision_is_recognised() -> None:
             "3.13",
             (
                 'pyproject.toml: tool.nixgen.nixpkgs: "nixos-19.03" is not a pin that nixgen knows\n'
-                "    use one of nixos-26.05, nixos-unstable, or a revision with its hash: "
+                "  hint: use one of nixos-26.05, nixos-unstable, or a revision with its hash: "
                 '{rev = "…", narHash = "sha256-…"}'
             ),
         ),
         (
             Settings(),
             "3.9",
-            "pyproject.toml: tool.nixgen.python: nixos-26.05 has no Python 3.9\n    use one of 3.14, 3.13, 3.12, 3.11",
+            "pyproject.toml: tool.nixgen.python: nixos-26.05 has no Python 3.9\n"
+            "  hint: use one of 3.14, 3.13, 3.12, 3.11",
         ),
     ],
 )

@@ -150,7 +150,7 @@ def test_keys_are_read_in_nixs_form() -> None:
     for text in ("", "k-1", ":" + KEY, "k-1:AAAA", "k 1:" + KEY[4:], secret):
         with pytest.raises(UserError) as caught:
             PublicKey.parse(text, "here")
-        assert str(caught.value) == "here: is not a public key of Nix\n    it is one line, NAME:BASE64"
+        assert str(caught.value) == "here: is not a public key of Nix\n  hint: it is one line, NAME:BASE64"
 
 
 def test_a_secret_that_is_in_the_wrong_place_is_not_shown() -> None:

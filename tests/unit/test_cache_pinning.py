@@ -60,10 +60,10 @@ def test_the_only_cache_that_is_noted_need_not_be_named() -> None:
     assert pinning.choose([BEHIND], None, None) == (place.parse(SSH, "file:///srv/log"), BEHIND)
     with pytest.raises(UserError) as none:
         pinning.choose([], None, None)
-    assert sentence(none) == "nixgen.lock: has no cache\n    name one, like file:///srv/cache"
+    assert sentence(none) == "nixgen.lock: has no cache\n  hint: name one, like file:///srv/cache"
     with pytest.raises(UserError) as several:
         pinning.choose([PIN, BEHIND], None, None)
-    assert sentence(several) == f"nixgen.lock: has several caches\n    they are {URL}, {SSH}"
+    assert sentence(several) == f"nixgen.lock: has several caches\n  hint: they are {URL}, {SSH}"
 
 
 def test_a_cache_may_be_named_in_any_way() -> None:
@@ -110,7 +110,7 @@ def test_who_is_not_known_is_not_believed(tmp_path: Path) -> None:
         pinning.trust(where, PIN, str(STRANGER.verifier))
     assert sentence(other) == (
         "--log-key: is not the key that nixgen.lock has for this cache\n"
-        f"    whoever gave you the key must say why; nixgen.lock has {SIGNER.verifier}"
+        f"  hint: whoever gave you the key must say why; nixgen.lock has {SIGNER.verifier}"
     )
     with pytest.raises(UserError, match=r"^--log-key: is not a verifier key"):
         pinning.trust(where, None, "team-1")

@@ -61,14 +61,14 @@ def test_nix_is_told_of_the_key_by_its_file_and_how_to_pack() -> None:
     [
         ("ftp://host/cache", "ftp://host/cache: is not a cache that nixgen knows\n"),
         ("https://you:secret@host/", "https://…@host: has a user name or password in it\n"),
-        ("s3://team?secret-key=/key", "s3://team: has secret-key in it\n    name the key with --key"),
+        ("s3://team?secret-key=/key", "s3://team: has secret-key in it\n  hint: name the key with --key"),
         ("https://host/cache?token=abc", "https://host/cache: has a token or signature in it\n"),
         ("file://srv/cache", "file://srv/cache: is not a whole address\n"),
         ("https:///cache", "https:///cache: is not a whole address\n"),
         ("file:///srv/my%20cache", "file:///srv/my%20cache: has characters that not every Nix reads alike"),
         ("/srv/my cache", "/srv/my cache: has characters that not every Nix reads alike in an address\n"),
         ("/srv/what?", "/srv/what?: has characters that not every Nix reads alike"),
-        ("https://[::1", "https://…: is not an address that can be read\n    write file:///folder, or"),  # case 35
+        ("https://[::1", "https://…: is not an address that can be read\n  hint: write file:///folder, or"),  # case 35
         ("https://[abc]/", "https://…: is not an address that can be read\n"),
         ("https://you:abc@[::1/", "https://…: is not an address that can be read\n"),
         ("https://host:x/", "https://…: is not an address that can be read\n"),

@@ -87,7 +87,7 @@ def test_the_recipe_step_names_inputs_first_and_says_how_to_go_on() -> None:
     assert (step.ok, step.code) == (False, 4)
     assert step.summary == "inputs changed: 1 of 3 derivations are not those of nixgen.hashes.json"
     assert str(step.findings[0]) == "wheels.numpy: version is 1 in the record, and 2 here"
-    assert str(step.findings[-1]).endswith("\n    when the change is meant: nixgen check --update")
+    assert str(step.findings[-1]).endswith("\n  hint: when the change is meant: nixgen check --update")
     assert messages.recipe_step(changes, causes, 3, "r", update=True).code == 0
     untouched = messages.recipe_step((), [Change("uv.lock", "SHA-256", "1", "2")], 3, "r")
     assert untouched.ok

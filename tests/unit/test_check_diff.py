@@ -125,7 +125,7 @@ def test_a_revision_without_a_record(repository: Path) -> None:
     assert code == 3
     assert err == (
         "error: HEAD~2: has no nixgen.hashes.json at this revision\n"
-        "    make one there, and commit it: nixgen check --update\n"
+        "  hint: make one there, and commit it: nixgen check --update\n"
     )
 
 

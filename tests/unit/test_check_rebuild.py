@@ -26,14 +26,14 @@ class TestChoose:
     def test_a_name_that_two_have(self) -> None:
         with pytest.raises(UserError) as raised:
             choose(RECIPES, ["six"])
-        assert str(raised.value) == "six may be wheels.six or data.six\n    name the one that is meant"
+        assert str(raised.value) == "six may be wheels.six or data.six\n  hint: name the one that is meant"
 
     def test_every_unknown_name_is_told(self) -> None:
         with pytest.raises(UserError) as raised:
             choose(RECIPES, ["nunpy", "xyz"])
         assert [str(problem) for problem in raised.value.problems] == [
-            "there is no output nunpy\n    did you mean wheels.numpy?",
-            "there is no output xyz\n    outputs have the names that nixgen.hashes.json gives them",
+            "there is no output nunpy\n  hint: did you mean wheels.numpy?",
+            "there is no output xyz\n  hint: outputs have the names that nixgen.hashes.json gives them",
         ]
 
     def test_no_name_is_no_output(self) -> None:

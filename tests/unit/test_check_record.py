@@ -22,7 +22,7 @@ from nixgen.generate import planning
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
 
-MEND = "\n    restore it with git, or delete it and write it anew: nixgen check --update"
+MEND = "\n  hint: restore it with git, or delete it and write it anew: nixgen check --update"
 
 
 def document() -> Any:
@@ -59,7 +59,7 @@ def test_a_record_of_a_newer_nixgen_is_refused_with_what_to_do() -> None:
         record.parse_record('{"version": 2, "new": []}')
     assert str(caught.value) == (
         "nixgen.hashes.json: version: is 2: a newer nixgen wrote it, and this one knows 1\n"
-        "    update nixgen, as the others of the project did"
+        "  hint: update nixgen, as the others of the project did"
     )
     assert caught.value.exit_code == 3
 

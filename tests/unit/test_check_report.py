@@ -124,7 +124,7 @@ def test_what_many_files_share_is_told_once() -> None:
     step = Step("build", None, "it could not be built here", 3, (many[0], lost, many[1]))
     assert list(report.finding_lines(step)) == [
         away,
-        "    try again",
+        "  hint: try again",
         "  w 1.0: w1.whl at https://x.example/w1.whl",
         "  w 2.0: w2.whl at https://x.example/w2.whl",
         *report.problem_lines(lost),

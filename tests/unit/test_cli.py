@@ -72,8 +72,8 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "error: pyproject.toml: tool.nixgen.bsae: is not a setting of nixgen\n    did you mean base?\n"
-        'error: pyproject.toml: tool.nixgen.python: is a number, not a string\n    write "3.11"\n'
+        "error: pyproject.toml: tool.nixgen.bsae: is not a setting of nixgen\n  hint: did you mean base?\n"
+        'error: pyproject.toml: tool.nixgen.python: is a number, not a string\n  hint: write "3.11"\n'
     )
 
 
@@ -86,7 +86,7 @@ def test_a_device_is_no_file_to_save_into(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = nixgen("check", "--save", str(tmp_path / "pipe"), cwd=make(tmp_path))
     assert done.returncode == 2
-    assert "pipe is not a regular file\n    name a file to write" in done.stderr
+    assert "pipe is not a regular file\n  hint: name a file to write" in done.stderr
     assert (tmp_path / "pipe").is_fifo()
 
 
@@ -188,7 +188,7 @@ def test_what_the_system_refuses_is_exit_code_3(tmp_path: Path) -> None:
 def test_a_missing_program_says_how_to_get_it() -> None:
     with pytest.raises(MachineError) as caught:
         run.run(["no-such-program"], missing="apt install it")
-    assert str(caught.value) == "there is no program no-such-program\n    apt install it"
+    assert str(caught.value) == "there is no program no-such-program\n  hint: apt install it"
 
 
 def test_a_failing_program_shows_what_it_printed_last() -> None:
@@ -234,7 +234,7 @@ def test_each_command_says_first_that_tmpdir_is_not_there(tmp_path: Path, name: 
     done = nixgen(name, *more, cwd=make(tmp_path), TMPDIR=gone)
     assert done.returncode == 3
     assert done.stderr == (
-        f"error: TMPDIR: names {gone}, a folder that is not there\n    mkdir -p '{gone}', or: unset TMPDIR\n"
+        f"error: TMPDIR: names {gone}, a folder that is not there\n  hint: mkdir -p '{gone}', or: unset TMPDIR\n"
     )
     assert nixgen(name, "--help", TMPDIR=gone).returncode == 0
 
@@ -243,8 +243,8 @@ def test_each_fault_of_tmpdir_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     root = make(tmp_path)
     told = {
-        f"{tmp_path}/file": f"error: TMPDIR: names {tmp_path}/file, which is not a folder\n    unset TMPDIR\n",
-        "near": "error: TMPDIR: names near, which is not a path that starts with /\n    unset TMPDIR\n",
+        f"{tmp_path}/file": f"error: TMPDIR: names {tmp_path}/file, which is not a folder\n  hint: unset TMPDIR\n",
+        "near": "error: TMPDIR: names near, which is not a path that starts with /\n  hint: unset TMPDIR\n",
     }
     for named, sentence in told.items():
         done = nixgen("model", "list", cwd=root, TMPDIR=named)

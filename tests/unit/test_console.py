@@ -33,7 +33,7 @@ def test_errors_are_seen_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
         f"error: {where}: {SEEN}",
         "    error: forged",
         "    warning: forged",
-        f"    {SEEN}",
+        f"  hint: {SEEN}",
         "    error: forged",
         "    warning: forged",
         f"warning: {SEEN}",

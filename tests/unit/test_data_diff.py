@@ -124,7 +124,7 @@ def test_the_command_takes_folders_and_files(tmp_path: Path, monkeypatch: pytest
     assert [schema_hash(same.old.schema or ()), "string"] == [same.old.schema_hash, (same.old.schema or ())[2].type]
     with pytest.raises(UserError) as caught:
         diff_command("june.csv", "august.csv", None)
-    assert str(caught.value) == ("august.csv: is not there\n    name a folder, a file, or a dataset of nixgen.lock")
+    assert str(caught.value) == ("august.csv: is not there\n  hint: name a folder, a file, or a dataset of nixgen.lock")
 
 
 def pinned(project: Project, form: str | None = None) -> None:
@@ -185,7 +185,7 @@ def test_a_name_that_is_not_pinned(project: Project) -> None:
     with pytest.raises(UserError) as caught:
         diff_command("salse", "sales", project, NOWHERE)
     assert str(caught.value) == (
-        "salse: is neither a path nor a dataset of nixgen.lock\n    did you mean sales? it has sales"
+        "salse: is neither a path nor a dataset of nixgen.lock\n  hint: did you mean sales? it has sales"
     )
 
 

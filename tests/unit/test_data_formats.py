@@ -217,7 +217,11 @@ def test_how_arrow_packs_values_is_no_part_of_the_schema() -> None:
         ),
         ({"a.csv": b"a,b\n", "b.csv": b"b,a\n"}, None, "its columns stand in another order"),
         ({"a.csv": b"a\n1\n", "b.jsonl": b"{}"}, None, "data.sales: mixes formats: a.csv (csv) and b.jsonl (jsonl)"),
-        ({"a.csv": b"a\n1\n"}, "parqet", 'data.sales: "parqet" is not a format of data\n    did you mean "parquet"?'),
+        (
+            {"a.csv": b"a\n1\n"},
+            "parqet",
+            'data.sales: "parqet" is not a format of data\n  hint: did you mean "parquet"?',
+        ),
         ({"a.csv": b"a\n", "b.csv": b"a\n"}, "parquet", "none of its 2 files is named as parquet files are (*.parquet"),
         ({}, None, "data.sales: has no files"),
     ],

@@ -127,9 +127,9 @@ def test_parquet_files_of_other_types_are_told_apart(tmp_path: Path) -> None:
     }
     assert refused(tmp_path, files) == (
         "data.sales: b.parquet: has another schema than a.parquet: id is float64 instead of int64\n"
-        "    make each a dataset of its own (include, exclude)\n"
+        "  hint: make each a dataset of its own (include, exclude)\n"
         "data.sales: c.parquet: has another schema than a.parquet: it lacks x\n"
-        "    make each a dataset of its own (include, exclude)"
+        "  hint: make each a dataset of its own (include, exclude)"
     )
 
 
@@ -148,7 +148,7 @@ def test_without_pyarrow_the_command_to_get_it_is_told(tmp_path: Path, monkeypat
         described(tmp_path, {"a.csv": CSV})
     assert str(caught.value) == (
         "to read datasets, nixgen needs pyarrow, which is not installed\n"
-        "    install nixgen with it: uv tool install 'nixgen[data]' (or: pip install 'nixgen[data]')"
+        "  hint: install nixgen with it: uv tool install 'nixgen[data]' (or: pip install 'nixgen[data]')"
     )
     assert described(tmp_path / "json", {"a.jsonl": '{"a": 1}'}).record_count == 1
 

@@ -311,7 +311,8 @@ def test_an_unknown_system_is_refused_with_those_that_are_known(tmp_path: Path) 
     with pytest.raises(UserError) as caught:
         show.report(find_project(make(tmp_path)), ["amiga"], None)
     assert str(caught.value) == (
-        '--system: "amiga" is not a system\n    use one of aarch64-darwin, aarch64-linux, x86_64-darwin, x86_64-linux'
+        '--system: "amiga" is not a system\n'
+        "  hint: use one of aarch64-darwin, aarch64-linux, x86_64-darwin, x86_64-linux"
     )
 
 

@@ -154,7 +154,7 @@ def test_entry_points_of_setup_files(tmp_path: Path, files: dict[str, str], sett
 def test_an_entry_point_that_is_none_is_refused(table: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         trees.entry_points(tomllib.loads(table).get("project", {}), "pyproject.toml")
-    assert str(caught.value) == sentence + '\n    write it like: name = "package.module:function"'
+    assert str(caught.value) == sentence + '\n  hint: write it like: name = "package.module:function"'
 
 
 @given(st.text(), st.text())
@@ -175,7 +175,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         tree(make(tmp_path), path="libs/gone", name="gone")
     assert str(caught.value) == (
-        "libs/gone: is not a folder, and uv.lock says that gone is there\n    bring it back, or: uv lock"
+        "libs/gone: is not a folder, and uv.lock says that gone is there\n  hint: bring it back, or: uv lock"
     )
 
 

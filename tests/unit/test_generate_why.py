@@ -192,7 +192,7 @@ def test_a_package_of_another_environment(root: Path) -> None:
 def test_a_package_that_is_not_there(root: Path) -> None:
     done = nixgen("why", "share", "--project", str(root), "--python", "3.13")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: uv.lock: has no package share\n    did you mean shared?\n"
+    assert done.stderr == "error: uv.lock: has no package share\n  hint: did you mean shared?\n"
     done = nixgen("why", "share", "--json", "--project", str(root), "--python", "3.13")
     assert done.returncode == 1
     assert (json.loads(done.stdout)["near"], json.loads(done.stdout)["found"]) == (["shared"], [])

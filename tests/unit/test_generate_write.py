@@ -92,9 +92,9 @@ def test_services_and_environments_have_names_of_their_own() -> None:
     services = (ServiceSpec("api", ("x",)), ServiceSpec("job", ("x",), environment="tpu"))
     assert list(map(str, planning.service_problems(settings, Manifest(services=services)))) == [
         "pyproject.toml: tool.nixgen.environments.api: is the name of a service in models.toml, too\n"
-        "    give one of the two another name",
+        "  hint: give one of the two another name",
         'models.toml: services.job.environment: "tpu" is not one of tool.nixgen.environments in pyproject.toml\n'
-        "    those are: api, gpu",
+        "  hint: those are: api, gpu",
     ]
 
 
@@ -143,7 +143,7 @@ def test_check_names_each_file(project: Project, run: Run) -> None:
         "nix/nixgen/files: is stale: nixgen would write something else",
         "nix/nixgen/gone.nix: is extra: nixgen would not write it",
         "nix/nixgen/lib.nix: is stale: it is marked as a program",
-        "nix/nixgen/wheel.nix: is missing\n    write them again: nixgen generate",
+        "nix/nixgen/wheel.nix: is missing\n  hint: write them again: nixgen generate",
     ]
     changed, said = run(project)
     assert sorted(changed) == [
@@ -165,13 +165,13 @@ def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run)
         "default.nix: is stale: nixgen would write something else",
         (
             "nix/nixgen/mine.nix: is extra: nixgen did not write it, and the folder is nixgen's\n"
-            "    write them again: nixgen generate --force"
+            "  hint: write them again: nixgen generate --force"
         ),
     ]
     mend = "move it elsewhere, or give it up: nixgen generate --force"
     assert problems(UserError, write.generate, project) == [
-        f"default.nix: is in the way, and nixgen did not write it\n    {mend}",
-        f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n    {mend}",
+        f"default.nix: is in the way, and nixgen did not write it\n  hint: {mend}",
+        f"nix/nixgen/mine.nix: is in the way, and nixgen did not write it\n  hint: {mend}",
     ]
     assert (project.root / "default.nix").read_text() == "{ mine = true; }"
     changed, said = run(project, force=True)
@@ -239,9 +239,9 @@ def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     assert problems(UserError, write.generate, project) == [
         (
             "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
-            "    restore it, or: nixgen lock"
+            "  hint: restore it, or: nixgen lock"
         ),
-        "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n    write it again: nixgen lock",
+        "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n  hint: write it again: nixgen lock",
     ]
 
 
@@ -258,12 +258,12 @@ def test_a_tarball_of_a_system_that_was_left_is_removed(project: Project, run: R
 def test_no_lock(project: Project) -> None:
     """Without settings, ``nixgen lock`` would pin a base that nobody has chosen."""
     (project.root / "nixgen.lock").unlink()
-    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen init"]
+    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n  hint: make it: nixgen init"]
     project = replace(project, table={"base": "debian"})
-    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n    make it: nixgen lock"]
+    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n  hint: make it: nixgen lock"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
     assert problems(UserError, write.generate, project) == [
-        "nixgen.lock: is not UTF-8 text\n    write it again: nixgen lock"
+        "nixgen.lock: is not UTF-8 text\n  hint: write it again: nixgen lock"
     ]
 
 
@@ -284,7 +284,7 @@ def test_no_lock(project: Project) -> None:
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
     assert problems(UserError, write.generate, other) == [
-        f"nixgen.lock: was made for {expected}\n    nixgen lock && nixgen generate"
+        f"nixgen.lock: was made for {expected}\n  hint: nixgen lock && nixgen generate"
     ]
 
 
@@ -326,7 +326,7 @@ def test_a_shared_problem_is_told_once_with_its_systems() -> None:
     )
     assert [str(problem) for problem in found] == [
         "zulip: is from git",
-        "torch (aarch64-linux, x86_64-darwin): has no wheel\n    wait",
+        "torch (aarch64-linux, x86_64-darwin): has no wheel\n  hint: wait",
         "apex (aarch64-linux): is from git",
     ]
 
@@ -441,7 +441,7 @@ def test_another_nixpkgs_in_flake_lock_is_stale() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"nodes": {}, "root": "root"}', b"\xff", b'{"nodes": 1}'])
 def test_a_damaged_flake_lock(data: bytes) -> None:
     assert problems(UserError, flakelock.in_step, flakelock.Flake(data, b""), PINNED, {}) == [
-        "flake.lock: is not a lock file of Nix flakes\n    restore it, or remove it and run: nixgen init"
+        "flake.lock: is not a lock file of Nix flakes\n  hint: restore it, or remove it and run: nixgen init"
     ]
 
 

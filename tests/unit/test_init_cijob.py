@@ -68,7 +68,7 @@ def test_a_workflow_of_somebody_else_is_in_the_way_only_where_it_was_asked_for(p
     (project / GITHUB).write_text("on: push\n")
     assert problems(project, ci="github") == [
         f"{GITHUB}: is in the way, and nixgen did not write it\n"
-        "    move it elsewhere, or give it up: nixgen init --force"
+        "  hint: move it elsewhere, or give it up: nixgen init --force"
     ]
     assert warnings(run(project)) == [
         f"{GITHUB} stays as it is, because nixgen did not write it. "
@@ -85,7 +85,9 @@ def test_none_is_none(project: Path, run: Run) -> None:
 
 
 def test_an_unknown_kind(project: Path) -> None:
-    assert problems(project, ci="jenkins") == ['--ci: "jenkins" is no kind of CI job\n    take github, gitlab or none']
+    assert problems(project, ci="jenkins") == [
+        '--ci: "jenkins" is no kind of CI job\n  hint: take github, gitlab or none'
+    ]
 
 
 def test_gitlab_s_job_and_the_file_that_includes_it(project: Path, run: Run) -> None:

@@ -203,7 +203,7 @@ def test_a_login_is_written_nowhere_and_used_while_uv_locks(root: Path, tmp_path
     (root / "requirements.txt").write_text("x @ https://ann:secret@example.org/x-1.0-py3-none-any.whl\n")
     assert problems(root, "requirements.txt") == [
         "requirements.txt:1: carries a login (https://***@example.org/x-1.0-py3-none-any.whl)\n"
-        "    take it out of the address, and put it into ~/.netrc"
+        "  hint: take it out of the address, and put it into ~/.netrc"
     ]
 
 
@@ -244,21 +244,23 @@ def test_tables_of_other_tools_stay(root: Path, index: Index) -> None:
 def test_what_is_there_is_never_overwritten(root: Path) -> None:
     (root / "requirements.txt").write_text("plain\n")
     assert problems(root, "missing.txt") == [
-        "--from: there is no file missing.txt\n    name a requirements file, an environment.yml, or: poetry"
+        "--from: there is no file missing.txt\n  hint: name a requirements file, an environment.yml, or: poetry"
     ]
     (root / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
     assert problems(root, "requirements.txt") == [
         "pyproject.toml: has a [project] table: this is a uv project already\n"
-        "    uv add -r requirements.txt, then: nixgen init"
+        "  hint: uv add -r requirements.txt, then: nixgen init"
     ]
     (root / "uv.lock").write_text("version = 1\n")
-    assert problems(root, "requirements.txt") == ["uv.lock: is there: this is a uv project already\n    nixgen init"]
+    assert problems(root, "requirements.txt") == [
+        "uv.lock: is there: this is a uv project already\n  hint: nixgen init"
+    ]
 
 
 def test_what_uv_cannot_lock_is_said_with_its_words(root: Path, index: Index) -> None:
     (root / "requirements.txt").write_text(f"-i {index.simple}\nplain==9\n-r gone.txt\n./gone\n")
     assert problems(root, "requirements.txt") == [
-        f"requirements.txt:{line}: {name} is missing\n    restore it, or take the line out"
+        f"requirements.txt:{line}: {name} is missing\n  hint: restore it, or take the line out"
         for line, name in ((3, "gone.txt"), (4, "./gone"))
     ]
     (root / "requirements.txt").write_text(f"-i {index.simple}\nplain==9\n")
@@ -462,7 +464,8 @@ def test_what_poetry_pinned_must_be_what_the_index_has(root: Path, index: Index)
     (root / "pyproject.toml").write_text(POETRY.format(index=index.simple))
     (root / "poetry.lock").write_text(POETRY_LOCK.format(digest="1" * 64))
     assert problems(root, "poetry") == [
-        "pyproject.toml: tool.poetry.dependencies.own.path: libs/own is missing\n    restore it, or take the line out"
+        "pyproject.toml: tool.poetry.dependencies.own.path: libs/own is missing\n"
+        "  hint: restore it, or take the line out"
     ]
     package(root / "libs/own", "own")
     text = POETRY.format(index=index.simple).replace('late = "^1.0"', 'extra = "*"')

@@ -49,7 +49,8 @@ def test_a_file_of_somebody_else_is_not_overwritten(project: Path, run: Run, nam
     (project / name).parent.mkdir(parents=True, exist_ok=True)
     (project / name).write_text("{ }")
     assert problems(project) == [
-        f"{name}: is in the way, and nixgen did not write it\n    move it elsewhere, or give it up: nixgen init --force"
+        f"{name}: is in the way, and nixgen did not write it\n"
+        f"  hint: move it elsewhere, or give it up: nixgen init --force"
     ]
     said = run(project, force=True)
     assert f"warning: {name} was not written by nixgen: it is replaced (--force)." in said
@@ -68,7 +69,8 @@ def test_a_file_where_a_folder_belongs_is_in_the_way_like_any_other(
         (project / name).write_text("mine")
     (project / "flake.nix").write_text("{ }")
     assert problems(project) == [
-        f"{path}: is in the way, and nixgen did not write it\n    move it elsewhere, or give it up: nixgen init --force"
+        f"{path}: is in the way, and nixgen did not write it\n"
+        f"  hint: move it elsewhere, or give it up: nixgen init --force"
         for path in ("flake.nix", name)
     ]
     said = run(project, force=True)
@@ -88,7 +90,7 @@ def test_nothing_is_moved_or_removed_behind_a_link_out_of_the_project(project: P
     for force in (False, True):
         assert problems(project, force=force) == [
             f"{link}: is a link to {outside}: it leads out of the project, and nixgen writes only inside it\n"
-            f"    remove the link: rm {link}"
+            f"  hint: remove the link: rm {link}"
         ]
     assert tree(outside) == before
 

@@ -99,7 +99,7 @@ def test_a_read_only_project(mounted: Path, project: Path) -> None:
     said = without_progress(running.communicate()[1]).splitlines()
     assert said[-2:] == [
         f"error: {root}: cannot be written (Read-only file system); nothing was changed",
-        "    make the folder writable, or work on a copy",
+        "  hint: make the folder writable, or work on a copy",
     ]
     assert running.returncode == 3
 
@@ -111,6 +111,6 @@ def test_check_at_the_command_line(project: Path) -> None:
     done = nixgen("generate", "--check", cwd=project)
     assert without_progress(done.stderr).splitlines() == [
         "error: default.nix: is stale: nixgen would write something else",
-        "    write them again: nixgen generate",
+        "  hint: write them again: nixgen generate",
     ]
     assert done.returncode == 1

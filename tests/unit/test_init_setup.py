@@ -163,8 +163,8 @@ def test_a_revision_of_nixpkgs(project: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"base": "ubuntu"}, '--base: "ubuntu" is not known\n    use one of nixpkgs, debian'),
-        ({"systems": ("x86-linux",)}, '--system: "x86-linux" is not a system\n    did you mean x86_64-linux?'),
+        ({"base": "ubuntu"}, '--base: "ubuntu" is not known\n  hint: use one of nixpkgs, debian'),
+        ({"systems": ("x86-linux",)}, '--system: "x86-linux" is not a system\n  hint: did you mean x86_64-linux?'),
         ({"systems": ("aarch64-linux", "x86_64-windows")}, '--system: "x86_64-windows" is not a system\n'),
         ({"base": "debian", "systems": ("aarch64-darwin",)}, "--system: the debian base cannot serve aarch64-darwin\n"),
         ({"nixpkgs": "nixos-1.0"}, '--nixpkgs: "nixos-1.0" is not a pin that nixgen knows\n'),
@@ -375,7 +375,7 @@ def test_what_stands_in_the_way_of_the_first_run_is_mended_by_another_first_run(
     monkeypatch.setattr(pinning, "pins", fail)
     assert problems(project, base="debian", python="3.13", systems=("x86_64-linux",)) == [
         "shop-1.0-dynamic: cannot be built\n"
-        "    have this in pyproject.toml, then: nixgen init --base debian --python 3.13 --system x86_64-linux\n"
+        "  hint: have this in pyproject.toml, then: nixgen init --base debian --python 3.13 --system x86_64-linux\n"
         "      [tool.nixgen.packages.shop]"
     ]
 
@@ -384,5 +384,5 @@ def test_init_from_that_was_killed_goes_on_with_the_options_that_it_had(project:
     """Behind the conversion pyproject.toml and uv.lock are there, and the same command is refused."""
     (told,) = problems(project, source="requirements.txt", base="debian", systems=("x86_64-linux",))
     assert told == (
-        "uv.lock: is there: this is a uv project already\n    nixgen init --base debian --system x86_64-linux"
+        "uv.lock: is there: this is a uv project already\n  hint: nixgen init --base debian --system x86_64-linux"
     )

@@ -49,7 +49,7 @@ def nixgen_lock(root: Path, **options: Any) -> Lock:
 def refused(root: Path) -> list[str]:
     with pytest.raises(UserError) as raised:
         planning.read_pins(find_project(root))
-    return [str(problem).replace("\n    ", " | ") for problem in raised.value.problems]
+    return [str(problem).replace("\n  hint: ", " | ") for problem in raised.value.problems]
 
 
 def test_lock_and_generate_together(project: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_names_without_upgrade_say_what_was_meant(project: Path) -> None:
     with pytest.raises(UserError) as raised:
         nixgen_lock(project, names=("minilm",))
     assert str(raised.value) == (
-        "nixgen lock: takes names of models and data only to upgrade them\n    nixgen lock --upgrade minilm"
+        "nixgen lock: takes names of models and data only to upgrade them\n  hint: nixgen lock --upgrade minilm"
     )
 
 
@@ -92,7 +92,7 @@ def test_a_mirror_is_for_the_debian_base(project: Path) -> None:
     with pytest.raises(UserError) as raised:
         nixgen_lock(project, mirrors=("https://mirror.example.org/debian",))
     assert str(raised.value) == (
-        "--mirror: is for the debian base, and this project has the base nixpkgs\n    leave it out"
+        "--mirror: is for the debian base, and this project has the base nixpkgs\n  hint: leave it out"
     )
 
 

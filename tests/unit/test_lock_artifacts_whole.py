@@ -106,7 +106,8 @@ def test_another_choice_of_files_keeps_the_commit(project: Project) -> None:
     code, printed = project.nixgen("generate")
     assert (code, printed) == (
         2,
-        "error: models.toml: models.minilm.include: is *.onnx, and nixgen.lock was made for none\n    nixgen lock\n",
+        "error: models.toml: models.minilm.include: is *.onnx, and nixgen.lock was made for none\n"
+        "  hint: nixgen lock\n",
     )
     assert project.nixgen("lock")[0] == 0
     (pin,) = project.lock.artifacts
@@ -125,7 +126,7 @@ def test_a_revision_that_has_vanished_says_what_to_do(project: Project) -> None:
     assert code == 2
     assert printed.startswith("error: models.toml: models.minilm")
     assert "v1" in printed
-    assert "\n    " in printed, "it says what to do"
+    assert "\n  hint: " in printed, "it says what to do"
     assert (project.root / "nixgen.lock").read_text() == before
 
 
@@ -163,7 +164,7 @@ def test_a_local_file_and_data_need_no_network(project: Project) -> None:
         assert (code, printed) == (
             1 if command[0] == "verify" else 2,
             "error: models.vad: weights/vad.onnx: changed after it was pinned\n"
-            "    bring the pinned one back, or pin what is there: nixgen lock && nixgen generate\n",
+            "  hint: bring the pinned one back, or pin what is there: nixgen lock && nixgen generate\n",
         )
 
 
@@ -173,5 +174,5 @@ def test_without_nix_fetch_says_what_is_missing(project: Project) -> None:
     project.nixgen("lock")
     assert project.nixgen("model", "fetch") == (
         3,
-        "error: nix-store: is not on this machine, and the files are to go into its store\n    install Nix\n",
+        "error: nix-store: is not on this machine, and the files are to go into its store\n  hint: install Nix\n",
     )

@@ -233,7 +233,7 @@ def test_an_unknown_version_names_the_command() -> None:
         parse_lock(changed("version", 3))
     assert str(caught.value) == (
         "nixgen.lock: version: is 3, and this nixgen knows 1 to 2\n"
-        "    use the nixgen that wrote it, or write it again: nixgen lock --upgrade"
+        "  hint: use the nixgen that wrote it, or write it again: nixgen lock --upgrade"
     )
 
 
@@ -259,9 +259,9 @@ def test_a_lock_that_a_merge_broke_is_restored() -> None:
 
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "nixgen.lock"
-    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen lock$"):
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n  hint: make it: nixgen lock$"):
         read_lock(path)
-    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n    make it: nixgen init$"):
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n  hint: make it: nixgen init$"):
         read_lock(path, "nixgen init")
     path.write_bytes(b"\xff")
     with pytest.raises(UserError, match=r"^nixgen\.lock: is not UTF-8 text\n"):

@@ -140,7 +140,7 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     with pytest.raises(UserError) as caught:
         run(project, offline=True)
     assert str(caught.value) == (
-        "nixgen.lock: the debian base is not pinned for these settings\n    run it with the network: nixgen lock"
+        "nixgen.lock: the debian base is not pinned for these settings\n  hint: run it with the network: nixgen lock"
     )
     made = run(project)
     assert isinstance(made.base, DebianBase)
@@ -411,7 +411,7 @@ def test_hashes_that_the_index_does_not_give(tmp_path: Path, index: Serve, capsy
     with pytest.raises(UserError) as caught:
         run(root, offline=True)
     assert str(caught.value) == (
-        f"{served.url(made)}: has no hash in uv.lock\n    run it with the network: nixgen lock"
+        f"{served.url(made)}: has no hash in uv.lock\n  hint: run it with the network: nixgen lock"
     )
     assert not (root / "nixgen.lock").exists()
     (entry,) = run(root).hashes
@@ -488,7 +488,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_fetched(
         assert str(caught.value) == refused
     assert refused == (
         f"{root}: cannot be written (Read-only file system); nothing was changed\n"
-        "    make the folder writable, or work on a copy"
+        "  hint: make the folder writable, or work on a copy"
     )
 
 

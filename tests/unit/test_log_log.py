@@ -17,7 +17,7 @@ from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
 
-ASK = "    both checkpoints are signed by the log's key: show them to who keeps it, and take nothing from it"
+ASK = "  hint: both checkpoints are signed by the log's key: show them to who keeps it, and take nothing from it"
 
 
 def seen(store: Memory) -> Checkpoint:
@@ -168,7 +168,7 @@ def test_unsigned() -> None:
     other = Signer("example.com/log", b"\1" * 32)
     assert str(finding(store, verifier=other.verifier)) == (
         f"memory:log: checkpoint: is not signed by example.com/log+{other.verifier.id.hex()}\n"
-        "    compare the log's key with the one that its owner gave you"
+        "  hint: compare the log's key with the one that its owner gave you"
     )
     for data in (b"", b"\xff", b"x\n", store.files["checkpoint"].replace(b"\n5\n", b"\n6\n"), b"x" * (2 << 20)):
         assert finding(Memory({**store.files, "checkpoint": data})).kind == "unsigned"

@@ -222,7 +222,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     wanted = re.escape(
         "a cache's log needs the library cryptography, which is not here\n"
-        "    install it beside nixgen: uv tool install 'nixgen[cache]'"
+        "  hint: install it beside nixgen: uv tool install 'nixgen[cache]'"
     )
     with pytest.raises(UserError, match=wanted):
         opened(EXAMPLE_NOTE, EXAMPLE)

@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_full_disk(mounted: Path) -> None:
     store = Folder(mounted)
     store.write("tile/0/000", b"old")
-    wanted = f"{mounted}: the disk is full\n    free some room and try again"
+    wanted = f"{mounted}: the disk is full\n  hint: free some room and try again"
     assert failure(lambda: store.write("tile/0/000", os.urandom(1 << 20))) == wanted
     assert store.read("tile/0/000") == b"old"
     assert [path.name for path in (mounted / "tile/0").iterdir()] == ["000"]
@@ -255,12 +255,12 @@ def test_web_servers_that_refuse(server: Server, monkeypatch: pytest.MonkeyPatch
         server.status = 405
         assert failure(lambda: store.write("checkpoint", b"")) == (
             f"{url}/log/checkpoint: the server answered 405 Method Not Allowed to PUT\n"
-            "    the server takes no uploads: push to the folder or bucket behind it"
+            "  hint: the server takes no uploads: push to the folder or bucket behind it"
         )
         server.status = 403
         assert "give the user name and password for 127.0.0.1 in " in failure(lambda: store.read("checkpoint"))
         server.status = 500
-        assert failure(lambda: store.read("checkpoint")).endswith("    check the address, and the network or proxy")
+        assert failure(lambda: store.read("checkpoint")).endswith("  hint: check the address, and the network or proxy")
         store.remove("checkpoint")
     gone = open_storage(f"{url}/log")
     assert "cannot be read" in failure(lambda: gone.read("checkpoint"))
@@ -302,7 +302,7 @@ def test_a_server_that_ignores_conditions_gets_no_log(make_server: Callable[[], 
         log = Log.open(open_storage(f"{url}/log"), VERIFIER)
         assert failure(lambda: append(log, entries(0, 3)), UserError) == (
             f"{url}/log: ignores If-None-Match or If-Match, so two pushes at once could fork the log: "
-            "nothing was appended\n    keep the log elsewhere: --log file:///folder, or --log s3://bucket/log"
+            "nothing was appended\n  hint: keep the log elsewhere: --log file:///folder, or --log s3://bucket/log"
         )
         assert set(careless.files) == {"/log/conditions"}
 
@@ -361,7 +361,7 @@ def test_the_keys_of_a_profile(bucket: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_addresses_that_nothing_reads() -> None:
     assert failure(lambda: open_storage("ssh-ng://host/log"), UserError).endswith(
-        "    use file://, s3:// or https://, or name a folder for the log with --log"
+        "  hint: use file://, s3:// or https://, or name a folder for the log with --log"
     )
 
 
@@ -369,6 +369,8 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "obstore.store", None)
-    wanted = re.escape("s3://bucket/log: s3: needs a library that is not here\n    install it beside nixgen: uv tool")
+    wanted = re.escape(
+        "s3://bucket/log: s3: needs a library that is not here\n  hint: install it beside nixgen: uv tool"
+    )
     with pytest.raises(UserError, match=wanted):
         open_storage("s3://bucket/log")

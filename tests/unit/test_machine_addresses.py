@@ -43,7 +43,7 @@ def test_credentials_are_refused_wherever_they_stand_and_never_repeated(tmp_path
     assert "s3cret" not in said
     assert said.startswith(
         f"pyproject.toml: carries credentials in {shown}\n"
-        "    keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET"
+        "  hint: keep the address without them and put them into ~/.netrc: machine HOST login USER password SECRET"
     )
     assert f"uv.lock: carries credentials in {shown}" in said
 

@@ -205,7 +205,7 @@ def test_no_login_goes_over_http(serve: Serve, tmp_path: Path, monkeypatch: pyte
     (tmp_path / ".netrc").write_text("machine files.example.org login me password secret\n")
     assert refusal("http://files.example.org/a") == (
         "http://files.example.org/a: the server answered 401 Unauthorized\n"
-        "    use its https address: a login is never sent over http"
+        "  hint: use its https address: a login is never sent over http"
     )
     for home in ("http://files.example.org", "http://127.0.0.1:9"):  # the second, too, is sent through the proxy
         with pytest.raises(MachineError), Client(home, "t0ken").open(f"{home}/a"):
@@ -256,7 +256,7 @@ def test_how_long_a_busy_server_is_waited_for(serve: Serve, waits: list[float]) 
         assert stream.read(10) == b"x"
     assert waits == [7, 9, 0, 4]
     replies += [Reply(429, {"Retry-After": "3600"})]
-    assert refusal(url).endswith("the server answered 429: too many requests\n    try again in 3600 seconds")
+    assert refusal(url).endswith("the server answered 429: too many requests\n  hint: try again in 3600 seconds")
 
 
 def test_what_changes_something_is_asked_once(serve: Serve, waits: list[float]) -> None:

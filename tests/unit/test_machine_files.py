@@ -113,7 +113,7 @@ def test_the_link_that_leads_out_is_named(tmp_path: Path, link: str, path: str, 
     before = tree(outside)
     sentence = (
         f"{link}: is a link to {target}: it leads out of the project, and nixgen writes only inside it\n"
-        f"    remove the link: rm {link}"
+        f"  hint: remove the link: rm {link}"
     )
     with pytest.raises(UserError) as caught:
         write_all(root, {path: b"evil", f"{path}2": b"evil", "kept": b"new"})
@@ -133,7 +133,7 @@ def test_two_names_of_one_file(project: Path) -> None:
     (project / "flake.lock").unlink()
     (project / "flake.lock").symlink_to("default.nix")
     with pytest.raises(
-        UserError, match=r"^flake\.lock: is the same file as default\.nix\n    remove the link: rm flake"
+        UserError, match=r"^flake\.lock: is the same file as default\.nix\n  hint: remove the link: rm flake"
     ):
         write_all(project, NEW)
     assert (project / "default.nix").read_bytes() == b"old default"
@@ -183,7 +183,9 @@ def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPa
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(MachineError, match="the disk is full; nothing was changed\n    free some room and try again"):
+    with pytest.raises(
+        MachineError, match="the disk is full; nothing was changed\n  hint: free some room and try again"
+    ):
         write_all(project, NEW)
     assert tree(project) == OLD
     assert not (project / "nix/new").exists()
@@ -228,7 +230,7 @@ def test_a_folder_that_is_really_read_only(mounted: Path) -> None:
         write_all(mounted, NEW)
     assert str(caught.value) == (
         f"{mounted}/nix: cannot be written (Read-only file system); nothing was changed\n"
-        "    make the folder writable, or work on a copy"
+        "  hint: make the folder writable, or work on a copy"
     )
     assert tree(mounted) == OLD
 
@@ -285,7 +287,7 @@ def test_a_file_that_cannot_be_put_back_is_kept_and_named(project: Path, monkeyp
         write_all(project, NEW)
     assert str(caught.value) == (
         "default.nix: is half written: [Errno 5] Input/output error; and the old one cannot be put back: "
-        f"Input/output error\n    mv {project}/default.nix.old {project}/default.nix"
+        f"Input/output error\n  hint: mv {project}/default.nix.old {project}/default.nix"
     )
     assert changed()
     monkeypatch.undo()
@@ -436,7 +438,7 @@ def test_what_has_no_end_is_not_read(project: Path, make: Callable[[Path], None]
     """Case 36."""
     make(project / "nixgen.lock")
     with pytest.raises(
-        MachineError, match=rf"^nixgen\.lock: cannot be read: {why}\n    put the file back: git checkout"
+        MachineError, match=rf"^nixgen\.lock: cannot be read: {why}\n  hint: put the file back: git checkout"
     ):
         read(project, "nixgen.lock")
     with pytest.raises(UserError, match=rf"^nixgen\.lock: cannot be read: {why}"):

@@ -25,7 +25,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", none)
-    with pytest.raises(MachineError, match=r"^this user has no home folder\n    set HOME or XDG_CACHE_HOME$"):
+    with pytest.raises(MachineError, match=r"^this user has no home folder\n  hint: set HOME or XDG_CACHE_HOME$"):
         folders.cache("apt")
 
 

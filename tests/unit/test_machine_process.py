@@ -87,7 +87,7 @@ def test_a_program_that_missed_the_signal_is_asked_again(monkeypatch: pytest.Mon
 def test_a_missing_program_is_told_with_how_to_get_it() -> None:
     with pytest.raises(MachineError) as caught:
         run.follow(["/nowhere/nix"], print, missing="install it")
-    assert str(caught.value) == "there is no program /nowhere/nix\n    install it"
+    assert str(caught.value) == "there is no program /nowhere/nix\n  hint: install it"
 
 
 @pytest.mark.parametrize("how", ["follow(command, print)", "run(command)"])

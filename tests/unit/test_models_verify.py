@@ -66,7 +66,7 @@ def test_verify_tells_what_mends_it(nixgen: Nixgen, project: Path) -> None:
     done = nixgen("verify", "data.d")
     assert done.stderr == (
         "error: data.d: d.csv: is missing\n"
-        "    get the files, then enter the shell: nixgen data fetch d; nix develop\n"
+        "  hint: get the files, then enter the shell: nixgen data fetch d; nix develop\n"
         "error: data.d: e.csv: is extra\n"
     )
 
@@ -177,7 +177,7 @@ def test_run_checks_the_models_of_a_service(nixgen: Nixgen, project: Path) -> No
     done = nixgen("run", "--service", "app")
     assert (done.returncode, done.stderr.splitlines()) == (
         2,
-        ['error: models.toml: services: has no service "app"', "    services that it has: api"],
+        ['error: models.toml: services: has no service "app"', "  hint: services that it has: api"],
     )
 
 

@@ -30,31 +30,42 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
 @pytest.mark.parametrize(
     ("stderr", "kind", "text"),
     [
-        *((text, Stale, "nixgen.lock: changed after default.nix was generated\n    nixgen generate\nuv.lock: changed after default.nix was generated\n    nixgen generate") for text in (STALE_28, STALE_234)),
-        ("error: attribute 'recipes' missing\n\n       at «string»:1:82:\n", Stale, "default.nix: and nix/nixgen were not written by this nixgen\n    nixgen generate"),
-        ("error: 'project' at /p/nix/nixgen/project.nix:3:1 called with unexpected argument 'smoke'\n", Stale, "default.nix: and nix/nixgen were not written by this nixgen\n    nixgen generate"),
+        *((text, Stale, ("nixgen.lock: changed after default.nix was generated\n"
+                        "  hint: nixgen generate\nuv.lock: changed after default.nix was generated\n  hint: nixgen generate")) for text in (STALE_28, STALE_234)),
+        ("error: attribute 'recipes' missing\n\n       at «string»:1:82:\n", Stale, ("default.nix: and nix/nixgen were not written by this nixgen\n"
+                                                                                    "  hint: nixgen generate")),
+        ("error: 'project' at /p/nix/nixgen/project.nix:3:1 called with unexpected argument 'smoke'\n", Stale, ("default.nix: and nix/nixgen were not written by this nixgen\n"
+                                                                                                               "  hint: nixgen generate")),
         (f"error: {SYSTEM}\n(use '--show-trace' to show detailed location information)\n", UserError, f"default.nix: cannot be evaluated: {SYSTEM}"),
         ("error: syntax error, unexpected end of file, expecting 'inherit'\n       at «string»:1:10:\n            1| { a = 1;\n             |          ^\n", UserError,
          "default.nix: cannot be evaluated: syntax error, unexpected end of file, expecting 'inherit'"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n", MachineError,
-         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
+         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n"
+         "  hint: start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
         # The store is root's, and no daemon runs: Nix takes itself for the one who may build.
         ("error: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted\n", MachineError,
-         "Nix: cannot evaluate the project: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted\n    start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
+         "Nix: cannot evaluate the project: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted\n"
+         "  hint: start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"),
         ("warning: error: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6); retrying in 2 ms\nerror: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n", MachineError,
-         "Nix: cannot evaluate the project: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n    try again when there is a network"),
-        ("error: writing to file: No space left on device\n", MachineError, "Nix: cannot evaluate the project: writing to file: No space left on device\n    free some room, e.g.: nix-collect-garbage"),
+         "Nix: cannot evaluate the project: unable to download 'https://example.org/x.tar.gz': Couldn't resolve host name (6)\n"
+         "  hint: try again when there is a network"),
+        ("error: writing to file: No space left on device\n", MachineError, ("Nix: cannot evaluate the project: writing to file: No space left on device\n"
+                                                                            "  hint: free some room, e.g.: nix-collect-garbage")),
         # Case 50: Debian's Nix, as it comes from apt.
         ("error: the group 'nixbld' specified in 'build-users-group' does not exist\n", MachineError,
-         "Nix: cannot evaluate the project: the group 'nixbld' specified in 'build-users-group' does not exist\n    to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"),
+         "Nix: cannot evaluate the project: the group 'nixbld' specified in 'build-users-group' does not exist\n"
+         "  hint: to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf"),
         # `make demo` made /nix the user's own, and a daemon came later (case 50).
         ("error: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n", MachineError,
-         "Nix: cannot evaluate the project: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n    if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"),
+         "Nix: cannot evaluate the project: opening lock file '/nix/store/h34f83m8yl1i4vrh8mj8fxa0xim2d9hv-a3.drv.lock': Permission denied\n"
+         "  hint: if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n", MachineError,
-         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n    sudo adduser $USER nix-users, then log in again"),
+         "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n"
+         "  hint: sudo adduser $USER nix-users, then log in again"),
         # Without a daemon, where /nix is root's (case 45).
         ("error: creating directory '/nix/store': Permission denied\n", MachineError,
-         "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied\n    install Nix's daemon: "
+         "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied\n"
+         "  hint: install Nix's daemon: "
          "sudo apt install nix-setup-systemd (or own /nix: sudo install -d -o $USER /nix)"),
         ("Killed\n", UserError, "default.nix: cannot be evaluated: Killed"),
     ],
@@ -98,7 +109,7 @@ def test_another_file_under_the_address_is_told_with_its_package_and_both_hashes
     assert isinstance(error, BuildFailed)
     assert str(error) == (
         f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} is not the file that uv.lock pins: its SHA-256 is {OTHER}, pinned is {ZEROS}\n"
-        "    find out who replaced it and why; to pin what is there now: uv lock --upgrade-package numpy && nixgen generate"
+        "  hint: find out who replaced it and why; to pin what is there now: uv lock --upgrade-package numpy && nixgen generate"
     )
 
 
@@ -106,7 +117,7 @@ def test_the_file_is_named_even_when_nothing_else_is_known() -> None:
     error = told(Failure(NUMPY, "hash mismatch", (), ("md5-x", FOUND)), known=False)
     assert str(error) == (
         "numpy-2.4.6-py3-none-any.whl: numpy-2.4.6-py3-none-any.whl is not the file that its lock pins: "
-        f"its SHA-256 is {OTHER}, pinned is md5-x\n    find out who replaced it and why"
+        f"its SHA-256 is {OTHER}, pinned is md5-x\n  hint: find out who replaced it and why"
     )
 
 
@@ -125,7 +136,10 @@ def test_the_file_is_named_even_when_nothing_else_is_known() -> None:
 )  # fmt: skip
 def test_a_file_that_cannot_be_fetched(line: str, kind: type[NixgenError], text: str, mend: str) -> None:
     error = told(Failure(NUMPY, "builder failed with exit code 1", (line.format(URL), "       response body:")))
-    assert (type(error), str(error)) == (kind, f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} {text}\n    {mend}")
+    assert (type(error), str(error)) == (
+        kind,
+        f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} {text}\n  hint: {mend}",
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "datasets/", "spaces/"])
@@ -139,7 +153,8 @@ def test_a_repository_of_a_hub_that_is_gone_private_or_gated(prefix: str) -> Non
     assert (type(error), str(error)) == (
         MachineError,
         f"models.minilm: w.bin: numpy-2.4.6-py3-none-any.whl at {url} is not given to Nix (HTTP error 401): "
-        f"the repository is gone, private or gated\n    see {page}: if it is gone, take another source in models.toml, "
+        f"the repository is gone, private or gated\n"
+        f"  hint: see {page}: if it is gone, take another source in models.toml, "
         "and run nixgen lock && nixgen generate; if it is private or gated, get access there, run hf auth login, and: "
         "nixgen model fetch minilm",
     )
@@ -150,7 +165,7 @@ def test_a_file_that_a_program_of_nixpkgs_cannot_fetch() -> None:
     error = told(Failure(NUMPY, "builder failed with exit code 1", ("trying https://example.org/x", line)))
     assert (type(error), str(error)) == (
         MachineError,
-        f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} cannot be fetched: {line}\n    {NETWORK}",
+        f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} cannot be fetched: {line}\n  hint: {NETWORK}",
     )
 
 
@@ -165,7 +180,8 @@ def test_a_build_that_failed_is_told_with_the_end_of_its_log() -> None:
     error = told(Failure(BUILT, "builder failed with exit code 3", ("one", "two")))
     assert (type(error), str(error)) == (
         BuildFailed,
-        f"numpy-2.4.6: cannot be built: builder failed with exit code 3\n    > one\n    > two\n    to see its whole log: nix-store --read-log {BUILT}",
+        f"numpy-2.4.6: cannot be built: builder failed with exit code 3\n    > one\n    > two\n"
+        f"  hint: to see its whole log: nix-store --read-log {BUILT}",
     )
     known = failed([Failure(BUILT, "r")], [], lambda _drvs: {}, {}, "ssh-ng://host")
     assert str(known).endswith(f"nix-store --store ssh-ng://host --read-log {BUILT}")
@@ -175,13 +191,16 @@ def test_a_build_that_failed_is_told_with_the_end_of_its_log() -> None:
     ("failure", "text"),
     [
         (Failure(BUILT, "writing to file: No space left on device"),
-         "numpy-2.4.6: cannot be built: the disk is full\n    free some room, e.g.: nix-collect-garbage"),
+         "numpy-2.4.6: cannot be built: the disk is full\n  hint: free some room, e.g.: nix-collect-garbage"),
         (Failure(BUILT, "a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'"),
-         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'\n    run it on such a machine, or name one: --builders"),
+         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: a 'riscv64-linux' with features {} is required to build, but I am a 'x86_64-linux'\n"
+         "  hint: run it on such a machine, or name one: --builders"),
         (Failure(BUILT, "platform mismatch"),
-         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: platform mismatch\n    run it on such a machine, or name one: --builders"),
+         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: platform mismatch\n"
+         "  hint: run it on such a machine, or name one: --builders"),
         (Failure(BUILT, "required system or feature not available"),
-         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: required system or feature not available\n    run it on such a machine, or name one: --builders"),
+         "numpy-2.4.6: cannot be built for x86_64-linux on this machine: required system or feature not available\n"
+         "  hint: run it on such a machine, or name one: --builders"),
     ],
 )  # fmt: skip
 def test_what_this_machine_cannot_do_is_no_build_that_failed(failure: Failure, text: str) -> None:
@@ -194,7 +213,7 @@ def test_what_a_builder_prints_chooses_no_exit_code() -> None:
     error = told(Failure(BUILT, "builder failed with exit code 1", ("OSError: [Errno 28] No space left on device",)))
     assert isinstance(error, BuildFailed)
     assert str(error).endswith(
-        f"\n    to see its whole log: nix-store --read-log {BUILT}\n"
+        f"\n  hint: to see its whole log: nix-store --read-log {BUILT}\n"
         "    if the disk is full, as its log says: nix-collect-garbage"
     )
 
@@ -233,7 +252,7 @@ def test_advice_comes_before_the_command_that_shows_the_log() -> None:
     error = failed(failures, (), lambda _: drvs, {}, advise=advise)
     assert asked == [BUILT], "what is fetched is not built"
     assert str(error.problems[0]).splitlines()[-3:] == [
-        "    have this:",
+        "  hint: have this:",
         "      [table]",
         f"    to see its whole log: nix-store --read-log {BUILT}",
     ]

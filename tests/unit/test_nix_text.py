@@ -89,7 +89,9 @@ def test_how_a_string_is_written(text: str, expected: str) -> None:
 def test_what_no_nix_string_can_hold_is_refused(text: str, shown: str) -> None:
     with pytest.raises(UserError) as caught:
         nix_string(text)
-    assert str(caught.value) == (f"{text!a} holds the character {shown}, which no Nix string can hold\n    take it out")
+    assert str(caught.value) == (
+        f"{text!a} holds the character {shown}, which no Nix string can hold\n  hint: take it out"
+    )
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_without_nix_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.M
     tools._version.cache_clear()
     with pytest.raises(MachineError) as caught:
         Nix.here()
-    assert str(caught.value) == f"there is no program nix-store\n    {tools.INSTALL}"
+    assert str(caught.value) == f"there is no program nix-store\n  hint: {tools.INSTALL}"
 
 
 def test_a_nix_that_is_not_on_path_is_found_where_installers_put_it(
@@ -116,7 +116,7 @@ def test_a_stale_project_is_told_as_such(fake: Fake, tmp_path: Path) -> None:
     fake.say("nix-instantiate", printing("", 1, said))
     with pytest.raises(Stale) as caught:
         Nix().recipes(tmp_path, "x86_64-linux")
-    assert str(caught.value) == "uv.lock: changed after default.nix was generated\n    nixgen generate"
+    assert str(caught.value) == "uv.lock: changed after default.nix was generated\n  hint: nixgen generate"
 
 
 # The nix.conf of Debian's packages turns it off.
@@ -251,7 +251,9 @@ def test_a_daemon_that_lets_nobody_in_is_told_with_what_mends_it(fake: Fake) -> 
     fake.folder.joinpath("nix-store").write_text(f'#!/bin/sh\necho "error: {refused}" >&2\nexit 1\n')
     with pytest.raises(MachineError) as caught:
         Nix.here()
-    assert str(caught.value) == f"Nix: cannot be used: {refused}\n    sudo adduser $USER nix-users, then log in again"
+    assert (
+        str(caught.value) == f"Nix: cannot be used: {refused}\n  hint: sudo adduser $USER nix-users, then log in again"
+    )
 
 
 def test_a_daemon_that_does_not_answer_is_told_at_once(

@@ -71,7 +71,7 @@ def test_a_form_that_cannot_be_extended() -> None:
         with_settings("tool = {a = 1}\n", VALUES)
     assert str(caught.value) == (
         "pyproject.toml: has its [tool] table in a form that nixgen cannot extend\n"
-        "    add these lines by hand:\n"
+        "  hint: add these lines by hand:\n"
         "    [tool.nixgen]\n"
         '    base = "debian"\n'
         '    python = "3.11"\n'

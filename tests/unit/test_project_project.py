@@ -46,7 +46,7 @@ def test_a_link_out_of_the_project_is_refused(tmp_path: Path, name: str) -> None
     for lock in (True, False):
         assert refused(root, lock=lock) == (
             f"{name}: is a link out of the project ({elsewhere}), where neither a teammate nor Nix has it\n"
-            "    put the file itself in the place of the link"
+            "  hint: put the file itself in the place of the link"
         )
     elsewhere.rename(root / "inside")
     (root / name).unlink()
@@ -73,7 +73,7 @@ def test_a_workspace_without_a_project_is_named_after_its_folder(tmp_path: Path)
 def test_no_project_at_all(tmp_path: Path) -> None:
     assert refused(tmp_path) == (
         f"neither {tmp_path} nor a folder above it has a pyproject.toml and a uv.lock\n"
-        "    go to a uv project, or make one: uv init"
+        "  hint: go to a uv project, or make one: uv init"
     )
     assert refused(tmp_path / "gone") == f"{tmp_path / 'gone'}: does not exist"
     file = tmp_path / "file"
@@ -84,7 +84,7 @@ def test_no_project_at_all(tmp_path: Path) -> None:
 def test_a_missing_lock_is_told_to_all_but_init(tmp_path: Path) -> None:
     root = projects.make(tmp_path)
     (root / "uv.lock").unlink()
-    told = "uv.lock: is missing\n    make it: uv lock"
+    told = "uv.lock: is missing\n  hint: make it: uv lock"
     assert refused(root) == f"{told} (nixgen init, which comes first, does it, too)"
     (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "\n[tool.nixgen]\n")
     assert refused(root) == told
@@ -98,7 +98,7 @@ def test_unreadable_toml_is_told_with_its_line(tmp_path: Path) -> None:
     root = projects.make(tmp_path, lock="version = \n")
     assert refused(root).startswith("uv.lock: is not TOML that can be read: ")
     assert refused(root).endswith(
-        "(at line 1, column 11)\n    "
+        "(at line 1, column 11)\n  hint: "
         "restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
     )
 
@@ -109,7 +109,7 @@ def test_an_unknown_lock_version_is_refused_with_the_command_that_mends_it(tmp_p
     shown = version.replace('"', "'")
     assert refused(root) == (
         f"uv.lock: version: {shown} is not a version that this nixgen knows; it knows 1\n"
-        "    use a nixgen and a uv that know it (pip install --upgrade nixgen uv), "
+        "  hint: use a nixgen and a uv that know it (pip install --upgrade nixgen uv), "
         "or write it again: rm uv.lock && uv lock"
     )
 
@@ -121,23 +121,23 @@ def test_an_empty_lock_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     said = refused(projects.make(tmp_path, ""))
-    assert said.startswith("pyproject.toml: has no [project] table\n    write [project] into it, with name = ")
+    assert said.startswith("pyproject.toml: has no [project] table\n  hint: write [project] into it, with name = ")
     root = projects.make(tmp_path, "tool = 1\n")
-    assert refused(root) == "pyproject.toml: tool: is not a table\n    write it as [tool]"
+    assert refused(root) == "pyproject.toml: tool: is not a table\n  hint: write it as [tool]"
     root = projects.make(tmp_path, "[project]\nname = 1\nrequires-python = 3.11\n")
     assert refused(root) == (
-        'pyproject.toml: project.name: is not a string\n    write it in quotes: name = "…"\n'
-        'pyproject.toml: project.requires-python: is not a string\n    write it in quotes: requires-python = "…"'
+        'pyproject.toml: project.name: is not a string\n  hint: write it in quotes: name = "…"\n'
+        'pyproject.toml: project.requires-python: is not a string\n  hint: write it in quotes: requires-python = "…"'
     )
 
 
 def test_files_that_cannot_be_read_are_no_traceback(tmp_path: Path) -> None:
     root = projects.make(tmp_path)
     (root / "pyproject.toml").write_bytes(b'[project]\nname = "\xff"\n')
-    assert refused(root) == "pyproject.toml: is not UTF-8 text (byte 18)\n    save it as UTF-8"
+    assert refused(root) == "pyproject.toml: is not UTF-8 text (byte 18)\n  hint: save it as UTF-8"
     (root / "pyproject.toml").unlink()
     (root / "pyproject.toml").mkdir()
-    assert refused(root) == "pyproject.toml: is a folder, not a file\n    move it elsewhere"
+    assert refused(root) == "pyproject.toml: is a folder, not a file\n  hint: move it elsewhere"
 
 
 def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_file_without_permission_is_the_machines_matter(tmp_path: Path, monkey
         raise PermissionError(13, os.strerror(13), str(path))
 
     monkeypatch.setattr(os, "open", denied)
-    said = r"uv\.lock: cannot be read: Permission denied\n    make it readable: chmod u\+r uv\.lock$"
+    said = r"uv\.lock: cannot be read: Permission denied\n  hint: make it readable: chmod u\+r uv\.lock$"
     with pytest.raises(MachineError, match=said):
         read_text(path, "uv.lock")
 

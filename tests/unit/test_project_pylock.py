@@ -191,7 +191,7 @@ def test_which_lock_counts(tmp_path: Path) -> None:
     make(tmp_path, wheel("other"), name="pylock.batch.toml")
     assert refused(root) == [
         "pyproject.toml: tool.nixgen.lock: is needed, since there are several locks: pylock.batch.toml, "
-        'pylock.web.toml\n    lock = "pylock.batch.toml"'
+        'pylock.web.toml\n  hint: lock = "pylock.batch.toml"'
     ]
     make(tmp_path, wheel("plain"))
     assert names(root) == ["plain"]
@@ -201,7 +201,7 @@ def test_which_lock_counts(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_text("version = 1\n")
     assert find_project(root).lock == "uv.lock"
     (tmp_path / "pyproject.toml").write_text('[tool.nixgen]\nlock = "pylock.gone.toml"\n')
-    assert refused(root) == ["pylock.gone.toml: is missing\n    lock with the tool that makes it"]
+    assert refused(root) == ["pylock.gone.toml: is missing\n  hint: lock with the tool that makes it"]
 
 
 def test_an_environment_has_a_lock_of_its_own(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def test_a_script_in_a_folder_of_folders_is_named_in_the_settings(tmp_path: Path
     (root / "pyproject.toml").write_text(f'{text}scripts = ["tools/deep/report.py"]\n')
     assert list(find_project(root).scripts) == ["report"]
     (root / "tools/deep/report.py.lock").unlink()
-    with pytest.raises(UserError, match=r"tools/deep/report\.py\.lock: is missing\n +make it: uv lock --script tools"):
+    with pytest.raises(
+        UserError, match=r"tools/deep/report\.py\.lock: is missing\n +hint: make it: uv lock --script tools"
+    ):
         find_project(root)
     deep.unlink()
     with pytest.raises(UserError, match=r"tool\.nixgen\.scripts: tools/deep/report\.py is missing"):
@@ -158,7 +160,7 @@ def test_scripts_must_agree(tmp_path: Path) -> None:
     script(tmp_path, "b.py", '[tool.nixgen]\npython = "3.13"\nlibraries = ["x"]')
     assert refused(tmp_path) == [
         "b.py: tool.nixgen.python: is '3.13', and a.py says '3.12'\n"
-        "    all scripts and the project share it: make them the same, or take it out here"
+        "  hint: all scripts and the project share it: make them the same, or take it out here"
     ]
     (tmp_path / "pyproject.toml").write_text(PYPROJECT + '[tool.nixgen]\npython = "3.12"\n')
     (tmp_path / "uv.lock").write_text(uv_lock("py3-none-any"))
@@ -242,7 +244,7 @@ def test_a_lock_that_is_older_than_the_metadata(tmp_path: Path, index: Index) ->
     (problem,) = caught.value.problems
     assert str(problem) == (
         "report.py.lock: is out of date with report.py: the dependencies changed (new: needy)\n"
-        "    bring it up to date: uv lock --script report.py"
+        "  hint: bring it up to date: uv lock --script report.py"
     )
     (root / "report.py").write_text(text.replace("requires-python", "# requires-python"))
 

@@ -89,42 +89,51 @@ def test_the_systems_default_to_those_of_the_base() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('bsae = "debian"', f"{WHERE}.bsae: is not a setting of nixgen\n    did you mean base?"),
-        ("all_extras = true", f"{WHERE}.all_extras: is not a setting of nixgen\n    did you mean all-extras?"),
-        ('base = "debain"', f'{WHERE}.base: "debain" is not known\n    did you mean debian?'),
-        ('base = "arch"', f'{WHERE}.base: "arch" is not known\n    use one of nixpkgs, debian'),
-        ("python = 3.11", f'{WHERE}.python: is a number, not a string\n    write "3.11"'),
+        ('bsae = "debian"', f"{WHERE}.bsae: is not a setting of nixgen\n  hint: did you mean base?"),
+        ("all_extras = true", f"{WHERE}.all_extras: is not a setting of nixgen\n  hint: did you mean all-extras?"),
+        ('base = "debain"', f'{WHERE}.base: "debain" is not known\n  hint: did you mean debian?'),
+        ('base = "arch"', f'{WHERE}.base: "arch" is not known\n  hint: use one of nixpkgs, debian'),
+        ("python = 3.11", f'{WHERE}.python: is a number, not a string\n  hint: write "3.11"'),
         (
             'python = "3.11.4.1"',
-            f'{WHERE}.python: "3.11.4.1" is not a Python version\n    write it like "3.11"',
+            f'{WHERE}.python: "3.11.4.1" is not a Python version\n  hint: write it like "3.11"',
         ),
-        ('groups = "dev"', f'{WHERE}.groups: is a string, not a list\n    write ["dev"]'),
-        ("groups = [1]", f'{WHERE}.groups[0]: is a number, not a string\n    write "dev"'),
-        ('extras = ["a", "-b"]', f'{WHERE}.extras[1]: "-b" is not an extra\'s name\n    write it like "plot"'),
-        ('all-extras = "yes"', f"{WHERE}.all-extras: is a string, not a boolean\n    write true or false"),
-        ("systems = []", f"{WHERE}.systems: names no system\n    remove it to have all of the base's"),
-        ('systems = ["x86-linux"]', f'{WHERE}.systems[0]: "x86-linux" is not a system\n    did you mean x86_64-linux?'),
+        ('groups = "dev"', f'{WHERE}.groups: is a string, not a list\n  hint: write ["dev"]'),
+        ("groups = [1]", f'{WHERE}.groups[0]: is a number, not a string\n  hint: write "dev"'),
+        ('extras = ["a", "-b"]', f'{WHERE}.extras[1]: "-b" is not an extra\'s name\n  hint: write it like "plot"'),
+        ('all-extras = "yes"', f"{WHERE}.all-extras: is a string, not a boolean\n  hint: write true or false"),
+        ("systems = []", f"{WHERE}.systems: names no system\n  hint: remove it to have all of the base's"),
+        (
+            'systems = ["x86-linux"]',
+            f'{WHERE}.systems[0]: "x86-linux" is not a system\n  hint: did you mean x86_64-linux?',
+        ),
         (
             'suite = "bookworm"',
-            f'{WHERE}.suite: is a setting of the debian base, and the base is nixpkgs\n    remove it, or set base = "debian"',
+            f'{WHERE}.suite: is a setting of the debian base, and the base is nixpkgs\n  hint: remove it, or set base = "debian"',
         ),
         (
             'nixpkgs = {rev = "main"}',
-            f'{WHERE}.nixpkgs.rev: "main" is not 40 hexadecimal digits\n    copy it from nix flake metadata --json',
+            f'{WHERE}.nixpkgs.rev: "main" is not 40 hexadecimal digits\n  hint: copy it from nix flake metadata --json',
         ),
         (
             f'nixpkgs = {{rev = "{"a" * 40}"}}',
-            f'{WHERE}.nixpkgs: lacks narHash\n    write {{rev = "…", narHash = "sha256-…"}}',
+            f'{WHERE}.nixpkgs: lacks narHash\n  hint: write {{rev = "…", narHash = "sha256-…"}}',
         ),
         (
             f'nixpkgs = {{rev = "{"a" * 40}", narHash = "sha256-{"A" * 43}=", lastModified = 0}}',
-            f"{WHERE}.nixpkgs.lastModified: is not a time in Unix seconds\n    copy it from nix flake metadata --json",
+            f"{WHERE}.nixpkgs.lastModified: is not a time in Unix seconds\n  hint: copy it from nix flake metadata --json",
         ),
-        ('macos = "14"', f'{WHERE}.macos: "14" is not a macOS version of two numbers\n    write it like "14.0"'),
-        ('smoke = ["true", " "]', f"{WHERE}.smoke[1]: is not a command\n    write it like 'python -c \"import demo\"'"),
-        ('smoke = ["a\\u0000b"]', f"{WHERE}.smoke[0]: is not a command\n    write it like 'python -c \"import demo\"'"),
-        ('smoke = "true"', f"{WHERE}.smoke: is a string, not a list\n    write ['python -c \"import demo\"']"),
-        ('tools = ["a b"]', f'{WHERE}.tools[0]: "a b" is not a package\'s name\n    write it like "git"'),
+        ('macos = "14"', f'{WHERE}.macos: "14" is not a macOS version of two numbers\n  hint: write it like "14.0"'),
+        (
+            'smoke = ["true", " "]',
+            f"{WHERE}.smoke[1]: is not a command\n  hint: write it like 'python -c \"import demo\"'",
+        ),
+        (
+            'smoke = ["a\\u0000b"]',
+            f"{WHERE}.smoke[0]: is not a command\n  hint: write it like 'python -c \"import demo\"'",
+        ),
+        ('smoke = "true"', f"{WHERE}.smoke: is a string, not a list\n  hint: write ['python -c \"import demo\"']"),
+        ('tools = ["a b"]', f'{WHERE}.tools[0]: "a b" is not a package\'s name\n  hint: write it like "git"'),
     ],
 )
 def test_what_is_wrong_is_said_with_what_mends_it(text: str, sentence: str) -> None:
@@ -139,7 +148,7 @@ def test_all_problems_are_told_at_once() -> None:
 def test_the_debian_base_serves_no_mac() -> None:
     found = problems('base = "debian"\nsystems = ["aarch64-darwin"]')
     assert found == [
-        f"{WHERE}.systems: the debian base cannot serve aarch64-darwin\n    take it out, or use the nixpkgs base"
+        f"{WHERE}.systems: the debian base cannot serve aarch64-darwin\n  hint: take it out, or use the nixpkgs base"
     ]
 
 
@@ -197,18 +206,18 @@ def test_all_that_is_wrong_with_packages_is_told_at_once() -> None:
         z = {env = {HOME = "/root"}, build-libraries = ["bad name"]}
     """
     assert problems(text) == [
-        f'{WHERE}.base: "debain" is not known\n    did you mean debian?',
-        f"{WHERE}.packages.a_b.build-tool: is not a setting of a package\n    did you mean build-tools?",
-        f"{WHERE}.packages.a_b.timeout: 0 is not a number of seconds\n    write a number between 1 and 604800",
-        f'{WHERE}.packages.a_b.patches[0]: "../out.patch" is not a path in the project\n    write it like ["patches/name.patch"]',
-        f"{WHERE}.packages.a-b: is there twice, as a-b, too\n    make one table of the two",
-        f"{WHERE}.packages.-x: is not a distribution's name\n    write it like psycopg2",
-        f"{WHERE}.packages.y: is not a table\n    write [tool.nixgen.packages.y]",
-        f'{WHERE}.packages.z.env.HOME: is set by nixgen itself\n    write it like {{WITH_SSL = "1"}}',
-        f'{WHERE}.packages.z.build-libraries[0]: "bad name" is not a package\'s name\n    write it like "libpq-dev"',
+        f'{WHERE}.base: "debain" is not known\n  hint: did you mean debian?',
+        f"{WHERE}.packages.a_b.build-tool: is not a setting of a package\n  hint: did you mean build-tools?",
+        f"{WHERE}.packages.a_b.timeout: 0 is not a number of seconds\n  hint: write a number between 1 and 604800",
+        f'{WHERE}.packages.a_b.patches[0]: "../out.patch" is not a path in the project\n  hint: write it like ["patches/name.patch"]',
+        f"{WHERE}.packages.a-b: is there twice, as a-b, too\n  hint: make one table of the two",
+        f"{WHERE}.packages.-x: is not a distribution's name\n  hint: write it like psycopg2",
+        f"{WHERE}.packages.y: is not a table\n  hint: write [tool.nixgen.packages.y]",
+        f'{WHERE}.packages.z.env.HOME: is set by nixgen itself\n  hint: write it like {{WITH_SSL = "1"}}',
+        f'{WHERE}.packages.z.build-libraries[0]: "bad name" is not a package\'s name\n  hint: write it like "libpq-dev"',
     ]
     assert problems('packages = ["a"]') == [
-        f'{WHERE}.packages: is a list, not a table\n    write [tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
+        f'{WHERE}.packages: is a list, not a table\n  hint: write [tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]'
     ]
 
 
@@ -252,15 +261,15 @@ def test_all_that_is_wrong_with_environments_is_told_at_once() -> None:
         all-extras = true
         systems = ["aarch64-linux"]
     """
-    taken = "is the name of something else in default.nix\n    give it another name, like gpu"
+    taken = "is the name of something else in default.nix\n  hint: give it another name, like gpu"
     assert problems(text) == [
         f"{WHERE}.environments.default: {taken}",
         f"{WHERE}.environments.a.b: is not a name that an environment can have\n"
-        "    use letters, digits, - and _, and begin with a letter: gpu",
+        "  hint: use letters, digits, - and _, and begin with a letter: gpu",
         f"{WHERE}.environments.models: {taken}",
-        f"{WHERE}.environments.list: is not a table\n    write [tool.nixgen.environments.list]",
-        f"{WHERE}.environments.gpu.extra: is not a setting of an environment\n    did you mean extras?",
-        f'{WHERE}.environments.gpu.systems[0]: "x86-linux" is not a system\n    did you mean x86_64-linux?',
+        f"{WHERE}.environments.list: is not a table\n  hint: write [tool.nixgen.environments.list]",
+        f"{WHERE}.environments.gpu.extra: is not a setting of an environment\n  hint: did you mean extras?",
+        f'{WHERE}.environments.gpu.systems[0]: "x86-linux" is not a system\n  hint: did you mean x86_64-linux?',
     ]
     text = """
         systems = ["x86_64-linux"]
@@ -270,7 +279,7 @@ def test_all_that_is_wrong_with_environments_is_told_at_once() -> None:
         systems = ["aarch64-linux"]
     """
     assert problems(text) == [
-        f"{WHERE}.environments.both.extras: says nothing that all-extras does not say\n    keep one of the two",
+        f"{WHERE}.environments.both.extras: says nothing that all-extras does not say\n  hint: keep one of the two",
         f"{WHERE}.environments.both.systems: aarch64-linux is not one of the project's systems: x86_64-linux\n"
-        "    take it out, or add it to tool.nixgen.systems",
+        "  hint: take it out, or add it to tool.nixgen.systems",
     ]

@@ -113,9 +113,11 @@ def test_which_version_a_word_means() -> None:
     state.extend([Entry("deprecate", "demo/fraud", "1.10.0", AT, "ann", "leaks")])
     assert state.version("demo", Ref.parse("fraud")).version == "1.9.0"
     for word, said in {
-        "fraud@beta": "fraud@beta: there is no such alias\n    aliases that it has: prod",
-        "fraud@3.0.0": "fraud@3.0.0: there is no such version\n    the highest are: 1.0.0, 1.9.0, 1.10.0, 2.0.0-rc.1",
-        "other": "demo/other: there is no such model in the registry\n    there are: demo/fraud",
+        "fraud@beta": "fraud@beta: there is no such alias\n  hint: aliases that it has: prod",
+        "fraud@3.0.0": (
+            "fraud@3.0.0: there is no such version\n  hint: the highest are: 1.0.0, 1.9.0, 1.10.0, 2.0.0-rc.1"
+        ),
+        "other": "demo/other: there is no such model in the registry\n  hint: there are: demo/fraud",
     }.items():
         with pytest.raises(UserError) as caught:
             state.version("demo", Ref.parse(word))

@@ -175,6 +175,7 @@ def test_without_skopeo(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MachineError) as caught:
         pushing.push(tmp_path / "layout", "registry.example.org/team/fraud:1")
     assert str(caught.value) == (
-        "there is no program skopeo\n    install skopeo (apt-get install skopeo, nix profile install nixpkgs#skopeo), "
+        "there is no program skopeo\n"
+        "  hint: install skopeo (apt-get install skopeo, nix profile install nixpkgs#skopeo), "
         "or push what --out writes"
     )

@@ -117,7 +117,7 @@ def test_the_whole_way(home: Home) -> None:
     home.told("promote", "fraud@0.2.0", "staging")
     home.told("promote", "fraud@0.2.0", "prod")
     assert home.told("rollback", "fraud", "prod", code=2)[1].startswith(
-        "error: promotion.toml: asks for a written plan to roll prod back\n    name the file: --plan rollback.md"
+        "error: promotion.toml: asks for a written plan to roll prod back\n  hint: name the file: --plan rollback.md"
     )
     (home.root / "plan.md").write_text("Back to 0.1.0.\nThen look at the alarms.\n")
     out, _ = home.told("rollback", "fraud", "prod", "--why", "alarms", "--plan", str(home.root / "plan.md"))
@@ -397,7 +397,7 @@ def test_a_run_that_did_not_end_well(home: Home) -> None:
 
 def test_before_there_is_a_registry(home: Home) -> None:
     assert home.told("list", code=2)[1] == (
-        "error: nixgen.lock: notes no registry\n    make it: nixgen registry init\n"
+        "error: nixgen.lock: notes no registry\n  hint: make it: nixgen registry init\n"
     )
 
 

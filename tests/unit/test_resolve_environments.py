@@ -106,7 +106,7 @@ def test_what_uv_says_of_each_environment_is_told_at_once(locked: Path, tmp_path
 
 def test_an_environment_that_is_not_there(locked: Path, tmp_path: Path) -> None:
     project = with_settings(locked, tmp_path, '[tool.nixgen.environments.gpu]\nextras = ["gpu"]\n')
-    with pytest.raises(UserError, match="has no environment tpu\n    the environments: gpu"):
+    with pytest.raises(UserError, match="has no environment tpu\n  hint: the environments: gpu"):
         project.of("tpu")
 
 

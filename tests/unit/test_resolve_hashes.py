@@ -71,7 +71,7 @@ def test_netrc_is_honoured(index: Serve, folder: Path, tmp_path: Path) -> None:
         hashes.hash_urls([served.url(path)])
     assert str(caught.value) == (
         f"{served.url(path)}: the server answered 401 Unauthorized\n"
-        f"    give the user name and password for 127.0.0.1 in {tmp_path}/home/.netrc"
+        f"  hint: give the user name and password for 127.0.0.1 in {tmp_path}/home/.netrc"
     )
     (tmp_path / "home" / ".netrc").write_text("machine other.example.org login x password y\n")
     with pytest.raises(MachineError):
@@ -133,7 +133,8 @@ def test_credentials_in_an_address_are_refused(tmp_path: Path) -> None:
         hashes.hash_urls(["https://me:s3cret@files.example.org/a.whl"])
     assert str(caught.value) == (
         "https://files.example.org/a.whl: the address carries a user name or password, which would end up in files "
-        f"that are shared\n    put them into {tmp_path}/home/.netrc (machine files.example.org login … password …), "
+        f"that are shared\n"
+        f"  hint: put them into {tmp_path}/home/.netrc (machine files.example.org login … password …), "
         "and leave them out of the address"
     )
 

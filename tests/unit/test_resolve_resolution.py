@@ -297,7 +297,7 @@ def test_case_64_a_wheel_in_the_project(tmp_path: Path, capsys: pytest.CaptureFi
     assert hashes.changed(tmp_path, [right]) == []
     (tmp_path / path).unlink()
     (gone,) = resolved(tmp_path).problems
-    assert str(gone).startswith(f"six: its file {path} is not there\n    bring it back")
+    assert str(gone).startswith(f"six: its file {path} is not there\n  hint: bring it back")
     (tmp_path / ".gitmodules").write_text(f'[submodule "a"]\n\tpath = "{folder}"\n')
     (gone,) = resolved(tmp_path).problems
     assert gone.mend == f"git submodule update --init {shlex.quote(folder)}"
@@ -469,7 +469,7 @@ def test_a_member_that_is_absent_is_named_and_the_lock_not_called_stale(tmp_path
     (root / ".gitmodules").write_text(MODULES)
     with pytest.raises(UserError) as caught:
         resolved(root)
-    assert str(caught.value) == "six: its folder libs/six is empty\n    git submodule update --init libs/six"
+    assert str(caught.value) == "six: its folder libs/six is empty\n  hint: git submodule update --init libs/six"
 
 
 @pytest.mark.parametrize("revision", ["", *(f"revision = {number}\n" for number in (0, 1, 2, 3, 4, 5, 99))])
@@ -494,7 +494,7 @@ def test_a_git_lock_without_a_whole_commit_is_named(tmp_path: Path, fragment: st
         from_git(tmp_path, f"https://example.org/six{fragment}", 'git = "https://example.org/six"')
     assert str(caught.value) == (
         f"uv.lock: six is locked to no commit of 40 hexadecimal digits (six{fragment})\n"
-        "    restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
+        "  hint: restore it: git checkout HEAD -- uv.lock && uv lock (newer versions of all: rm uv.lock && uv lock)"
     )
 
 

@@ -27,7 +27,7 @@ def test_a_stale_lock_is_refused_with_what_differs(tmp_path: Path) -> None:
     root = make(tmp_path, PYPROJECT.replace('"six"', '"six", "tqdm"'))
     assert refused(root) == (
         "uv.lock: is out of date with pyproject.toml: the dependencies of demo-app changed (new: tqdm)\n"
-        "    bring it up to date: uv lock"
+        "  hint: bring it up to date: uv lock"
     )
 
 
@@ -59,13 +59,13 @@ def test_an_unknown_group_or_extra_names_the_setting(
     root = make(tmp_path, PYPROJECT + '[tool.nixgen]\ngroups = ["nope"]\n')
     assert refused(root) == (
         "pyproject.toml: tool.nixgen.groups: Group `nope` is not defined in the project's `dependency-groups` table\n"
-        "    define it there, or take it out of groups"
+        "  hint: define it there, or take it out of groups"
     )
     root = make(tmp_path, PYPROJECT + '[tool.nixgen]\nextras = ["nope"]\n')
     assert refused(root) == (
         "pyproject.toml: tool.nixgen.extras: "
         "Extra `nope` is not defined in the `optional-dependencies` table for `demo-app`\n"
-        "    define it there, or take it out of extras"
+        "  hint: define it there, or take it out of extras"
     )
 
 
@@ -112,7 +112,7 @@ def test_a_requires_python_that_no_target_meets(tmp_path: Path) -> None:
         resolve(find_project(make(tmp_path)), targets(find_project(tmp_path).settings, None, "3.9"), "2.36", {})
     assert str(caught.value) == (
         'pyproject.toml: project.requires-python: ">=3.11" does not allow the Python of the base, 3.9.25\n'
-        '    change requires-python, or set another python under [tool.nixgen]: python = "3.X"'
+        '  hint: change requires-python, or set another python under [tool.nixgen]: python = "3.X"'
     )
 
 
@@ -134,7 +134,7 @@ def test_no_child_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.Mon
     script.write_text("#!/bin/sh\necho 'error: no' >&2\nexit 2\n")
     script.chmod(0o755)
     monkeypatch.setattr(uv, "binary", lambda: os.fspath(script))
-    assert refused(root) == "uv: no\n    ask uv by itself: uv lock"
+    assert refused(root) == "uv: no\n  hint: ask uv by itself: uv lock"
 
 
 def test_a_file_that_uv_cannot_parse_is_told_in_its_words(tmp_path: Path) -> None:
@@ -144,5 +144,5 @@ def test_a_file_that_uv_cannot_parse_is_told_in_its_words(tmp_path: Path) -> Non
     lock = 'version = 1\nrequires-python = ">=3.11"\n[[package]]\nnaem = "x"\n'
     assert refused(make(tmp_path, lock=lock)) == (
         "uv: Failed to parse `uv.lock`; TOML parse error at line 3, column 1; missing field `name`\n"
-        "    write it again: uv lock"
+        "  hint: write it again: uv lock"
     )

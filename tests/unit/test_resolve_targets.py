@@ -164,41 +164,42 @@ def test_with_none_named_it_is_the_bases_best_that_requires_python_allows() -> N
             None,
             None,
             'pyproject.toml: project.requires-python: ">=3.15" allows none of the Pythons that the nixpkgs base has: '
-            '3.14, 3.13, 3.11\n    change requires-python, or try base = "debian"',
+            '3.14, 3.13, 3.11\n  hint: change requires-python, or try base = "debian"',
         ),
         (
             ">=3.11",
             "3.12",
             None,
             "pyproject.toml: tool.nixgen.python: the nixpkgs base has no Python 3.12, but 3.14, 3.13, 3.11\n"
-            "    use one of 3.14, 3.13, 3.11",
+            "  hint: use one of 3.14, 3.13, 3.11",
         ),
         (
             ">=3.12",
             None,
             "3.11",
             '.python-version: requires-python = ">=3.12" does not allow Python 3.11\n'
-            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13",
+            "  hint: uv python pin 3.14, and the same command again; or use one of 3.14, 3.13",
         ),
         (
             None,
             None,
             "pypy3.10",
             '.python-version: "pypy3.10" is not a version of CPython that nixgen understands\n'
-            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
+            "  hint: uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
         ),
         (
             None,
             None,
             "3.13t",
             '.python-version: "3.13t" is not a version of CPython that nixgen understands\n'
-            "    uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
+            "  hint: uv python pin 3.14, and the same command again; or use one of 3.14, 3.13, 3.11",
         ),
         (
             "three",
             None,
             None,
-            'pyproject.toml: project.requires-python: "three" is not a version specifier\n    write it like ">=3.11"',
+            'pyproject.toml: project.requires-python: "three" is not a version specifier\n'
+            '  hint: write it like ">=3.11"',
         ),
     ],
 )

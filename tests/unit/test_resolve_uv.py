@@ -83,7 +83,7 @@ def test_without_a_python_none_is_downloaded(tmp_path: Path, monkeypatch: pytest
     assert asked == []
     assert said == (
         "uv: No interpreter found for Python ==3.14.* in managed installations or search path\n"
-        "    install one (with uv: uv python install '==3.14.*'), and run the command again"
+        "  hint: install one (with uv: uv python install '==3.14.*'), and run the command again"
     )
 
 
@@ -103,7 +103,7 @@ def test_a_user_who_lets_uv_download_pythons_is_not_overruled(tmp_path: Path, mo
 def test_a_network_that_does_not_answer_is_the_machines_matter(tmp_path: Path) -> None:
     said = refused(project(tmp_path / "demo", "six"), MachineError)
     assert said.startswith("uv: Failed to fetch: http://127.0.0.1:1/simple/six/; error sending request for url")
-    assert said.endswith(f"\n    {NETWORK}")
+    assert said.endswith(f"\n  hint: {NETWORK}")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_tree_with_changes_is_made_again_and_an_output_that_is_missing_differs
     (folder / "diff.patch").unlink()
     assert "diff.patch: is not there" in project.again(code=2)
     gone = "import sys; open('m.json', 'w').write('{\"auc\": 0.9}')"
-    fill(project.root, {"train.py": f"if 1:\n    {gone}\n".encode()})
+    fill(project.root, {"train.py": f"if 1:\n  hint: {gone}\n".encode()})
     project.commit()
     folder = project.record(code=1)
     run = recordfile.read(folder)

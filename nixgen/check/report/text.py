@@ -11,7 +11,7 @@ from typing import Any
 from nixgen.check.digest import spoken
 from nixgen.check.model import Difference, FileDifference, Report, Step
 from nixgen.check.report import messages
-from nixgen.errors import MachineError, Problem
+from nixgen.errors import MachineError, Problem, hint
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
@@ -73,7 +73,7 @@ def finding_lines(step: Step) -> Iterator[str]:
         ends = takewhile(lambda column: len({*column}) == 1, zip(*map(reversed, words), strict=False))
         same = sum(1 for _ in ends)
         yield " ".join(words[0][len(words[0]) - same :])
-        yield from (f"    {line}" for line in some[0].mend.splitlines())
+        yield from hint(some[0].mend)
         for problem, each in zip(some, words, strict=True):
             yield f"  {': '.join(filter(None, (problem.where, ' '.join(each[: len(each) - same]))))}"
 
