@@ -1,6 +1,6 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-BUILDS = toolchain builds crates fortran known_needs aarch64 suites native_libraries
+BUILDS = toolchain builds nixpkgs_built crates fortran known_needs aarch64 suites native_libraries
 
 .PHONY: help demo inference embeddings experiment test test-fast test-builds fuzz corpus bench lint format
 

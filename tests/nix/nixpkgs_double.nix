@@ -9,19 +9,9 @@ let
       builder = "/no/builder";
     } // { meta.name = name; };
   linux = builtins.match ".*-linux" system != null;
-  output = name: drv: drv.${name} or drv;
 in
 rec {
-  lib = {
-    getLib = output "lib";
-    getBin = output "bin";
-    optionals = condition: list: if condition then list else [ ];
-    splitString = separator: text: builtins.filter builtins.isString (builtins.split "[${separator}]" text);
-    attrByPath = path: default: set:
-      if path == [ ] then set
-      else if set ? ${builtins.head path} then lib.attrByPath (builtins.tail path) default set.${builtins.head path}
-      else default;
-  };
+  lib = import ./nixpkgs/lib.nix;
   stdenv = {
     hostPlatform.isLinux = linux;
     cc.cc = package "gcc-15.2.0" [ "out" "lib" ];

@@ -68,10 +68,10 @@ NUMPY = Case(
 PATIENCE = 4 * 3600  # seconds: on a machine with much else to do, numpy takes more than the hour that a build has
 
 
-def pinned(folder: Path, suite: str) -> Path:
-    """The library with the pins of a suite and its toolchain, asked of apt once."""
-    with locked(folder / f"toolchain-{suite}.lock"):
-        made = folder / f"toolchain-{suite}"
+def pinned(folder: Path, suite: str, asked: Settings | None = None, name: str = "toolchain") -> Path:
+    """The library with the pins of a suite and its toolchain, asked of apt once; for other settings by another name."""
+    with locked(folder / f"{name}-{suite}.lock"):
+        made = folder / f"{name}-{suite}"
         if not (made / "done").exists():
             (made / "nix/nixgen/bootstrap").mkdir(parents=True, exist_ok=True)
 
@@ -81,7 +81,7 @@ def pinned(folder: Path, suite: str) -> Path:
                 return Bootstrap(system, busybox.file_name(system), busybox.sha256(data))
 
             packages = {"psycopg2": PackageSettings(build_libraries=("libpq-dev",))}
-            settings = Settings(base="debian", suite=suite, libraries=("libpq5",), packages=packages)
+            settings = asked or Settings(base="debian", suite=suite, libraries=("libpq5",), packages=packages)
             python = suites.SUITES[suite].pythons[0]
             wanted = suites.Wanted(settings, python, toolchain=True)
             base = suites.resolve_base(wanted, (SYSTEM,), machine_mirror(), bootstrap=pack)

@@ -1,0 +1,6 @@
+{
+  outputs = { self }: {
+    lib = import ./lib.nix;
+    legacyPackages.x86_64-linux = import ./. { system = "x86_64-linux"; };
+  };
+}
