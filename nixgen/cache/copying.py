@@ -13,8 +13,9 @@ from nixgen.check.progress import Counter
 from nixgen.console import size
 from nixgen.errors import Finding, MachineError, NixgenError
 from nixgen.machine import process
+from nixgen.nix import install
 from nixgen.nix.log import Log
-from nixgen.nix.tools import INSTALL, Nix
+from nixgen.nix.tools import Nix
 
 FRESH = ("--option", "narinfo-cache-positive-ttl", "0", "--option", "narinfo-cache-negative-ttl", "0")
 """Options that keep Nix from answering out of its memory: it remembers for weeks what a cache had."""
@@ -101,7 +102,7 @@ def _copied(here: Nix, verb: str, *words: str) -> None:
             show(state.fetched, state.to_fetch, f"{size(state.done_bytes)} of {size(state.expected_bytes)}")
 
     command = here.command("nix", "copy", *FRESH, "--log-format", "internal-json", *words)
-    result = process.follow(command, tell, missing=INSTALL)
+    result = process.follow(command, tell, missing=install.hint())
     state = log.state()
     if result.code != 0:
         said = "\n".join(log.errors or log.messages)

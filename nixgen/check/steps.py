@@ -128,7 +128,7 @@ def check(start: Path, options: Options) -> Report:
     if options.save is not None:
         _forget(options.save)
     own = (options.record or project.root / record.NAME).absolute()
-    generated = Beside(lambda: _generated(project))
+    generated = Beside(lambda: generated_files(project))
     run = _Check(project, options, system(), own, record.read_record(own, again=again(options)))
     try:
         nix = Nix.here(options.store, options.builders)
@@ -147,7 +147,7 @@ def check(start: Path, options: Options) -> Report:
         return _written(run, nix)
 
 
-def _generated(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
+def generated_files(project: Project) -> tuple[Plan, tuple[Problem, ...]]:
     """What ``nixgen generate --check`` says, and the plan that it made for that."""
     from nixgen.generate import flakelock, planning, write
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "sbom": "Print an environment's bill of materials, in CycloneDX.",
     "report": "Write a page that shows a model's origin and checks.",
     "audit": "Look up which packages have known vulnerabilities.",
+    "doctor": "Find what keeps this machine from a working project.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

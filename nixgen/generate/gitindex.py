@@ -19,17 +19,22 @@ def tell(root: Path, paths: Iterable[str] = ()) -> None:
     Warns of what .gitignore keeps out, and of code that git does not know. Raises MachineError with
     git's own words when git refuses.
     """
-    seen = git.make_visible(root, sorted({*NEEDED, *paths, *vendored.present(root)}))
+    seen = git.make_visible(root, needed(root, paths))
     if seen.added:
         count = f"{len(seen.added)} new file{'s' if len(seen.added) > 1 else ''}"
         console.info(f"Staged {count} (git add -N): flakes ignore untracked files.")
-    for path in dict.fromkeys(map(_folder_of, seen.ignored)):
+    for path in dict.fromkeys(map(folder_of, seen.ignored)):
         console.warn(f"{path} is ignored by git, so a flake does not see it. To change that: git add --force {path}")
     if unknown := git.unknown_files(root, "*.py"):
         names = unknown[0] + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "")
         console.warn(f"{names} is not known to git, so a flake does not see it. To change that: git add --all")
 
 
-def _folder_of(path: str) -> str:
+def needed(root: Path, paths: Iterable[str] = ()) -> list[str]:
+    """The paths that a flake has to see, those of nix/nixgen and ``paths`` among them, sorted."""
+    return sorted({*NEEDED, *paths, *vendored.present(root)})
+
+
+def folder_of(path: str) -> str:
     """The folder of nixgen's own files instead of each of them: one sentence for all."""
     return vendored.FOLDER if path.startswith(f"{vendored.FOLDER}/") else path

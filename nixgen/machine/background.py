@@ -28,9 +28,11 @@ class Beside(Generic[_T]):
         except BaseException as error:  # noqa: BLE001 -- it is raised again where the result is asked for
             self._error = error
 
-    def result(self) -> _T:
-        """What the work gave. Raises what it raised."""
-        self._thread.join()
+    def result(self, patience: float | None = None) -> _T:
+        """What the work gave. Raises what it raised, and TimeoutError where it is not done in so many seconds."""
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            raise TimeoutError
         if self._error is not None:
             raise self._error
         return self._found[0]

@@ -171,6 +171,8 @@ class Client:
     refused: Refused | None = None
     logins: Callable[[str], str | None] | None = field(default=None, repr=False)
     """What else knows a login for an address (a header Authorization): that is taken before netrc's."""
+    patience: float | None = None
+    """Seconds for each step of a server that is asked once; None for one that is asked again where it is busy."""
     _ways: _Ways = field(init=False, repr=False, compare=False, default_factory=_Ways)
 
     @contextlib.contextmanager
@@ -209,7 +211,7 @@ class Client:
             try:
                 answer = self._follow(url, headers, method, body)
             except _FailureError as failure:
-                if not (again and failure.passing and attempt < _CONNECTIONS):
+                if self.patience or not (again and failure.passing and attempt < _CONNECTIONS):
                     raise failure.sentence from None
                 wait = _pause(None, attempt)
             else:
@@ -217,7 +219,7 @@ class Client:
                     return answer
                 answer.close()
                 wait = _pause(answer.headers, attempt)
-                again = again and answer.status in _PASSING and attempt < _TRIES
+                again = again and not self.patience and answer.status in _PASSING and attempt < _TRIES
                 if not again or wait > _LONGEST_PAUSE:
                     raise self._sentence(url, method, answer, wait)
             time.sleep(wait)
@@ -273,7 +275,7 @@ class Client:
                 headers=sent,
                 redirect=False,
                 retries=False,
-                timeout=_TIMEOUT,
+                timeout=self.patience or _TIMEOUT,
                 preload_content=False,
                 decode_content=False,
                 enforce_content_length=False,
@@ -414,6 +416,13 @@ def _certificates() -> ssl.SSLContext:
     """Which servers are believed: by SSL_CERT_FILE, NIX_SSL_CERT_FILE, else by what the machine has."""
     named = ((name, os.environ.get(name, "")) for name in _BUNDLES)
     return _context(*next((pair for pair in named if pair[1] not in ("", _NO_BUNDLE)), ("", "")))
+
+
+def trusts_somebody() -> bool:
+    """Whether there are certificates that servers can be believed by. Raises UserError as asking a server does."""
+    folder = os.environ.get("SSL_CERT_DIR") or ssl.get_default_verify_paths().capath
+    in_folder = bool(folder) and Path(folder).is_dir() and any(Path(folder).iterdir())
+    return bool(_certificates().cert_store_stats()["x509_ca"]) or in_folder
 
 
 @functools.cache

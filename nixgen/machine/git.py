@@ -122,6 +122,12 @@ def has_commit(root: Path, commit: str) -> bool:
     return run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=root, check=False).code == 0
 
 
+def last_commit(root: Path) -> float | None:
+    """When the commit was made that is checked out, in seconds since 1970; None where there is none."""
+    found = run(["git", "log", "-1", "--format=%ct"], cwd=root, check=False)
+    return float(found.out) if found.code == 0 and found.out.strip().isdigit() else None
+
+
 def committed(root: Path, path: str) -> datetime | None:
     """When a file was last committed, in UTC; None where it was not, is another one now, or no calendar has it."""
     found = run(["git", "rev-list", "-1", "--timestamp", "HEAD", "--", _literal(path)], cwd=root, check=False)
@@ -220,14 +226,20 @@ def make_visible(root: Path, paths: Iterable[str]) -> Visibility:
 
     What is ignored stays so, and is returned. Raises MachineError with git's own words when git refuses.
     """
+    seen = invisible(root, paths)
+    if seen.added:
+        run(["git", "add", "--intent-to-add", "--", *map(_literal, seen.added)], cwd=root)
+    return seen
+
+
+def invisible(root: Path, paths: Iterable[str]) -> Visibility:
+    """The same, without telling git: what ``added`` would have."""
     wanted = [path for path in dict.fromkeys(paths) if (root / path).exists()]
     known = set(_listed(root, ["ls-files", "-z", "--", *map(_literal, wanted)]))
     unknown = [path for path in wanted if path not in known]
     ignored = ignored_paths(root, unknown)
-    new = [path for path in unknown if path not in ignored]
-    if new:
-        run(["git", "add", "--intent-to-add", "--", *map(_literal, new)], cwd=root)
-    return Visibility(tuple(new), tuple(path for path in unknown if path in ignored))
+    new = tuple(path for path in unknown if path not in ignored)
+    return Visibility(new, tuple(path for path in unknown if path in ignored))
 
 
 def ignored_paths(root: Path, paths: Iterable[str]) -> set[str]:

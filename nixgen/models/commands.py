@@ -104,11 +104,12 @@ def _into_the_store(project: Project, pins: Sequence[PinnedArtifact], command: s
     from nixgen.artifacts.sources.context import Context
     from nixgen.artifacts.store import Store
     from nixgen.console import size
+    from nixgen.nix import install
 
     store = Store.here()
     if store is None:
         raise MachineError.of(
-            "nix-store", "is not on this machine, and the files are to go into its store", "install Nix"
+            "nix-store", "is not on this machine, and the files are to go into its store", install.hint()
         )
     for pin in pins:
         with console.step(f"Fetching {pin.key}"):

@@ -17,9 +17,8 @@ from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
 from nixgen.lock import lockfile
 from nixgen.machine import process
-from nixgen.nix import inputs
+from nixgen.nix import inputs, install
 
-_NIX = "install Nix (https://nixos.org/download), or name the folder with --path"
 _NOTHING = (
     "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND "
     "(in another environment: nix develop .#NAME -c COMMAND)"
@@ -140,7 +139,9 @@ def command_line(
     if _inside(lock.parent, options, unpinned=unpinned):
         return words, os.environ
     if shutil.which("nix-shell") is None:
-        raise MachineError.of("", "there is no program nix-shell", "install Nix, or use nixgen.guard without it")
+        raise MachineError.of(
+            "", "there is no program nix-shell", f"install Nix: {install.nix()}; or use nixgen.guard without it"
+        )
     inputs.refuse_strange(lock.parent)
     inner = f"exec {shlex.join(words)}"
     shell = f"environments.{options.environment}.shell" if options.environment else "shell"
@@ -205,11 +206,11 @@ def _shell_is_of(root: Path) -> bool:
 
 def _places(root: Path) -> Mapping[str, str]:
     if shutil.which("nix-instantiate") is None:
-        raise MachineError.of("", "where models and data lie is not known: there is no Nix here", _NIX)
+        raise MachineError.of("", "where models and data lie is not known: there is no Nix here", _install())
     command = ["nix-instantiate", "--eval", "--strict", "--json", "--argstr", "root", str(root), "-E", _PLACES]
     inputs.refuse_strange(root)
     with console.step("asking Nix where models and data lie"):
-        answer = json.loads(process.run(command, missing=_NIX).out)
+        answer = json.loads(process.run(command, missing=_install()).out)
     return {str(key): str(value) for key, value in answer.items()}
 
 
@@ -223,3 +224,7 @@ def _mend(found: guard.Found) -> str:
     if found.problem in {"changed", "unstable"}:
         return "replace it by the pinned one; in the store: nix-store --verify --check-contents --repair"
     return ""
+
+
+def _install() -> str:
+    return f"install Nix: {install.nix()}; or name the folder with --path"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Problem, Stale, UserError
+from nixgen.nix import install
 from nixgen.nix.json import Derivation, hexadecimal
 from nixgen.nix.log import Failure, plain
 
@@ -218,7 +219,7 @@ _NETWORK = "try again when there is a network"
 
 _MENDS = (
     (_FULL, "free some room, e.g.: nix-collect-garbage"),
-    (re.compile(r"daemon-socket.*ermission denied"), "sudo adduser $USER nix-users, then log in again"),
+    (re.compile(r"daemon-socket.*ermission denied"), install.DEBIAN.member + install.LOG_IN),
     (
         re.compile(r"build-users-group"),
         "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf",
@@ -229,11 +230,11 @@ _MENDS = (
     ),
     (
         re.compile(r"creating directory '/nix(?:/(?:store|var)[^']*)?'.*ermission denied"),
-        "install Nix's daemon: sudo apt install nix-setup-systemd (or own /nix: sudo install -d -o $USER /nix)",
+        f"install Nix's daemon: {install.DEBIAN.nix} (or own /nix: sudo install -d -o $USER /nix)",
     ),
     (
         re.compile(r"daemon-socket|could not set permissions on '/nix/"),  # without it Nix would do it itself
-        "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')",
+        install.STARTED,
     ),
     (re.compile(r"unable to download"), _NETWORK),
     (_NO_NETWORK, _NETWORK),

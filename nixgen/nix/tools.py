@@ -21,7 +21,7 @@ from typing import Any, Literal
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.machine import process
-from nixgen.nix import failures, gcroots, inputs, stores
+from nixgen.nix import failures, gcroots, inputs, install, stores
 from nixgen.nix.failures import Owner
 from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
@@ -32,7 +32,6 @@ Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build"]
 Progress = Callable[[State], object]
 """Who is told how a build goes, after every event. ``nixgen.nix.progress.shown("building")`` is the one for people."""
 
-INSTALL = "install Nix (https://nixos.org/download), or add its programs to PATH"
 _BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
 _SANDBOX = ("--option", "sandbox", "true")  # on Linux; the nix.conf of Debian's packages turns it off
@@ -82,7 +81,7 @@ class Nix:
 
     def version(self) -> tuple[int, ...]:
         """(2, 8, 0)."""
-        return _version(_program("nix-store"))
+        return _version(located("nix-store"))
 
     def settings(self) -> dict[str, Any]:
         """Nix's settings by name, as its files, NIX_CONFIG and the environment make them.
@@ -96,9 +95,21 @@ class Nix:
         except (ValueError, AttributeError, KeyError, TypeError):
             raise MachineError.of("nix", f"prints no settings that can be read: nix {' '.join(show)} --json") from None
 
+    def features(self) -> frozenset[str]:
+        """The experimental features that are switched on here; ``run`` needs none of them.
+
+        Raises MachineError where Nix cannot tell them.
+        """
+        show = ("config", "show") if self.version() >= _CONFIG else ("show-config",)
+        plain = process.run([located("nix"), *show], check=False)
+        off = {"nix-command"} if plain.code else set()
+        printed = self.run("nix", *show).out if off else plain.out
+        found = re.search(r"^experimental-features = (.*)$", printed, re.MULTILINE)
+        return frozenset(found[1].split() if found else ()) - off
+
     def command(self, program: Program, *words: str | Path) -> list[str]:
         """The whole command line of ``run``, for who starts it otherwise (the rebuilds) or shows it to a person."""
-        head = [_program(program)]
+        head = [located(program)]
         if program == "nix":
             head += ["--extra-experimental-features", "nix-command"]
         if self.store:
@@ -117,7 +128,7 @@ class Nix:
         command = self.command(program, *words)
         if "--realise" in words:
             command = stores.shielded(self.store, command)
-        return process.run(command, check=check, missing=INSTALL)
+        return process.run(command, check=check, missing=install.hint())
 
     def recipes(self, root: Path, system: str) -> dict[str, Recipe]:
         """What the project's default.nix offers as ``recipes``; the .drv files are in the store then.
@@ -183,7 +194,7 @@ class Nix:
         command = self.command("nix-store", *words)
         try:
             shielded = stores.shielded(self.store, command)
-            code = process.follow(shielded, lambda line: _told(log, line, progress), missing=INSTALL).code
+            code = process.follow(shielded, lambda line: _told(log, line, progress), missing=install.hint()).code
         except _NoNetworkError:
             console.detail("There is no network: Nix was ended.")
         finally:
@@ -299,16 +310,22 @@ class _NoNetworkError(Exception):
     """So many downloads failed that the others would, too."""
 
 
-def ready() -> None:
-    """Raises MachineError where there is no Nix, or its daemon, which this user needs, does not answer: in no time."""
-    _version(_program("nix-store"))
+def daemon() -> str | None:
+    """The socket of Nix's daemon, where this user needs it; None where Nix does by itself what is asked of it."""
     state = Path(os.environ.get("NIX_STATE_DIR") or stores.STATE)
-    place = os.environ.get("NIX_DAEMON_SOCKET_PATH") or str(state / "daemon-socket/socket")
     remote = os.environ.get("NIX_REMOTE") or "auto"
     if remote == "daemon" or (remote == "auto" and state.is_dir() and not os.access(state, os.W_OK)):
-        with socket.socket(socket.AF_UNIX) as daemon:
+        return os.environ.get("NIX_DAEMON_SOCKET_PATH") or str(state / "daemon-socket/socket")
+    return None
+
+
+def ready() -> None:
+    """Raises MachineError where there is no Nix, or its daemon, which this user needs, does not answer: in no time."""
+    _version(located("nix-store"))
+    if (place := daemon()) is not None:
+        with socket.socket(socket.AF_UNIX) as connection:
             try:
-                daemon.connect(place)
+                connection.connect(place)
             except OSError as error:
                 raise failures.unusable(f"cannot connect to socket at '{place}': {error.strerror or error}") from None
 
@@ -322,7 +339,7 @@ def _told(log: Log, line: str, progress: Progress | None) -> None:
         raise _NoNetworkError
 
 
-def _program(name: str) -> str:
+def located(name: str) -> str:
     """A program of Nix: its name where it is on PATH, else its path where Nix's installers put it."""
     if shutil.which(name):
         return name
@@ -332,11 +349,11 @@ def _program(name: str) -> str:
 
 @cache
 def _version(program: str) -> tuple[int, ...]:
-    done = process.run([program, "--version"], missing=INSTALL, check=False)
+    done = process.run([program, "--version"], missing=install.hint(), check=False)
     if done.code:
         raise failures.unusable(done.err) if done.err else process.failure(done)
     printed = done.out
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", printed)
     if not found:
-        raise MachineError.of(program, f"says that its version is {printed.strip()!r}", INSTALL)
+        raise MachineError.of(program, f"says that its version is {printed.strip()!r}", install.hint())
     return tuple(int(part or 0) for part in found.groups())

@@ -24,7 +24,7 @@ from nixgen.errors import MachineError, NixgenError
 from nixgen.formats import foreign, toml
 from nixgen.lock import lockfile, logpins
 from nixgen.lock.model import Lock
-from nixgen.machine import addresses, files, git, process
+from nixgen.machine import addresses, files, git, host, process
 from nixgen.machine.git import State
 from nixgen.nix.json import STORE
 from nixgen.registry.address import is_folder
@@ -273,11 +273,8 @@ def _digests(path: str, root: Path) -> dict[str, str]:
 
 
 def _os() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/etc/os-release").read_text("utf-8", "replace").splitlines():
-            key, _, value = line.partition("=")
-            if key == "PRETTY_NAME":
-                return value.strip("\"'")
+    if name := host.os_release().get("PRETTY_NAME"):
+        return name
     import platform
 
     return platform.platform(terse=True)

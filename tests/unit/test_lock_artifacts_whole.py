@@ -12,6 +12,7 @@ from support.hub import Big, Hub, Repo, serve
 
 from nixgen.lock import lockfile
 from nixgen.lock.model import Lock
+from nixgen.nix import install
 
 FILES: dict[str, bytes | Big] = {
     "README.md": b"---\nlicense: apache-2.0\n---\n",
@@ -174,5 +175,5 @@ def test_without_nix_fetch_says_what_is_missing(project: Project) -> None:
     project.nixgen("lock")
     assert project.nixgen("model", "fetch") == (
         3,
-        "error: nix-store: is not on this machine, and the files are to go into its store\n  hint: install Nix\n",
+        f"error: nix-store: is not on this machine, and the files are to go into its store\n  hint: {install.hint()}\n",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nixgen.errors import BuildFailed, MachineError, Stale
-from nixgen.nix import tools
+from nixgen.nix import install, tools
 from nixgen.nix.log import State
 from nixgen.nix.tools import Nix, Recipe
 
@@ -65,7 +65,7 @@ def test_without_nix_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.M
     tools._version.cache_clear()
     with pytest.raises(MachineError) as caught:
         Nix.here()
-    assert str(caught.value) == f"there is no program nix-store\n  hint: {tools.INSTALL}"
+    assert str(caught.value) == f"there is no program nix-store\n  hint: {install.hint()}"
 
 
 def test_a_nix_that_is_not_on_path_is_found_where_installers_put_it(

@@ -28,7 +28,7 @@ FLOORS = (
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs", "bom"),
-    ("releases", "trackers"),
+    ("releases", "trackers", "doctor"),
     ("reports",),
     ("cli",),
 )
