@@ -21,5 +21,8 @@ import ./python.nix base ./builders/environment.py {
     # nixgen.seed_everything, for the project's own programs.
     seeding = if seeding then "${module}" else null;
     wheels = map (wheel: { inherit (wheel) name; path = wheel.drv; }) wheels;
+    # What a notebook's kernel is started with.
+    kernel =
+      if builtins.any (wheel: wheel.name == "ipykernel") wheels then { inherit (base) tools variables; } else null;
   };
 }

@@ -14,8 +14,6 @@ let
     if !copied then { NIXGEN_PLACE = place; }
     else {
       NIXGEN_BELOW = if below == null then "" else builtins.head below;
-      NIXGEN_DIGEST =
-        if builtins.pathExists (root + "/default.nix") then builtins.hashFile "sha256" (root + "/default.nix") else "";
       NIXGEN_SOURCE = if trees == [ ] then "" else source;
     };
 in
@@ -47,4 +45,6 @@ derivation ({
     allowSubstitutes = false;
   };
   shellHook = "nixgen_enter";
+  NIXGEN_DIGEST =
+    if builtins.pathExists (root + "/default.nix") then builtins.hashFile "sha256" (root + "/default.nix") else "";
 } // origin)

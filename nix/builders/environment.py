@@ -3,7 +3,8 @@
 Input: the environment variable ``planPath``, a file with JSON:
 {"python": "3.11", "launcher": prefix of the patched interpreter, "interpreter": the loader that it starts with, "name": …,
  "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints", "made"}],
- "assigned": [files with JSON: variable → value], "modules": [folders], both the base's}; and ``out``.
+ "assigned": [files with JSON: variable → value], "modules": [folders], both the base's, "kernel": for ipykernel the
+{"tools": [folders], "variables": {name: value}} of the shell, else null}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
 objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
@@ -32,6 +33,7 @@ SITE = f"lib/{PYTHON}/site-packages"
 LOADER = PLAN["interpreter"] or next(filter(os.path.exists, [f"{PLAN['launcher']}/loader"]), "")
 # Folders into which the environment itself writes: never one link, however few the wheels are.
 REAL = {"", "bin", "lib", f"lib/{PYTHON}", SITE}
+KERNELS = "share/jupyter/kernels"
 SCRIPT = """#!{python}
 import sys
 from {module} import {first}
@@ -219,17 +221,35 @@ def use_base(assigned, modules):
         write(f"{OUT}/{SITE}/_nixgen_base.pth", "".join(line + "\n" for line in lines).encode())
 
 
+def kernelspec(shell):
+    """What shows Jupyter a kernel by the project's name. A venv over this one has its own instead (own/ownvenv.py)."""
+    path = ":".join([f"{OUT}/bin", *shell["tools"], "${PATH}"])
+    spec = {
+        "argv": [f"{OUT}/bin/python", "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": PLAN["name"],
+        "env": {"PATH": path, "VIRTUAL_ENV": OUT, **shell["variables"]},
+        "language": "python",
+        "metadata": {"debugger": True},
+    }
+    os.mkdir(f"{OUT}/{KERNELS}/nixgen-{PLAN['name']}")
+    write(f"{OUT}/{KERNELS}/nixgen-{PLAN['name']}/kernel.json", (json.dumps(spec, indent=1) + "\n").encode())
+
+
 def main():
     prefer = PLAN["prefer"]
     rank = {name: index for index, name in enumerate(prefer)}
     wheels = [Wheel(wheel["name"], wheel["path"], rank.get(wheel["name"], len(prefer))) for wheel in PLAN["wheels"]]
     farm = Farm()
+    if PLAN["kernel"]:
+        REAL.update({"share", "share/jupyter", KERNELS})
     for folder in sorted(REAL):
         os.makedirs(f"{OUT}/{folder}", exist_ok=True)
     farm.merge("", wheels)
     install_trees(PLAN["trees"])
     seeding(PLAN["seeding"])
     use_base(PLAN["assigned"], PLAN["modules"])
+    if PLAN["kernel"]:
+        kernelspec(PLAN["kernel"])
     scripts = [(wheel.rank, wheel.name, name, target) for wheel in wheels for name, target in wheel.scripts.items()]
     for tree in PLAN["trees"]:
         scripts += [(-1, tree["name"], name, target) for name, target in entrypoints.scripts(tree["entryPoints"])]

@@ -41,7 +41,7 @@ nixgen_venv() {
   local folder=$PWD/ answer
   NIXGEN_ROOT=
   if [ -n "${NIXGEN_PLACE:-}" ]; then
-    nixgen_is_current "$NIXGEN_PLACE"
+    nixgen_is_current "$NIXGEN_PLACE" || :
   else
     while [ -n "$folder" ]; do
       folder=${folder%/*}
@@ -66,7 +66,9 @@ nixgen_is_current() {
   { read -r _ && IFS= read -r setup && IFS= read -r root && read -r count && IFS= read -r seen; } < "$venv/nixgen"
   entries=("$venv"/lib/python3.*/site-packages/*)
   [ "$setup" = "$NIXGEN_SETUP" ] && [ "$root" = "$1" ] && [ "$count" = "${#entries[@]}" ] || return
-  [ -n "${NIXGEN_PLACE:-}" ] || [ "$seen" = "${NIXGEN_DIGEST:-} ${NIXGEN_SOURCE:-}" ] || return
+  # For a kernel, Nix evaluates nothing: kernel.py says what changed.
+  [ -n "${NIXGEN_KERNEL:-}" ] || [ "${seen%% *}" = "${NIXGEN_DIGEST:-}" ] || return
+  [ -n "${NIXGEN_PLACE:-}" ] || [ "${seen#* }" = "${NIXGEN_SOURCE:-}" ] || return
   [ "$1/.venv" -ef "$venv" ] || { [ -e "$1/.venv" ] && [ ! -L "$1/.venv" ]; } || return
   NIXGEN_ROOT=$1 VIRTUAL_ENV=$venv
 }

@@ -1,5 +1,7 @@
 """Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup; beside it, in lib, the programs that it runs.
 
+And kernel, what starts a notebook's kernel with all that the shell sets: kernel ROOT CONNECTION-FILE.
+
 Input, as environment variables: out, project (its name), label (the environment's), environment, tools (PATH entries),
 hook (a bash file), bash, title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on
 sys.path), built (JSON: the same of what is compiled, and its modules), venv (a folder of programs), python (the program below the environment).
@@ -10,6 +12,14 @@ import json
 import os
 import shlex
 import shutil
+
+KERNEL = """#!{bash}
+. {out}/setup
+export NIXGEN_PLACE=$1 NIXGEN_KERNEL=1
+nixgen_enter
+unset NIXGEN_PLACE NIXGEN_KERNEL
+exec "$VIRTUAL_ENV/bin/python" -Xfrozen_modules=off {out}/lib/kernel.py "$NIXGEN_ROOT" "$2"
+"""
 
 given, out = os.environ, os.environ["out"]
 variables = json.loads(given["variables"])
@@ -39,3 +49,5 @@ with open(f"{out}/setup", "w", encoding="utf-8") as file:
     file.writelines(f"NIXGEN_{name}={shlex.quote(value)}\n" for name, value in ours.items())
     file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     file.write(hook)
+with open(os.open(f"{out}/kernel", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755), "w", encoding="utf-8") as file:
+    file.write(KERNEL.format(bash=given["bash"], out=out))

@@ -40,6 +40,7 @@ COMMANDS = {
     "report": "Write a page that shows a model's origin and checks.",
     "audit": "Look up which packages have known vulnerabilities.",
     "doctor": "Find what keeps this machine from a working project.",
+    "kernel": "Show the environment to notebooks: Jupyter, VS Code, PyCharm.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
@@ -21,6 +22,16 @@ def cache(*parts: str) -> Path:
 def config(*parts: str) -> Path:
     """Below ``$XDG_CONFIG_HOME/nixgen``, else ``~/.config/nixgen``: what is the user's."""
     return _base("XDG_CONFIG_HOME", ".config").joinpath("nixgen", *parts)
+
+
+def jupyter(*parts: str) -> Path:
+    """Below the folder of this user where Jupyter, and editors like it, look for kernels (``jupyter --data-dir``)."""
+    named = os.environ.get("JUPYTER_DATA_DIR", "")
+    if named:
+        return Path(named).absolute().joinpath(*parts)
+    if sys.platform == "darwin":
+        return Path.home().joinpath("Library", "Jupyter", *parts)
+    return _base("XDG_DATA_HOME", ".local/share").joinpath("jupyter", *parts)
 
 
 def typed(text: str) -> Path:

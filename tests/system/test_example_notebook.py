@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,29 @@ def test_a_data_scientists_day(notebook: Project, nix: Nix, tmp_path: Path) -> N
     assert [line.rsplit(" from /", 1)[0] for line in printed] == [line.rsplit(" from /", 1)[0] for line in shown]
     assert f" from {notebook.folder}/.venv-" in said
     assert (notebook.folder / "iris.png").read_bytes().startswith(PNG)
+
+
+RUN = """
+import json, sys, nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+
+book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in sys.argv[2:]])
+NotebookClient(book, kernel_name=sys.argv[1], timeout=600, startup_timeout=600).execute()
+print(json.dumps([sorted(KernelSpecManager().get_all_specs()), [cell.outputs[0].text for cell in book.cells]]))
+"""
+
+
+@pytest.mark.one_nix
+def test_a_notebook_runs_in_the_projects_kernel(notebook: Project, nix: Nix, tmp_path: Path) -> None:
+    """By Jupyter's own client, started outside of the shell: what VS Code and PyCharm do."""
+    user = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
+    done = nix.nixgen("kernel", "install", cwd=notebook.folder, **user)
+    assert done.ok, done.tail()
+    cells = ("import os, pandas; print(pandas.__name__, os.environ['NIXGEN_ROOT'])", "print(os.getcwd())")
+    python = nix.build(notebook.folder, "environment") / "bin/python"
+    user["JUPYTER_PREFER_ENV_PATH"] = "0"  # not that environment's own kernel of the same name
+    said = nix.inside(python, "-c", RUN, "nixgen-notebook", *cells, cwd=tmp_path, **user).stdout
+    kernels, printed = json.loads(said.splitlines()[-1])
+    assert {"nixgen-notebook", "python3"} <= set(kernels)
+    assert printed == [f"pandas {notebook.folder}\n", f"{tmp_path}\n"]

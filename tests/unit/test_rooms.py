@@ -26,7 +26,7 @@ FLOORS = (
     ("builds",),
     ("lock",),
     ("generate",),
-    ("check", "init", "models"),
+    ("check", "init", "local", "models"),
     ("cache", "runs", "bom"),
     ("releases", "trackers", "doctor"),
     ("reports",),

@@ -6,8 +6,9 @@ kept in the user's cache in the same way; where that is not the user's alone, or
 
 Usage: enter.py FOLDER OWNER, with the folder in which the shell starts, and the process that a private folder belongs to
 (see private.py). Prints the project's folder and the venv, a line each. NIXGEN_PLACE is the project's folder, where Nix says
-it (nix-shell). A flake is evaluated from a copy: then NIXGEN_SOURCE is the project's code in the store (empty: no package),
-NIXGEN_DIGEST the SHA-256 of its default.nix, and NIXGEN_BELOW where in its repository it lies.
+it (nix-shell), and NIXGEN_DIGEST the SHA-256 of its default.nix. A flake is evaluated from a copy: then NIXGEN_SOURCE is the
+project's code in the store (empty: no package), and NIXGEN_BELOW where in its repository it lies. NIXGEN_KERNEL is set for
+a notebook's kernel, for which Nix evaluates nothing: then the note keeps what it says of that.
 """
 
 import glob
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +27,7 @@ import ownvenv
 import private
 
 MARKER = "nixgen"
+ROOT = "root"  # in a venv: the link that keeps its environment from garbage collection
 KEPT = 5  # venvs of a project: those of earlier shells, which may still run
 KEPT_OUTSIDE = 10  # of all projects, in the user's cache; and those that were entered in the last day
 DAY = 86400
@@ -89,7 +92,8 @@ class Venv:
 
     def make(self, target, place=None):
         settings = self.settings
-        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"])
+        kernel = [f"{self.setup}/kernel", self.root] if self.root else []
+        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel)
 
     def in_project(self):
         """Makes the project's venv where it is not there as it was made, and has .venv lead to it."""
@@ -100,6 +104,7 @@ class Venv:
             if setup == self.setup and root == self.root:
                 tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: uv add")
             self.replace(place)
+            self.keep(place)
             prune(self.root, KEPT)
         self.write_note(place)
         self.link(name)
@@ -135,8 +140,22 @@ class Venv:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
+    def keep(self, place):
+        """Keeps the environment from garbage collection as long as the venv is there, where Nix can note that."""
+        link = f"{place}/{ROOT}"
+        nix = shutil.which("nix-store") or "/nix/var/nix/profiles/default/bin/nix-store"
+        command = [nix, "--realise", self.setup, "--add-root", link, "--indirect", "--option", "substitute", "false"]
+        try:
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+        except (OSError, subprocess.SubprocessError):
+            # A store without a place for that: it has no garbage collection to be afraid of, or none of this user's.
+            if os.path.islink(link):
+                os.unlink(link)
+
     def write_note(self, folder):
         seen = " ".join(os.environ.get(f"NIXGEN_{name}", "") for name in ("DIGEST", "SOURCE"))
+        if os.environ.get("NIXGEN_KERNEL"):
+            seen = noted_digest(folder)
         text, path = f"{HEADER}{self.setup}\n{self.root}\n{visible(folder)}\n{seen}\n", f"{folder}/{MARKER}"
         if not os.path.exists(path) or read(path).decode() != text:
             with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
@@ -194,6 +213,14 @@ def noted(place):
     except OSError:
         return None, None, None
     return lines[1], lines[2], int(lines[3])
+
+
+def noted_digest(place):
+    """What its note says of the evaluation that it was made or entered for."""
+    try:
+        return read(f"{place}/{MARKER}").decode().splitlines()[4]
+    except (OSError, IndexError):
+        return ""
 
 
 def visible(venv):

@@ -6,6 +6,7 @@ this venv's Python. What is written into it later, by uv sync say, never reaches
 """
 
 import glob
+import json
 import os
 import shlex
 import types
@@ -51,10 +52,11 @@ sys.meta_path.insert(0, Finder)
 """
 
 
-def make(target, environment, root, roots, name, place=None, built=None):
+def make(target, environment, root, roots, name, place=None, built=None, kernel=()):
     """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``.
 
     ``built`` has the ``modules`` of packages that are compiled, and the ``roots`` where their Python files are to be found.
+    ``kernel`` is the command that starts a notebook's kernel, where that is not the venv's Python alone.
     """
     place = place or target
     (site,) = glob.glob(f"{glob.escape(environment)}/lib/python3.*/site-packages")
@@ -69,6 +71,7 @@ def make(target, environment, root, roots, name, place=None, built=None):
         for entry in set(os.listdir(environment + folder)) - {"bin", "lib", "pyvenv.cfg", *inside.split("/")}:
             if folder != f"/{inside}" or entry.endswith(".dist-info"):
                 _mirror(f"{environment}{folder}/{entry}", f"{target}{folder}/{entry}")
+    _kernelspec(target, environment, place, kernel)
     if built and built["modules"]:
         code = [os.path.normpath(os.path.join(root, path)) for path in built["roots"]] if root else []
         _write(f"{target}/{inside}/_nixgen_built.py", BUILT.format(site=site, roots=code, modules=built["modules"]))
@@ -101,6 +104,17 @@ def _mirror(source, target):
     os.mkdir(target)
     for entry in os.listdir(source):
         _mirror(f"{source}/{entry}", f"{target}/{entry}")
+
+
+def _kernelspec(target, environment, place, command):
+    """Where the environment has a kernel for notebooks, the venv's is its own: its Python, or the command."""
+    for spec in glob.glob(f"{glob.escape(target)}/share/jupyter/kernels/nixgen-*/kernel.json"):
+        with open(spec, encoding="utf-8") as source:
+            found = json.loads(source.read().replace(environment, json.dumps(place)[1:-1]))
+        if command:
+            found |= {"argv": [*command, "{connection_file}"], "env": {}}
+        os.unlink(spec)
+        _write(spec, json.dumps(found, indent=1) + "\n")
 
 
 def _end(path):
@@ -136,7 +150,5 @@ def _activate(target, place, name):
 
 def main():
     """As a builder: out, environment, source, project (its name), roots and built as JSON, are environment variables."""
-    import json
-
     given = os.environ
     make(given["out"], given["environment"], given["source"], json.loads(given["roots"]), given["project"], built=json.loads(given["built"]))

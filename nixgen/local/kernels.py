@@ -1,0 +1,236 @@
+"""Kernels for notebooks: what shows Jupyter, VS Code and PyCharm a project's environment by its name.
+
+A kernel of the user's is a folder with ``kernel.json``, which says what it is of, and a script that starts it: through
+the venv that the project's shell made last, so that a kernel is what the shell is. Where that is gone, the script says
+what to type, on stderr, which Jupyter logs and editors show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.formats import jsontext
+from nixgen.formats.foreign import lookup
+from nixgen.local import venvs
+from nixgen.machine import files, folders
+from nixgen.project.project import Project
+
+JSON_VERSION = 1
+"""The version of the JSON's form: it grows when a key changes its meaning or goes."""
+
+_SPEC, _START = "kernel.json", "start"
+_PREFIX = "nixgen-"
+_PACKAGE = "ipykernel"
+
+_SCRIPT = """\
+#!/bin/sh
+# Written by nixgen kernel install: starts a notebook's kernel in the environment of a project.
+root={root}
+full={full}
+fail() {{
+    echo "nixgen: $*" >&2
+    exit 1
+}}
+[ -d "$root" ] || fail "the project of this kernel is gone: $root. To remove the kernel: nixgen kernel remove {name}"
+found= setup=
+# The venv of this environment that .venv leads to, else the one that was entered last.
+for note in "$root"/.venv-*/nixgen; do
+    [ -O "$note" ] || continue
+    one=$(sed -n 2p "$note")
+    case ${{one##*/}} in
+        ????????????????????????????????-"$full"-setup) ;;
+        *) continue ;;
+    esac
+    if [ "$note" -ef "$root/.venv/nixgen" ]; then
+        setup=$one
+        break
+    elif [ -z "$found" ] || [ "$note" -nt "$found" ]; then
+        found=$note setup=$one
+    fi
+done
+again={again}
+[ -n "$setup" ] || fail "$full has no environment. $again"
+[ -e "$setup" ] || fail "the environment of $full is gone: Nix's garbage collection has removed it. $again"
+[ -x "$setup/kernel" ] || fail "the environment of $full is of an older nixgen. $again"
+exec "$setup/kernel" "$root" "$1"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of the user's that nixgen wrote: its name, folder, and the project and environment ("") that it is of.
+
+    ``full`` is the environment's name as its shell has it: ``demo``, ``demo-docs``.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    root: Path
+    environment: str
+    full: str
+
+    def problem(self) -> str:
+        """What keeps it from starting, in a few words; empty where nothing does."""
+        if not self.root.is_dir():
+            return "its project is gone"
+        venv = venvs.current(self.root, self.full)
+        if venv is None:
+            return "its environment was never entered"
+        if not Path(venv.setup).exists():
+            return "its environment was removed by Nix's garbage collection"
+        return "" if has_kernel(venv) else f"its environment has no {_PACKAGE}"
+
+
+def place() -> Path:
+    """Where the kernels of this user are."""
+    return folders.jupyter("kernels")
+
+
+def known() -> list[Kernel]:
+    """Those of this user that nixgen wrote, by name."""
+    try:
+        names = sorted(path.name for path in place().iterdir() if path.name.startswith(_PREFIX))
+    except OSError:
+        return []
+    return [kernel for kernel in map(_read, names) if kernel is not None]
+
+
+def _read(name: str) -> Kernel | None:
+    """A kernel, None where nothing is there, or somebody else wrote it."""
+    folder = place() / name
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            return None
+        spec: Any = json.loads(files.contents(folder / _SPEC))
+    except (OSError, ValueError):
+        return None
+    said = [lookup(spec, "metadata", "nixgen", key) for key in ("project", "environment", "full")]
+    if not all(isinstance(one, str) for one in said):
+        return None
+    project, environment, full = said
+    return Kernel(name, folder, str(lookup(spec, "display_name")), Path(project), environment, full)
+
+
+def has_kernel(venv: venvs.Venv) -> bool:
+    """Whether a venv's environment can start a kernel."""
+    return (venv.folder / "share/jupyter/kernels" / f"{_PREFIX}{venv.full}" / _SPEC).exists()
+
+
+def install(project: Project, environment: str) -> Kernel:
+    """Writes a kernel for the user, building what is missing of the environment; what was written.
+
+    Raises UserError where the environment has no ipykernel, or something else has the kernel's name, and MachineError.
+    """
+    view = project.of(environment) if environment else project
+    lacking = UserError.of(f"{project.lock}", f"has no {_PACKAGE}, which starts a kernel", _mend(view))
+    if f'"{_PACKAGE}"'.encode() not in (files.read(project.root, view.lock) or b""):
+        raise lacking
+    if not project.path("default.nix").exists():
+        raise UserError.of("", f"{project.name} is not set up yet", "nixgen init")
+    venvs.make(project.root, environment)
+    full = f"{project.name}-{environment}" if environment else project.name
+    venv = venvs.current(project.root, full)
+    if venv is None:
+        what = "holds no environment after its shell was entered: the folder cannot be written, or has another .venv-…"
+        raise MachineError.of(str(project.root), what, "make it writable, or work on a copy")
+    if not has_kernel(venv):
+        raise lacking
+    kernel = _named(project.root, full, environment)
+    wanted = {f"{kernel.name}/{_SPEC}": _spec(kernel).encode(), f"{kernel.name}/{_START}": _start(kernel).encode()}
+    files.write_all(place(), wanted)
+    return kernel
+
+
+def _mend(view: Project) -> str:
+    """What adds ipykernel to an environment, to be typed."""
+    groups = view.settings.groups
+    if view.script is not None:
+        added = f"--script {view.script.path} "
+    elif groups is None or "dev" in groups:
+        added = "--dev "
+    else:
+        added = f"--group {groups[0]} " if groups else ""
+    return f"uv add {added}{_PACKAGE} && nixgen generate"
+
+
+def _named(root: Path, full: str, environment: str) -> Kernel:
+    """The kernel of an environment; where another project of that name has one, the folder tells the two apart."""
+    name, title = f"{_PREFIX}{full}", full
+    other = _read(name)
+    if other is not None and other.root != root and other.root.is_dir():
+        name, title = f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}", f"{full} ({root.parent.name})"
+    folder = place() / name
+    if os.path.lexists(folder) and _read(name) is None and os.path.lexists(folder / _SPEC):
+        raise UserError.of(str(folder), "is in the way, and nixgen did not write it", "move it elsewhere")
+    return Kernel(name, folder, title, root, environment, full)
+
+
+def _spec(kernel: Kernel) -> str:
+    said = {"project": str(kernel.root), "environment": kernel.environment, "full": kernel.full}
+    spec = {
+        "argv": ["/bin/sh", str(kernel.folder / _START), "{connection_file}"],
+        "display_name": kernel.title,
+        "language": "python",
+        "metadata": {"debugger": True, "nixgen": said},
+    }
+    return jsontext.dumps(spec) + "\n"
+
+
+def _start(kernel: Kernel) -> str:
+    option = f" --environment {kernel.environment}" if kernel.environment else ""
+    again = f"To build it: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
+    root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, again))
+    return _SCRIPT.format(root=root, full=full, again=again, name=kernel.name)
+
+
+def chosen(names: Sequence[str], root: Path | None) -> list[Kernel]:
+    """The kernels that are named, or all of a project's. Raises Finding for each that is not there."""
+    every = known()
+    if not names:
+        mine = [kernel for kernel in every if kernel.root == root]
+        if not mine:
+            raise Finding.of(str(root), "has no kernel", "see which there are: nixgen kernel list")
+        return mine
+    found = {kernel.name: kernel for kernel in every}
+    called = {name: name if name in found else f"{_PREFIX}{name}" for name in names}
+    missing = [name for name in names if called[name] not in found]
+    if missing:
+        mend = "see which there are: nixgen kernel list"
+        raise Finding(Problem(name, "is no kernel that nixgen wrote", mend) for name in missing)
+    return [found[called[name]] for name in names]
+
+
+def remove(kernels: Iterable[Kernel]) -> None:
+    """Removes what nixgen wrote of kernels; what somebody else has put beside it stays."""
+    for kernel in kernels:
+        files.write_all(place(), {}, [f"{kernel.name}/{_SPEC}", f"{kernel.name}/{_START}"])
+
+
+def as_json(kernels: Iterable[Kernel]) -> str:
+    """Kernels for programs; ``problem`` is what keeps one from starting, null where nothing does."""
+    rows = [
+        {
+            "name": kernel.name,
+            "title": kernel.title,
+            "project": str(kernel.root),
+            "environment": kernel.environment or None,
+            "folder": str(kernel.folder),
+            "problem": kernel.problem() or None,
+        }
+        for kernel in kernels
+    ]
+    return jsontext.dumps({"version": JSON_VERSION, "kernels": rows})
+
+
+def as_rows(kernels: Iterable[Kernel]) -> list[tuple[str, ...]]:
+    """Kernels for people."""
+    return [(kernel.name, kernel.problem() or "ready", str(kernel.root)) for kernel in kernels]
