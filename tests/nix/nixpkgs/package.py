@@ -14,7 +14,7 @@ import starter
 
 given = dict(os.environ)
 sys.path.insert(0, given["modules"])
-redirect, relink = map(importlib.import_module, ("redirect", "relink"))
+bytecode, redirect, relink = map(importlib.import_module, ("bytecode", "redirect", "relink"))
 
 OUT = Path(given["out"])
 LIBRARIES = Path(given.get("lib", given["out"])) / "lib"
@@ -115,16 +115,19 @@ def standard_library(library: Path) -> None:
     shutil.copytree(CORE / "usr/lib" / PYTHON, library, copy_function=copy)
     for folder in [library, *(path for path in library.rglob("*") if path.is_dir())]:
         folder.chmod(0o755)
-    for name in ("EXTERNALLY-MANAGED", "sitecustomize.py", "ctypes/__pycache__/util.cpython-313.pyc"):
+    for name in ("EXTERNALLY-MANAGED", "sitecustomize.py"):
         (library / name).unlink()
-    for path in library.rglob("*.pyc"):
-        if b"e" * 32 in path.read_bytes():
-            path.unlink()  # the byte code of a text that was changed
     util = library / "ctypes/util.py"
-    text = util.read_text(encoding="utf-8")
-    util.write_text(text[: text.rindex("\n\ndef find_library")], encoding="utf-8")
+    util.write_bytes(util.read_bytes().partition(b'\n\ndef find_library(name):\n    """The soname')[0])
     (library / "site-packages").mkdir()
     (library / "site-packages/sitecustomize.py").write_text("import sys\n\nsys.path.append('/of/nixpkgs')\n")
+    # All has byte code, or Python writes it into the store where root enters the shell.
+    for path in sorted(library.rglob("*.py")):
+        name, compiled = path.relative_to(library).as_posix(), Path(bytecode.place(str(path)))
+        changed = path == util or not compiled.exists() or b"e" * 32 in compiled.read_bytes()
+        if changed and bytecode.wanted(name):
+            compiled.unlink(missing_ok=True)
+            bytecode.write(path.read_bytes(), str(path), name)
 
 
 for output in given.get("outputs", "out").split():
