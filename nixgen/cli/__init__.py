@@ -57,6 +57,10 @@ READER_GONE = 141
 """The same for SIGPIPE: nobody reads what is printed any more, so nobody is told what was found."""
 
 
+_UsageError: Any = typer.BadParameter.__base__
+"""What is raised for a word that no command knows: click's class, which typer keeps in a place of its own."""
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM: ends a command as Ctrl-C does, so that what it started is ended, too, and what it left is cleared."""
 
@@ -74,6 +78,26 @@ class Edge(TyperGroup):
         """The command that is run, in full."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and command(str(name)), rest
+
+    def main(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401 -- click's
+        """Runs a command and exits; what is wrong with its words is told as every other mistake is."""
+        try:
+            code = super().main(*given, **{**more, "standalone_mode": False})
+        except NixgenError as error:
+            _fail(error, None)
+        except OSError as error:  # by an option that does its work at once: --install-completion
+            _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)), None)
+        except typer.Abort:
+            sys.exit(1)
+        except _UsageError as error:
+            from nixgen.cli import usage
+
+            if type(error).__name__ == "NoArgsIsHelpError":  # without a word, the help is the answer
+                error.show()
+                sys.exit(2)
+            words = error.ctx.command_path.split() if error.ctx else []
+            _fail(usage.told(error), words[1] if len(words) > 1 else None)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- click's type, which typer keeps in a place of its own
         """Runs the command: exits with 1 for a finding, 2 for a mistake in the input, 3 for what the machine lacks."""
@@ -99,14 +123,14 @@ class Edge(TyperGroup):
                 folders.check_temporary()
             return super().invoke(ctx)
         except NixgenError as error:
-            _fail(error)
+            _fail(error, ctx.invoked_subcommand)
         except KeyboardInterrupt as error:
             console.interrupted(_left(ctx.invoked_subcommand))
             sys.exit(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED)
         except ReaderGoneError:
             raise
         except OSError as error:
-            _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)))
+            _fail(MachineError.of(str(error.filename or ""), error.strerror or str(error)), ctx.invoked_subcommand)
 
 
 def _left(command: str | None) -> str:
@@ -118,8 +142,10 @@ def _left(command: str | None) -> str:
     return "nothing in the project was changed" if sure else ""
 
 
-def _fail(error: NixgenError) -> NoReturn:
-    console.error(error)
+def _fail(error: NixgenError, command: str | None) -> NoReturn:
+    from nixgen.cli import usage
+
+    console.error(usage.with_variables(error, command))
     sys.exit(error.exit_code)
 
 
@@ -129,7 +155,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -154,9 +179,16 @@ def nixgen(
 
 def command(name: str) -> Any:  # noqa: ANN401 -- click's type
     """One of ``COMMANDS`` with all that it has, from its module."""
+    from nixgen.cli import usage
+
     module = import_module(f"{__name__}.{name}")
-    if hasattr(module, "app"):
-        return get_command(module.app)
+    found = get_command(module.app) if hasattr(module, "app") else _alone(module, name)
+    usage.give_variables(found, name)
+    return found
+
+
+def _alone(module: Any, name: str) -> Any:  # noqa: ANN401 -- a module's attributes, click's type
+    """A command that is no group, from the function of its name."""
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings, codes = getattr(module, "CONTEXT", None), getattr(module, "EXIT_CODES", options.EXIT_CODES)
     alone.command(name, epilog=codes, context_settings=settings)(getattr(module, name))

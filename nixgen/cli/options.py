@@ -25,15 +25,32 @@ ProjectOption = Annotated[
     typer.Option(
         "--project",
         metavar="DIR",
+        envvar="NIXGEN_PROJECT",
         help="The project's folder, or one inside it.",
         show_default="the current folder",
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Print warnings, errors and results only.")
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        envvar="NIXGEN_QUIET",
+        show_envvar=False,
+        callback=_quiet,
+        help="Print warnings, errors and results only.",
+    ),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_verbose, help="Print the commands that are run.")
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        envvar="NIXGEN_VERBOSE",
+        show_envvar=False,
+        callback=_verbose,
+        help="Print the commands that are run.",
+    ),
 ]
 SystemOption = Annotated[
     list[str] | None,

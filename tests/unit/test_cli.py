@@ -91,7 +91,8 @@ def test_a_device_is_no_file_to_save_into(tmp_path: Path) -> None:
 
 
 def test_show_prints_json_on_stdout_alone(tmp_path: Path) -> None:
-    root = make(tmp_path)
+    # Like no other test's project: what uv said of those is remembered.
+    root = make(tmp_path, PYPROJECT.replace("[project]\n", '[project]\ndescription = "as JSON"\n'))
     done = nixgen("show", "--json", "--system", "x86_64-linux", "--python", "3.11", "--project", str(root), "--verbose")
     assert done.returncode == 0
     assert json.loads(done.stdout)["project"] == "demo-app"

@@ -116,6 +116,9 @@ def test_the_commands_page_shows_what_the_program_prints(helps: dict[str, str], 
 def test_no_summary_in_a_list_of_commands_is_cut(helps: dict[str, str]) -> None:
     lists = [text.partition("\nCommands:\n")[2] for text in helps.values()]
     assert [line for text in lists for line in text.splitlines() if line.endswith("...")] == []
+    lines = [line for text in lists for line in text.partition("\n\n")[0].splitlines()]
+    assert len(lines) > len(COMMANDS)
+    assert [line for line in lines if not re.match(r"  [a-z-]+ {2,}\S", line)] == [], "a summary fits its line"
 
 
 def test_pages_that_show_the_same_project_show_the_same_numbers() -> None:

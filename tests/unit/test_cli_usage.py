@@ -1,0 +1,172 @@
+"""How options are given: variables, wrong words, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import make
+from support.program import nixgen
+
+from nixgen.cli import COMMANDS
+from nixgen.cli import command as full
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = {"NIXGEN_PROJECT", "NIXGEN_QUIET", "NIXGEN_VERBOSE", "NIXGEN_BY", "NIXGEN_ADVISORIES"}
+
+
+def leaves(found: Any, path: str) -> Iterator[tuple[str, Any]]:
+    below = getattr(found, "commands", {})
+    for name, one in below.items():
+        yield from leaves(one, f"{path} {name}")
+    if not below:
+        yield path, found
+
+
+def options() -> Iterator[tuple[str, Any]]:
+    for name in COMMANDS:
+        for path, found in leaves(full(name), name):
+            yield from ((path, one) for one in found.params if one.param_type_name == "option" and one.name != "help")
+
+
+def test_every_option_has_a_variable_of_its_own() -> None:
+    own = []
+    for path, option in options():
+        assert isinstance(option.envvar, str), (path, option.opts)
+        if option.envvar not in SHARED:
+            words = f"nixgen_{path}_{max(option.opts, key=len)[2:]}"
+            assert option.envvar == re.sub(r"[ -]", "_", words).upper()
+            own.append(option.envvar)
+    assert len(own) == len({*own})
+    assert len(own) > 150
+
+
+def test_no_variable_of_an_option_is_one_that_something_else_uses() -> None:
+    """Shells, builders, services and tests have NIXGEN_SEED, NIXGEN_ROOT and more: an option must not hear them."""
+    used = set()
+    for folder in ("nixgen", "nix", "templates", ".ci", "bench", "tests", "examples"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if (
+                path.is_file()
+                and path.suffix in {".py", ".nix", ".sh", ".j2", ""}
+                and path.parent != ROOT / "nixgen/cli"
+            ):
+                used |= {*re.findall(r"NIXGEN_[A-Z0-9_]+", path.read_text(encoding="utf-8", errors="replace"))}
+    here = {*re.findall(r"NIXGEN_[A-Z0-9_]+", Path(__file__).read_text(encoding="utf-8"))}
+    assert {"NIXGEN_SEED", "NIXGEN_ROOT", "NIXGEN_TEST_BUILDS"} <= used
+    assert {option.envvar for _, option in options()} & used - here == set()
+
+
+def test_a_variable_is_heard_and_an_option_goes_first(tmp_path: Path) -> None:
+    root = str(make(tmp_path))
+    said = nixgen(
+        "show", NIXGEN_PROJECT=root, NIXGEN_SHOW_PYTHON="3.11", NIXGEN_SHOW_SYSTEM="x86_64-linux aarch64-linux"
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("demo-app for aarch64-linux and x86_64-linux: Python 3.11, ")
+    one = nixgen(
+        "show", "--system", "x86_64-linux", cwd=tmp_path, NIXGEN_SHOW_PYTHON="3.11", NIXGEN_SHOW_SYSTEM="amiga"
+    )
+    assert one.stdout.startswith("demo-app for x86_64-linux: Python 3.11, "), one.stderr
+    flag = nixgen("show", "--python", "3.11", cwd=tmp_path, NIXGEN_QUIET="1", NIXGEN_SHOW_JSON="true")
+    assert flag.stdout.startswith("{")
+    off = nixgen("show", "--python", "3.11", cwd=tmp_path, NIXGEN_VERBOSE="0", NIXGEN_SHOW_JSON="no")
+    assert off.stdout.startswith("demo-app for")
+    assert nixgen("show", cwd=tmp_path, NIXGEN_PROJECT="", NIXGEN_SHOW_PYTHON="").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "said"),
+    [
+        (
+            "check",
+            {"NIXGEN_CHECK_SAMPLE": "x"},
+            "--sample: 'x' is not a valid integer range\n  hint: {} is set: unset {}\n",
+        ),
+        ("check", {"NIXGEN_CHECK_SAMPLE": "3"}, "--sample: requires --rebuild\n  hint: {} is set: unset {}\n"),
+        ("show", {"NIXGEN_SHOW_SYSTEM": "amiga"}, '--system: "amiga" is not a system\n  hint: {} is set: unset {}\n'),
+    ],
+)
+def test_a_wrong_value_of_a_variable_names_it(tmp_path: Path, words: str, variables: dict[str, str], said: str) -> None:
+    done = nixgen(words, cwd=make(tmp_path), **variables)
+    assert done.returncode == 2
+    (name,) = variables
+    assert done.stderr.startswith(f"error: {said.format(name, name)}")
+    given = nixgen(words, *("--sample", "x") * ("SAMPLE" in name), cwd=tmp_path, NIXGEN_RUN_SEED="x")
+    assert "is set" not in given.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("show --verbos", "no such option: --verbos\n  hint: did you mean --verbose?\n"),
+        ("shwo", "no such command 'shwo'\n  hint: did you mean show?\n"),
+        ("registry promot", "no such command 'promot'\n  hint: did you mean promote?\n"),
+        ("why", "missing argument 'PACKAGE'\n  hint: nixgen why --help\n"),
+        ("check --sample x", "--sample: 'x' is not a valid integer range\n  hint: nixgen check --help\n"),
+        ("check --sample 3", "--sample: requires --rebuild\n  hint: nixgen check --help\n"),
+        ("diff a b c", "got unexpected extra argument(s) (c)\n  hint: nixgen diff --help\n"),
+    ],
+)
+def test_a_wrong_word_is_told_like_every_other_mistake(words: str, said: str) -> None:
+    done = nixgen(*words.split())
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {said}")
+
+
+def test_without_a_word_the_help_is_the_answer() -> None:
+    for words in ((), ("registry",)):
+        done = nixgen(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("Usage: nixgen")
+
+
+COMPLETED = [
+    ("nixgen che", "check"),
+    ("nixgen check --sam", "--sample"),
+    ("nixgen registry promo", "promote"),
+    ("nixgen runs diff --js", "--json"),
+]
+
+
+@pytest.mark.parametrize(("line", "wanted"), COMPLETED)
+def test_zsh_and_fish_are_told_how_a_word_goes_on(line: str, wanted: str) -> None:
+    zsh = nixgen(_NIXGEN_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=line)
+    assert re.fullmatch(rf"""_arguments '\*: :\(\("{wanted}":".*"\)\)'\n""", zsh.stdout)
+    fish = nixgen(_NIXGEN_COMPLETE="complete_fish", _TYPER_COMPLETE_ARGS=line, _TYPER_COMPLETE_FISH_ACTION="get-args")
+    assert fish.stdout.split("\t")[0].split() == [wanted]
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    program = tmp_path / "nixgen"
+    code = "import sys; sys.argv[0] = 'nixgen'; from nixgen.__main__ import main; main()"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+    program.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([program, "--install-completion"], env=env, capture_output=True, text=True, check=False)
+    if done.returncode == 1:  # no shell started this test
+        pytest.skip(done.stderr)
+    typed = "; ".join(
+        f"COMP_WORDS=({line}); COMP_CWORD={len(line.split()) - 1}; _nixgen_completion nixgen; echo ${{COMPREPLY[*]}}"
+        for line, _ in COMPLETED
+    )
+    env["_NIXGEN_COMPLETE"] = "source_bash"
+    script = subprocess.run([program], env=env, capture_output=True, text=True, check=True).stdout
+    del env["_NIXGEN_COMPLETE"]
+    done = subprocess.run(["bash", "-c", f"{script}\n{typed}"], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [wanted for _, wanted in COMPLETED]
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("typer._completion_shared._get_shell_name", lambda: "bash")
+        patched.setattr("typer.completion._get_shell_name", lambda: "bash")
+        done = nixgen("--install-completion", HOME=str(tmp_path / "home/none"))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {tmp_path}/home")
