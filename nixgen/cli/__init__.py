@@ -41,6 +41,7 @@ COMMANDS = {
     "audit": "Look up which packages have known vulnerabilities.",
     "doctor": "Find what keeps this machine from a working project.",
     "kernel": "Show the environment to notebooks: Jupyter, VS Code, PyCharm.",
+    "clean": "List what no project or shell needs any more, or remove it.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

@@ -50,7 +50,7 @@ for note in "$root"/.venv-*/nixgen; do
         *) continue ;;
     esac
     if [ "$note" -ef "$root/.venv/nixgen" ]; then
-        setup=$one
+        found=$note setup=$one
         break
     elif [ -z "$found" ] || [ "$note" -nt "$found" ]; then
         found=$note setup=$one
@@ -60,7 +60,10 @@ again={again}
 [ -n "$setup" ] || fail "$full has no environment. $again"
 [ -e "$setup" ] || fail "the environment of $full is gone: Nix's garbage collection has removed it. $again"
 [ -x "$setup/kernel" ] || fail "the environment of $full is of an older nixgen. $again"
-exec "$setup/kernel" "$root" "$1"
+# By the way by which it was entered, which may have links in it.
+entered=$(sed -n 3p "$found")
+[ "$entered" -ef "$root" ] || entered=$root
+exec "$setup/kernel" "$entered" "$1"
 """
 
 

@@ -57,7 +57,7 @@ def of(root: Path) -> list[Venv]:
 def _all(root: Path) -> Iterator[Venv]:
     for folder in root.glob(f"{LINK}-*"):
         found = None if folder.is_symlink() else read(folder)
-        if found is not None and found.root == str(root):
+        if found is not None and os.path.realpath(found.root) == str(root):  # it may have been entered through links
             yield found
 
 
