@@ -55,7 +55,7 @@ let
         builtins.path { inherit name sha256; path = place; recursive = false; }
       else
         throw ("${artifact.key}: ${local} changed after it was pinned, or only points at the file (git lfs pull). "
-          + "Bring it back, or run: nixgen lock && nixgen generate")
+          + "Bring it back, or run: nixgen sync")
     else
       lacking ("is not among the project's files that Nix sees; in a flake these are the ones that git knows. "
         + "Put it into the store");

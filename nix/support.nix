@@ -3,6 +3,6 @@
 if !builtins.elem system pins.systems then
   throw
     ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. "
-      + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
+      + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync")
 else if pins.kind == "debian" then import ./base/debian.nix { inherit pins system; fetch = import ./fetch.nix; }
 else import ./base/nixpkgs.nix { inherit pins system nixpkgs; }

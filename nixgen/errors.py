@@ -29,7 +29,7 @@ class Problem:
 
 
 def hint(mend: str) -> list[str]:
-    """The lines below a problem that say what mends it: ``  hint: nixgen lock``; none where there is nothing to say."""
+    """The lines below a problem that say what mends it: ``  hint: nixgen sync``; none where there is nothing to say."""
     first, *others = mend.splitlines() or [""]
     return [f"  hint: {first}", *(f"    {line}" for line in others)] if first else []
 

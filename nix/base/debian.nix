@@ -4,7 +4,7 @@
 let
   inherit (pins) python;
   bootstrap = pins.bootstrap.${system} or
-    (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen lock");
+    (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen sync");
 
   busybox = derivation {
     name = "busybox-static";

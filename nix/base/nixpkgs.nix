@@ -16,7 +16,7 @@ let
   attribute = "python${builtins.replaceStrings [ "." ] [ "" ] pins.python}";
   python = exactly (pins.pythonFull or null) (pkgs.${attribute} or (throw
     ("this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, "
-      + "then run: nixgen lock && nixgen generate")));
+      + "then run: nixgen sync")));
 
   # Markers of uv.lock compare the patch release: with another one, other packages are right.
   exactly = full: found:
@@ -24,7 +24,7 @@ let
     else
       throw ("this nixpkgs has Python ${found.version}, and the packages were chosen for ${full}; set "
         + "python = \"${found.version}\" under [tool.nixgen] in pyproject.toml, "
-        + "then run: nixgen lock && nixgen generate");
+        + "then run: nixgen sync");
 
   # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
   package = key: name:

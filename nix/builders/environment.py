@@ -255,7 +255,7 @@ def main():
         scripts += [(-1, tree["name"], name, target) for name, target in entrypoints.scripts(tree["entryPoints"])]
     farm.entry_points(scripts)
     if farm.collisions:
-        mend = "Drop one of the packages, or say whose files to take: prefer = [\"NAME\"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate"
+        mend = "Drop one of the packages, or say whose files to take: prefer = [\"NAME\"] under [tool.nixgen] in pyproject.toml, then run: nixgen sync"
         raise SystemExit("\n".join(["two packages own the same file:", *(f"  {line}" for line in farm.collisions), mend]))
     for name in ("python", "python3", PYTHON):
         if os.path.lexists(f"{OUT}/bin/{name}"):

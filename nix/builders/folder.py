@@ -20,7 +20,7 @@ def collect(entries):
             raise SystemExit(f"{path!r} is not a path inside a folder")
         if found.setdefault(path, value) != value:
             kinds = "two commits" if value[0] == "text" else "two files"
-            raise SystemExit(f"{path} would be {kinds}: {found[path][1]} and {value[1]}. Pin one of them in models.toml, then run: nixgen lock")
+            raise SystemExit(f"{path} would be {kinds}: {found[path][1]} and {value[1]}. Pin one of them in models.toml, then run: nixgen sync")
     return found
 
 

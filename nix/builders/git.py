@@ -174,7 +174,7 @@ def fill_in(git, url, commit, where, folder, listed):
     """Puts files of Git LFS in the place of their pointers."""
     what = f"{url} keeps {listed[0]}{' and others' if len(listed) > 1 else ''} in Git LFS"
     if os.environ.get("sandbox") or not shutil.which("git-lfs"):
-        raise Failed(f"{what}, and there is no git-lfs", "install git-lfs, then: nixgen lock")
+        raise Failed(f"{what}, and there is no git-lfs", "install git-lfs, then: nixgen sync")
     git.run(["config", "remote.origin.url", url], env=where)
     for words in (["lfs", "fetch", "origin", commit], ["lfs", "checkout"]):
         done = git.run(words, (*_PATIENT, *_LFS), env=where, cwd=folder)

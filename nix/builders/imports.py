@@ -156,9 +156,9 @@ def main():
         problems += [f"{len(libraries)} libraries are missing:" if len(libraries) > 1 else "1 library is missing:", *libraries]
         named = packages_of(sonames) or '"NAME"'
         usual = " (Debian's usual names for them)" if "NAME" not in named else ""
-        problems.append(f"Add the packages that have them: libraries = [{named}]{usual} under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate")
+        problems.append(f"Add the packages that have them: libraries = [{named}]{usual} under [tool.nixgen] in pyproject.toml, then run: nixgen sync")
     if problems:
-        mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen generate'
+        mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen sync'
         raise SystemExit("\n".join([*problems, mend]))
     with open(os.environ["out"], "w", encoding="utf-8") as file:
         file.writelines([*(f"{name}\n" for name in waiting), *warnings, *notes])

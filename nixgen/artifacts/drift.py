@@ -9,7 +9,7 @@ from nixgen.artifacts.fields import FILE
 from nixgen.artifacts.model import ArtifactSpec, Manifest, PinnedArtifact, content_commit
 from nixgen.errors import Problem
 
-_MEND = "nixgen lock"
+_MEND = "nixgen sync"
 _KEYS = ("source", "revision", "include", "exclude", "member", "format", "endpoint")
 _OWN_COMMIT = ("hf", "github")  # the others' commits are made of their content
 

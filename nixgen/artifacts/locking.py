@@ -126,7 +126,7 @@ def _refuse_offline(ask: Iterable[ArtifactSpec], pins: Mapping[str, PinnedArtifa
         pin = pins.get(spec.key)
         why = next((f"{key} {what}" for key, what in drift.changes(spec, pin, uv_lock)), "") if pin else "is not pinned"
         why = why or "cannot be upgraded without the network"
-        problems.append(Problem(spec.where, why, "run it with the network: nixgen lock"))
+        problems.append(Problem(spec.where, why, "run it with the network: nixgen sync"))
     if problems:
         raise UserError(problems)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _EXTRA = "tool.uv.extra-build-dependencies"
 _RUST = re.compile(r"(?:maturin|setuptools[-_.]rust)\b", re.IGNORECASE)
-_HAVE = "have this in pyproject.toml, then: nixgen lock && nixgen generate"
+_HAVE = "have this in pyproject.toml, then: nixgen sync"
 
 
 @dataclass(slots=True)

@@ -92,7 +92,7 @@ def find(
     missing = [source for source in wanted if use.pinned(source, kept.sources) is None]
     if options.offline:
         what = f"has no pins to build {use.listed(one.name for one in missing or wanted)}"
-        raise UserError.of("nixgen.lock", what, "run it with the network: nixgen lock")
+        raise UserError.of("nixgen.lock", what, "run it with the network: nixgen sync")
     here = targets[here_of(targets)]
     names = [source.name for source in missing]
     text = project.pyproject_text()
@@ -157,7 +157,7 @@ def _reached(asked: Asked, resolutions: Sequence[Resolution], builds: Builds) ->
 
 def _check_pinned(wanted: Iterable[Source]) -> None:
     problems = [
-        Problem(one.name, "has no SHA-256 in uv.lock or nixgen.lock", "run: nixgen lock")
+        Problem(one.name, "has no SHA-256 in uv.lock or nixgen.lock", "run: nixgen sync")
         for one in wanted
         if one.package.kind not in {"vcs", "directory"} and not one.package.sha256
     ]

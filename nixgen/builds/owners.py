@@ -9,7 +9,7 @@ from nixgen.bases.model import Base, DebianBase
 from nixgen.builds import use
 from nixgen.nix.failures import Owner
 
-_ANEW = "nixgen lock --upgrade && nixgen generate"
+_ANEW = "nixgen lock --upgrade && nixgen sync"
 
 
 def of_base(base: Base) -> dict[str, Owner]:
@@ -33,10 +33,10 @@ def of_build(row: Mapping[str, object]) -> dict[str, Owner]:
     return found
 
 
-def of_source(name: str, version: str | None, then: str) -> Owner:
-    """The owner of a file of uv.lock; ``then`` is the command that follows uv's."""
+def of_source(name: str, version: str | None) -> Owner:
+    """The owner of a file of uv.lock."""
     what = " ".join(filter(None, (name, version)))
-    return Owner(what, "uv.lock", f"uv lock --upgrade-package {name} && {then}")
+    return Owner(what, "uv.lock", f"nixgen upgrade {name}")
 
 
 def of_rows(sources: Iterable[Mapping[str, object]], others: Iterable[Mapping[str, object]]) -> dict[str, Owner]:
@@ -46,5 +46,5 @@ def of_rows(sources: Iterable[Mapping[str, object]], others: Iterable[Mapping[st
         found |= of_build(row)
     for row in sources:
         if not {"git", "folder"} & row.keys():
-            found[use.source_hash(row)] = of_source(str(row["name"]), str(row["version"]), "nixgen lock")
+            found[use.source_hash(row)] = of_source(str(row["name"]), str(row["version"]))
     return found

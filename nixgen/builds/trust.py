@@ -49,7 +49,7 @@ class Trust:
             return []
         strange = {one for one in registries if not _OWN.fullmatch(one) and _plain(one) not in self.registries}
         what = "Cargo.lock names a registry that this project does not trust"
-        mend = "if you do: crate-registries = [{}] under [tool.nixgen], then: nixgen lock; else " + _PATCH
+        mend = "if you do: crate-registries = [{}] under [tool.nixgen], then: nixgen sync; else " + _PATCH
         shown = sorted(map(addresses.blotted, strange))
         return [Problem(source.name, f"{what}: {one}", mend.format(f'"{one}"')) for one in shown]
 

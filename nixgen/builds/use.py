@@ -14,7 +14,7 @@ from nixgen.nix.json import hexadecimal
 from nixgen.resolve.model import Git, Package, Resolution, Target, folder_path, local_path
 
 _LOCK = "nixgen.lock"
-_MEND = "nixgen lock"
+_MEND = "nixgen sync"
 
 
 @dataclass(frozen=True, slots=True)

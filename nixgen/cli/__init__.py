@@ -23,6 +23,11 @@ from nixgen.errors import MachineError, NixgenError
 
 COMMANDS = {
     "init": "Set a uv project up to be entered with `nix develop`.",
+    "sync": "Bring locks, Nix files and environment up to date.",
+    "add": "Add packages, as `uv add` does, and sync.",
+    "remove": "Remove packages, as `uv remove` does, and sync.",
+    "upgrade": "Take newer versions of packages, and sync.",
+    "shell": "Enter the environment, building what is missing.",
     "lock": "Pin what uv.lock does not: base, builds, models and data.",
     "generate": "Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.",
     "show": "Show what would be installed, and what stands in the way.",
@@ -139,7 +144,8 @@ def _left(command: str | None) -> str:
     from nixgen.machine import files
 
     # They write the project's files at their end, and nothing else in it; uv.lock, which uv writes, counts as a file.
-    sure = command in {"generate", "init", "lock"} and not files.changed()
+    undone = {"add", "remove", "upgrade"}
+    sure = command in {"generate", "init", "lock", "sync"} | undone and not files.changed()
     return "nothing in the project was changed" if sure else ""
 
 

@@ -79,7 +79,13 @@ IdentityOption = Annotated[
 IssuerOption = Annotated[
     str | None, typer.Option("--issuer", metavar="URL", help="Expected issuer of that identity (OpenID Connect).")
 ]
+NoSyncOption = Annotated[
+    bool, typer.Option("--no-sync", help="Do not build the environment; locks and Nix files are written.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 
 EXIT_CODES = "Exit codes: 0 done, 1 a finding, 2 a mistake in the input, 3 the machine lacks something."
 """The last line of every command's help."""
+
+WITH_BUILD = EXIT_CODES.replace("something.", "something, 5 build failed.")
+"""The same of those that build."""

@@ -312,7 +312,7 @@ def systems(facts: Facts) -> Iterator[Fault]:
         raise NotLookedAtError("the project cannot be planned")
     if facts.system not in served:
         what = f"serves {', '.join(served)}, and this machine is {facts.system}"
-        mend = f'add "{facts.system}" to tool.nixgen.systems in pyproject.toml, then: nixgen lock && nixgen generate'
+        mend = f'add "{facts.system}" to tool.nixgen.systems in pyproject.toml, then: nixgen sync'
         yield Fault.of("error", "project", what, mend)
 
 

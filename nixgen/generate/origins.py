@@ -18,7 +18,7 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
     for artifact in plan.artifacts:
         fetch = f"nixgen {'model' if artifact.kind == 'models' else 'data'} fetch {artifact.name}"
         for file in artifact.files:
-            mend = f"nixgen lock --upgrade {artifact.name} && nixgen generate"
+            mend = f"nixgen lock --upgrade {artifact.name} && nixgen sync"
             if file.archive is not None:
                 found[file.archive.sha256] = Owner(f"{artifact.key}: its archive", "nixgen.lock", mend, fetch)
             found[file.sha256] = Owner(f"{artifact.key}: {file.path}", "nixgen.lock", mend, fetch)
@@ -27,5 +27,5 @@ def owners(plan: Plan) -> Mapping[str, Owner]:
     for resolution in plan.resolutions:
         for package in resolution.packages:
             if package.sha256:
-                found[package.sha256] = by_owner.of_source(package.name, package.version, "nixgen generate")
+                found[package.sha256] = by_owner.of_source(package.name, package.version)
     return found

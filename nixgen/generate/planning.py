@@ -32,8 +32,7 @@ LOCK = "nixgen.lock"
 MANIFEST = "models.toml"
 PYPROJECT = "pyproject.toml"
 PYTHON_VERSION = ".python-version"
-_MEND = "nixgen generate"
-_LOCK_MEND = "nixgen lock"
+_MEND = "nixgen sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def read_pins(project: Project) -> Pins:
     try:
         lock = parse_lock(text.decode())
     except UnicodeDecodeError:
-        raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_LOCK_MEND}") from None
+        raise UserError.of(LOCK, "is not UTF-8 text", f"write it again: {_MEND}") from None
     problems = fit.problems(project.settings, lock) + artifact_problems(project, lock)
     tarballs: dict[str, bytes] = {}
     if isinstance(lock.base, DebianBase) and not problems:
@@ -63,9 +62,9 @@ def read_pins(project: Project) -> Pins:
             path = f"{vendored.FOLDER}/bootstrap/{entry.file}"
             data = files.read(project.root, path)
             if data is None:
-                problems.append(Problem(path, "is missing", f"write it again: {_LOCK_MEND}"))
+                problems.append(Problem(path, "is missing", f"write it again: {_MEND}"))
             elif hashlib.sha256(data).hexdigest() != entry.sha256:
-                problems.append(Problem(path, "is not the file that nixgen.lock pins", f"restore it, or: {_LOCK_MEND}"))
+                problems.append(Problem(path, "is not the file that nixgen.lock pins", f"restore it, or: {_MEND}"))
             else:
                 tarballs[path] = data
     if problems:

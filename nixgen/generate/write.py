@@ -19,7 +19,8 @@ from nixgen.project.project import find_project
 if TYPE_CHECKING:
     from nixgen.project.project import Project
 
-_MEND = "nixgen generate"
+COMMAND = "nixgen generate"
+"""What writes them, where only they are to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def check(root: Path, wanted: dict[str, bytes]) -> None:
             problems.append(Problem(path, "is stale: it is marked as a program"))
     if problems:
         problems.sort()
-        mend = f"{_MEND} --force" if found.foreign else _MEND
+        mend = f"{COMMAND} --force" if found.foreign else "nixgen sync"
         raise Finding([*problems[:-1], replace(problems[-1], mend=f"write them again: {mend}")])
 
 
@@ -78,7 +79,15 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
         flake = flakelock.read(project.root)
         wanted = planning.rendered(planning.plan(project, pins), pins, flake)
         choice.warn_of_python_version(project, pins.lock.base.python)
-        changed = write(project.root, wanted, _MEND, force=force)
+        changed = write(project.root, wanted, COMMAND, force=force)
+    tell(project, changed, flake)
+    if not changed:
+        console.info("The generated files are up to date with uv.lock and nixgen.lock.")
+    return changed
+
+
+def tell(project: Project, changed: Sequence[str], flake: flakelock.Flake | None) -> None:
+    """Says what follows from what was written: for flake.nix, as it was before (``flake``), and for git."""
     if flakenix.NAME in changed:
         console.info(flakenix.NEWS)
     elif flake is not None and project.settings.environments and flakenix.lacks_environments(flake.text):
@@ -86,9 +95,6 @@ def generate(project: Project, *, force: bool = False) -> tuple[str, ...]:
         console.warn(f"flake.nix lists its outputs itself, and none of tool.nixgen.environments. To have all: {line}")
     if shutil.which("git") and git.in_work_tree(project.root):
         gitindex.tell(project.root, project.locks)
-    if not changed:
-        console.info("The generated files are up to date with uv.lock and nixgen.lock.")
-    return changed
 
 
 def write(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 COMMAND = "nixgen init"
 _GIT = "git init && git add --all"
 _REVISION = re.compile(r"([0-9a-f]{40})@(sha256-[A-Za-z0-9+/]{43}=)(?:@([1-9][0-9]{0,11}))?")
-_COMMANDS = re.compile(r"nixgen lock && nixgen generate|nixgen (?:lock|generate)\b(?! -)|nixgen init$")
+_COMMANDS = re.compile(r"nixgen (?:lock|generate|sync)\b(?! -)|nixgen init$")
 _PYPROJECT = "pyproject.toml"
 _FOUND = 2  # slashes in the path of a script that is looked for no more
 _FLAGS = {"base": "--base", "systems": "--system", "nixpkgs": "--nixpkgs"}
@@ -255,7 +255,11 @@ def _mended_by(command: str) -> Iterator[None]:
     except NixgenError as error:
         if not command:
             raise
-        wrong = (replace(one, mend=_COMMANDS.sub(command, one.mend)) for one in error.problems)
+        by_uv = r"uv lock --upgrade-package \1 && nixgen sync"
+        mends = (re.sub(r"nixgen upgrade (\S+)", by_uv, one.mend) for one in error.problems)
+        wrong = [
+            replace(one, mend=_COMMANDS.sub(command, mend)) for one, mend in zip(error.problems, mends, strict=True)
+        ]
         raise type(error)(wrong) from None
 
 
@@ -397,7 +401,7 @@ def _warn_of_line_ends(root: Path) -> None:
         console.warn(
             f"{', '.join(names)}: the line ends are those of Windows, so Nix finds other digests than with your "
             f"teammates. git leaves them alone from now on ({gitattributes.NAME}); to have them as they are: "
-            f"rm {again} && git checkout -- {again}, then: nixgen generate"
+            f"rm {again} && git checkout -- {again}, then: nixgen sync"
         )
 
 

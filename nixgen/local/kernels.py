@@ -162,7 +162,7 @@ def _mend(view: Project) -> str:
         added = "--dev "
     else:
         added = f"--group {groups[0]} " if groups else ""
-    return f"uv add {added}{_PACKAGE} && nixgen generate"
+    return f"nixgen add {added}{_PACKAGE}"
 
 
 def _named(root: Path, full: str, environment: str) -> Kernel:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nixgen.project.settings import Settings
 
 _LOCK = "nixgen.lock"
-_MEND = "nixgen lock && nixgen generate"
+_MEND = "nixgen sync"
 
 
 def problems(settings: Settings, lock: Lock) -> list[Problem]:

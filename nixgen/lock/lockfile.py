@@ -41,7 +41,7 @@ _BUILDING = ("build-libraries", "build-tools")
 _DEBIAN_SYSTEMS = ("aarch64-linux", "x86_64-linux")
 
 
-def read_lock(path: Path, again: str = "nixgen lock") -> Lock:
+def read_lock(path: Path, again: str = "nixgen sync") -> Lock:
     """The lock in this file, which ``again`` makes. Raises UserError with all that is wrong with it."""
     try:
         text = contents(path).decode()

@@ -84,7 +84,7 @@ def lock(project: Project, options: Options) -> Lock:
         changed = files.write_all(project.root, wanted, _stale(project, new.base))
     _tell(old, new, changed, options)
     if changed and project.path("default.nix").exists():
-        console.info("then: nixgen generate")
+        console.info("then: nixgen sync")
     elif changed:
         console.info("then, to set the project up: nixgen init")
     choice.warn_of_python_version(project, new.base.python)
@@ -258,7 +258,7 @@ def _base(project: Project, asked: _Asked, old: Lock | None, options: Options) -
             return kept, tarballs
     if options.offline:
         raise UserError.of(
-            lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen lock"
+            lockfile.NAME, "the debian base is not pinned for these settings", "run it with the network: nixgen sync"
         )
     return _resolve_debian(project, asked, options, old.base if old is not None else None)
 
@@ -412,7 +412,7 @@ def _hashes(
     known = {entry.url: entry for entry in (old.hashes if old else ())}
     missing = [url for url in needed if url not in known or hashes.is_local(url)]
     if options.offline and not all(map(hashes.is_local, missing)):
-        mend = "run it with the network: nixgen lock"
+        mend = "run it with the network: nixgen sync"
         away = (url for url in missing if not hashes.is_local(url))
         raise UserError(Problem(download.without_query(url), "has no hash in uv.lock", mend) for url in away)
     if missing:

@@ -46,6 +46,11 @@ def note_change(path: str) -> None:
     _changed.append(path)
 
 
+def forget_changes() -> None:
+    """What was changed is as it was."""
+    _changed.clear()
+
+
 def written_by_nixgen(data: bytes) -> bool:
     """Whether a file's first line says that nixgen wrote it."""
     return HEADER.encode() in data.partition(b"\n")[0]

@@ -39,7 +39,7 @@ def add(start: Path, kind: Kind, name: str, values: Mapping[str, edit.Value]) ->
         path = root / FILE
         text = read_text(path, FILE) if path.exists() else f"version = {VERSION}\n"
         files.write_all(root, {FILE: edit.with_entry(text, kind, name, values).encode()})
-    console.info(f"Added {kind}.{name} to {FILE}. To pin it: nixgen lock; then: nixgen generate")
+    console.info(f"Added {kind}.{name} to {FILE}. To pin it: nixgen sync")
 
 
 def remove(start: Path, kind: Kind, names: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ def remove(start: Path, kind: Kind, names: Sequence[str]) -> None:
             text = edit.without_entry(text, kind, name)
         files.write_all(root, {FILE: text.encode()})
     gone = ", ".join(f"{kind}.{name}" for name in dict.fromkeys(names))
-    console.info(f"Removed {gone} from {FILE}. To bring the rest in step: nixgen lock; then: nixgen generate")
+    console.info(f"Removed {gone} from {FILE}. To bring the rest in step: nixgen sync")
 
 
 def rows(start: Path, kind: Kind) -> list[Row]:
@@ -79,10 +79,10 @@ def fetch(start: Path, kind: Kind, names: Sequence[str]) -> None:
     for spec in specs:
         pin = pins.get(spec.key)
         if pin is None:
-            problems.append(Problem(spec.where, "is not pinned in nixgen.lock", "nixgen lock"))
+            problems.append(Problem(spec.where, "is not pinned in nixgen.lock", "nixgen sync"))
         else:
             found = drift.changes(spec, pin, project.lock_text())
-            problems += [Problem(f"{spec.where}.{key}", what, "nixgen lock") for key, what in found]
+            problems += [Problem(f"{spec.where}.{key}", what, "nixgen sync") for key, what in found]
     if problems:
         raise UserError(problems)
     _into_the_store(project, [pins[spec.key] for spec in specs], f"nixgen {edit.command(kind)} fetch")

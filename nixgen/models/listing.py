@@ -99,7 +99,7 @@ def as_text(kind: Kind, rows: Sequence[Row]) -> str:
             ]
     missing = [row.spec.name for row in rows if row.pin is None]
     if missing:
-        lines += ["", f"Not pinned: {', '.join(missing)}. To pin: nixgen lock"]
+        lines += ["", f"Not pinned: {', '.join(missing)}. To pin: nixgen sync"]
     return "\n".join(lines)
 
 

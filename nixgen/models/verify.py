@@ -57,7 +57,7 @@ def find_lock(start: Path) -> Path:
     for place in (folder, *folder.parents):
         if (place / lockfile.NAME).is_file():
             return place / lockfile.NAME
-    raise UserError.of(str(start), f"there is no {lockfile.NAME} here or above", "make it: nixgen init, or nixgen lock")
+    raise UserError.of(str(start), f"there is no {lockfile.NAME} here or above", "make it: nixgen init, or nixgen sync")
 
 
 def trees(lock: Path, names: Sequence[str], folder: Path | None = None) -> tuple[guard.Tree, ...]:

@@ -11,7 +11,7 @@ from nixgen.nix import install
 from nixgen.nix.json import Derivation, hexadecimal
 from nixgen.nix.log import Failure, plain
 
-GENERATE = "nixgen generate"
+SYNC = "nixgen sync"
 STRANGE = "and nix/nixgen were not written by this nixgen"
 _HASH = 33  # letters of a store path's hash and its hyphen
 _SHOWN = 12  # lines of an error of the evaluation
@@ -76,9 +76,9 @@ def evaluation(stderr: str) -> NixgenError:
     text = last_error(stderr)
     if stale := _STALE.search(text):
         names = stale[1].split(" and ")
-        return Stale(Problem(name, "changed after default.nix was generated", GENERATE) for name in names)
+        return Stale(Problem(name, "changed after default.nix was generated", SYNC) for name in names)
     if _OLDER.search(text):
-        return Stale.of("default.nix", STRANGE, GENERATE)
+        return Stale.of("default.nix", STRANGE, SYNC)
     if _MACHINE.search(text):
         return MachineError.of("Nix", f"cannot evaluate the project: {text}", _machine_mend(text))
     return UserError.of("default.nix", f"cannot be evaluated: {text}")
@@ -204,12 +204,12 @@ def _not_fetched(
         what = f"{file} is not given to Nix ({why}): the repository is gone, private or gated"
         fetch = owner.fetch if owner is not None else "nixgen model fetch"
         mend = (
-            f"see {hub[1]}: if it is gone, take another source in models.toml, and run nixgen lock && nixgen generate; "
+            f"see {hub[1]}: if it is gone, take another source in models.toml, and run nixgen sync; "
             f"if it is private or gated, get access there, run hf auth login, and: {fetch}"
         )
         return MachineError, Problem(where, what, mend)
     if status and int(status[1]) in _FORBIDDEN:
-        mend = "log in as for uv (~/.netrc, uv auth login), then: nixgen lock; or put the login into Nix's netrc-file"
+        mend = "log in as for uv (~/.netrc, uv auth login), then: nixgen sync; or put the login into Nix's netrc-file"
         return MachineError, Problem(where, f"{file} may not be fetched without a login ({why})", mend)
     return MachineError, Problem(where, f"{file} cannot be fetched: {why}", _NETWORK)
 

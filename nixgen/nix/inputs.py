@@ -25,7 +25,7 @@ def refuse_strange(root: Path) -> None:
     except FileNotFoundError:
         return  # Nix says it, at once
     except IsADirectoryError:
-        raise UserError.of(_DEFAULT, "is a folder, not a file", "move it elsewhere, then: nixgen generate") from None
+        raise UserError.of(_DEFAULT, "is a folder, not a file", "move it elsewhere, then: nixgen sync") from None
     except OSError as error:
         raise files.unreadable(_DEFAULT, error) from None
     hashed = set(_HASHED.findall(text)) - {vendored.FOLDER}

@@ -26,7 +26,7 @@ from nixgen.nix.failures import Owner
 from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
 
-__all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe"]
+__all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe", "Shell"]
 
 Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build", "nix-shell"]
 Progress = Callable[[State], object]
@@ -44,6 +44,12 @@ _SHOW = (2, 15)  # from here on `derivation show` is the command's name
 _PROJECT = "{ root, system, attribute }: let project = import (/. + root) { inherit system; }; in "
 _RECIPES = _PROJECT + "project.${attribute}"
 _CHECKS = _PROJECT + "builtins.mapAttrs (_: check: { drv = check.drvPath; out = check.outPath; }) project.${attribute}"
+_SHELL = (
+    "{ root, system, environment, recipes }: let project = import (/. + root) { inherit system; }; "
+    'shell = if environment == "" then project.shell else project.environments.${environment}.shell; '
+    "in { drv = shell.drvPath; bash = shell.builder; setup = shell.stdenv.outPath; "
+    'recipes = if recipes == "" then { } else project.recipes; }'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,19 @@ class Recipe:
 
     drv: str
     out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The shell of an environment: its .drv, the bash and the file that its bash sources, all full store paths.
+
+    ``recipes`` are those of the project, where they were asked for.
+    """
+
+    drv: str
+    bash: str
+    setup: str
+    recipes: Mapping[str, Recipe]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +155,18 @@ class Nix:
         Raises Stale when a lock file changed after default.nix was generated, UserError for other refusals,
         MachineError when Nix cannot do its work.
         """
-        found = self._evaluated(_RECIPES, root, system, "recipes")
-        try:
-            return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
-        except (AttributeError, KeyError, TypeError):
-            raise Stale.of("default.nix", failures.STRANGE, failures.GENERATE) from None
+        return _recipes(self._evaluated(_RECIPES, root, system=system, attribute="recipes"))
 
     def checks(self, root: Path, system: str) -> dict[str, Recipe]:
         """The checks of default.nix by name ("imports", "smoke"), sorted; raises as recipes."""
-        found = self._evaluated(_CHECKS, root, system, "checks")
+        found = self._evaluated(_CHECKS, root, system=system, attribute="checks")
         return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+
+    def shell(self, root: Path, system: str, environment: str = "", *, recipes: bool = False) -> Shell:
+        """The shell of the environment with this name, and the project's ``recipes`` too; raises as recipes."""
+        asked = {"system": system, "environment": environment, "recipes": "yes" if recipes else ""}
+        found = self._evaluated(_SHELL, root, **asked)
+        return Shell(found["drv"], found["bash"], found["setup"], _recipes(found["recipes"]))
 
     def evaluate(self, expression: str, **arguments: str) -> Any:  # noqa: ANN401 -- any JSON value
         """The value of a Nix expression as JSON; derivations that it names are in the store then.
@@ -297,13 +318,19 @@ class Nix:
         except NixgenError:
             return {}  # the failure is told with what is known without
 
-    def _evaluated(self, expression: str, root: Path, system: str, attribute: str) -> Any:  # noqa: ANN401 -- JSON
+    def _evaluated(self, expression: str, root: Path, **arguments: str) -> Any:  # noqa: ANN401 -- JSON
         inputs.refuse_strange(root)
-        arguments = {"root": str(root.resolve()), "system": system, "attribute": attribute}
         try:
-            return self.evaluate(expression, **arguments)
+            return self.evaluate(expression, root=str(root.resolve()), **arguments)
         except ValueError as error:
-            raise Stale.of("default.nix", f"{failures.STRANGE} ({error})", failures.GENERATE) from None
+            raise Stale.of("default.nix", f"{failures.STRANGE} ({error})", failures.SYNC) from None
+
+
+def _recipes(found: Any) -> dict[str, Recipe]:  # noqa: ANN401 -- JSON
+    try:
+        return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+    except (AttributeError, KeyError, TypeError):
+        raise Stale.of("default.nix", failures.STRANGE, failures.SYNC) from None
 
 
 class _NoNetworkError(Exception):

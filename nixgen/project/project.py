@@ -104,7 +104,7 @@ class Project:
     @property
     def pin_again(self) -> str:
         """What makes nixgen.lock, to be typed: ``init``, where nothing says yet which base the project wants."""
-        return "nixgen lock" if self.table or self.scripts else "nixgen init"
+        return "nixgen sync" if self.table or self.scripts else "nixgen init"
 
     def path(self, relative: str) -> Path:
         """A file of the project."""

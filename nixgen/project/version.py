@@ -218,7 +218,7 @@ def _text(value: ast.expr | None) -> str | None:
 
 def _unknown(source: Source) -> tuple[str, str, str]:
     """The key, what makes the version, and how to say it."""
-    tool, static = source.tool, "write it as project.version, or: {} (then: nixgen generate)"
+    tool, static = source.tool, "write it as project.version, or: {} (then: nixgen sync)"
     hatch = lookup(tool, "hatch", "version", "source")
     requires = " ".join(strings(lookup(source.pyproject, "build-system", "requires"))).lower().replace("_", "-")
     key = source.key("project.version") if "project" in source.pyproject else f"{source.file}: version"

@@ -136,7 +136,7 @@ def _commit(facts: Facts, run: Run | None) -> Item:
 def _pinned(facts: Facts, run: Run | None) -> Item:
     name = "Environment pinned"
     if facts.packages is None:
-        return Item(name, "no", "the packages cannot be told: what could not be read says why", "nixgen lock")
+        return Item(name, "no", "the packages cannot be told: what could not be read says why", "nixgen sync")
     if facts.closure is None:
         return Item(name, "no", "the locks are there, and no record of hashes", "nixgen check --update")
     ran = run.environment if run else None
@@ -155,7 +155,7 @@ def _data(facts: Facts, run: Run | None) -> Item:
         return Item(name, "no" if run is None else "unknown", told, add)
     bare = [key for key, one in run.data.items() if not one.sha256]
     if bare:
-        return Item(name, "no", f"{', '.join(bare)}: without a checksum", "nixgen lock; nixgen run --record -- COMMAND")
+        return Item(name, "no", f"{', '.join(bare)}: without a checksum", "nixgen sync; nixgen run --record -- COMMAND")
     now = {one.name: one.sha256 for one in facts.artifacts or () if one.kind == "data"}
     moved = [key for key, one in run.data.items() if now.get(key) != one.sha256]
     more = f"; nixgen.lock pins others by now: {', '.join(moved)}" if moved else "; nixgen.lock pins the same"

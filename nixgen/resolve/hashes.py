@@ -65,7 +65,7 @@ def changed(root: Path, resolutions: Iterable[Resolution]) -> list[Problem]:
     for address, sha256 in sorted(pinned.items()):
         try:
             if hash_local(root, address).sha256 != sha256:
-                mend = "restore it, or pin this one: uv lock && nixgen lock"
+                mend = "restore it, or pin this one: uv lock && nixgen sync"
                 problems.append(Problem(unquote(address.removeprefix(LOCAL)), "changed after it was pinned", mend))
         except UserError as error:
             problems += error.problems

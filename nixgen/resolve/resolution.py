@@ -31,7 +31,7 @@ from nixgen.resolve import current, markers, missing_hashes, plain, pylock, uv, 
 from nixgen.resolve.model import FileHash, Git, Kind, Package, Resolution, Target
 from nixgen.resolve.targets import environment
 
-LOCK_MEND = "run: nixgen lock"
+LOCK_MEND = "run: nixgen sync"
 _REFRESH = "bring it up to date: "
 _GIT_SCHEMES = ("https", "ssh", "http", "git", "file")
 _COMMIT = r"[0-9a-f]{40}"
@@ -147,10 +147,10 @@ def _exported(
 
 
 def _out_of_date(project: Project, verdict: current.Verdict) -> UserError:
+    mend = verdict.mend.replace("uv lock", "nixgen sync" if project.table else project.lock_again)
     if project.script is not None:
-        mend = verdict.mend.replace("uv lock", project.lock_again)
         return UserError.of(project.lock, f"is out of date with {project.script.path}: {verdict.why}", mend)
-    return UserError.of(project.lock, f"is out of date with pyproject.toml: {verdict.why}", verdict.mend)
+    return UserError.of(project.lock, f"is out of date with pyproject.toml: {verdict.why}", mend)
 
 
 def _unlocked(project: Project) -> list[Problem]:
@@ -271,7 +271,7 @@ def split_served(resolutions: Sequence[Resolution]) -> tuple[tuple[Resolution, .
 
     For projects that leave the systems to the default: a system that has a problem of its own (a package without a
     wheel for it, say) is then not one of them. A problem that all have keeps none out, nor does one that a command
-    mends (``nixgen lock``, ``uv lock``). The second have only the problems that are theirs.
+    mends (``nixgen sync``, ``uv lock``). The second have only the problems that are theirs.
     """
     common = frozenset[str].intersection(*(_names(one) for one in resolutions)) if resolutions else frozenset[str]()
     served: list[Resolution] = []

@@ -212,17 +212,32 @@ def lock(root: Path, variables: Mapping[str, str] | None = None, *, script: str 
     it, else one that uv finds; none is downloaded, unless the user's UV_PYTHON_DOWNLOADS says so. Where there is none,
     :func:`stand_in` does, as long as nothing has to be built. Raises UserError and MachineError with uv's explanation.
     """
-    command = [binary(), "lock", *(["--script", script] if script else [])]
+    _done(_with_a_python(root, ["lock", *(["--script", script] if script else [])], variables))
+
+
+def change(root: Path, *words: str) -> str:
+    """Runs ``uv add``, ``remove`` or ``lock`` as the user types it, in a folder; what uv said of it.
+
+    Which Python runs it matters no more than for :func:`lock`, which has what is raised.
+    """
+    result = _with_a_python(root, words)
+    _done(result)
+    return result.err
+
+
+def _with_a_python(root: Path, words: Sequence[str], variables: Mapping[str, str] | None = None) -> process.Result:
+    """Runs a command of uv that insists on a Python: how it ended."""
+    command = [binary(), *words]
     env = {"UV_PYTHON_DOWNLOADS": "never", **os.environ, **_PLAIN, **(variables or {})}
 
-    def run(*words: str) -> process.Result:
-        return process.run([*command, *words], cwd=root, env=env, check=False, missing=_MISSING)
+    def run(*more: str) -> process.Result:
+        return process.run([*command[:2], *more, *command[2:]], cwd=root, env=env, check=False, missing=_MISSING)
 
-    if "UV_PYTHON" in env:
-        return _done(run())
+    if "UV_PYTHON" in env or any(re.match(r"--python(=|$)|-p", word) for word in words):
+        return run()
     first = run("--python", sys.executable)
     if first.code == 0 or not re.search(_ANOTHER_PYTHON, first.err):
-        return _done(first)
+        return first
     result = run()
     wanted = re.search(REQUIRES, first.err)
     if result.code != 0 and wanted and re.search(_ANOTHER_PYTHON, result.err):
@@ -230,7 +245,7 @@ def lock(root: Path, variables: Mapping[str, str] | None = None, *, script: str 
             stood = run("--python", os.fspath(stand_in(place, lowest(wanted[1]))))
         if not re.search(_BUILDING, stood.err):  # for which it is no Python
             result = stood
-    return _done(result)
+    return result
 
 
 def add(root: Path, *words: str) -> None:

@@ -104,7 +104,7 @@ def test_one_revision_cannot_mean_two_commits(lab: Lab, rows: Rows) -> None:
     said = rows.on(lab).failure("cache")
     assert (
         f"models--org--one/refs/main would be two commits: {COMMIT} and {'f' * 40}. "
-        "Pin one of them in models.toml, then run: nixgen lock"
+        "Pin one of them in models.toml, then run: nixgen sync"
     ) in said
 
 

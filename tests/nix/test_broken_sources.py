@@ -110,7 +110,7 @@ def test_all_that_is_wrong_with_sources_is_told_at_once_and_nothing_is_written(
     for name, said in wanted.items():
         assert said in told[name]
         assert "Traceback" not in told[name] or "own.py" in told[name]  # the backend's own
-    assert "uv lock --upgrade-package gone && nixgen lock" in told["gone"]
+    assert "nixgen upgrade gone" in told["gone"]
 
 
 def test_files_that_cannot_be_had_are_told_at_once(nix28: Nix, pins: Path, tmp_path: Path) -> None:

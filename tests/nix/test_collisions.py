@@ -10,7 +10,7 @@ from support.wheels import make_wheel
 
 MEND = (
     'Drop one of the packages, or say whose files to take: prefer = ["NAME"] under [tool.nixgen] in pyproject.toml, '
-    "then run: nixgen generate"
+    "then run: nixgen sync"
 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MEND = (
     'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, '
-    "then run: nixgen generate"
+    "then run: nixgen sync"
 )
 FILES = {
     "good/__init__.py": "print('printed while it is imported')\n",
@@ -153,7 +153,7 @@ def test_a_library_that_a_module_needs_is_missing(lab: Lab, asking: Path) -> Non
         "  libElse_Where-2.so.1: asking/lib/libbeside.so (of asking) needs it: asking.b._bz2 cannot be imported",
         f"  libnowhere.so.3: asking/a/_bz2{suffix} (of asking) needs it: asking.a._bz2 cannot be imported",
         'Add the packages that have them: libraries = ["libelse-where-2-1", "libnowhere3"] (Debian\'s usual names for '
-        "them) under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate",
+        "them) under [tool.nixgen] in pyproject.toml, then run: nixgen sync",
         MEND,
     ]
 

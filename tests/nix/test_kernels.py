@@ -171,7 +171,7 @@ def test_a_kernel_says_what_is_wrong(notebook: Notebook, project: Project, nix: 
     lock = (folder / "uv.lock").read_text()
     (folder / "uv.lock").write_text(f"{lock}# more\n")
     told = notebook.start(spec)
-    assert "uv.lock changed after default.nix was generated. Run: nixgen generate, then: nix develop" in told.stderr
+    assert "uv.lock changed after default.nix was generated. Run: nixgen sync, then: nix develop" in told.stderr
     assert told.ok
     (folder / "uv.lock").write_text(lock)
     # As long as the venv is there, so is its environment.
@@ -196,9 +196,7 @@ def test_a_kernel_says_what_is_wrong(notebook: Notebook, project: Project, nix: 
 def test_an_environment_without_ipykernel_is_told_what_to_type(notebook: Notebook) -> None:
     done = notebook.nixgen("kernel", "install", "--env", "plain")
     assert done.returncode == 2
-    assert done.stderr == (
-        "error: uv.lock: has no ipykernel, which starts a kernel\n  hint: uv add ipykernel && nixgen generate\n"
-    )
+    assert done.stderr == ("error: uv.lock: has no ipykernel, which starts a kernel\n  hint: nixgen add ipykernel\n")
     assert not notebook.data.exists()
 
 

@@ -52,8 +52,8 @@ answer = [sorted(found), there, [[name, check.drv[44:]] for name, check in check
     ]
 
 
-CHANGED = "{}: changed after default.nix was generated\n  hint: nixgen generate"
-STRANGE = "default.nix: and nix/nixgen were not written by this nixgen\n  hint: nixgen generate"
+CHANGED = "{}: changed after default.nix was generated\n  hint: nixgen sync"
+STRANGE = "default.nix: and nix/nixgen were not written by this nixgen\n  hint: nixgen sync"
 THROWS = "{ system, nixpkgs ? null }: throw ''of its own''"
 
 

@@ -82,7 +82,7 @@ def test_another_nixpkgs_than_the_pinned_one_is_refused(evaluate: Evaluate) -> N
     """Case 27: `nix flake update` moves flake.lock, and nixgen.lock says what a check proves."""
     assert evaluate("project.base.version", flake=' narHash = "h";') == "3.13"
     refused = evaluate("project.environment.drvPath", flake=' narHash = "other";')
-    assert "flake.lock changed after default.nix was generated. Run: nixgen generate" in refused.stderr
+    assert "flake.lock changed after default.nix was generated. Run: nixgen sync" in refused.stderr
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -200,7 +200,7 @@ def test_a_python_that_nixpkgs_lacks(evaluate: Evaluate) -> None:
     done = evaluate("project.environment.drvPath", python="3.99")
     assert (
         "this nixpkgs has no python399; choose another python under [tool.nixgen] in pyproject.toml, then run: "
-        "nixgen lock && nixgen generate"
+        "nixgen sync"
     ) in done.stderr
 
 
@@ -210,7 +210,7 @@ def test_case_41_another_patch_release_than_the_one_that_packages_were_chosen_fo
     done = evaluate("project.base.python", exact=' pythonFull = "3.13.18";')
     assert (
         "this nixpkgs has Python 3.13.9, and the packages were chosen for 3.13.18; "
-        'set python = "3.13.9" under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate'
+        'set python = "3.13.9" under [tool.nixgen] in pyproject.toml, then run: nixgen sync'
     ) in done.stderr
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 
-ERROR, RUN = "error:", "Run: nixgen generate"
+ERROR, RUN = "error:", "Run: nixgen sync"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_stale_default_nix_names_the_file_and_the_command(nix: Nix, project: P
     with (project / "uv.lock").open("a") as file:
         file.write("\n")
     said = refused(nix, f"(import {project} {{}}).{attribute}")
-    assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in said
+    assert "uv.lock changed after default.nix was generated. Run: nixgen sync" in said
 
 
 def change(lock: Path) -> None:
@@ -56,7 +56,7 @@ def test_both_locks_are_named(nix: Nix, project: Path) -> None:
     (project / "uv.lock").write_text("version = 1\n")
     change(project / "nixgen.lock")
     said = refused(nix, f"(import {project} {{}}).environment.drvPath")
-    assert "nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate" in said
+    assert "nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen sync" in said
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_neither_form_nor_logs_of_nixgen_lock_make_it_stale(nix: Nix, project: P
     assert nix.evaluate(f"(import {project} {{}}).environment.drvPath") == before
     change(lock)
     said = refused(nix, f"(import {project} {{}}).environment.drvPath")
-    assert "nixgen.lock changed after default.nix was generated. Run: nixgen generate" in said
+    assert "nixgen.lock changed after default.nix was generated. Run: nixgen sync" in said
 
 
 @pytest.mark.one_nix
@@ -125,7 +125,7 @@ def test_what_is_changed_by_hand_is_refused(nix: Nix, project: Path, path: str, 
     file.write_text(text.replace(old, new, 1) if old else new)
     name = "nix/nixgen" if path.startswith("nix/") else path
     said = refused(nix, f"(import {project} {{}}).shell.drvPath")
-    assert f"{name} changed after default.nix was generated. Run: nixgen generate" in said
+    assert f"{name} changed after default.nix was generated. Run: nixgen sync" in said
     if "six" not in new:
         Project(project).lock()
         Project(project).must("generate")
@@ -159,13 +159,13 @@ def test_an_unknown_system(nix: Nix, project: Path) -> None:
     said = refused(nix, f'(import {project} {{ system = "riscv64-linux"; }}).environment.drvPath')
     assert (
         "demo is not set up for riscv64-linux, only for aarch64-linux, x86_64-linux. Add it to systems under "
-        "[tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate"
+        "[tool.nixgen] in pyproject.toml, then run: nixgen sync"
     ) in said
 
 
 def test_a_system_without_a_busybox(lab: Lab) -> None:
     said = refused(lab.nix, f"({lab.expression(base='pins // { bootstrap = { }; }')}).environment.drvPath")
-    assert f"nixgen.lock pins no busybox for {SYSTEM}; add the system in [tool.nixgen] and run: nixgen lock" in said
+    assert f"nixgen.lock pins no busybox for {SYSTEM}; add the system in [tool.nixgen] and run: nixgen sync" in said
 
 
 @pytest.mark.parametrize("argument", ["wheel", "skip-imports", "groups"])

@@ -175,7 +175,7 @@ def test_uv_installs_nothing_in_the_shell(project: Project, nix: Nix) -> None:
     assert done.returncode == 2
     refusal = "is externally managed, and indicates the following"
     assert refusal in " ".join(done.stderr.split())  # uv breaks its lines by the length of the paths in them
-    assert "uv add NAME, then: nixgen generate" in done.stderr
+    assert "uv add NAME, then: nixgen sync" in done.stderr
     removed = nix.develop(project.folder, uv, "pip", "uninstall", "alpha", check=False)
     assert refusal in " ".join(removed.stderr.split())
     assert nix.run("nix-store", "--dump", environment).stdout == before
@@ -577,3 +577,43 @@ def test_a_run_is_recorded_with_the_environment_that_it_ran_in(project: Project,
         assert run.environment.python.startswith(f"{PYTHON}.")
         assert run.seeds is not None
         assert (run.seeds.seed, run.seeds.libraries, run.seeds.nondeterministic) == (7, {"random": "7"}, ())
+
+
+def test_sync_builds_what_the_next_shell_needs(project: Project, nix: Nix) -> None:
+    """Locks, Nix files, environment and .venv by one command, which says so; a second one changes nothing."""
+    project.replace('demo = "demo:main"', 'another = "demo:main"')
+    stale = nix.nixgen("sync", "--check", cwd=project.folder)
+    assert stale.returncode == 1
+    assert "default.nix: is stale: nixgen would write something else" in stale.stderr
+    done = nix.nixgen("sync", cwd=project.folder)
+    assert done.stderr.splitlines()[0] == "wrote default.nix"
+    assert re.fullmatch(r"environment: \d+ built", done.stderr.splitlines()[1])
+    assert nix.inside(project.folder / ".venv/bin/another", cwd=Path("/")).stdout.startswith("demo ")
+    again = nix.nixgen("sync", "--json", cwd=project.folder)
+    assert again.stderr == "Everything is up to date.\n"
+    found = json.loads(again.stdout)
+    assert found["changed"] == []
+    assert found["environment"] == {
+        "built": 0,
+        "fetched": 0,
+        "venv": f"{project.folder}/{(project.folder / '.venv').readlink()}",
+    }
+
+
+def test_nixgen_shell_enters_without_flakes(project: Project, nix: Nix) -> None:
+    plain = nix.with_settings(experimental_features="")
+    done = plain.nixgen("shell", "--", "python", "-c", f"{RUN}; sys.exit(7)", cwd=project.folder / "src")
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.split() == [
+        str(project.folder / (project.folder / ".venv").readlink()),
+        f"{links(nix, project)}/{SITE}/alpha.py",
+        f"{project.folder}/src/demo/__init__.py",
+    ]
+    missing = plain.nixgen("shell", "--", "no-such-program", cwd=project.folder)
+    assert missing.returncode == 127
+    project.replace('demo = "demo:main"', 'another = "demo:main"')
+    stale = plain.nixgen("shell", "true", cwd=project.folder)
+    assert (stale.returncode, stale.stderr) == (
+        4,
+        "error: pyproject.toml: changed after default.nix was generated\n  hint: nixgen sync\n",
+    )

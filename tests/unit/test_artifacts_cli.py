@@ -70,7 +70,7 @@ def test_add_writes_an_entry_and_says_what_comes_next(root: Path) -> None:
     options = ["--include", "*.json", "--include", "a/", "--layout", "hf", "--repo", "o/n", "--revision", "v1"]
     done = nixgen("model", "add", "vad", "weights/", *options, cwd=root)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "Added models.vad to models.toml. To pin it: nixgen lock; then: nixgen generate\n"
+    assert done.stderr == "Added models.vad to models.toml. To pin it: nixgen sync\n"
     assert (root / "models.toml").read_text() == TOML + (
         '\n[models.vad]\nsource = "weights/"\nrevision = "v1"\ninclude = ["*.json", "a/"]\nlayout = "hf"\n'
         'repo = "o/n"\n'
@@ -117,8 +117,7 @@ def test_remove_takes_all_or_none(root: Path) -> None:
     assert (root / "models.toml").read_text() == TOML
     done = nixgen("model", "remove", "new", "minilm", cwd=root)
     assert done.stderr == (
-        "Removed models.new, models.minilm from models.toml. "
-        "To bring the rest in step: nixgen lock; then: nixgen generate\n"
+        "Removed models.new, models.minilm from models.toml. To bring the rest in step: nixgen sync\n"
     )
     assert (root / "models.toml").read_text() == "# ours\nversion = 1\n\n" + TOML[TOML.index("[data") :]
 
@@ -130,7 +129,7 @@ def test_list_is_a_table(root: Path) -> None:
         "minilm  hf:org/minilm     c9745ed1d9f2      2  190 B  apache-2.0 (gated)\n"
         "new     weights/new.onnx  not pinned\n"
         "\n"
-        "Not pinned: new. To pin: nixgen lock\n"
+        "Not pinned: new. To pin: nixgen sync\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
     done = nixgen("data", "list", cwd=root)
@@ -273,7 +272,7 @@ def test_fetch_puts_the_named_or_all_into_the_store(
 
 def test_fetch_refuses_what_is_not_pinned_and_what_is_not_there(root: Path, fetched: list[tuple[str, Context]]) -> None:
     with pytest.raises(
-        UserError, match=r"^models.toml: models.new: is not pinned in nixgen.lock\n  hint: nixgen lock$"
+        UserError, match=r"^models.toml: models.new: is not pinned in nixgen.lock\n  hint: nixgen sync$"
     ):
         commands.fetch(root, "models", [])
     with pytest.raises(UserError, match=r"^models.toml: models.minlm: is not there\n  hint: did you mean minilm\?$"):

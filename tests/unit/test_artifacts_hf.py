@@ -221,7 +221,7 @@ def test_gated_without_a_token(hub: Hub, tmp_path: Path) -> None:
     assert refusal(tmp_path, source="hf:org/gated").partition("\n\n")[0] == (
         f"{WHERE}: the model org/gated is gated, and nobody who is not logged in may read it\n"
         f"  hint: agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
-        "(hf auth login, or set HF_TOKEN), and run: nixgen lock"
+        "(hf auth login, or set HF_TOKEN), and run: nixgen sync"
     )
 
 
@@ -247,7 +247,7 @@ def test_absent_private_and_vanished(hub: Hub, tmp_path: Path) -> None:
             f"{WHERE}: the model {name} cannot be read (401): it is gone, private or gated\n"
             f"  hint: if it is gone, take another source in models.toml (its page was {hub.endpoint}/{name}); if it is "
             "private, log in as an account that has access (hf auth login, or set HF_TOKEN); if it is gated, agree to "
-            "its licence there, too; then run: nixgen lock"
+            "its licence there, too; then run: nixgen sync"
         )
     assert refusal(tmp_path, revision="v9") == (
         f"{WHERE}: the model org/model has no revision v9 (any more)\n"
@@ -298,7 +298,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(hub: Hub, tmp_pat
 def test_offline(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         resolve(spec(), None, Context(tmp_path, None, offline=True))
-    assert str(caught.value) == f"{WHERE}: needs the network\n  hint: run it with the network: nixgen lock"
+    assert str(caught.value) == f"{WHERE}: needs the network\n  hint: run it with the network: nixgen sync"
     assert hub.asked == []
 
 

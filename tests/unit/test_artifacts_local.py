@@ -119,7 +119,7 @@ class TestPaths:
         found = pin(root, "weights")
         (root / "weights/vad.onnx").write_bytes(content)
         assert refusal(root, "weights/vad.onnx") == (
-            f"{WHERE}: {root}/weights/vad.onnx only points at the file\n  hint: {mend}, then: nixgen lock"
+            f"{WHERE}: {root}/weights/vad.onnx only points at the file\n  hint: {mend}, then: nixgen sync"
         )
         assert list(map(str, changed(root, [found]))) == [
             f"models.vad: weights/vad.onnx: only points at the file that was pinned\n  hint: {mend}"
@@ -131,7 +131,7 @@ class TestPaths:
         assert changed(root, [folder, one, some]) == []
         (root / "weights/vad.onnx").write_bytes(DATA[:-1] + b"!")
         (root / "weights/sub/labels.txt").rename(root / "weights/sub/other.txt")
-        mend = "bring the pinned one back, or pin what is there: nixgen lock && nixgen generate"
+        mend = "bring the pinned one back, or pin what is there: nixgen sync"
         vad = f"models.vad: weights/vad.onnx: changed after it was pinned\n  hint: {mend}"
         assert list(map(str, changed(root, [folder]))) == [
             f"models.vad: weights/sub/labels.txt: is missing, and was pinned\n  hint: {mend}",

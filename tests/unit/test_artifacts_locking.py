@@ -213,7 +213,7 @@ def test_a_file_of_the_project_is_read_each_time(tmp_path: Path, world: World) -
 def test_offline_lists_what_is_missing(tmp_path: Path, world: World) -> None:
     made = run(tmp_path, TOML)
     toml = TOML.replace('"main"', '"v1"') + '[data.sales]\nsource = "s3://bucket/sales/"\n'
-    mend = "run it with the network: nixgen lock"
+    mend = "run it with the network: nixgen sync"
     world.asked.clear()
     assert problems(tmp_path, toml, made, Request(offline=True)) == [
         f"models.toml: models.minilm: revision is v1, and nixgen.lock was made for main | {mend}",

@@ -174,7 +174,7 @@ def test_files_in_lfs_without_the_program(server: Server, tmp_path: Path) -> Non
     only.mkdir()
     (only / "git").symlink_to(str(shutil.which("git")))
     said = fetch(url, commit, tmp_path / "out", PATH=str(only))
-    assert said == f"{url} keeps a.bin in Git LFS, and there is no git-lfs\ninstall git-lfs, then: nixgen lock\n"
+    assert said == f"{url} keeps a.bin in Git LFS, and there is no git-lfs\ninstall git-lfs, then: nixgen sync\n"
 
 
 @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="there is no git-lfs")

@@ -231,10 +231,10 @@ def test_what_decides_the_requirements_makes_pins_old(world: World, more: str) -
     world.depend("old", more=more)
     project = find_project(world.root)
     (problem,) = use.used(asked.read(project, BASE, world.resolutions()), world.resolutions(), first).problems
-    assert str(problem) == "nixgen.lock: has old pins to build old\n  hint: nixgen lock"
+    assert str(problem) == "nixgen.lock: has old pins to build old\n  hint: nixgen sync"
     with pytest.raises(UserError) as caught:
         world.find(first, offline=True)
-    assert str(caught.value) == ("nixgen.lock: has no pins to build old\n  hint: run it with the network: nixgen lock")
+    assert str(caught.value) == ("nixgen.lock: has no pins to build old\n  hint: run it with the network: nixgen sync")
     world.find(first)
 
 
@@ -311,8 +311,8 @@ def test_pins_of_many_sources_that_are_old_are_one_problem(world: World) -> None
     world.depend("old", "more", "plugin", "loop", more='[tool.uv]\nbuild-constraint-dependencies = ["setuptools<90"]\n')
     found = use.used(asked.read(find_project(world.root), BASE, world.resolutions()), world.resolutions(), first)
     assert list(map(str, found.problems)) == [
-        "nixgen.lock: has no pins to build loop\n  hint: nixgen lock",
-        "nixgen.lock: has old pins to build more, old and plugin\n  hint: nixgen lock",
+        "nixgen.lock: has no pins to build loop\n  hint: nixgen sync",
+        "nixgen.lock: has old pins to build more, old and plugin\n  hint: nixgen sync",
     ]
 
 

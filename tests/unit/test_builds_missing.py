@@ -142,7 +142,7 @@ def told(settings: Settings, log: list[str], base: DebianBase | NixpkgsBase = BA
     return found.get("a.drv", "")
 
 
-THEN = "have this in pyproject.toml, then: nixgen lock && nixgen generate\n"
+THEN = "have this in pyproject.toml, then: nixgen sync\n"
 MADEUP = {"project": "madeup", "mode": "wheel"}
 
 

@@ -107,7 +107,7 @@ def test_only_registries_of_crates_that_the_project_names_are_asked() -> None:
     found = trust.registry_problems(SOURCE, [*strange, *strange, "registry+https://me:s3cret@example.org/"])
     assert str(found[1]) == (
         f"old: Cargo.lock names a registry that this project does not trust: {CRATES_OF_CARGO}/../../x\n"
-        f'  hint: if you do: crate-registries = ["{CRATES_OF_CARGO}/../../x"] under [tool.nixgen], then: nixgen lock; '
+        f'  hint: if you do: crate-registries = ["{CRATES_OF_CARGO}/../../x"] under [tool.nixgen], then: nixgen sync; '
         "else change it by a patch, under packages of [tool.nixgen]"
     )
     assert len(found) == 4

@@ -129,7 +129,7 @@ def test_what_many_files_share_is_told_once() -> None:
         "  w 2.0: w2.whl at https://x.example/w2.whl",
         *report.problem_lines(lost),
     ]
-    same = [Problem(f"uv{n}.lock", "changed after default.nix was generated", "nixgen generate") for n in (1, 2)]
+    same = [Problem(f"uv{n}.lock", "changed after default.nix was generated", "nixgen sync") for n in (1, 2)]
     stale = Step("recipe", False, "stale", 4, tuple(same))
     assert list(report.finding_lines(stale)) == [line for one in same for line in report.problem_lines(one)]
 

@@ -107,7 +107,7 @@ def test_a_changed_lock_is_refused_with_the_command_that_mends_it(nix: Nix, proj
     (project / "uv.lock").write_text("version = 1\n# changed\n")
     result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project, check=False)
     assert not result.ok
-    assert "uv.lock changed after default.nix was generated. Run: nixgen generate" in result.stderr
+    assert "uv.lock changed after default.nix was generated. Run: nixgen sync" in result.stderr
 
 
 def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count(nix: Nix, project: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count
     ):
         assert evaluate(same) == '"demo-environment"'
     for other in (settings.replace("jq", "git"), settings.replace('"jq"', ""), "", '[project]\nname = "demo"\n'):
-        assert "pyproject.toml changed after default.nix was generated. Run: nixgen generate" in evaluate(other)
+        assert "pyproject.toml changed after default.nix was generated. Run: nixgen sync" in evaluate(other)
 
 
 def test_what_init_writes_for_nixpkgs_is_nix(nix: Nix, project: Path) -> None:

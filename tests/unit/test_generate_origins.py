@@ -10,7 +10,7 @@ from nixgen.nix.failures import Owner
 
 def test_wheels_and_debian_packages() -> None:
     found = owners(DEBIAN_PLAN)
-    assert found["a" * 64] == Owner("numpy 2.4.6", "uv.lock", "uv lock --upgrade-package numpy && nixgen generate")
+    assert found["a" * 64] == Owner("numpy 2.4.6", "uv.lock", "nixgen upgrade numpy")
     names = {owner.what for owner in found.values() if owner.lock == "nixgen.lock"}
     assert names == {f"Debian's {deb.name} {deb.version}" for deb in DEBIAN_PLAN.base.debs}  # type: ignore[union-attr]
 
@@ -20,7 +20,7 @@ def test_files_of_models_and_data_and_their_archives() -> None:
     assert found["8" * 64] == Owner(
         "models.minilm: config.json",
         "nixgen.lock",
-        "nixgen lock --upgrade minilm && nixgen generate",
+        "nixgen lock --upgrade minilm && nixgen sync",
         "nixgen model fetch minilm",
     )
     assert found["7" * 64].what == "models.vad: its archive"

@@ -34,7 +34,7 @@ FOUND = Resolution(
 )
 
 
-NO_PINS = Problem("nixgen.lock", "has no pins to build repo", "nixgen lock")
+NO_PINS = Problem("nixgen.lock", "has no pins to build repo", "nixgen sync")
 
 
 def report(*found: Resolution, left_out: tuple[Resolution, ...] = ()) -> show.Report:
@@ -88,7 +88,7 @@ def test_json_is_what_the_documentation_says() -> None:
                 "unpackedUnknown": 0,
             }
         },
-        "problems": [{"package": "nixgen.lock", "problem": "has no pins to build repo", "mend": "nixgen lock"}],
+        "problems": [{"package": "nixgen.lock", "problem": "has no pins to build repo", "mend": "nixgen sync"}],
         "leftOut": {"aarch64-darwin": [{"package": "gone", "problem": "is not there", "mend": ""}]},
     }
 
@@ -113,7 +113,7 @@ SOURCE = Package(
     why="has no wheel that fits",
 )
 OLD = Problem("big", "has no wheel that fits: big-1.whl needs glibc 2.38, and the base has 2.36", "choose an older one")
-NO_HASH = Problem("six", "uv.lock has no SHA-256 of six-1-py2.py3-none-any.whl", "run: nixgen lock")
+NO_HASH = Problem("six", "uv.lock has no SHA-256 of six-1-py2.py3-none-any.whl", "run: nixgen sync")
 MANY = [whl(f"package-{number:02}", "py3-none-any", number * 1024**2) for number in range(12)]
 _SHOWN = report(
     target("aarch64-darwin", SOURCE, whl("big", "cp311-cp311-macosx_11_0_arm64", 9 * 1024**2)),
@@ -136,7 +136,7 @@ _SHOWN = report(
 )
 WHOLE = replace(
     _SHOWN,
-    pins=(Problem("nixgen.lock", "has no pins to build annoy", "nixgen lock"),),
+    pins=(Problem("nixgen.lock", "has no pins to build annoy", "nixgen sync"),),
     wheels={("aarch64-darwin", "annoy"): "uv.lock has 1.16 with a wheel that fits"},
 )
 SHOWN = {
@@ -223,7 +223,7 @@ def test_pins_that_builds_lack_are_problems(tmp_path: Path) -> None:
     assert show.report(project, [], None).pins == ()
     path = tmp_path / "nixgen.lock"
     path.write_bytes(dump_lock(Lock(replace(NIXPKGS, python="3.11", libraries=(), tools=()))).encode())
-    problem = Problem("nixgen.lock", "has no pins to build six", "nixgen lock")
+    problem = Problem("nixgen.lock", "has no pins to build six", "nixgen sync")
     assert show.report(project, [], None).pins == (problem,)
     done = nixgen("show", "--problems", "--project", str(tmp_path))
     assert (done.returncode, "nixgen.lock: has no pins to build six" in done.stdout) == (1, True)

@@ -143,7 +143,7 @@ def test_check_names_each_file(project: Project, run: Run) -> None:
         "nix/nixgen/files: is stale: nixgen would write something else",
         "nix/nixgen/gone.nix: is extra: nixgen would not write it",
         "nix/nixgen/lib.nix: is stale: it is marked as a program",
-        "nix/nixgen/wheel.nix: is missing\n  hint: write them again: nixgen generate",
+        "nix/nixgen/wheel.nix: is missing\n  hint: write them again: nixgen sync",
     ]
     changed, said = run(project)
     assert sorted(changed) == [
@@ -239,9 +239,9 @@ def test_the_tarballs_are_kept_and_verified(project: Project, run: Run) -> None:
     assert problems(UserError, write.generate, project) == [
         (
             "nix/nixgen/bootstrap/busybox-aarch64-linux.tar.xz: is not the file that nixgen.lock pins\n"
-            "  hint: restore it, or: nixgen lock"
+            "  hint: restore it, or: nixgen sync"
         ),
-        "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n  hint: write it again: nixgen lock",
+        "nix/nixgen/bootstrap/busybox-x86_64-linux.tar.xz: is missing\n  hint: write it again: nixgen sync",
     ]
 
 
@@ -260,10 +260,10 @@ def test_no_lock(project: Project) -> None:
     (project.root / "nixgen.lock").unlink()
     assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n  hint: make it: nixgen init"]
     project = replace(project, table={"base": "debian"})
-    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n  hint: make it: nixgen lock"]
+    assert problems(UserError, write.generate, project) == ["nixgen.lock: is missing\n  hint: make it: nixgen sync"]
     (project.root / "nixgen.lock").write_bytes(b"\xff")
     assert problems(UserError, write.generate, project) == [
-        "nixgen.lock: is not UTF-8 text\n  hint: write it again: nixgen lock"
+        "nixgen.lock: is not UTF-8 text\n  hint: write it again: nixgen sync"
     ]
 
 
@@ -283,14 +283,12 @@ def test_no_lock(project: Project) -> None:
 )
 def test_a_lock_that_is_older_than_the_settings(project: Project, changed: dict[str, Any], expected: str) -> None:
     other = replace(project, settings=replace(project.settings, **changed))
-    assert problems(UserError, write.generate, other) == [
-        f"nixgen.lock: was made for {expected}\n  hint: nixgen lock && nixgen generate"
-    ]
+    assert problems(UserError, write.generate, other) == [f"nixgen.lock: was made for {expected}\n  hint: nixgen sync"]
 
 
 def test_several_settings_have_one_hint() -> None:
     found = fit.problems(replace(SETTINGS, tools=(), libraries=()), Lock(PINNED))
-    assert [problem.mend for problem in found] == ["", "nixgen lock && nixgen generate"]
+    assert [problem.mend for problem in found] == ["", "nixgen sync"]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_without_the_lines_all_would_be_stale(project: Path, run: Run, tmp_path:
     assert (
         "warning: uv.lock, models.toml: the line ends are those of Windows, so Nix finds other digests than with your "
         "teammates. git leaves them alone from now on (.gitattributes); to have them as they are: "
-        "rm uv.lock models.toml && git checkout -- uv.lock models.toml, then: nixgen generate"
+        "rm uv.lock models.toml && git checkout -- uv.lock models.toml, then: nixgen sync"
     ) in said
     for name in ("uv.lock", "models.toml"):
         (clone / name).unlink()

@@ -111,6 +111,6 @@ def test_check_at_the_command_line(project: Path) -> None:
     done = nixgen("generate", "--check", cwd=project)
     assert without_progress(done.stderr).splitlines() == [
         "error: default.nix: is stale: nixgen would write something else",
-        "  hint: write them again: nixgen generate",
+        "  hint: write them again: nixgen sync",
     ]
     assert done.returncode == 1

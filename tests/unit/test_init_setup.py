@@ -369,7 +369,7 @@ def test_what_stands_in_the_way_of_the_first_run_is_mended_by_another_first_run(
     """``nixgen lock`` alone would lock for the default base: no setting is written yet."""
 
     def fail(*_: object) -> None:
-        mend = "have this in pyproject.toml, then: nixgen lock && nixgen generate\n  [tool.nixgen.packages.shop]"
+        mend = "have this in pyproject.toml, then: nixgen sync\n  [tool.nixgen.packages.shop]"
         raise BuildFailed.of("shop-1.0-dynamic", "cannot be built", mend)
 
     monkeypatch.setattr(pinning, "pins", fail)

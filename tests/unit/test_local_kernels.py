@@ -120,10 +120,10 @@ GONE = "its environment was removed by Nix's garbage collection"
 @pytest.mark.parametrize(
     ("more", "typed"),
     [
-        ("", "uv add --dev ipykernel"),
-        ('[tool.nixgen]\ngroups = ["lab", "test"]\n', "uv add --group lab ipykernel"),
-        ('[tool.nixgen]\ngroups = ["lab", "dev"]\n', "uv add --dev ipykernel"),
-        ("[tool.nixgen]\ngroups = []\n", "uv add ipykernel"),
+        ("", "nixgen add --dev ipykernel"),
+        ('[tool.nixgen]\ngroups = ["lab", "test"]\n', "nixgen add --group lab ipykernel"),
+        ('[tool.nixgen]\ngroups = ["lab", "dev"]\n', "nixgen add --dev ipykernel"),
+        ("[tool.nixgen]\ngroups = []\n", "nixgen add ipykernel"),
     ],
 )
 def test_without_ipykernel_it_says_what_to_type(tmp_path: Path, more: str, typed: str) -> None:
@@ -131,7 +131,7 @@ def test_without_ipykernel_it_says_what_to_type(tmp_path: Path, more: str, typed
     root = make(tmp_path / "work", PYPROJECT + groups + more)
     (root / "default.nix").write_text("{ }\n")
     what = "uv.lock: has no ipykernel, which starts a kernel"
-    assert problems(root) == [f"{what}\n  hint: {typed} && nixgen generate"]
+    assert problems(root) == [f"{what}\n  hint: {typed}"]
 
 
 def test_a_project_that_is_not_set_up_is_told(tmp_path: Path) -> None:

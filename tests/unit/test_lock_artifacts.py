@@ -101,15 +101,15 @@ def test_generate_refuses_when_models_toml_is_ahead(project: Path) -> None:
     toml = TOML.replace('"main"', '"v1"\ninclude = ["*.json"]').replace("[models.vad]", "[models.vax]")
     (project / "models.toml").write_text(toml + 'layout = "hf"\nrepo = "org/vad"\n[data.a]\nsource = "a.csv"\n')
     assert refused(project) == [
-        "models.toml: models.minilm.revision: is v1, and nixgen.lock was made for main | nixgen lock",
-        "models.toml: models.minilm.include: is *.json, and nixgen.lock was made for none | nixgen lock",
-        "models.toml: models.vax: is not pinned in nixgen.lock | nixgen lock",
-        "models.toml: data.a: is not pinned in nixgen.lock | nixgen lock",
-        "nixgen.lock: models.vad: is pinned, and models.toml does not have it | nixgen lock",
+        "models.toml: models.minilm.revision: is v1, and nixgen.lock was made for main | nixgen sync",
+        "models.toml: models.minilm.include: is *.json, and nixgen.lock was made for none | nixgen sync",
+        "models.toml: models.vax: is not pinned in nixgen.lock | nixgen sync",
+        "models.toml: data.a: is not pinned in nixgen.lock | nixgen sync",
+        "nixgen.lock: models.vad: is pinned, and models.toml does not have it | nixgen sync",
     ]
     (project / "models.toml").write_text(TOML + 'layout = "hf"\nrepo = "org/vad"\n')
     assert refused(project) == [
-        "models.toml: models.vad.layout: is hf, and nixgen.lock was made for plain | nixgen lock"
+        "models.toml: models.vad.layout: is hf, and nixgen.lock was made for plain | nixgen sync"
     ]
 
 

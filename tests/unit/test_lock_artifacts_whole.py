@@ -108,7 +108,7 @@ def test_another_choice_of_files_keeps_the_commit(project: Project) -> None:
     assert (code, printed) == (
         2,
         "error: models.toml: models.minilm.include: is *.onnx, and nixgen.lock was made for none\n"
-        "  hint: nixgen lock\n",
+        "  hint: nixgen sync\n",
     )
     assert project.nixgen("lock")[0] == 0
     (pin,) = project.lock.artifacts
@@ -165,7 +165,7 @@ def test_a_local_file_and_data_need_no_network(project: Project) -> None:
         assert (code, printed) == (
             1 if command[0] == "verify" else 2,
             "error: models.vad: weights/vad.onnx: changed after it was pinned\n"
-            "  hint: bring the pinned one back, or pin what is there: nixgen lock && nixgen generate\n",
+            "  hint: bring the pinned one back, or pin what is there: nixgen sync\n",
         )
 
 

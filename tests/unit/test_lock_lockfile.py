@@ -259,7 +259,7 @@ def test_a_lock_that_a_merge_broke_is_restored() -> None:
 
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "nixgen.lock"
-    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n  hint: make it: nixgen lock$"):
+    with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n  hint: make it: nixgen sync$"):
         read_lock(path)
     with pytest.raises(UserError, match=r"^nixgen\.lock: is not there\n  hint: make it: nixgen init$"):
         read_lock(path, "nixgen init")

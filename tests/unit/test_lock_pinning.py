@@ -140,7 +140,7 @@ def test_a_setting_that_changed_pins_anew(project: Path) -> None:
     with pytest.raises(UserError) as caught:
         run(project, offline=True)
     assert str(caught.value) == (
-        "nixgen.lock: the debian base is not pinned for these settings\n  hint: run it with the network: nixgen lock"
+        "nixgen.lock: the debian base is not pinned for these settings\n  hint: run it with the network: nixgen sync"
     )
     made = run(project)
     assert isinstance(made.base, DebianBase)
@@ -411,7 +411,7 @@ def test_hashes_that_the_index_does_not_give(tmp_path: Path, index: Serve, capsy
     with pytest.raises(UserError) as caught:
         run(root, offline=True)
     assert str(caught.value) == (
-        f"{served.url(made)}: has no hash in uv.lock\n  hint: run it with the network: nixgen lock"
+        f"{served.url(made)}: has no hash in uv.lock\n  hint: run it with the network: nixgen sync"
     )
     assert not (root / "nixgen.lock").exists()
     (entry,) = run(root).hashes
@@ -521,7 +521,7 @@ def test_the_command(tmp_path: Path) -> None:
     )
     make(root, 'python = "3.13"\ntools = ["git"]\nlibraries = ["zlib"]\n')
     again = nixgen("lock", "--project", str(root), "--offline").stderr.splitlines()
-    assert again[-2:] == ["wrote nixgen.lock", "then: nixgen generate"]
+    assert again[-2:] == ["wrote nixgen.lock", "then: nixgen sync"]
     make(root, 'base = "debian"\npython = "3.13"\n')
     failed = nixgen("lock", "--project", str(root), "--mirror", "ftp://mirror.example.org")
     assert failed.returncode == 2

@@ -14,7 +14,7 @@ from nixgen.nix.failures import Broken, Owner, evaluation, failed, last_error, o
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import Failure
 
-STALE_28 = "error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate\n(use '--show-trace' to show detailed location information)\n"
+STALE_28 = "error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen sync\n(use '--show-trace' to show detailed location information)\n"
 STALE_234 = """error:
        … while calling the 'throw' builtin
          at /p/nix/nixgen/project.nix:38:7:
@@ -22,20 +22,20 @@ STALE_234 = """error:
            38|       throw "${x} changed
              |       ^
 
-       error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen generate
+       error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen sync
 """
-SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen lock && nixgen generate"
+SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync"
 
 
 @pytest.mark.parametrize(
     ("stderr", "kind", "text"),
     [
         *((text, Stale, ("nixgen.lock: changed after default.nix was generated\n"
-                        "  hint: nixgen generate\nuv.lock: changed after default.nix was generated\n  hint: nixgen generate")) for text in (STALE_28, STALE_234)),
+                        "  hint: nixgen sync\nuv.lock: changed after default.nix was generated\n  hint: nixgen sync")) for text in (STALE_28, STALE_234)),
         ("error: attribute 'recipes' missing\n\n       at «string»:1:82:\n", Stale, ("default.nix: and nix/nixgen were not written by this nixgen\n"
-                                                                                    "  hint: nixgen generate")),
+                                                                                    "  hint: nixgen sync")),
         ("error: 'project' at /p/nix/nixgen/project.nix:3:1 called with unexpected argument 'smoke'\n", Stale, ("default.nix: and nix/nixgen were not written by this nixgen\n"
-                                                                                                               "  hint: nixgen generate")),
+                                                                                                               "  hint: nixgen sync")),
         (f"error: {SYSTEM}\n(use '--show-trace' to show detailed location information)\n", UserError, f"default.nix: cannot be evaluated: {SYSTEM}"),
         ("error: syntax error, unexpected end of file, expecting 'inherit'\n       at «string»:1:10:\n            1| { a = 1;\n             |          ^\n", UserError,
          "default.nix: cannot be evaluated: syntax error, unexpected end of file, expecting 'inherit'"),
@@ -89,7 +89,7 @@ ZEROS, OTHER = "0" * 64, "434728a410a78f56fc1b5899c3593436e61ab0c731e9072d95e96d
 NUMPY = "/nix/store/8yz41gy8z3sm8f2i5y4qfsgn0zq6vqmq-numpy-2.4.6-py3-none-any.whl.drv"
 BUILT = "/nix/store/sx3w6410dpshzpj1rk9p1ngwv6lrlgfc-numpy-2.4.6.drv"
 URL = "https://files.example.org/numpy-2.4.6-py3-none-any.whl"
-OWNERS = {ZEROS: Owner("numpy 2.4.6", "uv.lock", "uv lock --upgrade-package numpy && nixgen generate")}
+OWNERS = {ZEROS: Owner("numpy 2.4.6", "uv.lock", "nixgen upgrade numpy")}
 NETWORK = "try again when there is a network"
 
 
@@ -109,7 +109,7 @@ def test_another_file_under_the_address_is_told_with_its_package_and_both_hashes
     assert isinstance(error, BuildFailed)
     assert str(error) == (
         f"numpy 2.4.6: numpy-2.4.6-py3-none-any.whl at {URL} is not the file that uv.lock pins: its SHA-256 is {OTHER}, pinned is {ZEROS}\n"
-        "  hint: find out who replaced it and why; to pin what is there now: uv lock --upgrade-package numpy && nixgen generate"
+        "  hint: find out who replaced it and why; to pin what is there now: nixgen upgrade numpy"
     )
 
 
@@ -129,9 +129,9 @@ def test_the_file_is_named_even_when_nothing_else_is_known() -> None:
          "cannot be fetched: Could not resolve hostname (6) Could not resolve host: files.example.org", NETWORK),
         ("error: unable to download '{}': HTTP error 503", MachineError, "cannot be fetched: HTTP error 503", NETWORK),
         ("error: unable to download '{}': HTTP error 404 ('File not found')", BuildFailed, "is not there any more (HTTP error 404 ('File not found'))",
-         "to pin what is there now: uv lock --upgrade-package numpy && nixgen generate"),
+         "to pin what is there now: nixgen upgrade numpy"),
         ("error: unable to download '{}': HTTP error 401", MachineError, "may not be fetched without a login (HTTP error 401)",
-         "log in as for uv (~/.netrc, uv auth login), then: nixgen lock; or put the login into Nix's netrc-file"),
+         "log in as for uv (~/.netrc, uv auth login), then: nixgen sync; or put the login into Nix's netrc-file"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_fetched(line: str, kind: type[NixgenError], text: str, mend: str) -> None:
@@ -155,7 +155,7 @@ def test_a_repository_of_a_hub_that_is_gone_private_or_gated(prefix: str) -> Non
         f"models.minilm: w.bin: numpy-2.4.6-py3-none-any.whl at {url} is not given to Nix (HTTP error 401): "
         f"the repository is gone, private or gated\n"
         f"  hint: see {page}: if it is gone, take another source in models.toml, "
-        "and run nixgen lock && nixgen generate; if it is private or gated, get access there, run hf auth login, and: "
+        "and run nixgen sync; if it is private or gated, get access there, run hf auth login, and: "
         "nixgen model fetch minilm",
     )
 

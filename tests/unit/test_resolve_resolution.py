@@ -51,7 +51,7 @@ def test_a_missing_hash_is_a_problem_until_nixgen_lock_has_it(tmp_path: Path) ->
     file = "six-1.17.0-py2.py3-none-any.whl"
     root = make(tmp_path, lock=uv_lock(NUMPY, package("six", "1.17.0", wheel(file, digest=None))))
     found = resolved(root)
-    assert found.problems == (Problem("six", f"uv.lock has no SHA-256 of {file}", "run: nixgen lock"),)
+    assert found.problems == (Problem("six", f"uv.lock has no SHA-256 of {file}", "run: nixgen sync"),)
     assert found.packages[1].sha256 is None
     url = f"{FILES}/{file}"
     found = resolved(root, hashes={url: FileHash(url, "f" * 64, 7)})
@@ -291,7 +291,7 @@ def test_case_64_a_wheel_in_the_project(tmp_path: Path, capsys: pytest.CaptureFi
     found = of_its_own(tmp_path, f'path = "{path}"', f'filename = "{WHEEL}"')
     assert found.problems == ()
     assert found.packages[1] == Package("six", "1.17.0", "wheel", WHEEL, None, HASH, path=path)
-    mend = "restore it, or pin this one: uv lock && nixgen lock"
+    mend = "restore it, or pin this one: uv lock && nixgen sync"
     assert hashes.changed(tmp_path, [found]) == [Problem(path, "changed after it was pinned", mend)]
     right = replace(found, packages=(replace(found.packages[1], sha256=digest),))
     assert hashes.changed(tmp_path, [right]) == []

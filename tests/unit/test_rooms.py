@@ -27,7 +27,7 @@ FLOORS = (
     ("lock",),
     ("generate",),
     ("check", "init", "local", "models"),
-    ("cache", "runs", "bom"),
+    ("cache", "runs", "bom", "sync"),
     ("releases", "trackers", "doctor"),
     ("reports",),
     ("cli",),

@@ -26,7 +26,7 @@ def changed(root):
         noted = read(f"{sys.prefix}/nixgen").decode().splitlines()[4].partition(" ")[0]
         for name, digest in LOCK.findall(default.decode(errors="replace")):
             if name != "nixgen.lock" and hashlib.sha256(read(f"{root}/{name}")).hexdigest() != digest:
-                return f"{name} changed after default.nix was generated. Run: nixgen generate"
+                return f"{name} changed after default.nix was generated. Run: nixgen sync"
     except (OSError, IndexError):
         return ""
     if noted and hashlib.sha256(default).hexdigest() != noted:
@@ -46,7 +46,7 @@ def main(root, connection):
     try:
         from ipykernel.kernelapp import IPKernelApp
     except ImportError as error:
-        raise SystemExit(f"nixgen: {root} has no kernel for notebooks ({error}). To have one: uv add --dev ipykernel, then: nixgen generate") from None
+        raise SystemExit(f"nixgen: {root} has no kernel for notebooks ({error}). To have one: nixgen add --dev ipykernel") from None
     app = IPKernelApp.instance()
     app.initialize(["-f", connection])
     if text := changed(root):

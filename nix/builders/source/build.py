@@ -249,7 +249,7 @@ def refuse_more(wanted, asked):
     if more:
         stop(
             f"not built: on {GIVEN['system']} its backend asks for {', '.join(more)}, which nixgen.lock does not pin, since it was asked on {asked}.\n"
-            f"  In pyproject.toml, under [tool.uv.extra-build-dependencies], then: nixgen lock && nixgen generate\n"
+            f"  In pyproject.toml, under [tool.uv.extra-build-dependencies], then: nixgen sync\n"
             f"    {GIVEN['project']} = {json.dumps(more)}"
         )
 

@@ -26,7 +26,7 @@ class Context:
     """How sources work: ``root`` is the project's folder, ``holder`` what keeps the files that are read.
 
     Without a holder files are read for their hash and forgotten. ``offline`` refuses what needs a network.
-    ``upgrade`` asks anew what a revision means. ``command`` is what a sentence tells to run again ("nixgen lock").
+    ``upgrade`` asks anew what a revision means. ``command`` is what a sentence tells to run again ("nixgen sync").
     ``registries`` are those of models that the project knows; None where nothing is resolved.
     """
 
@@ -34,7 +34,7 @@ class Context:
     holder: Holder | None = field(default_factory=Store.here)
     offline: bool = False
     upgrade: bool = False
-    command: str = "nixgen lock"
+    command: str = "nixgen sync"
     registries: Registries | None = None
 
     def read_all(

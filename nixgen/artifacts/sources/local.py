@@ -17,7 +17,7 @@ from nixgen.artifacts.store import Found, store_name
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
 from nixgen.machine import download
 
-_MEND = "bring the pinned one back, or pin what is there: nixgen lock && nixgen generate"
+_MEND = "bring the pinned one back, or pin what is there: nixgen sync"
 _LONGEST_POINTER = 1024  # bytes
 _POINTERS = {
     b"version https://git-lfs.github.com/spec/": "git lfs pull",
@@ -134,7 +134,7 @@ def copied(place: Path, scratch: Path, file: PinnedFile, where: str) -> Found:
         what = (
             f"{file.path} is not the file that was pinned: its SHA-256 should be {file.sha256}, and is {found.sha256}"
         )
-        raise UserError.of(where, what, "bring the old one back, or pin the new one: nixgen lock")
+        raise UserError.of(where, what, "bring the old one back, or pin the new one: nixgen sync")
     return Found(Path(name), found.sha256, found.size)
 
 

@@ -1,0 +1,208 @@
+"""The environment of a project: built, its .venv made, and entered, in the user's own shell.
+
+Nix is asked for two store paths, and bash sources one of them, as ``nix develop`` and ``nix-shell`` do: so flakes may
+be on or off, and nobody needs a bash of <nixpkgs>. Where the store lies elsewhere than in /nix, ``nix develop`` enters.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixgen import guard
+from nixgen.console import console
+from nixgen.machine import files, folders, process
+from nixgen.nix.log import State
+from nixgen.nix.tools import Nix, Recipe, Shell
+
+if TYPE_CHECKING:
+    from nixgen.generate.model import Plan
+    from nixgen.nix.failures import Broken, Owner
+    from nixgen.project.project import Project
+
+_ENTER = '. "$NIXGEN_SETUP/setup"; nixgen_enter'
+_KEPT = 'export NIXGEN_FIRST=$VIRTUAL_ENV/bin${NIXGEN_TOOLS:+:$NIXGEN_TOOLS}; [ ! -t 2 ] || nixgen_greet >&2; exec "$@"'
+_FISH = """\
+set -gx PATH (string split : -- $NIXGEN_FIRST) $PATH
+functions -q fish_prompt; and functions -c fish_prompt _nixgen_prompt
+function fish_prompt; printf '(%s) ' $VIRTUAL_ENV_PROMPT; functions -q _nixgen_prompt; and _nixgen_prompt; end
+"""
+# What the user's own files do to PATH and the prompt comes first, and this after it.
+_ZSH = {
+    ".zshenv": """\
+NIXGEN_RC=$ZDOTDIR ZDOTDIR=${NIXGEN_ZDOTDIR:-$HOME}
+[[ ! -f $ZDOTDIR/.zshenv ]] || . $ZDOTDIR/.zshenv
+NIXGEN_ZDOTDIR=$ZDOTDIR ZDOTDIR=$NIXGEN_RC
+""",
+    ".zshrc": """\
+ZDOTDIR=$NIXGEN_ZDOTDIR
+[[ $HISTFILE != $NIXGEN_RC/* ]] || HISTFILE=$ZDOTDIR/${HISTFILE:t}
+[[ ! -f $ZDOTDIR/.zshrc ]] || . $ZDOTDIR/.zshrc
+path=(${(s.:.)NIXGEN_FIRST} $path) PROMPT="($VIRTUAL_ENV_PROMPT) $PROMPT"
+unset NIXGEN_RC NIXGEN_ZDOTDIR
+""",
+}
+# What a shell that was entered by a flake has, and direnv.
+_OF_ANOTHER = ("NIXGEN_BELOW", "NIXGEN_DIGEST", "NIXGEN_SOURCE", "DIRENV_IN_ENVRC")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A shell that can be entered: what it is made of, and how much had to be built and fetched for that.
+
+    ``venv`` is the folder that .venv leads to, "" where the store lies elsewhere than in /nix.
+    """
+
+    shell: Shell
+    built: int
+    fetched: int
+    venv: str = ""
+
+    @property
+    def worked(self) -> bool:
+        """Whether there was anything to do."""
+        return bool(self.built or self.fetched)
+
+    @property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Those of the project, where they were asked for."""
+        return self.shell.recipes
+
+    def told(self) -> str:
+        """The counts, for people."""
+        counts = {"built": self.built, "fetched": self.fetched}
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def enter(project: Project, environment: str, command: Sequence[str]) -> int:
+    """Becomes the user's shell, or ``command``, in the environment; the exit code where that cannot be started.
+
+    Raises what :func:`ready` raises.
+    """
+    nix, found, _ = _built(project, environment)
+    if not _is_here(nix, found):
+        attribute = f"environments.{environment}.shell" if environment else "shell"
+        words = ["develop", "--file", str(project.path("default.nix")), attribute]
+        return guard.become(nix.command("nix", *words, *(["--command", *command] if command else ())))
+    env = _variables(project.root, found)
+    if command:
+        return guard.become([found.bash, "-c", f'{_ENTER}; exec "$@"', "bash", *command], env)
+    return guard.become(*_interactive(found, env))
+
+
+def ready(project: Project, environment: str, plan: Plan | None = None, *, recipes: bool = False) -> Ready:
+    """Builds what the shell of an environment needs, and makes .venv of it.
+
+    Raises Stale, UserError, BuildFailed and MachineError.
+    """
+    nix, found, state = _built(project, environment, plan, recipes=recipes)
+    venv = ""
+    if _is_here(nix, found):
+        script = f'{_ENTER}; printf %s "$VIRTUAL_ENV"'
+        venv = process.run([found.bash, "-c", script], cwd=project.root, env=_variables(project.root, found)).out
+    return Ready(found, state.built, state.fetched, venv)
+
+
+def is_another(root: Path, made: Ready) -> bool:
+    """Whether this process runs in a shell of the project that has another environment than the one that was made."""
+    own = os.environ.get("NIXGEN_ROOT", "")
+    inside = bool(own) and Path(own).is_dir() and root.samefile(own) and not os.environ.get("NIXGEN_LABEL")
+    return inside and bool(made.venv) and os.environ.get("VIRTUAL_ENV") != made.venv
+
+
+def _built(
+    project: Project, environment: str, plan: Plan | None = None, *, recipes: bool = False
+) -> tuple[Nix, Shell, State]:
+    from nixgen.check.facts import system
+    from nixgen.nix.progress import shown
+
+    nix = Nix.here()
+    with console.step("evaluating"):
+        found = nix.shell(project.root, system(), environment, recipes=recipes)
+    last, progress, later = [State()], shown("building"), _Later(project, plan)
+
+    def show(state: State) -> None:
+        last[0] = state
+        progress(state)
+
+    with nix.roots() as keep:
+        nix.realise([found.drv], show, keep, later, later.advise)
+    return nix, found, last[0]
+
+
+class _Later(Mapping[str, "Owner"]):
+    """Whose files are fetched, and what helps a build that failed: worked out when one has."""
+
+    def __init__(self, project: Project, plan: Plan | None) -> None:
+        self._project, self._given = project, plan
+
+    def advise(self, broken: Mapping[str, Broken]) -> Mapping[str, str]:
+        """What to do about builds that failed, by the .drv."""
+        from nixgen.builds.advice import Adviser
+        from nixgen.check.facts import system
+
+        project = self._project
+        return Adviser(project.settings, self._plan.base, system(), project.pyproject_text())(broken)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        from nixgen.generate import planning
+
+        return self._given or planning.plan(self._project, planning.read_pins(self._project))
+
+    @cached_property
+    def _owners(self) -> Mapping[str, Owner]:
+        from nixgen.generate.origins import owners
+
+        return owners(self._plan)
+
+    def __getitem__(self, key: str) -> Owner:
+        return self._owners[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._owners)
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+
+def _is_here(nix: Nix, found: Shell) -> bool:
+    return nix.physical(found.setup) == Path(found.setup)
+
+
+def _variables(root: Path, found: Shell) -> dict[str, str]:
+    """What bash is started with: as nix-shell's, less what belongs to builds, and to a shell that this runs in."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
+    return {**kept, "IN_NIX_SHELL": "impure", "NIXGEN_PLACE": str(root), "NIXGEN_SETUP": found.setup}
+
+
+def _interactive(found: Shell, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """What starts the user's shell: bash with the hook in it; another one behind a bash that has run the hook."""
+    own = env.get("SHELL", "")
+    if not (own.startswith("/") and os.access(own, os.X_OK)):
+        own = pwd.getpwuid(os.getuid()).pw_shell
+    name = Path(own).name
+    if name in {"nologin", "false", "sh", ""} or not os.access(own, os.X_OK):
+        own, name = shutil.which("bash") or found.bash, "bash"
+    if name == "bash":
+        reading, writing = os.pipe()
+        text = f"exec {reading}<&-\n[ ! -e ~/.bashrc ] || . ~/.bashrc\n{_ENTER}\n"
+        os.write(writing, text.encode())
+        os.close(writing)
+        os.set_inheritable(reading, True)
+        return [own, "--rcfile", f"/dev/fd/{reading}", "-i"], env
+    words = [own, "-i"]
+    if name == "fish":
+        words += ["-C", _FISH]
+    if name == "zsh":
+        place = folders.cache("zsh")
+        place.mkdir(parents=True, exist_ok=True)
+        files.write_all(place, {file: text.encode() for file, text in _ZSH.items()})
+        env = {**env, "NIXGEN_ZDOTDIR": env.get("ZDOTDIR", ""), "ZDOTDIR": str(place)}
+    return [found.bash, "-c", f"{_ENTER}; {_KEPT}", "bash", *words], env
