@@ -1,7 +1,9 @@
 # One environment of a project, from the rows that are its: the one without a name (`label` is empty), or one of
 # `environments`. `bare` is without the project's own code; `elsewhere` are the services of others, for `nix run`. With
 # `script` it is the environment of that file, and `nix run .#LABEL` runs it.
-{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, services, skipImports }:
+{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, services, skipImports
+, cuda
+}:
 { label, smoke, elsewhere ? { }, script ? null }:
 let
   full = if label == "" then name else "${name}-${label}";
@@ -34,7 +36,7 @@ let
   variables = base.variables // together.variables;
 
   serve = import ./services.nix {
-    inherit base source environment;
+    inherit base source environment cuda;
     packaged = ownTrees != [ ] || built != [ ];
     artifacts = pinned;
   };
@@ -45,7 +47,7 @@ let
   copy = import ./source.nix { inherit root name; } [ ];
   scripted = if script == null then { } else
     import ./services.nix
-      { inherit base environment; source = copy; packaged = true; artifacts = pinned; }
+      { inherit base environment cuda; source = copy; packaged = true; artifacts = pinned; }
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 in
 {
@@ -53,7 +55,7 @@ in
   services = served;
   programs = served // scripted;
   shell = import ./shell.nix { inherit base; } {
-    inherit root label launcher source variables built;
+    inherit root label launcher source variables built cuda;
     name = full;
     environment = bare;
     trees = ownTrees;

@@ -16,6 +16,7 @@
 , prefer ? [ ]
 , skipImports ? [ ]
 , smoke ? [ ]
+, cuda ? "auto"
 , nixpkgs ? null
 }:
 let
@@ -49,7 +50,7 @@ let
   environmentOf = import ./named.nix {
     base = support;
     inherit system root name launcher install made pinned together prefer;
-    inherit wheels trees services skipImports;
+    inherit wheels trees services skipImports cuda;
   };
   own = environmentOf {
     label = "";

@@ -1,6 +1,6 @@
 # Services: programs that first compare the models and data on the disk with nixgen.lock, then become the command.
 # `services` are the rows of the generated default.nix.
-{ base, source, environment, packaged, artifacts }:
+{ base, source, environment, packaged, artifacts, cuda }:
 services:
 let
   # In a project the guard lies beside this file; in nixgen's own repository it is a part of the package.
@@ -28,6 +28,7 @@ let
         inherit name environment guard;
         serve = ./builders/serve.py;
         private = ./builders/own/private.py;
+        driver = import ./driver.nix;
         allowSubstitutes = false;
         passAsFile = [ "plan" ];
         plan = builtins.toJSON {
@@ -37,7 +38,7 @@ let
             environment = "${environment}";
             tools = base.tools;
             source = "${source}";
-            inherit packaged;
+            inherit packaged cuda;
           };
           expected = { version = 1; inherit (mine) trees; };
         };

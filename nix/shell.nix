@@ -1,7 +1,7 @@
 # The development shell: a derivation that `nix develop` and `nix-shell` enter. Neither needs nixpkgs' stdenv: both
 # source $stdenv/setup, and want bash as the builder.
 { base }:
-{ name, label, root, environment, launcher, trees, built, source, count, variables }:
+{ name, label, root, environment, launcher, trees, built, source, count, variables, cuda }:
 let
   # The project's folder, where Nix knows it. A flake is evaluated from a copy in the store: then the shell looks for
   # the folder that has this default.nix and this code, in its own and those above.
@@ -41,6 +41,8 @@ derivation ({
       modules = builtins.concatMap (row: row.modules) built;
     };
     venv = import ./ownvenv.nix;
+    driver = import ./driver.nix;
+    inherit cuda;
     python = "${launcher}/bin/python${base.version}";
     allowSubstitutes = false;
   };

@@ -10,6 +10,7 @@ nixgen_enter() {
   nixgen_venv
   nixgen_path "$VIRTUAL_ENV/bin${NIXGEN_TOOLS:+:$NIXGEN_TOOLS}"
   nixgen_user_shell
+  nixgen_driver
   # UV_PYTHON is a Python that says no to packages (PEP 668): uv asks no venv, and what is in no lock does not belong here.
   # And no variable of the user's makes `uv run` run another environment, or another project's.
   unset UV_ISOLATED UV_NO_PROJECT UV_PROJECT UV_WORKING_DIR UV_MANAGED_PYTHON
@@ -92,6 +93,29 @@ nixgen_path() {
     [ "$entry" = /path-not-set ] || [[ :$1: == *":$entry:"* ]] || kept=$kept:$entry
   done
   export PATH=$kept
+}
+
+# Leads the environment to the GPU's driver, and LD_LIBRARY_PATH past what has other versions of its libraries (driver.py).
+# Without either no Python is started.
+nixgen_driver() {
+  [ -n "${LD_LIBRARY_PATH:-}" ] || { [ "$NIXGEN_CUDA" != off ] && nixgen_has_driver; } || return 0
+  local answer
+  answer=$("$NIXGEN_BASE" -ISB "$NIXGEN_SETUP/lib/driver.py" "$NIXGEN_CUDA" "$NIXGEN_ENVIRONMENT") || return 0
+  { IFS= read -r LD_LIBRARY_PATH; IFS= read -r TRITON_LIBCUDA_PATH; } <<< "$answer"
+  export LD_LIBRARY_PATH TRITON_LIBCUDA_PATH
+  [ -n "$LD_LIBRARY_PATH" ] || unset LD_LIBRARY_PATH
+  [ -n "$TRITON_LIBCUDA_PATH" ] || unset TRITON_LIBCUDA_PATH
+}
+
+nixgen_has_driver() {
+  local sign cache=
+  [ -z "${NIXGEN_DRIVER:-}" ] || return 0
+  for sign in $NIXGEN_SIGNS; do
+    [ ! -e "$sign" ] || return 0
+  done
+  # What ldconfig prints is longer to wait for. It holds zeros, of which bash complains.
+  { cache=$(< /etc/ld.so.cache); } 2> /dev/null
+  [[ $cache == *libcuda.so.1* ]]
 }
 
 # Nix 2.8 takes SHELL over from its build, where it is /noshell; nix-shell has "bash". Programs that start a shell

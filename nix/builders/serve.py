@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 
+import driver
 import guard
 import private
 
@@ -25,6 +26,7 @@ def variables(settings, expected):
     if not settings["packaged"]:
         # Modules beside pyproject.toml: those that were built with the service, not those of the current folder.
         found |= {"PYTHONPATH": source, "PYTHONSAFEPATH": "1"}
+    found |= driver.variables(settings["cuda"], [place for place in sys.path if place.endswith("/site-packages")])
     if "SSL_CERT_FILE" not in os.environ:
         found |= {"SSL_CERT_FILE": place for place in reversed(CERTIFICATES) if os.path.exists(place)}
     if "HF_HUB_CACHE" in settings["variables"]:
@@ -41,6 +43,8 @@ def main(folder):
         os.environ.pop(name, None)
     found = variables(settings, expected)
     os.environ.update(found)
+    for name in [name for name in ("LD_LIBRARY_PATH", "TRITON_LIBCUDA_PATH") if not found[name]]:
+        del os.environ[name]
     with open(expected, encoding="utf-8") as file:
         pinned = json.load(file)["trees"]
     options = ["--expected", expected]

@@ -1,7 +1,7 @@
 """Makes bin/NAME, a program that verifies models and data and then becomes the service's command.
 
-Input, as environment variables: out, name, environment, guard (a package), serve and private (modules), and
-``planPath``, a file with JSON: {"settings": what serve.py reads, "expected": what the guard reads}.
+Input, as environment variables: out, name, environment, guard (a package), serve, private and driver (modules),
+and ``planPath``, a file with JSON: {"settings": what serve.py reads, "expected": what the guard reads}.
 """
 
 import glob
@@ -24,7 +24,7 @@ lib, share = f"{OUT}/lib/{NAME}", f"{OUT}/share/{NAME}"
 for folder in (f"{OUT}/bin", lib, share):
     os.makedirs(folder)
 shutil.copytree(os.environ["guard"], f"{lib}/guard", copy_function=shutil.copyfile)
-for module in ("private", "serve"):
+for module in ("driver", "private", "serve"):
     shutil.copyfile(os.environ[module], f"{lib}/{module}.py")
 os.chmod(f"{lib}/guard", 0o755)  # the store's has no right to write
 # Nobody can write its byte code later, and a start takes half as long again without.

@@ -4,12 +4,14 @@ And kernel, what starts a notebook's kernel with all that the shell sets: kernel
 
 Input, as environment variables: out, project (its name), label (the environment's), environment, tools (PATH entries),
 hook (a bash file), bash, title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on
-sys.path), built (JSON: the same of what is compiled, and its modules), venv (a folder of programs), python (the program below the environment).
+sys.path), built (JSON: the same of what is compiled, and its modules), venv (a folder of programs), driver (one
+more), cuda (the setting), python (the program below the environment).
 """
 
 import glob
 import json
 import os
+import runpy
 import shlex
 import shutil
 
@@ -26,6 +28,7 @@ variables = json.loads(given["variables"])
 os.makedirs(f"{out}/lib")
 for module in glob.glob(f"{glob.escape(given['venv'])}/*.py"):
     shutil.copyfile(module, f"{out}/lib/{os.path.basename(module)}")
+shutil.copyfile(given["driver"], f"{out}/lib/driver.py")
 # Short, and another one when anything of the shell changes.
 key = os.path.basename(out)[:8]
 settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "built": json.loads(given["built"]), "name": given["project"], "key": key}
@@ -43,6 +46,8 @@ ours = {
     "TOOLS": given["tools"],
     "SETUP": out,
     "KEY": key,
+    "CUDA": given["cuda"],
+    "SIGNS": " ".join(runpy.run_path(given["driver"])["SIGNS"]),
     "HUB": "1" if "HF_HUB_CACHE" in variables else "",
 }
 with open(f"{out}/setup", "w", encoding="utf-8") as file:

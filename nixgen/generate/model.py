@@ -43,7 +43,8 @@ class Plan:
     """All that the templates need.
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
-    ``skip_imports`` and ``smoke`` are the settings of these names; ``systems`` are those of the default environment,
+    ``skip_imports``, ``smoke`` and ``cuda`` are the settings of these names; ``systems`` are those of the default
+    environment,
     ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of each; ``scripts`` are
     the files of those that are a script's;
     ``exact_python`` is the version that the base's Python must have, where that counts and Nix alone can tell;
@@ -61,6 +62,7 @@ class Plan:
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
+    cuda: str = "auto"
     environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     exact_python: str | None = None

@@ -132,6 +132,7 @@ def plan(
         prefer=project.settings.prefer,
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
+        cuda=project.settings.cuda,
         environments={name: own.smoke for name, own in project.settings.environments.items()},
         scripts={name: one.path for name, one in project.scripts.items()},
         exact_python=full if exact and isinstance(base, NixpkgsBase) else None,

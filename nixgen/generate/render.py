@@ -32,6 +32,7 @@ def default_nix(plan: Plan) -> str:
         prefer=plan.prefer,
         skip_imports=plan.skip_imports,
         smoke=plan.smoke,
+        cuda=plan.cuda,
         environments=[
             (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None, script=plan.scripts.get(name))))
             for name, smoke in sorted(plan.environments.items())

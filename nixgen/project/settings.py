@@ -89,7 +89,8 @@ class Settings:
     ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
     base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
     two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
-    ``smoke`` shell commands that must succeed in the environment; ``packages`` what distributions that are built need,
+    ``smoke`` shell commands that must succeed in the environment; ``cuda`` whether shells and services look for the
+    machine's GPU driver; ``packages`` what distributions that are built need,
     by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
     of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
@@ -111,6 +112,7 @@ class Settings:
     prefer: tuple[str, ...] = ()
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
+    cuda: Literal["auto", "off"] = "auto"
     packages: Mapping[str, PackageSettings] = field(default_factory=dict)
     environments: Mapping[str, EnvironmentSettings] = field(default_factory=dict)
     environment: str = ""
@@ -467,6 +469,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "prefer": _distributions,
     "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
     "smoke": _commands,
+    "cuda": _choice("auto", "off"),
     "packages": _packages,
     "environments": _environments,
     "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),

@@ -548,7 +548,8 @@ def test_the_setup_file_quotes_what_it_is_given(nix28: Nix, tmp_path: Path) -> N
         out=str(tmp_path / "out"), environment="/e 1", tools="/t 1/bin", hook=str(tmp_path / "hook.sh"), title=title,
         label="",
         variables=json.dumps({"VALUE": value}), python="/b 1/python3.11", project="de'mo", bash="/bin/bash",
-        roots="[]", built="null", venv=f"{ROOT}/nix/builders/own",
+        roots="[]", built="null", venv=f"{ROOT}/nix/builders/own", cuda="auto",
+        driver=f"{ROOT}/nixgen/machine/driver.py",
     )  # fmt: skip
     assert done.stdout == f"{title} /t 1/bin /b 1/python3.11 de'mo {value}\n"
 

@@ -228,7 +228,16 @@ def plans(draw: st.DrawFn) -> Plan:
     artifacts = tuple(draw(st.lists(PINNED, max_size=4)))
     services = tuple(draw(st.lists(SERVICE_SPECS, max_size=3)))
     smoke = tuple(draw(st.lists(FIT, max_size=2)))
-    made = Plan(draw(FIT), base, tuple(systems), resolutions, trees, digests, smoke=smoke)
+    made = Plan(
+        draw(FIT),
+        base,
+        tuple(systems),
+        resolutions,
+        trees,
+        digests,
+        smoke=smoke,
+        cuda=draw(st.sampled_from(["auto", "off"])),
+    )
     return replace(made, artifacts=artifacts, services=services)
 
 
@@ -241,6 +250,7 @@ def test_nix_reads_exactly_what_went_in(tmp_path_factory: pytest.TempPathFactory
     assert seen["name"] == plan.name
     assert seen["locks"] == plan.digests
     assert seen.get("smoke", []) == list(plan.smoke)
+    assert seen.get("cuda", "auto") == plan.cuda
     assert seen["wheels"] == render.wheel_rows(plan)
     assert seen["trees"] == json.loads(json.dumps(render.tree_rows(plan)))
     for key, rows in (

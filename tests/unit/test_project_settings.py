@@ -55,6 +55,7 @@ def test_every_key_is_read() -> None:
         macos = "15.2"
         skip-imports = ["plot_qt"]
         smoke = ["python -m plot", "python -m plot", "true"]
+        cuda = "off"
         scripts = ["tools/deep/report.py"]
     """
     assert Settings.parse(tomllib.loads(text)) == Settings(
@@ -69,6 +70,7 @@ def test_every_key_is_read() -> None:
         macos="15.2",
         skip_imports=("plot_qt",),
         smoke=("python -m plot", "python -m plot", "true"),
+        cuda="off",
         scripts=("tools/deep/report.py",),
     )
 
@@ -93,6 +95,8 @@ def test_the_systems_default_to_those_of_the_base() -> None:
         ("all_extras = true", f"{WHERE}.all_extras: is not a setting of nixgen\n  hint: did you mean all-extras?"),
         ('base = "debain"', f'{WHERE}.base: "debain" is not known\n  hint: did you mean debian?'),
         ('base = "arch"', f'{WHERE}.base: "arch" is not known\n  hint: use one of nixpkgs, debian'),
+        ('cuda = "of"', f'{WHERE}.cuda: "of" is not known\n  hint: did you mean off?'),
+        ("cuda = false", f'{WHERE}.cuda: is a boolean, not a string\n  hint: write "auto"'),
         ("python = 3.11", f'{WHERE}.python: is a number, not a string\n  hint: write "3.11"'),
         (
             'python = "3.11.4.1"',
