@@ -51,6 +51,9 @@ def init(
             show_default=False,
         ),
     ] = None,
+    enter: Annotated[
+        bool, typer.Option("--enter", help="Write ./enter and ENVIRONMENT.md, for who is sent the repository.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
     ] = False,
@@ -70,5 +73,5 @@ def init(
 
     first, more = (source[0], tuple(source[1:])) if source else (None, ())
     flags = (base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()))
-    asked = implementation.Options(*flags, first, more)
+    asked = implementation.Options(*flags, first, more, enter)
     implementation.init(directory or project, asked)

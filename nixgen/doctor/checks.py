@@ -94,7 +94,7 @@ def daemon(facts: Facts) -> Iterator[Fault]:
     """Whether Nix's daemon answers this user."""
     found = _nix(facts)
     if found.own_store:
-        mend = f"{install.nix(facts.host, root=False)}; or own /nix: sudo install -d -o $USER /nix /nix/var/nix"
+        mend = f"{install.nix(facts.host, root=False)}; or own /nix: {install.OWN}"
         what = f"is not there, nor a daemon: Nix keeps a store in {found.own_store}, and .venv leads nowhere"
         yield Fault.of("warning", "/nix", what, mend)
     if found.socket is None or not found.refused:

@@ -13,7 +13,7 @@ from nixgen import resources
 from nixgen.bases.model import Base
 from nixgen.errors import MachineError
 from nixgen.generate import flakelock, flakenix, planning, render, write
-from nixgen.init import cijob, gitattributes
+from nixgen.init import cijob, gitattributes, handout
 from nixgen.machine import backup, files, git
 from nixgen.nix import vendored
 
@@ -22,6 +22,8 @@ SHELL = "shell.nix"
 IGNORE = ".gitignore"
 VENV = ".venv"
 WRITTEN = (
+    handout.ENTER,
+    handout.PAGE,
     FLAKE,
     SHELL,
     IGNORE,

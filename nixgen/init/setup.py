@@ -19,7 +19,7 @@ from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
-from nixgen.init import cijob, gitattributes, installsource, scaffold, unfinished
+from nixgen.init import cijob, gitattributes, handout, installsource, scaffold, unfinished
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
@@ -48,7 +48,7 @@ class Options:
     ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
     its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none". ``mirrors`` are Debian mirrors to
     use instead of the machine's own. ``source`` is a file that a uv project is made of first, or "poetry"; ``more`` are
-    others, which become groups.
+    others, which become groups. ``enter`` asks for the files of :mod:`nixgen.init.handout`.
     """
 
     base: str | None = None
@@ -60,6 +60,7 @@ class Options:
     mirrors: tuple[str, ...] = ()
     source: str | None = None
     more: tuple[str, ...] = ()
+    enter: bool = False
 
 
 def init(start: Path, options: Options) -> None:
@@ -361,6 +362,11 @@ def _write(
     default = wanted.pop(planning.DEFAULT)
     made = scaffold.scaffold(root, project.name, pins.lock.base, previous.base if previous else None, wanted)
     scaffold.ci_job(made, root, options.ci, _ci_job(project, plan), first=previous is None)
+    if options.enter:
+        origin = installsource.public(git.origin(root)) if work_tree else ""
+        more, notes = handout.wanted(root, plan, project.pyproject, origin)
+        made.files |= more
+        made.notes += notes
     wanted |= {planning.LOCK: pins.text, **made.files}
     ignore = scaffold.gitignore(root, work_tree=work_tree)
     if ignore is not None:
@@ -370,6 +376,8 @@ def _write(
         wanted[gitattributes.NAME] = lines
     wanted[planning.DEFAULT] = default
     changed = write.write(root, wanted, COMMAND, force=options.force, foreign=made.foreign)
+    if handout.ENTER in changed:
+        (root / handout.ENTER).chmod(0o755)
     for note in made.notes:
         console.warn(note)
     _warn_of_line_ends(root)

@@ -206,6 +206,12 @@ def top(root: Path) -> Path | None:
     return Path(found.out.rstrip("\n")) if found.code == 0 and found.out.strip() else None
 
 
+def origin(root: Path) -> str:
+    """The address of the remote ``origin``, "" where there is none."""
+    found = run(["git", "remote", "get-url", "origin"], cwd=root, check=False)
+    return found.out.strip() if found.code == 0 else ""
+
+
 def pushed(folder: Path) -> tuple[str, str]:
     """The address of the remote ``origin`` of a clone and its commit, if some remote has the commit; else both empty.
 

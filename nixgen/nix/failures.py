@@ -230,7 +230,7 @@ _MENDS = (
     ),
     (
         re.compile(r"creating directory '/nix(?:/(?:store|var)[^']*)?'.*ermission denied"),
-        f"install Nix's daemon: {install.DEBIAN.nix} (or own /nix: sudo install -d -o $USER /nix)",
+        f"install Nix's daemon: {install.DEBIAN.nix} (or own /nix: {install.OWN})",
     ),
     (
         re.compile(r"daemon-socket|could not set permissions on '/nix/"),  # without it Nix would do it itself

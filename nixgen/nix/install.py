@@ -127,6 +127,9 @@ def start(machine: Host | None = None) -> str:
     return "sudo systemctl start nix-daemon" if where.systemd else "sudo sh -c 'nix-daemon &'"
 
 
+OWN = "sudo install -d -o $USER /nix /nix/var /nix/var/nix"
+"""What gives this user a store of their own, where there is no daemon."""
+
 STARTED = "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"
 """The same in words, for any Linux."""
 

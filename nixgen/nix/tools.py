@@ -32,7 +32,9 @@ Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build", "nix-shell
 Progress = Callable[[State], object]
 """Who is told how a build goes, after every event. ``nixgen.nix.progress.shown("building")`` is the one for people."""
 
-_BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
+BESIDE = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
+"""Where Nix's installers put its programs."""
+
 _UNREACHED = 3  # downloads that fail for want of a network before the others are not tried
 _SANDBOX = ("--option", "sandbox", "true")  # on Linux; the nix.conf of Debian's packages turns it off
 _CHUNK = 1 << 20
@@ -370,7 +372,7 @@ def located(name: str) -> str:
     """A program of Nix: its name where it is on PATH, else its path where Nix's installers put it."""
     if shutil.which(name):
         return name
-    places = (Path(folder).expanduser() / name for folder in _BESIDE)
+    places = (Path(folder).expanduser() / name for folder in BESIDE)
     return next((str(place) for place in places if place.exists()), name)
 
 

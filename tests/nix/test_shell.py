@@ -19,6 +19,7 @@ from support.nix import ROOT, SYSTEM, Nix, Output
 from support.project import Project, uv_binary
 from support.wheels import make_wheel
 
+from nixgen.init import handout
 from nixgen.nix.json import sri
 from nixgen.runs import finding
 
@@ -618,3 +619,15 @@ def test_nixgen_shell_enters_without_flakes(project: Project, nix: Nix) -> None:
         4,
         "error: pyproject.toml: changed after default.nix was generated\n  hint: nixgen sync\n",
     )
+
+
+def test_the_script_for_newcomers_runs_a_command_from_anywhere(origin: Project, nix: Nix, tmp_path: Path) -> None:
+    """./enter, with nothing switched on, a path with blanks and a quote, and words that a shell would change."""
+    folder = Path(shutil.copytree(origin.folder, tmp_path / "it's a demo"))
+    (folder / "enter").write_text(handout.enter_sh())
+    (folder / "enter").chmod(0o755)
+    code = "import alpha, demo, os, sys; print([alpha.NAME, os.getcwd(), *sys.argv[1:]])"
+    bare = nix.with_settings(experimental_features="")
+    done = bare.inside(folder / "enter", "python", "-c", code, "a  b", "it's $HOME", "end\n", cwd=tmp_path)
+    assert done.stdout == f"{['alpha', str(tmp_path), 'a  b', chr(39).join(('it', 's $HOME')), 'end' + chr(10)]}\n"
+    assert bare.inside(folder / "enter", "sh", "-c", "exit 7", cwd=tmp_path, check=False).returncode == 7

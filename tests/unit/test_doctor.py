@@ -263,7 +263,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 def test_without_nix_on_the_path_it_is_missing(machine: Machine, tmp_path: Path) -> None:
     machine.patch.setenv("PATH", str(tmp_path))
-    machine.patch.setattr(tools, "_BESIDE", (str(tmp_path / "profile"),))
+    machine.patch.setattr(tools, "BESIDE", (str(tmp_path / "profile"),))
     assert {"nix", "git"} <= ids(machine.ask())
     shutil.copytree(machine.folder, tmp_path / "profile")
     tools._version.cache_clear()

@@ -61,7 +61,7 @@ def printing(text: str, code: int = 0, err: str = "") -> str:
 
 def test_without_nix_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(tools, "_BESIDE", ())
+    monkeypatch.setattr(tools, "BESIDE", ())
     tools._version.cache_clear()
     with pytest.raises(MachineError) as caught:
         Nix.here()
@@ -73,7 +73,7 @@ def test_a_nix_that_is_not_on_path_is_found_where_installers_put_it(
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path / 'empty'}:/usr/bin:/bin")
     monkeypatch.setattr(tools, "shutil", type("none", (), {"which": staticmethod(lambda _name: None)}))
-    monkeypatch.setattr(tools, "_BESIDE", (str(fake.folder),))
+    monkeypatch.setattr(tools, "BESIDE", (str(fake.folder),))
     fake.say("nix-store", "exit 0", version="2.34.8")
     fake.say("nix", printing('{"store": {"value": "auto"}}'))
     assert Nix.here().version() == (2, 34, 8)
