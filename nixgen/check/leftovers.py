@@ -23,6 +23,7 @@ from nixgen.check import recheck
 from nixgen.check.model import Recipe
 from nixgen.console import console
 from nixgen.machine import folders
+from nixgen.nix import stores
 
 if TYPE_CHECKING:
     from nixgen.nix.tools import Nix
@@ -178,7 +179,7 @@ def _remove_output(nix: Nix, out: str, *, remote: bool) -> None:
 def remove_build_folder(nix: Nix, pid: int) -> None:
     """Removes the folder that a Nix of this process built in, which did not end by itself (nix.conf(5), build-dir)."""
     try:
-        place = nix.settings().get("build-dir") or "/nix/var/nix/builds"
+        place = nix.settings().get("build-dir") or stores.state() / "builds"
     except errors.MachineError:
         return
     for path in Path(str(place)).glob(f"nix-{pid}-*"):

@@ -126,7 +126,10 @@ class Edge(TyperGroup):
 
         try:
             if not {"-h", "--help"} & {*ctx._protected_args, *ctx.args}:  # noqa: SLF001 -- click has no other name
+                from nixgen.nix import stores
+
                 folders.check_temporary()
+                stores.refuse_renamed()
             return super().invoke(ctx)
         except NixgenError as error:
             _fail(error, ctx.invoked_subcommand)

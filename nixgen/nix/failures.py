@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,6 +218,8 @@ def _not_fetched(
 _NETWORK = "try again when there is a network"
 
 
+_VARIABLES = ("NIX_REMOTE", "NIX_DAEMON_SOCKET_PATH", "NIX_STATE_DIR", "NIX_LOG_DIR")
+
 _MENDS = (
     (_FULL, "free some room, e.g.: nix-collect-garbage"),
     (re.compile(r"daemon-socket.*ermission denied"), install.DEBIAN.member + install.LOG_IN),
@@ -225,15 +228,15 @@ _MENDS = (
         "to build as root alone: mkdir -p /etc/nix && echo 'build-users-group =' >> /etc/nix/nix.conf",
     ),
     (
-        re.compile(r"opening lock file '/nix/.*ermission denied"),
+        re.compile(r"opening lock file ['\"]/nix/.*ermission denied"),
         "if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix",
     ),
     (
-        re.compile(r"creating directory '/nix(?:/(?:store|var)[^']*)?'.*ermission denied"),
+        re.compile(r"creating directory ['\"]/nix(?:/(?:store|var)[^'\"]*)?['\"].*ermission denied"),
         f"install Nix's daemon: {install.DEBIAN.nix} (or own /nix: {install.OWN})",
     ),
     (
-        re.compile(r"daemon-socket|could not set permissions on '/nix/"),  # without it Nix would do it itself
+        re.compile(r"daemon-socket|could not set permissions on ['\"]/nix/"),  # without it Nix would do it itself
         install.STARTED,
     ),
     (re.compile(r"unable to download"), _NETWORK),
@@ -242,7 +245,10 @@ _MENDS = (
 
 
 def _machine_mend(text: str) -> str:
-    return next((mend for pattern, mend in _MENDS if pattern.search(text)), "")
+    """What mends a Nix that cannot be used: first the variables that it says the values of."""
+    known = next((mend for pattern, mend in _MENDS if pattern.search(text)), "")
+    moved = " ".join(name for name in _VARIABLES if (value := os.environ.get(name)) and value in text)
+    return " or: ".join(filter(None, (moved and f"unset {moved}", known)))
 
 
 def _hex(value: str) -> str:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
+from nixgen.errors import UserError
 from nixgen.machine import process
 from nixgen.nix.json import STORE
 
@@ -39,6 +40,32 @@ def place(store: str, path: str) -> Path | None:
     return None
 
 
+def state() -> Path:
+    """Where Nix's database is, and what else it keeps."""
+    return Path(os.environ.get("NIX_STATE_DIR") or STATE)
+
+
+def refuse_renamed(where: str = "", address: str = "") -> None:
+    """Raises UserError for a store with another name than /nix/store, which is part of every path and record.
+
+    ``address`` is a store's, and ``where`` names what it comes from; without them, what the environment says counts.
+    """
+    given = {where: _renamed(address)} if address else {}
+    if not address:
+        given = {name: os.environ.get(name, "") for name in ("NIX_STORE_DIR", "NIX_STORE")}
+        given["NIX_REMOTE"] = _renamed(os.environ.get("NIX_REMOTE", ""))
+    for name, store in given.items():
+        if store and os.path.normpath(store) != STORE:
+            mend = f"unset {name}" if name.startswith("NIX_") else "name a store without the parameter store="
+            raise UserError.of(
+                name, f"names the store {store}, and all that nixgen makes and records is of {STORE}", mend
+            )
+
+
+def _renamed(address: str) -> str:
+    return next(iter(parse_qs(address.partition("?")[2]).get("store", ())), "")
+
+
 def configured(setting: str, version: tuple[int, ...]) -> str:
     """The address of the store that Nix uses where none is named; "" for the machine's own.
 
@@ -47,6 +74,7 @@ def configured(setting: str, version: tuple[int, ...]) -> str:
     (the manual, "Store types", Auto).
     """
     if setting not in {"", "auto"}:
+        refuse_renamed("Nix's setting store", setting)
         return setting
     moved = any(map(os.environ.get, ("NIX_STORE_DIR", "NIX_STATE_DIR")))
     socket = Path(os.environ.get("NIX_DAEMON_SOCKET_PATH") or STATE / "daemon-socket/socket")

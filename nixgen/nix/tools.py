@@ -96,6 +96,7 @@ class Nix:
         found = cls(store, builders, tuple(options))
         version = found.version()
         if store:
+            stores.refuse_renamed(store, store)
             return found
         settings = found.settings()
         return replace(found, store=stores.configured(str(settings.get("store", "auto")), version))
@@ -341,7 +342,7 @@ class _NoNetworkError(Exception):
 
 def daemon() -> str | None:
     """The socket of Nix's daemon, where this user needs it; None where Nix does by itself what is asked of it."""
-    state = Path(os.environ.get("NIX_STATE_DIR") or stores.STATE)
+    state = stores.state()
     remote = os.environ.get("NIX_REMOTE") or "auto"
     if remote == "daemon" or (remote == "auto" and state.is_dir() and not os.access(state, os.W_OK)):
         return os.environ.get("NIX_DAEMON_SOCKET_PATH") or str(state / "daemon-socket/socket")

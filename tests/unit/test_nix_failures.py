@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import BuildFailed, MachineError, NixgenError, Stale, UserError
-from nixgen.nix.failures import Broken, Owner, evaluation, failed, last_error, offline
+from nixgen.nix.failures import Broken, Owner, evaluation, failed, last_error, offline, unusable
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import Failure
 
@@ -256,3 +256,28 @@ def test_advice_comes_before_the_command_that_shows_the_log() -> None:
         "      [table]",
         f"    to see its whole log: nix-store --read-log {BUILT}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "mend"),
+    [
+        ("NIX_STATE_DIR", "/no/x", "creating directory '/no/x': No such file or directory", "unset NIX_STATE_DIR"),
+        ("NIX_LOG_DIR", "/no/x", 'creating directory "/no/x/drvs/53": No such file or directory', "unset NIX_LOG_DIR"),
+        ("NIX_STATE_DIR", "a", "not an absolute path: 'a'", "unset NIX_STATE_DIR"),
+        ("NIX_REMOTE", "nonsense", "don't know how to open Nix store 'nonsense'", "unset NIX_REMOTE"),
+        (
+            "NIX_REMOTE",
+            "daemon",
+            "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory",
+            "unset NIX_REMOTE or: start Nix's daemon: ",
+        ),
+        ("NIX_REMOTE", "", 'creating directory "/nix/var": Permission denied', "install Nix's daemon: "),
+    ],
+)
+def test_a_variable_that_moves_nix_is_named_where_nix_cannot_use_it(
+    name: str, value: str, said: str, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    for error in (unusable(f"error: {said}\n"), failed([], [said], lambda _: {}, {})):
+        (problem,) = error.problems
+        assert problem.mend.startswith(mend)

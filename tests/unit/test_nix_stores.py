@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.program import nixgen
 
+from nixgen.errors import UserError
 from nixgen.nix import stores
 from nixgen.nix.stores import place
 
@@ -91,3 +93,43 @@ def test_a_user_without_nix_has_a_store_in_their_folder(tmp_path: Path, monkeypa
     monkeypatch.delenv("NIX_STATE_DIR")
     (tmp_path / "state").mkdir()
     assert stores.configured("auto", (2, 26)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NIX_STORE_DIR", "/srv/store"),
+        ("NIX_STORE", "/srv/store"),
+        ("NIX_STORE_DIR", "nix/store"),
+        ("NIX_REMOTE", "local?root=/x&store=/srv/store"),
+    ],
+)
+def test_a_store_with_another_name_is_refused_by_every_command(name: str, value: str, tmp_path: Path) -> None:
+    """All paths would be others: check said that the record was stale, and a run's record lacked its environment."""
+    told = f"error: {name}: names the store {value.rpartition('=')[2]}, and all that nixgen makes and records is of "
+    for words in (["check"], ["run", "--record", "true"], ["generate"], ["verify"], ["report"]):
+        done = nixgen(*words, cwd=tmp_path, **{name: value})
+        assert (done.returncode, done.stderr) == (2, f"{told}/nix/store\n  hint: unset {name}\n")
+    assert nixgen("check", "--help", **{name: value}).returncode == 0
+    for store in ("local?store=/srv/store", "ssh-ng://host?store=/srv/store"):
+        with pytest.raises(UserError, match="all that nixgen makes and records is of /nix/store"):
+            stores.configured(store, (2, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NIX_STORE_DIR", "/nix/store/"),
+        ("NIX_STORE_DIR", ""),
+        ("NIX_STORE", "/nix/store"),
+        ("NIX_REMOTE", "daemon"),
+        ("NIX_REMOTE", "local?root=/x&store=/nix/store"),
+        ("NIX_STATE_DIR", "/srv/state"),
+        ("NIX_LOG_DIR", "/srv/logs"),
+    ],
+)
+def test_a_store_elsewhere_with_its_own_name_is_as_good(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    stores.refuse_renamed()
+    assert stores.configured("local?root=/x&store=/nix/store", (2, 8)) != ""
+    assert stores.state() == Path(value if name == "NIX_STATE_DIR" else "/nix/var/nix")
