@@ -48,16 +48,23 @@ class Entry:
         """Note a problem with a key."""
         self._problems.append(Problem(f"{self.where}.{key}" if key else self.where, what, mend))
 
-    def text(self, key: str, example: str) -> str | None:
-        """A string, None where there is none."""
+    def text(self, key: str, example: str, *, among: Collection[str] = ()) -> str | None:  # noqa: ARG002 -- the same
+        """A string, ``among`` those that there are, None where there is none."""
         value = self._values.get(key)
         if value is None or isinstance(value, str):
             return value
         self.wrong(key, f"is {kind_of(value)}, not a string", f'write {key} = "{example}"')
         return None
 
-    def texts(self, key: str, example: str, *, alone: bool = False) -> tuple[str, ...]:
-        """A list of strings; with ``alone`` a string stands for a list of itself."""
+    def texts(
+        self,
+        key: str,
+        example: str,
+        *,
+        alone: bool = False,
+        among: Collection[str] = (),  # noqa: ARG002 -- for who asks what is asked
+    ) -> tuple[str, ...]:
+        """A list of strings, ``among`` those that there are; with ``alone`` a string stands for a list of itself."""
         value = self._values.get(key)
         if value is None:
             return ()
@@ -70,6 +77,32 @@ class Entry:
             if not isinstance(item, str):
                 self.wrong(f"{key}[{index}]", f"is {kind_of(item)}, not a string", f'write {key} = ["{example}"]')
         return tuple(item for item in value if isinstance(item, str))
+
+
+class Asked(Entry):
+    """An empty table that notes in JSON Schema's words what it is asked for, and what must not be missing."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part, "", {}, [])
+        self.forms: dict[str, dict[str, Any]] = {}
+        self.required: list[str] = []
+
+    def wrong(self, key: str, what: str, mend: str) -> None:
+        """Note a key that the reader misses."""
+        super().wrong(key, what, mend)
+        self.required += [key] if key and what == "is missing" else []
+
+    def text(self, key: str, example: str, *, among: Collection[str] = ()) -> str | None:
+        """Note a string."""
+        self.forms[key] = {"type": "string", "examples": [example], **({"enum": list(among)} if among else {})}
+        return None
+
+    def texts(self, key: str, example: str, *, alone: bool = False, among: Collection[str] = ()) -> tuple[str, ...]:
+        """Note a list of strings."""
+        one: dict[str, Any] = {"enum": list(among)} if among else {"type": "string"}
+        several = {"type": "array", "items": one, "examples": [[example]]}
+        self.forms[key] = {"anyOf": [one, several]} if alone else several
+        return ()
 
 
 def kind_of(value: object) -> str:
@@ -161,7 +194,7 @@ def globs(entry: Entry, key: str) -> tuple[str, ...]:
 
 def layout(entry: Entry) -> tuple[Layout, ...]:
     """One layout or several; empty where none is named."""
-    found = entry.texts("layout", "plain", alone=True)
+    found = entry.texts("layout", "plain", alone=True, among=LAYOUTS)
     for value in found:
         if value not in LAYOUTS:
             entry.wrong("layout", f'"{value}" is not a layout', nearest(value, LAYOUTS))
@@ -191,7 +224,7 @@ def format_of(entry: Entry) -> str | None:
     """The kind of a dataset's files."""
     from nixgen.data.formats import FORMATS
 
-    value = entry.text("format", "parquet")
+    value = entry.text("format", "parquet", among=FORMATS)
     if value is not None and value not in FORMATS:
         mend = "did you mean jsonl?" if value.lower() == "json" else nearest(value, FORMATS)
         entry.wrong("format", f'"{value}" is not a format of data', mend)

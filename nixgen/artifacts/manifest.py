@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from nixgen.artifacts import fields, sourcetext
-from nixgen.artifacts.fields import FILE, Entry, kind_of, nearest, quoted
+from nixgen.artifacts.fields import FILE, Asked, Entry, kind_of, nearest, quoted
 from nixgen.artifacts.model import ArtifactSpec, Kind, Layout, Manifest, Scheme, ServiceSpec, scheme_of
 from nixgen.errors import Problem, UserError
 from nixgen.formats.foreign import table as tables
@@ -70,6 +70,32 @@ def parse_manifest(document: Mapping[str, Any]) -> Manifest:
         data=tuple(sorted(artifacts["data"], key=lambda spec: spec.name)),
         services=tuple(sorted(services, key=lambda service: service.name)),
     )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 7) of models.toml, from what the readers of its tables ask for."""
+    parts = {}
+    for part, keys in _KEYS_OF.items():
+        asked = Asked(part)
+        if part == "services":
+            _service(asked)
+        else:
+            _artifact(asked, cast("Kind", part))
+        one = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {key: asked.forms[key] for key in keys},
+            "required": asked.required,
+        }
+        parts[part] = {"type": "object", "propertyNames": {"pattern": f"^{NAME.pattern}$"}, "additionalProperties": one}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": FILE,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"version": {"enum": [VERSION]}, **parts},
+        "required": ["version"],
+    }
 
 
 def _entries(named: object, part: str, problems: list[Problem]) -> list[Entry]:

@@ -47,6 +47,7 @@ COMMANDS = {
     "doctor": "Find what keeps this machine from a working project.",
     "kernel": "Show the environment to notebooks: Jupyter, VS Code, PyCharm.",
     "clean": "List what no project or shell needs any more, or remove it.",
+    "schema": "Print the JSON Schema of a file, for editors.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

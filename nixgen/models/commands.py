@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from nixgen.artifacts import drift, edit
 from nixgen.artifacts.fields import FILE, nearest
-from nixgen.artifacts.manifest import VERSION, read_manifest
+from nixgen.artifacts.manifest import VERSION, read_manifest, schema
 from nixgen.artifacts.model import ArtifactSpec, Kind, PinnedArtifact
 from nixgen.console import console
 from nixgen.errors import MachineError, Problem, UserError
+from nixgen.formats.jsontext import dumps
 from nixgen.lock import lockfile
 from nixgen.machine import files
 from nixgen.models.listing import Row
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _KEYS = ("source", "revision", "include", "exclude", "layout", "member", "sha256", "repo")
 KEYS = (*_KEYS, "endpoint", "registry", "format")
 """The keys of an entry, in the order in which they are written."""
+_SCHEMA = ".models.schema.json"
+_SCHEMA_LINE = f"#:schema ./{_SCHEMA}"  # editors that know Taplo complete the file by it
 
 
 def values(*given: str | Sequence[str] | None) -> dict[str, edit.Value]:
@@ -37,8 +40,11 @@ def add(start: Path, kind: Kind, name: str, values: Mapping[str, edit.Value]) ->
     root = find_project(start, lock=False).root
     with files.exclusive(root, console.info):
         path = root / FILE
-        text = read_text(path, FILE) if path.exists() else f"version = {VERSION}\n"
-        files.write_all(root, {FILE: edit.with_entry(text, kind, name, values).encode()})
+        text = read_text(path, FILE) if path.exists() else f"{_SCHEMA_LINE}\nversion = {VERSION}\n"
+        wanted = {FILE: edit.with_entry(text, kind, name, values).encode()}
+        if _SCHEMA_LINE in text.splitlines():
+            wanted[_SCHEMA] = f"{dumps(schema())}\n".encode()
+        files.write_all(root, wanted)
     console.info(f"Added {kind}.{name} to {FILE}. To pin it: nixgen sync")
 
 

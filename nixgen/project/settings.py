@@ -24,7 +24,7 @@ DEFAULT_MACOS = "14.0"
 """The macOS version that wheels may ask for: the oldest that nixpkgs supports (its release notes, 25.11)."""
 
 _NAME = r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]"
-_REGISTRY = r"(?:sparse|registry)\+https?://[^\s\"'\\<>`]+"
+_REGISTRY = r"""(?:sparse|registry)\+https?://[^\s"'\\<>`]+"""
 _PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*"
 _MODULE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _REV = r"[0-9a-f]{40}"
@@ -265,14 +265,52 @@ def _typed(value: object, kind: type, example: str, inside: str = "") -> None:
         raise _WrongError(f"is {_TYPES.get(type(value), 'a date')}, not {_TYPES[kind]}", f"write {example}", inside)
 
 
-def _choice(*allowed: str) -> Callable[[object], str]:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a value is read, and what JSON Schema says of it."""
+
+    read: Callable[[object], Any]
+    form: Mapping[str, Any]
+
+    def __call__(self, value: object) -> Any:  # noqa: ANN401 -- of the type that the setting has
+        return self.read(value)
+
+
+def _whole(pattern: str) -> str:
+    """A pattern for all of a text, in JSON Schema's words."""
+    return f"^(?:{pattern})$"
+
+
+def _list(item: Mapping[str, Any], **more: object) -> dict[str, Any]:
+    return {"type": "array", "items": dict(item), **more}
+
+
+def _object(readers: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
+    """A closed table of JSON Schema."""
+    forms = {key: dict(getattr(reader, "form", {})) for key, reader in readers.items()}
+    return {"type": "object", "additionalProperties": False, "properties": forms}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 7) of ``[tool.nixgen]``, from what reads it."""
+    found = _object(_READERS)
+    defaults = Settings()
+    for key, form in found["properties"].items():
+        default = getattr(defaults, key.replace("-", "_"), None)
+        if isinstance(default, str | bool):
+            form["default"] = default
+    found["properties"]["environments"]["additionalProperties"] = _object(_ENVIRONMENT_READERS)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "[tool.nixgen] of pyproject.toml", **found}
+
+
+def _choice(*allowed: str) -> _Reader:
     def read(value: object) -> str:
         _typed(value, str, f'"{allowed[0]}"')
         if value not in allowed:
             raise _WrongError(f'"{value}" is not known', _one_of(str(value), allowed))
         return str(value)
 
-    return read
+    return _Reader(read, {"enum": list(allowed)})
 
 
 def _one_of(value: str, allowed: tuple[str, ...]) -> str:
@@ -280,17 +318,17 @@ def _one_of(value: str, allowed: tuple[str, ...]) -> str:
     return f"did you mean {close[0]}?" if close else "use one of " + ", ".join(allowed)
 
 
-def _pattern(pattern: str, what: str, example: str) -> Callable[[object], str]:
+def _pattern(pattern: str, what: str, example: str) -> _Reader:
     def read(value: object) -> str:
         _typed(value, str, f'"{example}"')
         if not re.fullmatch(pattern, str(value), re.ASCII):
             raise _WrongError(f'"{value}" is not {what}', f'write it like "{example}"')
         return str(value)
 
-    return read
+    return _Reader(read, {"type": "string", "pattern": _whole(pattern), "examples": [example]})
 
 
-def _names(pattern: str, what: str, example: str) -> Callable[[object], tuple[str, ...]]:
+def _names(pattern: str, what: str, example: str) -> _Reader:
     def read(value: object) -> tuple[str, ...]:
         _typed(value, list, f'["{example}"]')
         for index, name in enumerate(cast("list[object]", value)):
@@ -299,7 +337,7 @@ def _names(pattern: str, what: str, example: str) -> Callable[[object], tuple[st
                 raise _WrongError(f'"{name}" is not {what}', f'write it like "{example}"', f"[{index}]")
         return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
 
-    return read
+    return _Reader(read, _list({"type": "string", "pattern": _whole(pattern)}, examples=[[example]]))
 
 
 def _distributions(value: object) -> tuple[str, ...]:
@@ -449,31 +487,57 @@ def _flag(value: object) -> bool:
 _PACKAGE_READERS: Mapping[str, Callable[[object], object]] = {
     "build-libraries": _names(_PACKAGE, "a package's name", "libpq-dev"),
     "build-tools": _names(_PACKAGE, "a package's name", "cmake"),
-    "env": _variables,
-    "patches": _paths,
-    "timeout": _seconds,
+    "env": _Reader(
+        _variables,
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _whole(_VARIABLE), "not": {"enum": sorted(_SET)}},
+            "additionalProperties": {"type": "string"},
+        },
+    ),
+    "patches": _Reader(_paths, _list({"type": "string"})),
+    "timeout": _Reader(_seconds, {"type": "integer", "minimum": 1, "maximum": _LONGEST}),
 }
 
 _READERS: Mapping[str, Callable[[object], object]] = {
     "base": _choice("nixpkgs", "debian"),
     "python": _pattern(r"3\.(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?))?", "a Python version", "3.11"),
-    "systems": _systems,
+    "systems": _Reader(_systems, _list({"enum": list(SYSTEMS)}, minItems=1)),
     "suite": _pattern(r"[a-z]+", "a Debian suite's code name", "bookworm"),
-    "nixpkgs": _nixpkgs,
+    "nixpkgs": _Reader(
+        _nixpkgs,
+        {
+            "type": ["string", "object"],
+            "additionalProperties": False,
+            "properties": {
+                "rev": {"type": "string", "pattern": _whole(_REV)},
+                "narHash": {"type": "string", "pattern": _whole(_SRI)},
+                "lastModified": {"type": "integer", "minimum": 1},
+            },
+            "required": ["rev", "narHash"],
+        },
+    ),
     "groups": _names(_NAME, "a dependency group's name", "dev"),
     "extras": _names(_NAME, "an extra's name", "plot"),
-    "all-extras": _flag,
+    "all-extras": _Reader(_flag, {"type": "boolean"}),
     "libraries": _names(_PACKAGE, "a package's name", "ffmpeg"),
     "tools": _names(_PACKAGE, "a package's name", "git"),
     "macos": _pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
-    "prefer": _distributions,
+    "prefer": _Reader(_distributions, _list({"type": "string", "pattern": _whole(_NAME)})),
     "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
-    "smoke": _commands,
+    "smoke": _Reader(_commands, _list({"type": "string", "minLength": 1})),
     "cuda": _choice("auto", "off"),
-    "packages": _packages,
-    "environments": _environments,
+    "packages": _Reader(
+        _packages,
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _whole(_NAME)},
+            "additionalProperties": _object(_PACKAGE_READERS),
+        },
+    ),
+    "environments": _Reader(_environments, {"type": "object", "propertyNames": {"pattern": _whole(_ENVIRONMENT)}}),
     "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
-    "scripts": _script_paths,
+    "scripts": _Reader(_script_paths, _list({"type": "string", "pattern": r"\.py$"})),
     "crate-registries": _names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
 }
 

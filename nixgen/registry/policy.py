@@ -27,6 +27,7 @@ from typing import Any
 from nixgen.errors import Problem, UserError
 from nixgen.formats import toml
 from nixgen.formats.strictjson import Table
+from nixgen.formats.tableform import Form
 from nixgen.log.note import NoteError, Verifier
 
 NAME = "promotion.toml"
@@ -124,18 +125,33 @@ def parse_policy(text: str) -> Policy:
     top = Table(document, NAME, "", problems, _MEND)
     if type(document.get("version")) is int and document["version"] != VERSION:
         raise UserError.of(f"{NAME}: version", f"is {document['version']}, and this nixgen knows {VERSION}", _MEND)
-    top.closed("version", "aliases", "models")
-    top.integer("version")
-    policy = Policy(_aliases(top), {})
-    models = top.table("models") if "models" in top else Table({}, NAME, "models", problems, _MEND)
-    for name in models.keys():  # noqa: SIM118 -- no mapping
-        model = models.table(name)
-        model.closed("aliases")
-        policy.models.update({(name, alias): rules for alias, rules in _aliases(model).items()})
+    policy = _policy(top)
     if not policy.aliases and not policy.models and not problems:
         problems.append(Problem(NAME, "says nothing of any alias", "begin with [aliases.prod]"))
     if problems:
         raise UserError(dict.fromkeys(problems))
+    return policy
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 7) of promotion.toml, from what its reader asks for."""
+    form = Form()
+    _policy(form)
+    form.schema["properties"]["version"] = {"enum": [VERSION]}
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": NAME}
+    return {**head, **form.schema, "required": ["version"]}
+
+
+def _policy(top: Table) -> Policy:
+    top.closed("version", "aliases", "models")
+    top.integer("version")
+    policy = Policy(_aliases(top), {})
+    if "models" in top:
+        models = top.table("models")
+        for name in models.keys():  # noqa: SIM118 -- no mapping
+            model = models.table(name)
+            model.closed("aliases")
+            policy.models.update({(name, alias): rules for alias, rules in _aliases(model).items()})
     return policy
 
 

@@ -85,6 +85,7 @@ def test_add_makes_the_file_and_knows_every_key(root: Path) -> None:
     )
     assert done.returncode == 0
     assert (root / "models.toml").read_text() == (
+        "#:schema ./.models.schema.json\n"
         'version = 1\n\n[data.rows]\nsource = "s3://bucket/a.zip"\nlayout = "plain"\nmember = "a/b.csv"\n'
         f'sha256 = "{SHA}"\nendpoint = "https://s3.example.org"\nformat = "csv"\n'
     )
@@ -95,6 +96,7 @@ def test_add_knows_registries(root: Path) -> None:
     words = ("data", "add", "rows", "registry:fraud@prod", "--registry", "s3://models", "--format", "csv")
     assert nixgen(*words, cwd=root).returncode == 0
     assert (root / "models.toml").read_text() == (
+        "#:schema ./.models.schema.json\n"
         'version = 1\n\n[data.rows]\nsource = "registry:fraud@prod"\nregistry = "s3://models"\nformat = "csv"\n'
     )
 
