@@ -269,7 +269,7 @@ def test_a_daemon_that_does_not_answer_is_told_at_once(
         tools.ready()
     (problem,) = caught.value.problems
     assert problem.what == f"cannot be used: cannot connect to socket at '{place}': No such file or directory"
-    assert problem.mend.startswith("start Nix's daemon: sudo systemctl start nix-daemon")
+    assert problem.mend.startswith("unset NIX_REMOTE NIX_DAEMON_SOCKET_PATH or: start Nix's daemon: sudo systemctl")
     monkeypatch.chdir(place.parent)  # the name of a socket has 108 letters at most
     monkeypatch.setenv("NIX_DAEMON_SOCKET_PATH", "socket")
     with socket.socket(socket.AF_UNIX) as daemon:
