@@ -26,7 +26,10 @@ let
   changed = import ./stale.nix { inherit root locks; };
   stale = if changed == [ ] && moved then [ "flake.lock" ] else changed;
   names = builtins.concatStringsSep " and " stale;
-  refusal = "${names} changed after default.nix was generated. Run: nixgen sync";
+  revision = pin: builtins.substring 0 12 (pin.rev or pin.narHash);
+  both = ": it has nixpkgs ${revision nixpkgs}, and nixgen.lock has ${revision pins}";
+  detail = if changed == [ ] then both else "";
+  refusal = "${names} changed after default.nix was generated${detail}. Run: nixgen sync";
   # What was generated from another lock is refused, not built: each value of a set by itself. What builtins make and
   # call has no place in a file: Nix shows the sentence, and no lines of files around it.
   current = values:

@@ -1,36 +1,56 @@
 # The base made of nixpkgs: its Python, its loader and its libraries, at the revision that nixgen.lock pins.
 { pins, system, nixpkgs }:
 let
-  pkgs =
-    if nixpkgs != null then nixpkgs.legacyPackages.${system}
+  again = "then run: nixgen sync";
+  unfree = pins.unfree or false;
+  tree =
+    if nixpkgs != null then nixpkgs
     else
-      import
-        (builtins.fetchTarball {
-          url = "https://github.com/NixOS/nixpkgs/archive/${pins.rev}.tar.gz";
-          sha256 = pins.narHash;
-        })
-        { inherit system; config = { }; overlays = [ ]; };
+      builtins.fetchTarball {
+        url = "https://github.com/NixOS/nixpkgs/archive/${pins.rev}.tar.gz";
+        sha256 = pins.narHash;
+      };
+  # What a flake has ready is evaluated once for all that use it.
+  pkgs =
+    if system == "x86_64-darwin" && builtins.compareVersions release "26.11" >= 0 then
+      throw
+        ("nixpkgs ${release} has dropped x86_64-darwin, Macs with Intel's processors; take it out of systems under "
+          + "[tool.nixgen] in pyproject.toml, or set nixpkgs = \"nixos-26.05\" there, ${again}")
+    else if nixpkgs == null || unfree then
+      import tree { inherit system; config = if unfree then { allowUnfree = true; } else { }; overlays = [ ]; }
+    else nixpkgs.legacyPackages.${system};
+  # Known before the packages are: these do not even exist for a system that was dropped.
+  release = (if nixpkgs == null then import (tree + "/lib") else nixpkgs.lib or { }).trivial.release or "0";
   inherit (pkgs) lib;
   linux = pkgs.stdenv.hostPlatform.isLinux;
 
   attribute = "python${builtins.replaceStrings [ "." ] [ "" ] pins.python}";
-  python = exactly (pins.pythonFull or null) (pkgs.${attribute} or (throw
-    ("this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, "
-      + "then run: nixgen sync")));
+  # What was removed is either not there, or an alias that throws.
+  offered = builtins.seq pkgs (builtins.tryEval (pkgs.${attribute} or null));
+  python =
+    if offered.success && offered.value != null then exactly (pins.pythonFull or null) offered.value
+    else
+      throw "this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, ${again}";
 
   # Markers of uv.lock compare the patch release: with another one, other packages are right.
   exactly = full: found:
     if full == null || found.version == full then found
     else
       throw ("this nixpkgs has Python ${found.version}, and the packages were chosen for ${full}; set "
-        + "python = \"${found.version}\" under [tool.nixgen] in pyproject.toml, "
-        + "then run: nixgen sync");
+        + "python = \"${found.version}\" under [tool.nixgen] in pyproject.toml, ${again}");
 
   # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
   package = key: name:
-    lib.attrByPath (lib.splitString "." name)
+    allowed key name (lib.attrByPath (lib.splitString "." name)
       (throw "this nixpkgs has no ${name}, which ${key} under [tool.nixgen] in pyproject.toml names")
-      pkgs;
+      pkgs);
+  # nixpkgs' own words name files of NixOS and a variable that a flake does not see.
+  allowed = key: name: found:
+    if unfree || !(found.meta.unfree or false) then found
+    else
+      throw
+        ("${name}, which ${key} under [tool.nixgen] in pyproject.toml names, is not free software: read its licence, "
+          + "and if you accept it set unfree = true there, ${again}");
   folder = drv: "${lib.getLib drv}/lib";
   unique = builtins.foldl' (found: item: if builtins.elem item found then found else found ++ [ item ]) [ ];
   wanted = map (package "libraries") pins.libraries;
@@ -82,7 +102,10 @@ in
   applets = "";
   assigned = [ ];
   modules = [ ];
-  formatter = pkgs.nixfmt or pkgs.nixfmt-rfc-style or null;
+  # Until 25.11 the attribute nixfmt was the old formatter of that name, with a warning.
+  formatter =
+    let old = builtins.compareVersions lib.trivial.release "25.11" < 0;
+    in pkgs.${if old then "nixfmt-rfc-style" else "nixfmt"} or null;
   keep = "";
   # Nothing of it is built here but by nixpkgs' own recipes.
   built = { };

@@ -90,8 +90,9 @@ def place_of(one):
 
 
 def packages_of(sonames):
-    """A list for ``libraries``: the packages that on Debian mostly have these."""
-    names = sorted({needs.debian_package(soname) for soname in sonames} - {None}) if os.environ["debian"] else []
+    """A list for ``libraries``: the packages of the base that mostly have these."""
+    package = needs.debian_package if os.environ["debian"] else needs.NIXPKGS.get
+    names = sorted({package(soname) for soname in sonames} - {None})
     return ", ".join(f'"{name}"' for name in names)
 
 
@@ -155,7 +156,7 @@ def main():
     if libraries:
         problems += [f"{len(libraries)} libraries are missing:" if len(libraries) > 1 else "1 library is missing:", *libraries]
         named = packages_of(sonames) or '"NAME"'
-        usual = " (Debian's usual names for them)" if "NAME" not in named else ""
+        usual = f" ({'Debian' if os.environ['debian'] else 'nixpkgs'}'s usual names for them)" if "NAME" not in named else ""
         problems.append(f"Add the packages that have them: libraries = [{named}]{usual} under [tool.nixgen] in pyproject.toml, then run: nixgen sync")
     if problems:
         mend = 'A module that cannot work here on purpose: skip-imports = ["NAME"] under [tool.nixgen] in pyproject.toml, then run: nixgen sync'

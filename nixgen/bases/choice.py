@@ -27,6 +27,14 @@ def known_pythons(settings: Settings) -> tuple[str, ...]:
     return nixpkgs.pythons(settings)
 
 
+def refuse_systems(settings: Settings) -> None:
+    """Raise UserError for systems that are named and that the base does not serve."""
+    if settings.base == "nixpkgs":  # the debian base's are read with the settings
+        from nixgen.bases import nixpkgs
+
+        nixpkgs.refuse_systems(settings)
+
+
 def elsewhere(settings: Settings, available: Sequence[str]) -> dict[str, str]:
     """Python versions that another setting gives, and which: another suite, or the other base."""
     from nixgen.bases import nixpkgs

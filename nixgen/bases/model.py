@@ -71,6 +71,7 @@ class NixpkgsBase:
     """The nixpkgs base of nixgen.lock: one revision of nixpkgs with its NAR hash (SRI) and its glibc's version.
 
     ``python_full`` is the whole version ("3.13.9") that markers were evaluated with, "" in a lock that does not say.
+    ``unfree``: packages that are not free software may be named.
     """
 
     name: str
@@ -84,6 +85,7 @@ class NixpkgsBase:
     python_full: str = ""
     build_libraries: tuple[str, ...] = ()
     build_tools: tuple[str, ...] = ()
+    unfree: bool = False
     kind: Literal["nixpkgs"] = "nixpkgs"
 
 

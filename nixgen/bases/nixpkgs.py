@@ -5,9 +5,11 @@ Nothing here asks the network: a pin is a revision and the hash of its tree, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nixgen.errors import UserError
+from nixgen.project.settings import SYSTEMS
 
 if TYPE_CHECKING:
     from nixgen.bases.model import NixpkgsBase
@@ -18,7 +20,8 @@ class Pin(NamedTuple):
     """A revision of NixOS/nixpkgs that was published.
 
     ``nar_hash`` is SRI text, ``last_modified`` its commit's time in Unix seconds, ``glibc`` a version like "2.42", and
-    ``pythons`` the CPython versions that it packages, newest first, released ones only.
+    ``pythons`` the CPython versions that it packages, newest first, released ones only; ``systems`` the Nix systems
+    that it serves.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Pin(NamedTuple):
     branch: str
     glibc: str
     pythons: tuple[str, ...]
+    systems: tuple[str, ...] = SYSTEMS
 
 
 PINS = {
@@ -35,7 +39,8 @@ PINS = {
     for pin in (
         # glibc: pkgs/development/libraries/glibc/common.nix says 2.42 since pull request 379542 (January 2026), and
         # 2.42-67 on the 26.05 branch since pull request 523468 (May 2026).
-        # Pythons: pkgs/development/interpreters/python/default.nix has python311 to python314, and a beta of 3.15.
+        # Pythons: pkgs/development/interpreters/python/default.nix has python311 to python314, and a beta of 3.15; 3.10
+        # left with pull request 490538 (February 2026).
         Pin(
             name="nixos-26.05",
             rev="5880666fd9eb563038431edb35c2d0aa595884e6",
@@ -45,6 +50,7 @@ PINS = {
             glibc="2.42",
             pythons=("3.14", "3.13", "3.12", "3.11"),
         ),
+        # Systems: what becomes 26.11 is not built for x86_64-darwin any more (its release notes; pull request 493096).
         # glibc: the pull request that brings 2.43 (502924) was open in the spring of 2026.
         Pin(
             name="nixos-unstable",
@@ -54,6 +60,7 @@ PINS = {
             branch="nixos-unstable",
             glibc="2.42",
             pythons=("3.14", "3.13", "3.12", "3.11"),
+            systems=tuple(system for system in SYSTEMS if system != "x86_64-darwin"),
         ),
     )
 }
@@ -75,6 +82,28 @@ def pin_of(name: str | None) -> Pin:
             "use one of " + ", ".join(PINS) + ', or a revision with its hash: {rev = "…", narHash = "sha256-…"}',
         )
     return pin
+
+
+def systems(settings: Settings) -> tuple[str, ...]:
+    """The systems that the nixpkgs base serves under these settings; of an unknown revision Nix alone can tell."""
+    pin = settings.nixpkgs
+    if isinstance(pin, Mapping):
+        known = next((one for one in PINS.values() if one.rev == pin["rev"]), None)
+    else:
+        known = PINS.get(pin or DEFAULT)
+    return SYSTEMS if known is None else known.systems
+
+
+def refuse_systems(settings: Settings) -> None:
+    """Raise UserError for systems that are named and that the pin has not."""
+    for system in settings.systems or ():
+        if system not in systems(settings):
+            last = next((pin.name for pin in PINS.values() if system in pin.systems), "")
+            raise UserError.of(
+                "pyproject.toml: tool.nixgen.systems",
+                f"nixpkgs has dropped {system}, and {settings.nixpkgs} does not have it any more",
+                f'take it out, or set nixpkgs = "{last}", the last one that serves it',
+            )
 
 
 def pythons(settings: Settings) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ _NIXPKGS = {
     "libtiff": "tiffio.h tiff libtiff-4",
     "libusb1": "libusb-1.0/libusb.h libusb.h usb-1.0 libusb-1.0",
     "libwebp": "webp/decode.h webp libwebp",
+    "libxcrypt": "crypt.h libcrypt.so.2 libcrypt",
+    "libxcrypt-legacy": "libcrypt.so.1",
     "libxml2": "libxml/xmlversion.h libxml/parser.h xml2 libxml-2.0 libxml2 xml2-config",
     "libxslt": "libxslt/xslt.h xslt libxslt xslt-config",
     "libyaml": "yaml.h yaml yaml-0.1",
@@ -85,7 +87,9 @@ def _nixpkgs(need: Need) -> tuple[str, ...]:
         name = re.sub(r"^lib(.+?)\.so.*$", r"\1", name)
     folded = name if need.kind in {"header", "program"} else name.lower()
     return tuple(
-        package for package, texts in _NIXPKGS.items() if {name, folded} & {*texts.split(), *texts.lower().split()}
+        package
+        for package, texts in _NIXPKGS.items()
+        if {need.name, name, folded} & {*texts.split(), *texts.lower().split()}
     )
 
 

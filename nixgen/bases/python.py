@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nixgen.errors import Problem, UserError
+from nixgen.project.settings import DEFAULT_SYSTEMS
 from nixgen.resolve import plain
 from nixgen.resolve.model import Target
 from nixgen.resolve.targets import LAST_PATCH
@@ -26,9 +27,18 @@ def targets(
 
     ``python_full`` is the whole version ("3.11.2") of the base's interpreter; see :func:`full_version`.
     """
-    wanted = sorted(set(systems or settings.default_systems()))
+    wanted = sorted(set(systems or default_systems(settings)))
     full = python_full or full_version(settings, python)
     return tuple(Target(system, python, full) for system in wanted)
+
+
+def default_systems(settings: Settings) -> tuple[str, ...]:
+    """The systems to resolve for: those that are set, else all that the base serves."""
+    from nixgen.bases import nixpkgs
+
+    if settings.systems is not None:
+        return settings.systems
+    return nixpkgs.systems(settings) if settings.base == "nixpkgs" else DEFAULT_SYSTEMS[settings.base]
 
 
 def full_version(settings: Settings, python: str, base: Base | None = None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixgen.bases import choice
+from nixgen.bases.python import default_systems
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.generate import gitindex, planning, write
@@ -188,6 +189,7 @@ def _chosen(project: Project, options: Options) -> tuple[Project, dict[str, edit
         project = choice.without_python_of_another_base(project)
     if before.python and not project.settings.python:
         console.info(f"Choosing Python anew: {before.python} was for the {before.base} base.")
+    choice.refuse_systems(project.settings)
     named = choice.is_named(project, project.settings, options.python)
     chosen = choice.pick_python(project, project.settings, options.python)
     if options.python is None:
@@ -201,12 +203,13 @@ def asked(project: Project, options: Options) -> dict[str, edit.Value]:
     values: dict[str, edit.Value] = {"base": options.base or project.settings.base}
     if options.systems:
         values["systems"] = sorted(set(options.systems))
-    elif options.base and project.settings.systems:
-        offered = Settings.parse({"base": options.base}).default_systems()
+    elif (options.base or options.nixpkgs) and project.settings.systems:
+        pin = options.nixpkgs if options.nixpkgs and "@" not in options.nixpkgs else None
+        offered = default_systems(Settings.parse({"base": values["base"], **({"nixpkgs": pin} if pin else {})}))
         kept = [system for system in project.settings.systems if system in offered]
         if kept and len(kept) < len(project.settings.systems):
             left = ", ".join(sorted(set(project.settings.systems) - set(kept)))
-            console.info(f"Left out: {left}, which the {options.base} base does not serve")
+            console.info(f"Left out: {left}, which {pin or f'the {options.base} base'} does not serve")
             values["systems"] = kept
     if options.nixpkgs:
         revision = _REVISION.fullmatch(options.nixpkgs)

@@ -37,6 +37,7 @@ def problems(settings: Settings, lock: Lock) -> list[Problem]:
         unpinned = [system for system in settings.systems or () if system not in pinned]
         pairs += [("systems", system, ", ".join(sorted(pinned))) for system in unpinned]
     if isinstance(base, NixpkgsBase) and settings.base == base.kind:
+        pairs.append(("unfree", settings.unfree, base.unfree))
         pin = settings.nixpkgs
         if isinstance(pin, str):
             pairs.append(("nixpkgs", pin, base.name))
@@ -51,4 +52,6 @@ def problems(settings: Settings, lock: Lock) -> list[Problem]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

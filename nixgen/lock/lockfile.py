@@ -123,7 +123,7 @@ def _base(table: Table) -> Base:
 def _nixpkgs(table: Table) -> NixpkgsBase:
     table.closed(
         *("kind", "name", "rev", "narHash", "lastModified", "glibc", "python", "pythonFull", "libraries", "tools"),
-        *_BUILDING,
+        *("unfree", *_BUILDING),
     )
     return NixpkgsBase(
         name=table.text("name", r"[A-Za-z0-9][A-Za-z0-9._\-]*"),
@@ -137,6 +137,7 @@ def _nixpkgs(table: Table) -> NixpkgsBase:
         python_full=table.text("pythonFull", r"[0-9]+\.[0-9]+\.[0-9]+") if "pythonFull" in table else "",
         build_libraries=table.texts("build-libraries", _ATTRIBUTE) if "build-libraries" in table else (),
         build_tools=table.texts("build-tools", _ATTRIBUTE) if "build-tools" in table else (),
+        unfree="unfree" in table and table.flag("unfree"),
     )
 
 
@@ -208,6 +209,7 @@ def _dump_nixpkgs(base: NixpkgsBase) -> dict[str, Any]:
         **({"pythonFull": base.python_full} if base.python_full else {}),
         "libraries": list(base.libraries),
         "tools": list(base.tools),
+        **({"unfree": True} if base.unfree else {}),
         **_dump_building(base),
     }
 

@@ -15,6 +15,7 @@ from nixgen.artifacts.manifest import read_manifest
 from nixgen.bases import changes, choice
 from nixgen.bases.debian import busybox
 from nixgen.bases.model import Base, Bootstrap, DebianBase, NixpkgsBase
+from nixgen.bases.python import default_systems
 from nixgen.builds.model import Builds, UnservedError
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
@@ -107,7 +108,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
     try:
         return _pins(project, options, old)
     except UnservedError as left:
-        rest = [system for system in project.settings.default_systems() if system not in left.systems]
+        rest = [system for system in default_systems(project.settings) if system not in left.systems]
         first, more = left.error.problems[0], len(left.error.problems) - 1
         why = f"{first.where} {first.what}" + (f" (and {more} more)" if more else "")
         console.info(f"Left out: {', '.join(sorted(left.systems))}, because {why}")
@@ -119,6 +120,7 @@ def pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, di
 
 def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, dict[str, bytes], dict[str, edit.Value]]:
     read_manifest(project.root)  # a mistake in models.toml is told before apt, which takes its time
+    choice.refuse_systems(project.settings)
     python = _python(project, old)
     exported = environments.export(project, {})
     same = old is not None and (old.base.kind, old.base.python) == (project.settings.base, python)
@@ -128,7 +130,7 @@ def _pins(project: Project, options: Options, old: Lock | None) -> tuple[Lock, d
     settings = {} if options.offline or project.script else known.needs(project, python, _unpinned(resolutions, old))
     project = project.with_settings(settings) if settings else project
     git = _any_from_git(resolutions) or _builds_git(old.builds if old else None)
-    asked = _Asked(python, project.settings.default_systems(), _builds_any(resolutions), git)
+    asked = _Asked(python, default_systems(project.settings), _builds_any(resolutions), git)
     base, tarballs = _base(project, asked, old, options)
     resolutions = _resolutions(project, exported, python, base)
     _refuse_absent(project, resolutions)
@@ -251,6 +253,7 @@ def _base(project: Project, asked: _Asked, old: Lock | None, options: Options) -
             python_full=full,
             build_libraries=settings.build_libraries if asked.toolchain else (),
             build_tools=settings.build_tools if asked.toolchain else (),
+            unfree=settings.unfree,
         ), {}
     if isinstance(kept, DebianBase):
         tarballs = _tarballs(project, kept)

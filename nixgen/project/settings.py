@@ -18,7 +18,7 @@ DEFAULT_SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "nixpkgs": SYSTEMS,
     "debian": tuple(system for system in SYSTEMS if system.endswith("-linux")),
 }
-"""The systems of a project that names none, by base."""
+"""The systems that a base can serve; which of them a pin of nixpkgs has, bases/nixpkgs.py says."""
 
 DEFAULT_MACOS = "14.0"
 """The macOS version that wheels may ask for: the oldest that nixpkgs supports (its release notes, 25.11)."""
@@ -95,6 +95,7 @@ class Settings:
     of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
     those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
+    ``unfree``: packages of nixpkgs that are not free software may be named.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -119,6 +120,7 @@ class Settings:
     lock: str | None = None
     scripts: tuple[str, ...] | None = None
     crate_registries: tuple[str, ...] = ()
+    unfree: bool = False
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -146,10 +148,6 @@ class Settings:
             raise UserError(Problem(f"{path}: tool.nixgen{one.inside}", one.what, one.mend) for one in wrong)
         own = {key: values[key] for key in ("systems", "smoke") if key in values}
         return EnvironmentSettings(groups=(), extras=(), lock=f"{path}.lock", script=path, **own)
-
-    def default_systems(self) -> tuple[str, ...]:
-        """The systems to resolve for: those that are set, else all that the base serves."""
-        return DEFAULT_SYSTEMS[self.base] if self.systems is None else self.systems
 
     def of(self, environment: str) -> Settings:
         """The settings as one of ``environments`` has them."""
@@ -187,8 +185,8 @@ def _contradictions(values: Mapping[str, Any], where: str) -> list[Problem]:
     """Settings that exclude each other."""
     problems = []
     base = values.get("base", "nixpkgs")
-    for key, owner in (("suite", "debian"), ("nixpkgs", "nixpkgs")):
-        if values.get(key) is not None and base != owner:
+    for key, owner in (("suite", "debian"), ("nixpkgs", "nixpkgs"), ("unfree", "nixpkgs")):
+        if values.get(key) and base != owner:
             what = f"is a setting of the {owner} base, and the base is {base}"
             problems.append(Problem(f"{where}.{key}", what, f'remove it, or set base = "{owner}"'))
     if base == "debian":
@@ -539,6 +537,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
     "scripts": _Reader(_script_paths, _list({"type": "string", "pattern": r"\.py$"})),
     "crate-registries": _names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
+    "unfree": _Reader(_flag, {"type": "boolean"}),
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}

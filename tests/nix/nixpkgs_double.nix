@@ -1,7 +1,7 @@
 # A double of nixpkgs, for tests of nix/base/nixpkgs.nix: a set of the shape that the library reads, with derivations
 # that have the right names and outputs and no content. It proves which attributes are read and where they end up in the
 # derivation graph, not that nixpkgs builds. NIXGEN_TEST_NIXPKGS names a real nixpkgs-like set to run the same tests on.
-{ system }:
+{ system, config ? { }, overlays ? [ ] }:
 let
   package = name: outputs:
     derivation {
@@ -23,6 +23,8 @@ rec {
   git = package "git-2.52.0" [ "out" ];
   jq = package "jq-1.8.1" [ "bin" "out" ];
   ffmpeg = package "ffmpeg-8.0" [ "bin" "lib" "out" ];
+  cudatoolkit = package "cudatoolkit-13.0" [ "out" ] // { meta.unfree = !(config.allowUnfree or false); };
+  python310 = throw "python310 was removed";
   python313Packages.numpy = package "python3.13-numpy" [ "out" ];
 }
   // (if linux then {
@@ -33,5 +35,5 @@ rec {
   # The real list has zlib, expat and gcc, too.
   pythonManylinuxPackages.manylinux1 =
     [ (package "glib-2.86" [ "bin" "out" ]) (package "libGL-1.7" [ "out" ]) (package "zlib-1.3.1" [ "out" ]) ];
-  nixfmt = package "nixfmt-1.1.0" [ "out" ];
-} else { nixfmt-rfc-style = package "nixfmt-1.0.0" [ "out" ]; })
+} else { })
+  // { nixfmt = package "nixfmt-1.1.0" [ "out" ]; }

@@ -218,3 +218,7 @@ def test_two_that_bring_a_library_in_different_versions_are_named(lab: Lab) -> N
 )
 def test_the_debian_package_of_a_library(soname: str, package: str | None) -> None:
     assert needs.debian_package(soname) == package
+
+
+def test_nixpkgs_has_the_old_libcrypt_under_another_name() -> None:
+    assert needs.NIXPKGS["libcrypt.so.1"] == "libxcrypt-legacy"

@@ -33,7 +33,7 @@ ours = pytest.mark.skipif(str(DOUBLE) != GIVEN, reason="the versions are those o
 
 PROJECT = """
 let
-  pkgs = import {given} {{ system = "{system}"; }};
+  pkgs = import {given} {{ system = "{system}"; }} // {{ {other} }};
   project = import {root}/nix/project.nix {{
     system = "{system}"; name = "demo"; root = {root}/examples; trees = [ ];
     nixpkgs = {{ legacyPackages."{system}" = pkgs;{flake} }};
@@ -60,7 +60,7 @@ def evaluate(nix_new: Nix) -> Evaluate:
     """
 
     def run(wanted: str, system: str = "x86_64-linux", **settings: str) -> Any:
-        chosen = {"libraries": "", "tools": "", "python": "3.13", "exact": "", "flake": "", **settings}
+        chosen = {"libraries": "", "tools": "", "python": "3.13", "exact": "", "flake": "", "other": "", **settings}
         expression = PROJECT.format(given=GIVEN, root=ROOT, system=system, sha=HASH, wanted=wanted, **chosen)
         return nix_new.evaluate(expression, "--read-write-mode", check=False)
 
@@ -81,8 +81,11 @@ def test_every_output_evaluates(evaluate: Evaluate, system: str, output: str) ->
 def test_another_nixpkgs_than_the_pinned_one_is_refused(evaluate: Evaluate) -> None:
     """Case 27: `nix flake update` moves flake.lock, and nixgen.lock says what a check proves."""
     assert evaluate("project.base.version", flake=' narHash = "h";') == "3.13"
-    refused = evaluate("project.environment.drvPath", flake=' narHash = "other";')
-    assert "flake.lock changed after default.nix was generated. Run: nixgen sync" in refused.stderr
+    refused = evaluate("project.environment.drvPath", flake=f' narHash = "other"; rev = "{"5" * 40}";')
+    assert (
+        "flake.lock changed after default.nix was generated: it has nixpkgs 555555555555, and nixgen.lock has r. "
+        "Run: nixgen sync"
+    ) in refused.stderr
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -196,11 +199,13 @@ def test_a_name_that_nixpkgs_lacks(evaluate: Evaluate, key: str, other: str) -> 
     assert f"this nixpkgs has no no.such-thing, which {key} under [tool.nixgen] in pyproject.toml names" in done.stderr
 
 
-def test_a_python_that_nixpkgs_lacks(evaluate: Evaluate) -> None:
-    done = evaluate("project.environment.drvPath", python="3.99")
+@pytest.mark.parametrize("python", ["3.99", pytest.param("3.10", marks=ours)], ids=["not-yet", "removed"])
+def test_a_python_that_nixpkgs_lacks(evaluate: Evaluate, python: str) -> None:
+    """Of what it removed, it has an alias that throws."""
+    done = evaluate("project.environment.drvPath", python=python)
     assert (
-        "this nixpkgs has no python399; choose another python under [tool.nixgen] in pyproject.toml, then run: "
-        "nixgen sync"
+        f"this nixpkgs has no python{python.replace('.', '')}; choose another python under [tool.nixgen] in "
+        "pyproject.toml, then run: nixgen sync"
     ) in done.stderr
 
 
@@ -216,14 +221,47 @@ def test_case_41_another_patch_release_than_the_one_that_packages_were_chosen_fo
 
 @ours
 def test_nix_fmt_is_nixpkgs_own_formatter(evaluate: Evaluate) -> None:
+    """Until 25.11 the name nixfmt was that of another one, with a warning; from then on the other name warns."""
     assert evaluate("project.formatter.name") == "nixfmt-1.1.0"
-    assert evaluate("project.formatter.name", "aarch64-darwin") == "nixfmt-1.0.0"
+    old = 'lib = import ROOT/tests/nix/nixpkgs/lib.nix // { trivial.release = "25.05"; };'.replace("ROOT", str(ROOT))
+    both = f'{old} nixfmt = throw "the classic one"; nixfmt-rfc-style = {{ name = "nixfmt-unstable-2024-12-04"; }};'
+    assert evaluate("project.formatter.name", other=both) == "nixfmt-unstable-2024-12-04"
+
+
+@pytest.mark.parametrize("output", ["environment", "shell"])
+def test_a_system_that_nixpkgs_dropped(evaluate: Evaluate, output: str) -> None:
+    """26.11 throws where any package of it is looked at."""
+    done = evaluate(f"project.{output}.drvPath", "x86_64-darwin", flake=' lib.trivial.release = "26.11";')
+    assert (
+        "nixpkgs 26.11 has dropped x86_64-darwin, Macs with Intel's processors; take it out of systems under "
+        '[tool.nixgen] in pyproject.toml, or set nixpkgs = "nixos-26.05" there, then run: '
+        "nixgen sync"
+    ) in done.stderr
+
+
+@ours
+def test_the_last_nixpkgs_that_has_it(evaluate: Evaluate) -> None:
+    found = evaluate("project.environment.drvPath", "x86_64-darwin", flake=' lib.trivial.release = "26.05";')
+    assert found.endswith("-demo-environment.drv")
+
+
+@ours
+@pytest.mark.parametrize("key", ["libraries", "tools"])
+def test_what_is_not_free_is_refused_until_it_is_allowed(evaluate: Evaluate, key: str) -> None:
+    """nixpkgs' own refusal names a variable that a flake does not see, and files of NixOS."""
+    done = evaluate(f"project.base.{key}", **{key: '"cudatoolkit"'})
+    assert (
+        f"cudatoolkit, which {key} under [tool.nixgen] in pyproject.toml names, is not free software: read its "
+        "licence, and if you accept it set unfree = true there, then run: nixgen sync"
+    ) in done.stderr
+    allowed = {"exact": " unfree = true;", "flake": f" outPath = {GIVEN};", key: '"cudatoolkit"'}
+    assert "-cudatoolkit-13.0/" in evaluate(f"project.base.{key}", **allowed)[0]
 
 
 def test_both_versions_of_nix_see_the_same_graph(both_nix: tuple[Nix, Nix]) -> None:
     expression = PROJECT.format(
         given=GIVEN, root=ROOT, system="x86_64-linux", sha=HASH, libraries="", tools="", python="3.13", exact="",
-        flake="",
+        flake="", other="",
         wanted="[ project.environment.drvPath project.shell.drvPath project.imports.drvPath ]",
     )  # fmt: skip
     if str(DOUBLE) != GIVEN:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from support.project import Project
 
 from nixgen.bases import nixpkgs
 from nixgen.bases.model import NixpkgsBase
+from nixgen.bases.python import default_systems
 from nixgen.errors import UserError
-from nixgen.project.settings import Settings
+from nixgen.lock import fit
+from nixgen.lock.lockfile import dump_lock, read_lock
+from nixgen.lock.model import Lock
+from nixgen.nix.templates import base_nix
+from nixgen.project.project import find_project
+from nixgen.project.settings import SYSTEMS, Settings
 
 REV = "0123456789abcdef0123456789abcdef01234567"
 HASH = "sha256-" + base64.b64encode(b"h" * 32).decode()
@@ -70,10 +79,36 @@ def test_a_revision_with_its_time_is_one_that_nix_finds_in_the_store() -> None:
     assert nixpkgs.flake_node(base)["locked"]["lastModified"] == 1700000000
 
 
+def test_the_systems_follow_the_pin() -> None:
+    mac = {"x86_64-darwin"}
+    assert default_systems(Settings()) == SYSTEMS
+    assert set(SYSTEMS) - set(default_systems(Settings(nixpkgs="nixos-unstable"))) == mac
+    pin = nixpkgs.PINS["nixos-unstable"]
+    assert default_systems(Settings(nixpkgs={"rev": pin.rev, "narHash": pin.nar_hash})) == pin.systems
+    assert default_systems(Settings(nixpkgs={"rev": REV, "narHash": HASH})) == SYSTEMS
+    assert default_systems(Settings(base="debian")) == ("aarch64-linux", "x86_64-linux")
+    assert default_systems(Settings(systems=("x86_64-linux",))) == ("x86_64-linux",)
+
+
 def test_a_known_revision_is_recognised() -> None:
     pin = nixpkgs.PINS["nixos-26.05"]
     base = nixpkgs.resolve_base(Settings(nixpkgs={"rev": pin.rev, "narHash": pin.nar_hash}), "3.13")
     assert (base.name, base.glibc, base.last_modified) == (pin.name, pin.glibc, pin.last_modified)
+
+
+def test_what_is_not_free_is_allowed_in_the_lock_and_in_nix(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, more="\n[tool.nixgen]\nunfree = true\n").folder
+    (project / "uv.lock").write_text('version = 1\nrequires-python = ">=3.11"\n')
+    found = find_project(project)
+    base = replace(nixpkgs.resolve_base(found.settings, "3.13"), unfree=True)
+    text = dump_lock(Lock(base))
+    assert '"unfree": true' in text
+    (project / "nixgen.lock").write_text(text)
+    assert read_lock(project / "nixgen.lock").base == base
+    assert "  unfree = true;\n" in base_nix(base, ("x86_64-linux",), None)
+    assert fit.problems(replace(found.settings, python="3.13"), Lock(base)) == []
+    (problem,) = fit.problems(replace(found.settings, python="3.13", unfree=False), Lock(base))
+    assert problem.what == "was made for unfree true, and the settings say false"
 
 
 @pytest.mark.parametrize(

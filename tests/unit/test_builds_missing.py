@@ -205,6 +205,11 @@ def test_on_nixpkgs_a_table_is_asked() -> None:
     )
 
 
+def test_nixpkgs_keeps_the_old_libcrypt_apart() -> None:
+    found = providers.providers(NIXPKGS, "x86_64-linux", [Need("soname", "libcrypt.so.1"), Need("header", "crypt.h")])
+    assert [*found.values()] == [("libxcrypt-legacy",), ("libxcrypt",)]
+
+
 def test_what_is_built_with_rust_is_told_before_a_build_is_tried() -> None:
     """maturin asks for a package that downloads Rust where it finds none."""
     requires = {"one": ("maturin>=1,<2",), "two": ("setuptools-rust",), "three": ("rusty", "setuptools")}

@@ -26,6 +26,7 @@ from support.initproject import (
 from support.plans import DEBIAN
 
 from nixgen.bases.nixpkgs import PINS
+from nixgen.bases.python import default_systems
 from nixgen.errors import BuildFailed
 from nixgen.generate import flakelock, planning, write
 from nixgen.init import installsource
@@ -74,7 +75,7 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         settings = project.settings
         if settings.base == "nixpkgs":
             return real(project, options, old)
-        systems = settings.default_systems()
+        systems = default_systems(settings)
         bootstrap = tuple(one for one in pinned if one.system in systems)
         debs = tuple(one for one in DEBIAN.debs if one.system in systems)
         base = replace(DEBIAN, libraries=settings.libraries, tools=settings.tools, bootstrap=bootstrap, debs=debs)
@@ -320,6 +321,21 @@ def test_another_base_takes_the_systems_that_it_serves(project: Path, run: Run) 
     said = run(project, base="debian")
     assert "Left out: aarch64-darwin, which the debian base does not serve" in said
     assert 'systems = ["x86_64-linux"]' in (project / "pyproject.toml").read_text()
+
+
+def test_a_pin_of_nixpkgs_that_has_dropped_a_system(project: Path, run: Run) -> None:
+    """26.11 has no Macs with Intel's processors: init offers none, drops its own, and refuses one that is named."""
+    run(project, systems=("x86_64-linux", "x86_64-darwin"))
+    said = run(project, nixpkgs="nixos-unstable")
+    assert "Left out: x86_64-darwin, which nixos-unstable does not serve" in said
+    assert 'systems = ["x86_64-linux"]' in (project / "pyproject.toml").read_text()
+    assert problems(project, systems=("x86_64-darwin",)) == [
+        "--system: nixpkgs has dropped x86_64-darwin, and nixos-unstable does not have it any more\n"
+        '  hint: take it out, or set nixpkgs = "nixos-26.05", the last one that serves it'
+    ]
+    fresh = made(project.parent / "fresh")
+    run(fresh, nixpkgs="nixos-unstable")
+    assert "x86_64-darwin" not in (fresh / "nix/nixgen/base.nix").read_text()
 
 
 def test_what_is_in_the_way_is_told_before_anything_is_fetched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

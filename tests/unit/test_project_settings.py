@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixgen.errors import UserError
-from nixgen.project.settings import DEFAULT_SYSTEMS, PackageSettings, Settings
+from nixgen.project.settings import PackageSettings, Settings
 
 WHERE = "pyproject.toml: tool.nixgen"
 
@@ -80,12 +80,6 @@ def test_a_revision_of_nixpkgs_is_a_rev_and_a_hash() -> None:
     assert Settings.parse({"nixpkgs": revision}).nixpkgs == revision
     timed = {**revision, "lastModified": 1700000000}
     assert Settings.parse({"nixpkgs": timed}).nixpkgs == timed
-
-
-def test_the_systems_default_to_those_of_the_base() -> None:
-    assert Settings().default_systems() == DEFAULT_SYSTEMS["nixpkgs"]
-    assert Settings(base="debian").default_systems() == ("aarch64-linux", "x86_64-linux")
-    assert Settings(systems=("x86_64-linux",)).default_systems() == ("x86_64-linux",)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ NIXPKGS = """
           stdenv.cc.bintools.dynamicLinker = "/stand-in/ld";
           pythonManylinuxPackages.manylinux1 = [ (package "glib") ];
           lib = {
+            trivial.release = "26.05";
             attrByPath = path: default: set: set.${builtins.head path} or default;
             splitString = _: text: [ text ];
             optionals = wanted: list: if wanted then list else [ ];

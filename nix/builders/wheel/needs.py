@@ -137,6 +137,29 @@ def _within(module, skip):
     return any(".".join(parts[:end]) in skip for end in range(1, len(parts) + 1))
 
 
+# What nixpkgs names otherwise than the library, of those that wheels ask for. It builds libcrypt without the old hashes
+# and functions, and so as libcrypt.so.2.
+NIXPKGS = {
+    "libasound.so.2": "alsa-lib",
+    "libcrypt.so.1": "libxcrypt-legacy",
+    "libcrypt.so.2": "libxcrypt",
+    "libcups.so.2": "cups",
+    "libdbus-1.so.3": "dbus",
+    "libdrm.so.2": "libdrm",
+    "libEGL.so.1": "libGL",
+    "libfontconfig.so.1": "fontconfig",
+    "libfreetype.so.6": "freetype",
+    "libgomp.so.1": "stdenv.cc.cc",
+    "libnss3.so": "nss",
+    "libodbc.so.2": "unixODBC",
+    "libportaudio.so.2": "portaudio",
+    "libpq.so.5": "libpq",
+    "libsndfile.so.1": "libsndfile",
+    "libusb-1.0.so.0": "libusb1",
+    "libxkbcommon.so.0": "libxkbcommon",
+}
+
+
 def debian_package(soname):
     """The Debian package that a library mostly is in, by Debian's rule for their names (Policy, 8.1); else None."""
     match = re.fullmatch(r"([\w.+-]+)\.so\.(\d[\w.]*)", soname) or re.fullmatch(r"([\w.+-]+?)-?([\d.]*)\.so", soname)

@@ -4,7 +4,6 @@ let
 in
 rec {
   trivial.release = "26.05";
-  versionOlder = one: other: builtins.compareVersions one other < 0;
   getLib = output "lib";
   getBin = output "bin";
   getDev = output "dev";
