@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import shlex
@@ -30,6 +31,7 @@ LIMIT = 32 << 20
 
 _LEFT = rf"\..+\.(?:new|old)\.([0-9]+){re.escape(TEMPORARY)}"
 _ELSEWHERE = "leads out of the project, and nixgen writes only inside it"
+_PIECE = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
@@ -101,6 +103,22 @@ def contents(path: Path) -> bytes:
     if len(data) > LIMIT:
         raise OSError(errno.EFBIG, f"it has more than {LIMIT >> 20} MiB", str(path))
     return data
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """What is left of a file, a piece at a time."""
+    return iter(lambda: file.read(_PIECE), b"")
+
+
+def write_pieces(target: Path, found: Iterable[bytes]) -> tuple[int, str]:
+    """Writes a new file, and the folders that it lies in; its size and SHA-256. Raises OSError with its name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with target.open("xb") as file:
+        for piece in found:
+            digest.update(piece)
+            file.write(piece)
+        return file.tell(), digest.hexdigest()
 
 
 def read(root: Path, relative: str) -> bytes | None:

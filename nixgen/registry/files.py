@@ -17,7 +17,9 @@ from typing import Protocol
 
 from nixgen.errors import MachineError, UserError
 from nixgen.log.stores.folder import Folder
-from nixgen.log.stores.model import CHUNK, Storage
+from nixgen.log.stores.model import Storage
+from nixgen.machine.files import opened
+from nixgen.machine.files import pieces as all_of
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EINVAL}
 _TARGET = re.compile(rb"([A-Za-z0-9.+-]{1,200})\n?")
@@ -77,10 +79,10 @@ class FolderFiles(Folder):
     def upload(self, name: str, source: Path) -> None:
         """Copied in pieces, synced, renamed."""
         try:
-            file = source.open("rb")
+            file = opened(source)
         except OSError as error:
             raise MachineError.of(str(source), f"cannot be read: {error.strerror}") from None
-        with file, self.written(name, iter(lambda: file.read(CHUNK * 16), b"")) as (made, target):
+        with file, self.written(name, all_of(file)) as (made, target):
             made.replace(target)
 
     def names(self, folder: str) -> dict[str, bool]:

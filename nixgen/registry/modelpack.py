@@ -13,12 +13,13 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import scratch
 from nixgen.registry import checksums
 from nixgen.registry.entry import Entry
 from nixgen.registry.fetch import fetch
@@ -55,22 +56,25 @@ class Exported:
     size: int
 
 
-def export(registry: Registry, entry: Entry, out: Path) -> Exported:
-    """Writes a layout, into a folder or, where ``out`` ends in .tar, one file. All or nothing: it must not be there.
+def export(
+    registry: Registry, entry: Entry, out: Path | None, push: Callable[[Path], object] = lambda _layout: None
+) -> Exported:
+    """Writes a layout, into a folder or, where ``out`` ends in .tar, one file, and pushes it, or does that alone.
 
-    Raises Finding for bytes that are not those that the log has, UserError, MachineError.
+    All or nothing: ``out`` must not be there. Raises Finding for bytes that are not those that the log has, UserError,
+    MachineError, and what ``push`` raises: what is written is there then.
     """
-    if os.path.lexists(out):
+    if out is not None and os.path.lexists(out):
         raise UserError.of(str(out), "is there already", "name another place with --out, or remove it")
-    with _guarded(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".new", dir=out.parent) as made:
-            layout = Path(made, "layout")
-            done = _layout(registry, entry, layout)
-            if out.suffix == _ENDING:
-                _archive(layout, Path(made, "whole"))
-                layout = Path(made, "whole")
-            layout.rename(out)
+    with _guarded(out), scratch.folder(out.parent if out is not None else Path(tempfile.gettempdir())) as made:
+        layout = made / "layout"
+        done = _layout(registry, entry, layout)
+        if out is not None and out.suffix == _ENDING:
+            _archive(layout, made / "whole")
+            (made / "whole").rename(out)
+        elif out is not None:
+            layout = layout.rename(out)
+        push(layout)
     return done
 
 
@@ -182,8 +186,8 @@ def _archive(layout: Path, out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _guarded(out: Path) -> Iterator[None]:
+def _guarded(out: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError.of(str(error.filename or out), f"cannot be written: {error.strerror}") from None
+        raise MachineError.of(str(error.filename or out or ""), f"cannot be written: {error.strerror}") from None

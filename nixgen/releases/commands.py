@@ -188,14 +188,13 @@ def export(asked: Asked, ref: Ref, out: Path | None, push: str) -> tuple[Entry, 
         console.warn(f"{entry.name} is deprecated: see nixgen registry show {ref}")
     if out is None and not push:
         out = Path(f"{ref.name}-{entry.version}.oci")
-    done = modelpack.export(registry, entry, out) if out else None
-    if place:
-        with TemporaryDirectory(prefix="nixgen-export-") as made:
-            layout = Path(made, "layout")
-            done = modelpack.export(registry, entry, layout)
+
+    def pushed(layout: Path) -> None:
+        if place:
             with console.step(f"pushing to {place}"):
-                pushing.push(layout, place)
-    assert done is not None  # noqa: S101 -- there is one of both
+                pushing.push(layout.absolute(), place)
+
+    done = modelpack.export(registry, entry, out, pushed)
     return entry, out, place, done
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.machine import files, scratch
 from nixgen.runs import config, crate
 from nixgen.runs.finding import Found
 from nixgen.runs.model import DIFF, NAME, STDERR, STDOUT
 
-_CHUNK = 1 << 20
 _MADE_NEW = "export a run whose outputs are still there, or make them again: nixgen reproduce"
 
 
@@ -43,36 +39,31 @@ def export(root: Path, found: Found, folder: Path, licence: str = "") -> list[st
     if os.path.lexists(folder):
         raise UserError.of(str(folder), "is there already", "name another folder with --out, or remove it")
     copies = {one.path: one for one in _plan(root, found)}.values()
-    made = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".", suffix=".new", dir=folder.parent))
-        made.chmod(0o755)
-        listed, problems = [], []
-        for one in copies:
-            try:
-                with console.step(f"copying {one.name}"):
-                    size, sha256 = _copied(one.source, made / one.path)
-            except OSError as error:
-                if error.filename != str(one.source):
-                    raise
-                problems.append(Problem(one.name, f"cannot be read: {error.strerror}", _MADE_NEW))
-                continue
-            if one.sha256 not in {"", sha256}:
-                what = f"is not what the run made: SHA-256 {sha256}, the run's record has {one.sha256}"
-                problems.append(Problem(one.name, what, _MADE_NEW))
-            listed.append(crate.File(one.path, size, sha256, one.name))
-        if problems:
-            raise Finding(problems)
-        document = crate.document(run, listed, licence.encode("utf-8", "backslashreplace").decode())
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        (made / crate.METADATA).write_bytes(text.encode())
-        made.rename(folder)
+        with scratch.folder(folder.parent) as made:
+            made.chmod(0o755)
+            listed, problems = [], []
+            for one in copies:
+                try:
+                    with console.step(f"copying {one.name}"), files.opened(one.source) as file:
+                        size, sha256 = files.write_pieces(made / one.path, files.pieces(file))
+                except OSError as error:
+                    if error.filename != str(one.source):
+                        raise
+                    problems.append(Problem(one.name, f"cannot be read: {error.strerror}", _MADE_NEW))
+                    continue
+                if one.sha256 not in {"", sha256}:
+                    what = f"is not what the run made: SHA-256 {sha256}, the run's record has {one.sha256}"
+                    problems.append(Problem(one.name, what, _MADE_NEW))
+                listed.append(crate.File(one.path, size, sha256, one.name))
+            if problems:
+                raise Finding(problems)
+            document = crate.document(run, listed, licence.encode("utf-8", "backslashreplace").decode())
+            text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            (made / crate.METADATA).write_bytes(text.encode())
+            made.rename(folder)
     except OSError as error:
         raise MachineError.of(str(error.filename or folder), f"cannot be written: {error.strerror}") from None
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
     return [crate.METADATA, *(one.path for one in listed)]
 
 
@@ -117,17 +108,3 @@ def _secrets(diff: Path) -> bool:
 def _leads_out(path: str) -> bool:
     pure = PurePosixPath(path)
     return pure.is_absolute() or ".." in pure.parts
-
-
-def _copied(source: Path, target: Path) -> tuple[int, str]:
-    """Copies a file's bytes; its size and SHA-256. An OSError of the source has its name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as old, target.open("xb") as new:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not a file", str(source))
-        digest = hashlib.sha256()
-        while piece := old.read(_CHUNK):
-            digest.update(piece)
-            new.write(piece)
-        return new.tell(), digest.hexdigest()

@@ -20,7 +20,7 @@ from nixgen.registry.modelpack import Exported
 from nixgen.registry.names import Ref
 from nixgen.registry.publish import Content, publish
 from nixgen.registry.stamp import Stamp
-from nixgen.releases import pushing
+from nixgen.releases import commands, pushing
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "support" / "schemas"
 FILES = {
@@ -178,4 +178,30 @@ def test_without_skopeo(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "there is no program skopeo\n"
         "  hint: install skopeo (apt-get install skopeo, nix profile install nixpkgs#skopeo), "
         "or push what --out writes"
+    )
+
+
+@pytest.mark.parametrize("out", ["layout", "layout.tar", ""])
+def test_what_is_written_and_pushed_is_made_once(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    made: list[Path] = []
+    pushed: list[tuple[str, list[str]]] = []
+    make = modelpack._layout
+    monkeypatch.setattr(modelpack, "_layout", lambda *given: made.append(given[2]) or make(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(commands, "opened", lambda _asked, _name: lab.open())
+    monkeypatch.setattr(
+        pushing, "push", lambda layout, place: pushed.append((place, sorted(one.name for one in layout.iterdir())))
+    )
+    (tmp_path / ".nixgen-killed.new").mkdir()
+    place = tmp_path / out if out else None
+    _, written, where, done = commands.export(
+        commands.Asked(tmp_path), Ref(NAME, version="1.0.0+one"), place, "registry.example.org/fraud"
+    )
+    assert (written, where) == (place, "registry.example.org/fraud:1.0.0_one")
+    assert pushed == [(where, ["blobs", "index.json", "oci-layout"])]
+    assert len(made) == 1
+    assert done.layers
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith((".", "layout"))] == (
+        [out] if out else [".nixgen-killed.new"]
     )

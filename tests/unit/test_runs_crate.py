@@ -165,6 +165,12 @@ def test_a_diff_that_is_larger_than_a_file_of_a_project(tmp_path: Path, monkeypa
     assert "diff.patch" not in [one.name for one in exporting._plan(tmp_path / "project", found)]
 
 
+def test_what_a_killed_export_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / ".nixgen-killed.new/outputs").mkdir(parents=True)
+    export(project(tmp_path / "project"), tmp_path / "crate")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["crate", "project"]
+
+
 def test_an_output_beside_the_folder_of_the_command(tmp_path: Path) -> None:
     export(project(tmp_path / "project", {"../model.bin": b"m"}), tmp_path / "crate")
     assert (tmp_path / "crate/outputs/model.bin").read_bytes() == b"m"
