@@ -2,7 +2,7 @@
 
 BUILDS = toolchain builds nixpkgs_built crates fortran known_needs aarch64 suites native_libraries
 
-.PHONY: help demo inference embeddings experiment test test-fast test-builds fuzz corpus bench lint format
+.PHONY: help docs demo inference embeddings experiment test test-fast test-builds fuzz corpus bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
@@ -36,6 +36,9 @@ corpus: ## your own uv projects: what nixgen installs beside what uv would (make
 
 bench: ## the measurements of docs/benchmarks.md (into the page: make bench ARGS=--write)
 	@.ci/bench $(ARGS)
+
+docs: ## the docs as a site, .cache/docs/site (to read them while you write: make docs ARGS=serve)
+	@.ci/docs $(ARGS)
 
 lint: ## reads the code for mistakes, and changes nothing
 	@.ci/lint

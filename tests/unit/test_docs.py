@@ -146,6 +146,13 @@ def test_the_first_screen_of_the_readme_has_what_a_newcomer_types() -> None:
     assert len(commands.splitlines()) <= 10
 
 
+def test_the_site_has_every_page_in_its_navigation() -> None:
+    """`make docs` says so, too; this is quicker."""
+    named = re.findall(r"^ +- (\S+\.md)$", page(".ci/mkdocs.yml"), re.MULTILINE)
+    pages = {str(path.relative_to(ROOT)) for path in PAGES}
+    assert sorted(named) == sorted(name for name in pages if not name.startswith("tests/"))
+
+
 def known_row(row: Known) -> str:
     kinds = {"build-libraries": row.build_libraries, "build-tools": row.build_tools, "libraries": row.libraries}
     added = "; ".join(f"`{key}`: {', '.join(names)}" for key, names in kinds.items() if names)
