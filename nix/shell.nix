@@ -13,6 +13,8 @@ let
   origin =
     if !copied then { NIXGEN_PLACE = place; }
     else {
+      # Not that of a shell around this one.
+      NIXGEN_PLACE = "";
       NIXGEN_BELOW = if below == null then "" else builtins.head below;
       NIXGEN_SOURCE = if trees == [ ] then "" else source;
     };

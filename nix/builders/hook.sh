@@ -27,6 +27,14 @@ nixgen_enter() {
   fi
 }
 
+# The same for who sources this file without Nix, when it has built the shell: a notebook's kernel, direnv (.envrc). $1 is
+# the project's folder.
+nixgen_enter_again() {
+  export NIXGEN_PLACE=$1 NIXGEN_AGAIN=1
+  nixgen_enter
+  unset NIXGEN_PLACE NIXGEN_AGAIN
+}
+
 # nix-shell takes its bash from <nixpkgs>; where there is none, it prints a long error and goes on with "bash".
 nixgen_greet() {
   if [ "$BASH" = bash ] && [ -z "${NIX_BUILD_SHELL:-}" ]; then
@@ -67,8 +75,7 @@ nixgen_is_current() {
   { read -r _ && IFS= read -r setup && IFS= read -r root && read -r count && IFS= read -r seen; } < "$venv/nixgen"
   entries=("$venv"/lib/python3.*/site-packages/*)
   [ "$setup" = "$NIXGEN_SETUP" ] && [ "$root" = "$1" ] && [ "$count" = "${#entries[@]}" ] || return
-  # For a kernel, Nix evaluates nothing: kernel.py says what changed.
-  [ -n "${NIXGEN_KERNEL:-}" ] || [ "${seen%% *}" = "${NIXGEN_DIGEST:-}" ] || return
+  [ -n "${NIXGEN_AGAIN:-}" ] || [ "${seen%% *}" = "${NIXGEN_DIGEST:-}" ] || return
   [ -n "${NIXGEN_PLACE:-}" ] || [ "${seen#* }" = "${NIXGEN_SOURCE:-}" ] || return
   [ "$1/.venv" -ef "$venv" ] || { [ -e "$1/.venv" ] && [ ! -L "$1/.venv" ]; } || return
   NIXGEN_ROOT=$1 VIRTUAL_ENV=$venv

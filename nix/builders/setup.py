@@ -17,9 +17,7 @@ import shutil
 
 KERNEL = """#!{bash}
 . {out}/setup
-export NIXGEN_PLACE=$1 NIXGEN_KERNEL=1
-nixgen_enter
-unset NIXGEN_PLACE NIXGEN_KERNEL
+nixgen_enter_again "$1"
 exec "$VIRTUAL_ENV/bin/python" -Xfrozen_modules=off {out}/lib/kernel.py "$NIXGEN_ROOT" "$2"
 """
 

@@ -54,6 +54,15 @@ def init(
     enter: Annotated[
         bool, typer.Option("--enter", help="Write ./enter and ENVIRONMENT.md, for who is sent the repository.")
     ] = False,
+    direnv: Annotated[
+        bool, typer.Option("--direnv", help="Write .envrc: direnv then enters the environment by itself.")
+    ] = False,
+    vscode: Annotated[
+        bool, typer.Option("--vscode", help="Write .vscode/settings.json and extensions.json, or add to them.")
+    ] = False,
+    devcontainer: Annotated[
+        bool, typer.Option("--devcontainer", help="Write .devcontainer/: a container with Nix for an editor.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the way that nixgen did not write, after naming them.")
     ] = False,
@@ -69,9 +78,11 @@ def init(
 
     Example: nixgen init --base debian --python 3.11 --system x86_64-linux
     """
+    from nixgen.init import editors
     from nixgen.init import setup as implementation
 
     first, more = (source[0], tuple(source[1:])) if source else (None, ())
     flags = (base, python, tuple(system or ()), nixpkgs, force, ci, tuple(mirror or ()))
-    asked = implementation.Options(*flags, first, more, enter)
+    beside = editors.Asked(direnv, vscode, devcontainer)
+    asked = implementation.Options(*flags, first, more, enter, beside)
     implementation.init(directory or project, asked)

@@ -74,14 +74,17 @@ def in_the_way(root: Path) -> list[str]:
     return sorted({*found, *write.changes(root, {}).foreign, *backup.in_place_of_folders(root, library)})
 
 
-def gitignore(root: Path, *, work_tree: bool) -> bytes | None:
-    """.gitignore with the lines for what Nix and uv leave behind, None when they are there or git ignores it all."""
+def gitignore(root: Path, *, work_tree: bool, more: tuple[str, ...] = ()) -> bytes | None:
+    """.gitignore with the lines for what Nix and uv leave behind, None when they are there or git ignores it all.
+
+    ``more`` are further folders.
+    """
     old = files.read(root, IGNORE) or b""
     # All three may be links, which a pattern with a slash at its end is not about.
     present = {line.strip().lstrip("/") for line in old.decode(errors="replace").splitlines()}
-    missing = [line for line in _IGNORED if line not in present]
+    missing = [line for line in (*_IGNORED, *more) if line not in present]
     if missing and work_tree:
-        ignored = git.ignored_paths(root, ["result", "result-1", ".venv"])
+        ignored = git.ignored_paths(root, ["result", "result-1", ".venv", *more])
         folders = {VENV} if (root / VENV).is_dir() and not (root / VENV).is_symlink() else set()
         missing = [line for line in missing if line.replace("*", "1") not in ignored or line in folders]
     if not missing:

@@ -20,7 +20,7 @@ from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.generate import gitindex, planning, write
 from nixgen.generate.model import Plan
-from nixgen.init import cijob, gitattributes, handout, installsource, scaffold, unfinished
+from nixgen.init import cijob, editors, gitattributes, handout, installsource, scaffold, unfinished
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
@@ -49,7 +49,8 @@ class Options:
     ``nixpkgs`` is a known pin's name, or ``REVISION@sha256-…`` with the NAR hash of that revision, and behind another @
     its ``lastModified`` where that is known. ``ci`` is "github", "gitlab" or "none". ``mirrors`` are Debian mirrors to
     use instead of the machine's own. ``source`` is a file that a uv project is made of first, or "poetry"; ``more`` are
-    others, which become groups. ``enter`` asks for the files of :mod:`nixgen.init.handout`.
+    others, which become groups. ``enter`` asks for the files of :mod:`nixgen.init.handout`, ``beside`` for those of
+    direnv, VS Code and dev containers.
     """
 
     base: str | None = None
@@ -62,6 +63,7 @@ class Options:
     source: str | None = None
     more: tuple[str, ...] = ()
     enter: bool = False
+    beside: editors.Asked = editors.NOTHING
 
 
 def init(start: Path, options: Options) -> None:
@@ -107,14 +109,24 @@ def init(start: Path, options: Options) -> None:
         _make_visible(project, changed)
     elif previous is None:
         console.info(f"No git repository: Nix copies all that lies in this folder, data included. To have one: {_GIT}")
-    if changed and "'" in str(project.root):
+    _tell_how_to_enter(project, changed, offer=previous is None and options.beside == editors.NOTHING)
+
+
+def _tell_how_to_enter(project: Project, changed: Sequence[str], *, offer: bool) -> None:
+    """The next command; with ``offer``, on a terminal, what there is for editors as well."""
+    if not changed:
+        console.info("Everything is up to date.")
+        return
+    if "'" in str(project.root):
         # Nix writes the path of the folder into a quoted word of the script that `nix develop` runs, as it is.
         why = "nix develop cannot: there is an apostrophe in the path of this folder"
         console.info(f"Enter the environment: nix-shell ({why})")
-    elif changed:
-        console.info("Enter the environment: nix develop (without flakes: nix-shell)")
     else:
-        console.info("Everything is up to date.")
+        console.info("Enter the environment: nix develop (without flakes: nix-shell)")
+    if editors.ENVRC in changed:
+        console.info("Let direnv enter it: direnv allow")
+    if offer and sys.stderr is not None and sys.stderr.isatty():
+        console.info(f"For direnv, VS Code or a container: {COMMAND} --direnv, --vscode, --devcontainer")
 
 
 def _begun(root: Path, options: Options) -> Options:
@@ -371,7 +383,11 @@ def _write(
         made.files |= more
         made.notes += notes
     wanted |= {planning.LOCK: pins.text, **made.files}
-    ignore = scaffold.gitignore(root, work_tree=work_tree)
+    beside = editors.made(root, project.name, project.locks, options.beside)
+    wanted |= beside.files
+    made.notes += beside.notes
+    ignored = (editors.DIRENV,) if options.beside.direnv else ()
+    ignore = scaffold.gitignore(root, work_tree=work_tree, more=ignored)
     if ignore is not None:
         wanted[scaffold.IGNORE] = ignore
     lines = gitattributes.with_lines(root, work_tree=work_tree)

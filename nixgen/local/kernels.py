@@ -22,6 +22,7 @@ from nixgen.formats.foreign import lookup
 from nixgen.local import venvs
 from nixgen.machine import files, folders
 from nixgen.project.project import Project
+from nixgen.sync import shell
 
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
@@ -139,7 +140,10 @@ def install(project: Project, environment: str) -> Kernel:
         raise lacking
     if not project.path("default.nix").exists():
         raise UserError.of("", f"{project.name} is not set up yet", "nixgen init")
-    venvs.make(project.root, environment)
+    if not shell.ready(project, environment).venv:
+        raise MachineError.of(
+            "Nix", "has its store elsewhere than in /nix, where a kernel is not found", "nixgen doctor"
+        )
     full = f"{project.name}-{environment}" if environment else project.name
     venv = venvs.current(project.root, full)
     if venv is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixgen.machine import files, process
+from nixgen.machine import files
 
 NOTE = "nixgen"
 LINK = ".venv"
@@ -74,28 +74,3 @@ def leads_to(link: Path, folder: Path) -> bool:
         return link.is_symlink() and link.samefile(folder)
     except OSError:
         return False
-
-
-def make(root: Path, environment: str) -> None:
-    """Enters the shell of an environment once, which makes its venv; what is missing is built.
-
-    Raises what :class:`nixgen.nix.tools.Nix` raises.
-    """
-    from nixgen.nix.progress import shown
-    from nixgen.nix.tools import Nix
-
-    nix = Nix.here()
-    found = nix.evaluate(_SHELL, root=str(root), environment=environment)
-    with nix.roots() as keep:
-        nix.realise([found], shown("building"), keep)
-        attribute = f'shell."{environment}"' if environment else "shell"
-        done = nix.run("nix-shell", root / "default.nix", "-A", attribute, "--run", "true", check=False)
-    if done.code != 0:
-        raise process.failure(done)
-
-
-_SHELL = """
-{ root, environment }:
-let shell = (import (/. + root) { }).shell;
-in (if environment == "" then shell else shell.${environment}).stdenv.drvPath
-"""

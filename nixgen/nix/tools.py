@@ -28,7 +28,7 @@ from nixgen.nix.log import Log, State
 
 __all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe", "Shell"]
 
-Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build", "nix-shell"]
+Program = Literal["nix", "nix-store", "nix-instantiate", "nix-build"]
 Progress = Callable[[State], object]
 """Who is told how a build goes, after every event. ``nixgen.nix.progress.shown("building")`` is the one for people."""
 

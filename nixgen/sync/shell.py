@@ -6,6 +6,7 @@ be on or off, and nobody needs a bash of <nixpkgs>. Where the store lies elsewhe
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -179,7 +180,9 @@ def _is_here(nix: Nix, found: Shell) -> bool:
 def _variables(root: Path, found: Shell) -> dict[str, str]:
     """What bash is started with: as nix-shell's, less what belongs to builds, and to a shell that this runs in."""
     kept = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
-    return {**kept, "IN_NIX_SHELL": "impure", "NIXGEN_PLACE": str(root), "NIXGEN_SETUP": found.setup}
+    digest = hashlib.sha256(files.contents(root / "default.nix")).hexdigest()
+    own = {"NIXGEN_PLACE": str(root), "NIXGEN_SETUP": found.setup, "NIXGEN_DIGEST": digest}
+    return {**kept, "IN_NIX_SHELL": "impure", **own}
 
 
 def _interactive(found: Shell, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:

@@ -63,7 +63,7 @@ TESTED = {
     "builders/folder.py": ["test_artifacts"],
     "builders/member.py": ["test_artifacts"],
     "builders/own/enter.py": ["test_shell"],
-    "builders/own/kernel.py": ["test_kernels"],
+    "builders/own/kernel.py": ["test_editors"],
     "builders/own/ownvenv.py": ["test_shell", "test_editable"],
     "builders/own/private.py": ["test_shell", "test_services"],
     "builders/serve.py": ["test_services"],

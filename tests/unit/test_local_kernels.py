@@ -16,7 +16,8 @@ from support.program import nixgen
 from nixgen.errors import NixgenError
 from nixgen.local import kernels, venvs
 from nixgen.machine import folders
-from nixgen.project.project import find_project
+from nixgen.project.project import Project, find_project
+from nixgen.sync import shell
 
 IPYKERNEL = package("ipykernel", "7.0", wheel("ipykernel-7.0-py3-none-any.whl"))
 SETUP = "0123456789abcdfghijklmnpqrsvwxyz-{}-setup"
@@ -53,12 +54,13 @@ def venv(root: Path, full: str, *, key: str = "key", store: Path = Path("/nix/st
 def entered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shell is entered without Nix."""
 
-    def enter(root: Path, environment: str) -> None:
+    def ready(project: Project, environment: str) -> shell.Ready:
         full = f"demo-app-{environment}" if environment else "demo-app"
-        if venvs.current(root, full) is None:
-            venv(root, full, key=full)
+        found = venvs.current(project.root, full)
+        folder = found.folder if found else venv(project.root, full, key=full)
+        return shell.Ready(shell.Shell("", "", "", {}), 0, 0, str(folder))
 
-    monkeypatch.setattr(venvs, "make", enter)
+    monkeypatch.setattr(shell, "ready", ready)
 
 
 def problems(root: Path, environment: str = "") -> list[str]:
@@ -141,9 +143,11 @@ def test_a_project_that_is_not_set_up_is_told(tmp_path: Path) -> None:
 
 
 def test_an_environment_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(venvs, "make", lambda *_: None)
-    (told,) = problems(made(tmp_path / "work"))
-    assert told.endswith("make it writable, or work on a copy")
+    for place, mend in (("/tmp/nixgen-venv", "make it writable, or work on a copy"), ("", "nixgen doctor")):
+        made_ = shell.Ready(shell.Shell("", "", "", {}), 0, 0, place)
+        monkeypatch.setattr(shell, "ready", lambda *_, made_=made_: made_)
+        (told,) = problems(made(tmp_path / "work"))
+        assert told.endswith(f"hint: {mend}")
 
 
 @pytest.mark.usefixtures("entered")

@@ -26,9 +26,9 @@ FLOORS = (
     ("builds",),
     ("lock",),
     ("generate",),
-    ("check", "init", "local", "models"),
+    ("check", "init", "models"),
     ("cache", "runs", "bom", "sync"),
-    ("releases", "trackers", "doctor"),
+    ("releases", "trackers", "doctor", "local"),
     ("reports",),
     ("cli",),
 )

@@ -7,8 +7,8 @@ kept in the user's cache in the same way; where that is not the user's alone, or
 Usage: enter.py FOLDER OWNER, with the folder in which the shell starts, and the process that a private folder belongs to
 (see private.py). Prints the project's folder and the venv, a line each. NIXGEN_PLACE is the project's folder, where Nix says
 it (nix-shell), and NIXGEN_DIGEST the SHA-256 of its default.nix. A flake is evaluated from a copy: then NIXGEN_SOURCE is the
-project's code in the store (empty: no package), and NIXGEN_BELOW where in its repository it lies. NIXGEN_KERNEL is set for
-a notebook's kernel, for which Nix evaluates nothing: then the note keeps what it says of that.
+project's code in the store (empty: no package), and NIXGEN_BELOW where in its repository it lies. NIXGEN_AGAIN is set where
+Nix has evaluated nothing, for a notebook's kernel say: then the note keeps what it says of that.
 """
 
 import glob
@@ -154,7 +154,7 @@ class Venv:
 
     def write_note(self, folder):
         seen = " ".join(os.environ.get(f"NIXGEN_{name}", "") for name in ("DIGEST", "SOURCE"))
-        if os.environ.get("NIXGEN_KERNEL"):
+        if os.environ.get("NIXGEN_AGAIN"):
             seen = noted_digest(folder)
         text, path = f"{HEADER}{self.setup}\n{self.root}\n{visible(folder)}\n{seen}\n", f"{folder}/{MARKER}"
         if not os.path.exists(path) or read(path).decode() != text:

@@ -30,7 +30,7 @@ def changed(root):
     except (OSError, IndexError):
         return ""
     if noted and hashlib.sha256(default).hexdigest() != noted:
-        return "default.nix changed after this environment was entered. Enter it again"
+        return "default.nix changed after this environment was entered. Run: nixgen sync (or nix develop)"
     return ""
 
 
@@ -50,7 +50,7 @@ def main(root, connection):
     app = IPKernelApp.instance()
     app.initialize(["-f", connection])
     if text := changed(root):
-        told_below_the_first_cell(app.shell, f"nixgen: this kernel has an older environment: {text}, then: nix develop (or nix-shell), and restart the kernel.")
+        told_below_the_first_cell(app.shell, f"nixgen: this kernel has an older environment: {text}, and restart the kernel.")
     app.start()
 
 

@@ -1,4 +1,4 @@
-"""Kernels for notebooks on real Nix: they have what the shell has, and say what is wrong. ipykernel is a stand-in."""
+"""Kernels for notebooks, and direnv, on real Nix: they have what the shell has. ipykernel is a stand-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lab import PYTHON, locked
 from support.index import serve
-from support.nix import SYSTEM, Nix, Output
+from support.nix import SYSTEM, Nix, Output, current
 from support.project import Project
 from support.wheels import make_wheel
 
@@ -171,7 +171,7 @@ def test_a_kernel_says_what_is_wrong(notebook: Notebook, project: Project, nix: 
     lock = (folder / "uv.lock").read_text()
     (folder / "uv.lock").write_text(f"{lock}# more\n")
     told = notebook.start(spec)
-    assert "uv.lock changed after default.nix was generated. Run: nixgen sync, then: nix develop" in told.stderr
+    assert "uv.lock changed after default.nix was generated. Run: nixgen sync, and restart the kernel" in told.stderr
     assert told.ok
     (folder / "uv.lock").write_text(lock)
     # As long as the venv is there, so is its environment.
@@ -214,3 +214,44 @@ def test_a_shell_is_entered_where_no_root_can_be_made(project: Project, nix: Nix
         assert (project.folder / ".venv/bin/python").is_symlink()
         (venv,) = project.folder.glob(".venv-*")
         assert (venv / "root").is_symlink() == (before == "true")
+
+
+NIX_DIRENV = """
+nix_direnv_version() { :; }
+use_flake() { export USED="flake $*"; }
+"""
+# What direnv itself, and bash, set.
+NOISE = {"DIRENV_DIFF", "DIRENV_DIR", "DIRENV_IN_ENVRC", "DIRENV_FILE", "DIRENV_WATCHES", "OLDPWD", "PWD", "SHLVL", "_"}
+
+
+def test_direnv_enters_the_environment(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """By its own means, whether flakes are switched on or not; with nix-direnv, that does it."""
+    project.must("init", "--direnv")
+    config = tmp_path / "config/direnv"
+    (config / "lib").mkdir(parents=True)
+    (config / "direnv.toml").write_text("[global]\nstrict_env = true\n")
+    user = {"XDG_CONFIG_HOME": str(config.parent), "XDG_DATA_HOME": str(tmp_path / "share"), "HOME": str(tmp_path)}
+    direnv = current("direnv") / "direnv"
+    printed = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+
+    def entered(nix: Nix) -> dict[str, str]:
+        done = nix.inside("sh", "-c", f"{direnv} allow . && {direnv} exec . {printed}", cwd=project.folder, **user)
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    before = json.loads(nix.inside("sh", "-c", printed, cwd=project.folder, **user).stdout)
+    shell = json.loads(nix.shell(project.folder, printed, **user).stdout)
+    for one in (nix, nix.with_settings(experimental_features="")):
+        found = entered(one)
+        assert {name: found[name] for name in SHARED} == {name: shell[name] for name in SHARED}
+        assert found["PATH"].split(":")[:2] == shell["PATH"].split(":")[:2]
+        more = {name for name, value in found.items() if before.get(name) != value}
+        assert more - NOISE <= {*SHARED, "PATH", "NIX_CONFIG", "NIXGEN_LABEL", "SSL_CERT_FILE", "UV_PYTHON_DOWNLOADS"}
+    watched = nix.inside(direnv, "show_dump", found["DIRENV_WATCHES"], **user).stdout
+    assert all(f"{project.folder}/{name}" in watched for name in ("pyproject.toml", "uv.lock", "nixgen.lock"))
+    (config / "lib/nix-direnv.sh").write_text(NIX_DIRENV)
+    assert entered(nix)["USED"] == "flake "
+    # A shell of a flake inside of it is the inner one's.
+    other = tmp_path / "other"
+    shutil.copytree(project.folder, other, ignore=shutil.ignore_patterns(".venv*"))
+    inner = nix.shell(project.folder, f"cd {other} && nix develop -c sh -c 'echo $NIXGEN_ROOT'")
+    assert inner.stdout == f"{other}\n"
