@@ -4,7 +4,7 @@
 { system, root, base, nixpkgs ? null }:
 { wheels, builds, static ? [ ], dynamic ? [ ], built ? [ ] }:
 let
-  support = import ./support.nix { pins = base; inherit system nixpkgs; name = "the project"; };
+  support = import ./support.nix { pins = base; inherit system nixpkgs; };
   fetch = import ./fetch.nix;
   builder = import ./builder.nix { base = support; };
   install = import ./wheel.nix { base = support; inherit fetch builder root; };

@@ -25,21 +25,34 @@ let
   moved = nixpkgs != null && pins ? narHash && nixpkgs ? narHash && nixpkgs.narHash != pins.narHash;
   changed = import ./stale.nix { inherit root locks; };
   stale = if changed == [ ] && moved then [ "flake.lock" ] else changed;
-  names = builtins.concatStringsSep " and " stale;
+  gone = builtins.filter (file: file != "nix/nixgen" && !builtins.pathExists (root + "/${file}")) changed;
+  listed = builtins.concatStringsSep " and ";
   revision = pin: builtins.substring 0 12 (pin.rev or pin.narHash);
   both = ": it has nixpkgs ${revision nixpkgs}, and nixgen.lock has ${revision pins}";
   detail = if changed == [ ] then both else "";
-  refusal = "${names} changed after default.nix was generated${detail}. Run: nixgen sync";
-  # What was generated from another lock is refused, not built: each value of a set by itself. What builtins make and
-  # call has no place in a file: Nix shows the sentence, and no lines of files around it.
-  current = values:
-    if stale == [ ] then values
-    else
-      builtins.mapAttrs (_: builtins.addErrorContext "")
-        (builtins.mapAttrs (_: throw) (builtins.mapAttrs (_: _: refusal) values));
+  # Why nothing of the base can be had; null where all can.
+  unfit =
+    if builtins.compareVersions builtins.nixVersion oldest < 0 then
+      "${name} needs Nix ${oldest} or newer, and this is ${builtins.nixVersion}: https://nixos.org/download"
+    else if !builtins.elem system pins.systems then
+      ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. "
+        + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync")
+    else null;
+  oldest = "2.8";
+  # Why nothing is built: what was generated from another lock is refused, not built.
+  refusal =
+    if unfit != null then unfit
+    else if gone != [ ] then
+      ("${listed gone} is missing, or git does not know it. "
+        + "Run: git add ${builtins.concatStringsSep " " gone}, or: nixgen sync")
+    else if stale != [ ] then "${listed stale} changed after default.nix was generated${detail}. Run: nixgen sync"
+    else null;
+  current = values: if refusal == null then values else import ./refused.nix refusal values;
 
   fetch = import ./fetch.nix;
-  support = if moved then throw refusal else import ./support.nix { inherit pins system name nixpkgs; };
+  support =
+    if unfit != null || moved then throw refusal
+    else import ./support.nix { inherit pins system nixpkgs; };
 
   launcher = import ./launcher.nix { base = support; };
   builder = import ./builder.nix { base = support; };

@@ -12,7 +12,7 @@ let
       text = sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path));
     in
     if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
-    else if file == "nixgen.lock" then
+    else if file == "nixgen.lock" && pathExists path then
       # The content counts, not the form; and not what `nixgen cache` and `registry` note there, which makes nothing.
       let lock = readFile path;
       in sha256 (import ./json.nix lock (removeAttrs (fromJSON lock) [ "cache" "registry" ]))
@@ -25,6 +25,7 @@ let
       else if substring 0 6 locks.${file} == "whole:" then "whole:${hashFile "sha256" path}"
       else if baseNameOf file == "pyproject.toml" then sha256 (partsThatCount (readFile path))
       else if counts "text:" file then "text:${text}" else text
+    else if !pathExists path then ""
     else if match ".*[.]py" file != null then sha256 (metadata (readFile path))
     else hashFile "sha256" path;
 

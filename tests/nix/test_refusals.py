@@ -71,11 +71,41 @@ def test_stale_is_a_sentence_and_no_trace(nix: Nix, project: Path, command: str)
     with (project / "uv.lock").open("a") as file:
         file.write("\n")
     done = nix.inside(*command.split(), cwd=project, check=False)
+    one_sentence(nix, done, f"uv.lock changed after default.nix was generated. {RUN}", short="check" not in command)
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "nixgen.lock", "default.nix"])
+def test_a_file_that_git_does_not_know_is_a_sentence(nix: Nix, project: Path, name: str) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    subprocess.run(["git", "add", "--all", "--", ".", f":(exclude){name}"], cwd=project, check=True)
+    done = nix.inside("nix", "develop", "-c", "true", cwd=project, check=False)
+    one_sentence(nix, done, f"{name} is missing, or git does not know it. Run: git add {name}, or: nixgen sync")
+
+
+def test_an_unknown_system_is_a_sentence(nix: Nix, project: Path) -> None:
+    command = "nix-build -A environment --argstr system riscv64-linux"
+    done = nix.inside(*command.split(), cwd=project, check=False)
+    served = "demo is not set up for riscv64-linux, only for aarch64-linux, x86_64-linux"
+    mend = "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync"
+    one_sentence(nix, done, f"{served}. {mend}")
+
+
+def test_an_old_nix_is_a_sentence(nix: Nix, project: Path) -> None:
+    """As an old one would: the version is another, for the file that looks at it alone."""
+    library = project / "nix/nixgen"
+    older = f'builtins.scopedImport {{ builtins = builtins // {{ nixVersion = "2.3.16"; }}; }} {library}/project.nix'
+    (library / "default.nix").write_text(f"{{ project = {older}; }}\n")
+    done = nix.inside("nix-build", "-A", "environment", cwd=project, check=False)
+    one_sentence(nix, done, "demo needs Nix 2.8 or newer, and this is 2.3.16: https://nixos.org/download")
+
+
+def one_sentence(nix: Nix, done: Output, sentence: str, *, short: bool = True) -> None:
+    """That Nix says this and shows no lines of files."""
     assert not done.ok
     progress = ("warning: Git", "evaluating ", "checking ")
     said = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith(progress)]
-    assert said[-1 if nix.version > (2, 9) else 0] == f"{ERROR} uv.lock changed after default.nix was generated. {RUN}"
-    if "check" not in command:  # which says of each output that it looks at it
+    assert said[-1 if nix.version > (2, 9) else 0] == f"{ERROR} {sentence}"
+    if short:  # `nix flake check` says of each output that it looks at it
         assert len(said) <= 3
     assert not any(name in done.stderr for name in ("nix/nixgen", "outputs.nix", "default.nix:"))
 
