@@ -5,6 +5,7 @@ loaded before any other), interpreter (a loader that finds them already, else em
 that does), lib (the folder of the modules below), managed (what Python says to whoever would install into it, PEP 668).
 """
 
+import glob
 import os
 import re
 import shutil
@@ -69,6 +70,21 @@ def standard_library():
     bytecode.write(text, f"{own}/ctypes/util.py", "ctypes/util.py")
 
 
+def headers():
+    """Python's headers, where sysconfig says that they are: for what compiles when it runs (triton, cffi).
+
+    Debian packages them apart, and what depends on the machine apart again.
+    """
+    beside = [os.path.normpath(f"{folder}/../../include") for folder in os.environ["rpath"].split(":")]
+    found = next((folder for folder in (f"{PREFIX}/include", *beside) if os.path.isdir(f"{folder}/{NAME}")), None)
+    if found is None:
+        return
+    os.makedirs(f"{OUT}/include/{NAME}")
+    for name in os.listdir(f"{found}/{NAME}"):
+        apart = glob.glob(f"{glob.escape(found)}/*-linux-gnu/{NAME}/{name}")
+        os.symlink(apart[0] if apart else f"{found}/{NAME}/{name}", f"{OUT}/include/{NAME}/{name}")
+
+
 def main():
     for folder in ("bin", "lib"):
         os.makedirs(f"{OUT}/{folder}")
@@ -83,8 +99,7 @@ def main():
     with open(PROGRAM, "wb") as file:
         file.write(program(interpreter, own=not os.environ["interpreter"]))
     os.chmod(PROGRAM, 0o755)
-    if os.path.isdir(f"{PREFIX}/include"):
-        os.symlink(f"{PREFIX}/include", f"{OUT}/include")
+    headers()
 
 
 main()

@@ -145,6 +145,8 @@ KNOWN = (
     Known("shapely", "2.1.2", "trixie", build_libraries=("libgeos-dev",), libraries=("libgeos-c1t64",)),
     Known("sounddevice", "0.5.6", "trixie", libraries=("libportaudio2",)),
     Known("systemd-python", "235", "trixie", build_libraries=("libsystemd-dev",), libraries=("libsystemd0",)),
+    # It compiles a module when it first runs on a GPU: with the machine's C compiler, and Python's headers.
+    Known("triton", "3.9.0", "trixie", libraries=("libpython3.13-dev",)),
     # It has a Python in it. Its module works in its own processes only: skip-imports = ["uwsgidecorators"].
     Known("uwsgi", "2.0.31", "trixie", libraries=("libpython3.13",)),
     Known("wand", "0.6.13", "trixie", libraries=("libmagickwand-7.q16-10",)),
@@ -172,6 +174,7 @@ _BOOKWORM = {
     "libmagickwand-7.q16-10": "libmagickwand-6.q16-6",
     "libmemcached11t64": "libmemcached11",
     "libpython3.13": "libpython3.11",
+    "libpython3.13-dev": "libpython3.11-dev",
     "libvips42t64": "libvips42",
     "libxmlsec1t64-openssl": "libxmlsec1-openssl",
     "libzbar0t64": "libzbar0",

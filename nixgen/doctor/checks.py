@@ -240,6 +240,13 @@ def gpu_driver(facts: Facts) -> Iterator[Fault]:
     if facts.gpu.cards and not facts.gpu.driven:
         what = f"there is a card by {' and '.join(facts.gpu.cards)}, and no driver shows it: programs run on the CPU"
         yield Fault.of("warning", "GPU", what, "install its driver with this system's own tools, then restart")
+    elif facts.gpu.problem:
+        yield Fault("warning", facts.gpu.problem)
+    elif "NVIDIA" in facts.gpu.cards and not facts.gpu.libcuda:
+        what = "the driver of the card is there, and not its libcuda.so.1: programs run on the CPU"
+        yield Fault.of(
+            "warning", "GPU", what, "install the driver's libraries, or name their folder: NIXGEN_DRIVER=FOLDER"
+        )
 
 
 def clock(facts: Facts) -> Iterator[Fault]:

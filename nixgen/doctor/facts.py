@@ -84,11 +84,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """GPUs: the ``cards`` on the bus, by vendor, and the names of those that a driver shows."""
+    """GPUs: the ``cards`` on the bus, by vendor, and the names of those that a driver shows.
+
+    ``libcuda`` is the library of NVIDIA's driver that shells lead to, "" where there is none, ``problem`` what is wrong
+    with it.
+    """
 
     cards: tuple[str, ...] = ()
     driven: tuple[str, ...] = ()
     driver: str = ""
+    libcuda: str = ""
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)

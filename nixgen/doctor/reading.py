@@ -24,7 +24,7 @@ from nixgen.check.facts import builder, system
 from nixgen.doctor import facts
 from nixgen.errors import MachineError, NixgenError, Problem
 from nixgen.generate import gitindex
-from nixgen.machine import download, folders, git, host, process
+from nixgen.machine import download, driver, folders, git, host, process
 from nixgen.machine.background import Beside
 from nixgen.nix import install, stores, tools
 from nixgen.nix.json import STORE
@@ -264,10 +264,19 @@ def _gpu(root: Path) -> facts.Gpu:
             if vendor and place.with_name("class").read_text().startswith(_DISPLAY):
                 cards.append(vendor)
     shown = gpus(root / "proc/driver/nvidia") if "NVIDIA" in cards else ()
+    libcuda, problem = "", None
+    try:
+        under = str(root).rstrip("/")
+        places = [[f"{under}{place}" for place in some] for some in (driver.FIRST, driver.USUAL)]
+        found = driver.find(os.environ.get(driver.OVERRIDE, ""), places[0], f"{under}{driver.CACHE}", places[1])
+        libcuda = found.path if found else ""
+    except driver.DriverError as error:
+        problem = Problem("GPU", str(error), error.hint)
     driven = [one.name for one in shown]
     if "AMD" in cards and (root / "dev/kfd").exists():
         driven.append("AMD")
-    return facts.Gpu(tuple(dict.fromkeys(cards)), tuple(driven), shown[0].driver if shown else "")
+    version = shown[0].driver if shown else ""
+    return facts.Gpu(tuple(dict.fromkeys(cards)), tuple(driven), version, libcuda, problem)
 
 
 def _project(start: Path) -> tuple[facts.Project | None, Problem | None, Mapping[str, float]]:

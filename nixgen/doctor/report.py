@@ -107,6 +107,7 @@ def as_json(report: Report) -> str:
         "disks": [{"path": one.path, "uses": list(one.uses), "free": one.free} for one in facts.disks],
         "gpus": list(facts.gpu.driven),
         "driver": facts.gpu.driver,
+        "libcuda": facts.gpu.libcuda,
     }
     findings = [
         {

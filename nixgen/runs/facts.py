@@ -175,7 +175,7 @@ def machine() -> Machine:
     memory = 0
     with contextlib.suppress(OSError, ValueError):
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Machine(_os(), seen.kernel, seen.cpu, seen.cores, memory, gpus())
+    return Machine(_os(), seen.kernel, seen.cpu, seen.cores, memory, (*gpus(), *amd_gpus()))
 
 
 def gpus(proc: Path = _NVIDIA) -> tuple[Gpu, ...]:
@@ -199,6 +199,23 @@ def gpus(proc: Path = _NVIDIA) -> tuple[Gpu, ...]:
         ).out
         rows = [line.rpartition(",") for line in printed.splitlines() if "," in line]
         found = [Gpu(gpu.strip(), version.strip()) for gpu, _, version in rows]
+    return tuple(found)
+
+
+def amd_gpus(system: Path = Path("/sys")) -> tuple[Gpu, ...]:
+    """AMD's GPUs, as Linux has them; the driver's version is the kernel's where the kernel brings it."""
+    driver = ""
+    with contextlib.suppress(OSError):
+        driver = (system / "module/amdgpu/version").read_text("utf-8", "replace").strip()
+    found = []
+    for place in sorted(system.glob("class/drm/card*/device")):
+        with contextlib.suppress(OSError):
+            if place.parent.name[4:].isdigit() and (place / "vendor").read_text().strip() == "0x1002":
+                device = (place / "device").read_text().strip()
+                name = ""
+                with contextlib.suppress(OSError):
+                    name = (place / "product_name").read_text("utf-8", "replace").strip()
+                found.append(Gpu(name or f"AMD {device}", driver))
     return tuple(found)
 
 

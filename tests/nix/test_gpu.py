@@ -9,21 +9,23 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import SITE
+from lab import PYTHON
 from support.driver import ANSWER, VERSION, compile_library, compiler, stand_in
 from support.nix import SYSTEM
+from support.project import Project
 from support.wheels import make_wheel
 
 from nixgen.machine import driver
 
 if TYPE_CHECKING:
     from lab import Lab
-    from support.nix import Output
+    from support.nix import Nix, Output
 
 pytestmark = [
     pytest.mark.skipif(not SYSTEM.endswith("-linux") or compiler() is None, reason="needs Linux and a C compiler"),
@@ -164,7 +166,7 @@ def test_a_service_leads_to_the_driver(lab: Lab, host: Path, tmp_path: Path) -> 
         assert (json.loads(done.stdout) if done.ok else None) == expected
 
 
-def library(name: str, folder: Path, text: str = CUDART % 12, **how: Any) -> bytes:
+def library(name: str, folder: Path, text: str, **how: Any) -> bytes:
     return compile_library(folder / name, text, **how).read_bytes()
 
 
@@ -178,12 +180,15 @@ def wheels(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]
     beside = {"nvidia/__init__.py": ""}
 
     def wheel(name: str, files: Mapping[str, str | bytes]) -> Path:
-        return make_wheel(lab.wheels, name, "12.8.1", files, tag="py3-none-any")
+        return make_wheel(lab.wheels, name, "12.8.1", files)
 
+    cublas = library("libcublas.so.12", made, blas, needs=[cudart], search="$ORIGIN/../../cuda_runtime/lib")
     ways = "$ORIGIN:$ORIGIN/../../nvidia/cublas/lib:$ORIGIN/../../nvidia/cuda_runtime/lib"
     calls = "extern int blas(void); int answer(void) { return blas(); }"
-    cublas = library("libcublas.so.12", made, blas, needs=[cudart], search="$ORIGIN/../../cuda_runtime/lib")
     torch = library("libtorch_cuda.so", made, calls, needs=[made / "libcublas.so.12", cudart], search=ways)
+    plugin = library("xla_cuda_plugin.so", made, CALLS, needs=[cudart], search="$ORIGIN/../../nvidia/cuda_runtime/lib")
+    plain = library("runtime.so", made, CALLS, needs=[cudart])
+    provider = library("libprovider.so", made, CALLS, needs=[cudart], search="$ORIGIN")
     return [
         wheel("nvidia-cuda-runtime-cu12", {**beside, "nvidia/cuda_runtime/lib/libcudart.so.12": cudart.read_bytes()}),
         wheel("nvidia-cublas-cu12", {**beside, "nvidia/cublas/lib/libcublas.so.12": cublas}),
@@ -192,61 +197,60 @@ def wheels(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]
             "nvidia/cu13/lib/libcublas.so.13": library("libcublas.so.13", made, blas, needs=[newer], search="$ORIGIN")
         }),
         wheel("torch", {"torch/__init__.py": "", "torch/lib/libtorch_cuda.so": torch}),
-        # Built with CUDA, it looks beside itself and in the wheels of CUDA.
-        wheel("jax-cuda12-plugin", {
-            "jax_plugins/xla_cuda12/__init__.py": "",
-            "jax_plugins/xla_cuda12/xla_cuda_plugin.so": library(
-                "xla_cuda_plugin.so", made, CALLS, needs=[cudart], search="$ORIGIN/../../nvidia/cuda_runtime/lib"
-            ),
-        }),
-        # Neither has a way to CUDA's wheels: a Python part loads these by their paths before.
-        wheel("cupy-cuda12x", {
-            "cupy/__init__.py": "", "cupy/runtime.so": library("runtime.so", made, CALLS, needs=[cudart]),
-        }),
-        wheel("onnxruntime-gpu", {
-            "onnxruntime/capi/__init__.py": "",
-            "onnxruntime/capi/libonnxruntime_providers_cuda.so": library(
-                "libonnxruntime_providers_cuda.so", made, CALLS, needs=[cudart], search="$ORIGIN"
-            ),
-        }),
+        wheel("jax-cuda12-plugin", {"jax_plugins/xla/__init__.py": "", "jax_plugins/xla/xla_cuda_plugin.so": plugin}),
+        wheel("cupy-cuda12x", {"cupy/__init__.py": "", "cupy/runtime.so": plain}),
+        wheel("onnxruntime-gpu", {"onnxruntime/__init__.py": "", "onnxruntime/capi/libprovider.so": provider}),
     ]  # fmt: skip
 
 
-TORCH, JAX = "torch/lib/libtorch_cuda.so", "jax_plugins/xla_cuda12/xla_cuda_plugin.so"
-CUPY, ONNX = "cupy/runtime.so", "onnxruntime/capi/libonnxruntime_providers_cuda.so"
-CUDART_12 = "nvidia/cuda_runtime/lib/libcudart.so.12"
+# How each finds CUDA's libraries and its own, in few lines.
+LOADING = {
+    "torch": (12, """
+        import torch
+        answer = ctypes.CDLL(os.path.join(os.path.dirname(torch.__file__), "lib", "libtorch_cuda.so")).answer()
+    """),
+    # It loads its plugin from the wheel itself, behind the link; what that needs is there by then.
+    "jax": (12, """
+        import importlib, pathlib
+        import jax_plugins.xla as own
+        ctypes.CDLL(importlib.import_module("nvidia.cuda_runtime").__path__[0] + "/lib/libcudart.so.12")
+        answer = ctypes.CDLL(str(pathlib.Path(own.__file__).resolve().parent / "xla_cuda_plugin.so")).answer()
+    """),
+    "cu13": (13, """
+        import nvidia.cu13
+        answer = ctypes.CDLL(nvidia.cu13.__path__[0] + "/lib/libcublas.so.13").blas()
+    """),
+    # cuda.pathfinder, which cupy, numba-cuda and cuda-bindings use.
+    "cupy": (12, """
+        import site
+        import cupy
+        places = [place + "/nvidia/cuda_runtime/lib/libcudart.so.12" for place in site.getsitepackages()]
+        ctypes.CDLL(next(filter(os.path.exists, places)))
+        answer = ctypes.CDLL(os.path.dirname(cupy.__file__) + "/runtime.so").answer()
+    """),
+    "onnxruntime": (12, """
+        import onnxruntime
+        above = os.path.normpath(os.path.dirname(onnxruntime.__file__) + "/..")
+        ctypes.CDLL(above + "/nvidia/cuda_runtime/lib/libcudart.so.12")
+        answer = ctypes.CDLL(os.path.dirname(onnxruntime.__file__) + "/capi/libprovider.so").answer()
+    """),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("first", "asked", "function", "number"),
-    [
-        ("", TORCH, "answer", 12),
-        ("", JAX, "answer", 12),
-        ("", "nvidia/cu13/lib/libcublas.so.13", "blas", 13),
-        (CUDART_12, CUPY, "answer", 12),
-        (CUDART_12, ONNX, "answer", 12),
-    ],
-    ids=["torch", "jax", "cu13", "cupy", "onnxruntime"],
-)
 def test_the_libraries_of_the_lock_are_found_beside_each_other(
-    lab: Lab, wheels: Sequence[Path], tmp_path: Path, first: str, asked: str, function: str, number: int
+    lab: Lab, wheels: Sequence[Path], tmp_path: Path
 ) -> None:
-    """Also where the machine has another CUDA, of which LD_LIBRARY_PATH tells: an older one with the same names."""
+    """Also where LD_LIBRARY_PATH tells of another CUDA, an older one with the same names."""
     older = compile_library(tmp_path / "cuda/lib64/libcudart.so.12", CUDART % 11).parent
     compile_library(older / "libcudart.so.13", CUDART % 11)
-    expression = lab.expression(wheels)
-    code = (
-        "site = next(path for path in sys.path if os.path.isdir(path + '/torch'))\n"
-        f"for name in filter(None, {[first]!r}): ctypes.CDLL(site + '/' + name)\n"
-        f"answer = ctypes.CDLL(site + '/{asked}').{function}(), loaded()"
-    )
-    shell = f"nix-shell -E '({expression}).shell'"
-    (found, loaded), done = ask(lab, "", shell, code, folder=tmp_path, LD_LIBRARY_PATH=f"/opt/no:{older}")
-    assert found == number
-    assert loaded == []
-    assert f"nixgen: LD_LIBRARY_PATH is used without {older}: its libcudart.so.12 would replace" in done.stderr
-    environment = lab.environment(*wheels)
-    assert (lab.nix.real(environment) / SITE / CUDART_12).is_symlink()
+    for name, (_, code) in LOADING.items():
+        (tmp_path / f"use-{name}.py").write_text(f"{LOADED}{textwrap.dedent(code)}\nprint(answer, loaded())\n")
+    command = f"for name in {' '.join(LOADING)}; do python {tmp_path}/use-$name.py; done"
+    script = f"nix-shell -E '({lab.expression(wheels)}).shell' --run '{command}'"
+    done = lab.nix.inside("sh", "-c", script, XDG_RUNTIME_DIR=str(tmp_path), LD_LIBRARY_PATH=f"/opt/no:{older}")
+    assert done.stdout.splitlines() == [f"{number} []" for number, _ in LOADING.values()]
+    said = f"nixgen: LD_LIBRARY_PATH is used without {older}: its libcudart.so.12 would replace the environment's"
+    assert said in done.stderr.splitlines()
 
 
 def test_triton_compiles_against_the_driver(lab: Lab, shell: str, host: Path, tmp_path: Path) -> None:
@@ -264,3 +268,35 @@ def test_triton_compiles_against_the_driver(lab: Lab, shell: str, host: Path, tm
         (found, loaded), _ = ask(lab, opengl(host / "lib"), shell, code, folder=tmp_path)
         assert found == ANSWER
         assert loaded == sorted([f"{host}/lib/libcuda.so.{VERSION}", f"{tmp_path}/made.so"])
+
+
+# What triton's own module asks the driver for beside what the stand-in answers.
+ASKED = """
+    cuCtxGetCurrent cuCtxGetDevice cuCtxGetLimit cuCtxSetCurrent cuCtxSetLimit cuDeviceGet cuDeviceGetAttribute
+    cuDevicePrimaryCtxRetain cuFuncGetAttribute cuFuncSetAttribute cuFuncSetCacheConfig cuGetErrorString
+    cuModuleGetFunction cuModuleLoadData cuModuleUnload cuPointerGetAttribute cuStreamIsCapturing
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds")
+@pytest.mark.network
+def test_triton_itself_compiles_and_loads_its_module(nix28: Nix, tmp_path: Path) -> None:
+    """With Python's headers, which `init` adds, and the machine's C compiler. Its ptxas is a program of the wheel."""
+    host = stand_in(tmp_path / "driver", functions=ASKED.split())
+    project = Project.make(tmp_path / "demo", "triton==3.9.0")
+    project.must("init", "--base", "debian", "--python", PYTHON, "--system", SYSTEM)
+    assert "libpython3.13-dev" in (project.folder / "pyproject.toml").read_text()
+    (tmp_path / "code.py").write_text(
+        f"{LOADED}\n"
+        "import triton\n"
+        "from triton.backends.nvidia import driver\n"
+        "driver.CudaUtils()\n"
+        "own = os.path.dirname(os.path.realpath(triton.__file__))\n"
+        "subprocess.run([own + '/backends/nvidia/bin/ptxas', '--version'], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(json.dumps(loaded()))\n"
+    )
+    env = {"NIXGEN_DRIVER": str(host), "TRITON_CACHE_DIR": str(tmp_path / "cache"), "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = nix28.shell(project.folder, f"python {tmp_path}/code.py", **env)
+    module, library = json.loads(done.stdout.splitlines()[-1])
+    assert module.startswith(str(tmp_path / "cache"))
+    assert library == f"{host}/libcuda.so.{VERSION}"

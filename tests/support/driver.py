@@ -87,10 +87,11 @@ def stand_in(
     answer: int = ANSWER,
     wants: tuple[str, str] | None = None,
     search: str = "",
+    functions: Sequence[str] = (),
 ) -> Path:
     """A driver, laid out as distributions do, and a library that is none of it, in a folder; the folder."""
     cuda = f"libcuda.so.{version}"
-    code = _CUDA % answer
+    code = _CUDA % answer + "".join(f"int {name}(void) {{ return 999; }}\n" for name in functions)
     compile_library(folder / cuda, code, soname="libcuda.so.1", needs=_SYSTEM, wants=wants, search=search)
     for name in ("libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "libnvidia-nvvm.so.4"):
         real = folder / f"{name.rpartition('.')[0]}.{version}"

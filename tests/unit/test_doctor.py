@@ -123,6 +123,8 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
     ("git", "error", replace(FINE, git=False), "Nix reads the project with it", "sudo apt install git"),
     ("git", "warning", replace(FINE, git=False, project=None, host=Host("darwin")), "is not inst", "xcode-select"),
     ("gpu-driver", "warning", replace(FINE, gpu=Gpu(("NVIDIA",))), "a card by NVIDIA, and no driver", "install"),
+    ("gpu-driver", "warning", replace(FINE, gpu=Gpu(("NVIDIA",), ("H200",))), "not its libcuda.so.1", "NIXGEN_DRIVER"),
+    ("gpu-driver", "warning", replace(FINE, gpu=Gpu(problem=Problem("GPU", "is empty", "again"))), "is empty", "again"),
     ("clock", "warning", replace(FINE, servers=(replace(CACHE, ahead=7200.0),)), "2 hours slow", "timedatectl"),
     ("clock", "error", replace(FINE, servers=(replace(CACHE, ahead=-9e6),)), "104 days fast", "timedatectl"),
     ("clock", "warning", replace(FINE, times={"uv.lock": NOW + 9e5}), "uv.lock was made 10 days later", "timedatectl"),
@@ -424,6 +426,12 @@ def test_a_card_without_a_driver(tmp_path: Path) -> None:
     assert reading._gpu(tmp_path).driven == ("NVIDIA H200",)
     (device / "class").write_text("0x040300\n")  # its sound
     assert reading._gpu(tmp_path) == Gpu()
+    library = tmp_path / "run/opengl-driver/lib/libcuda.so.1"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    broken = reading._gpu(tmp_path).problem
+    assert broken is not None
+    assert broken.what == f"{library} is not a library for this machine"
 
 
 @pytest.fixture

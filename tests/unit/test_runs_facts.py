@@ -23,6 +23,19 @@ VERSIONS = [
 ]
 
 
+def test_amds_gpus(tmp_path: Path) -> None:
+    amd = {"vendor": b"0x1002\n", "device": b"0x74a1\n"}
+    cards = {
+        "card0/device": {**amd, "product_name": b"AMD Instinct MI300X\n"},
+        "card1/device": amd,
+        "card1-DP-1/device": amd,
+        "card2/device": {"vendor": b"0x8086\n", "device": b"0x46a6\n"},
+    }
+    content = {f"class/drm/{card}/{name}": data for card, of in cards.items() for name, data in of.items()}
+    seen = facts.amd_gpus(fill(tmp_path, {"module/amdgpu/version": b"6.12.12\n", **content}))
+    assert seen == (Gpu("AMD Instinct MI300X", "6.12.12"), Gpu("AMD 0x74a1", "6.12.12"))
+
+
 @pytest.mark.parametrize(("version", "driver"), VERSIONS)
 def test_gpus_as_the_kernel_tells_them(tmp_path: Path, version: str, driver: str) -> None:
     model = b"Model: \t\t NVIDIA  H200\nIRQ:   \t\t 12\nGPU UUID: \t GPU-x\n"

@@ -18,9 +18,11 @@ TRAMPOLINE = """#!/bin/sh
 ' '''
 """
 # The environment comes before the venv's own folder, so that importlib.metadata finds distributions with their files; behind
-# it as soon as uv or pip have put something else there. Python reads the line twice (site.main).
+# it as soon as uv or pip have put something else there. Python reads the line twice (site.main); the second time it looks
+# at no more prefixes, and site.getsitepackages can name the environment's folder, too: libraries of CUDA are found by that.
 FIRST = (
-    "import os, site, sys; s, t = {site!r}, os.path.join(sys.prefix, {inside!r}); site.addsitedir(s); "
+    "import os, site, sys; s, e, t = {site!r}, {environment!r}, os.path.join(sys.prefix, {inside!r}); "
+    "s in sys.path and e not in site.PREFIXES and site.PREFIXES.append(e); site.addsitedir(s); "
     "len(os.listdir(t)) == {count} and t in sys.path and (sys.path.remove(s), sys.path.insert(sys.path.index(t), s))"
 )
 
@@ -78,7 +80,7 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
     with open(f"{environment}/pyvenv.cfg", encoding="utf-8") as source:
         _write(f"{target}/pyvenv.cfg", source.read())
     # A line with a path alone is for programs that only read it, too, such as type checkers.
-    lines = [site, FIRST.format(site=site, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1)]
+    lines = [site, FIRST.format(site=site, environment=environment, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1)]
     if root.startswith(f"{os.path.dirname(environment)}/"):
         # Root could write byte code into the store.
         lines.append("import sys; sys.dont_write_bytecode = True")
