@@ -23,6 +23,7 @@ nixgen_enter() {
   [ -z "$NIXGEN_HUB" ] || nixgen_private
   if [ -n "${PS1:-}" ]; then
     PS1=$(nixgen_prompt)
+    nixgen_watch
     [ ! -t 2 ] || nixgen_greet >&2
   fi
 }
@@ -139,6 +140,31 @@ nixgen_is_shell() {
     /*) [ -x "$1" ] && [ ! -d "$1" ] ;;
     *) return 1 ;;
   esac
+}
+
+# From now on the prompt says, once, that a file changed which the environment follows from. An empty file has the time.
+nixgen_watch() {
+  local file
+  NIXGEN_MARK=$VIRTUAL_ENV/entered-$$ NIXGEN_WATCHED=
+  [[ $VIRTUAL_ENV != /nix/store/* ]] && { : > "$NIXGEN_MARK"; } 2>/dev/null || return 0
+  export NIXGEN_MARK
+  nixgen_remove_at_exit "$NIXGEN_MARK"
+  for file in pyproject.toml uv.lock nixgen.lock; do
+    [ "$NIXGEN_ROOT/$file" -nt "$NIXGEN_MARK" ] || NIXGEN_WATCHED+=" $file"
+  done
+  PROMPT_COMMAND="nixgen_look${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
+}
+
+nixgen_look() {
+  local status=$? file
+  for file in $NIXGEN_WATCHED; do
+    [ "$NIXGEN_ROOT/$file" -nt "$NIXGEN_MARK" ] || continue
+    NIXGEN_WATCHED=
+    unset NIXGEN_MARK
+    echo "nixgen: $file changed since this shell was entered. To renew it: exit, then: nixgen sync && nixgen shell" >&2
+    break
+  done
+  return $status
 }
 
 # The environment's name in front of the prompt, behind the empty lines that nix-shell's begins with.

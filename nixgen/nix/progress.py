@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nixgen.console import Line, console, size
 from nixgen.nix.log import State
@@ -14,6 +14,8 @@ _SELDOM = 10.0  # the same where lines stay
 _PATIENCE = 1.0  # seconds before anything is shown
 _HASH = 33  # letters of a store path's hash and its hyphen
 _NAMES = 3  # how many derivations are named at most
+# What is built by fetching it.
+_FILES = (".whl", ".deb", ".gz", ".xz", ".bz2", ".zst", ".zip", ".crate", ".safetensors", ".onnx", ".parquet")
 
 
 class Shown:
@@ -45,18 +47,21 @@ def shown(title: str) -> Shown:
 
 
 def line(title: str, state: State) -> str:
-    """One line: "building: 3 of 120 built, 2 of 5 fetched, 12 MiB of 80 MiB: numpy-2.4.6, six-1.17.0"."""
-    parts = []
-    if state.to_build:
-        parts.append(f"{state.built} of {state.to_build} built")
-    if state.to_fetch:
-        parts.append(f"{state.fetched} of {state.to_fetch} fetched")
-    if state.expected_bytes:
-        parts.append(f"{size(state.done_bytes)} of {size(state.expected_bytes)}")
+    """One line: "building 3 of 120: numpy-2.4.6; downloading 2 of 5: six-1.17.0-py3-none-any.whl, 12 MiB of 80 MiB"."""
     names = [_name(drv) for drv in state.running]
-    shown_names = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
-    told = ", ".join(parts) or "under way"
-    return f"{title}: {told}: {shown_names}" if names else f"{title}: {told}"
+    files = [name for name in names if name.endswith(_FILES)]
+    parts = [_part(title, state.built, state.to_build, [name for name in names if name not in files])]
+    size_told = f"{size(state.done_bytes)} of {size(state.expected_bytes)}" if state.expected_bytes else ""
+    told = filter(None, (_part("downloading", state.fetched, state.to_fetch, files), size_told))
+    return "; ".join(filter(None, [*parts, ", ".join(told)])) or f"{title}: under way"
+
+
+def _part(verb: str, done: int, count: int, names: Sequence[str]) -> str:
+    if not count and not names:
+        return ""
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    counted = f"{verb} {done} of {count}" if count else verb
+    return ": ".join(filter(None, (counted, ", ".join(names[:_NAMES]) + more)))
 
 
 def _name(drv: str) -> str:

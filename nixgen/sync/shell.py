@@ -6,7 +6,6 @@ be on or off, and nobody needs a bash of <nixpkgs>. Where the store lies elsewhe
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import shutil
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from nixgen import guard
 from nixgen.console import console
+from nixgen.generate.digest import of_bytes
 from nixgen.machine import files, folders, process
 from nixgen.nix.log import State
 from nixgen.nix.tools import Nix, Recipe, Shell
@@ -46,11 +46,12 @@ ZDOTDIR=$NIXGEN_ZDOTDIR
 [[ $HISTFILE != $NIXGEN_RC/* ]] || HISTFILE=$ZDOTDIR/${HISTFILE:t}
 [[ ! -f $ZDOTDIR/.zshrc ]] || . $ZDOTDIR/.zshrc
 path=(${(s.:.)NIXGEN_FIRST} $path) PROMPT="($VIRTUAL_ENV_PROMPT) $PROMPT"
+[[ $ZDOTDIR != $HOME ]] || unset ZDOTDIR
 unset NIXGEN_RC NIXGEN_ZDOTDIR
 """,
 }
 # What a shell that was entered by a flake has, and direnv.
-_OF_ANOTHER = ("NIXGEN_BELOW", "NIXGEN_DIGEST", "NIXGEN_SOURCE", "DIRENV_IN_ENVRC")
+_OF_ANOTHER = ("NIXGEN_BELOW", "NIXGEN_SOURCE", "DIRENV_IN_ENVRC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def is_another(root: Path, made: Ready) -> bool:
     """Whether this process runs in a shell of the project that has another environment than the one that was made."""
     own = os.environ.get("NIXGEN_ROOT", "")
     inside = bool(own) and Path(own).is_dir() and root.samefile(own) and not os.environ.get("NIXGEN_LABEL")
-    return inside and bool(made.venv) and os.environ.get("VIRTUAL_ENV") != made.venv
+    told = Path(os.environ.get("NIXGEN_MARK", "/nowhere")).exists()  # bash's prompt says it
+    return inside and not told and bool(made.venv) and os.environ.get("VIRTUAL_ENV") != made.venv
 
 
 def _built(
@@ -180,9 +182,8 @@ def _is_here(nix: Nix, found: Shell) -> bool:
 def _variables(root: Path, found: Shell) -> dict[str, str]:
     """What bash is started with: as nix-shell's, less what belongs to builds, and to a shell that this runs in."""
     kept = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
-    digest = hashlib.sha256(files.contents(root / "default.nix")).hexdigest()
-    own = {"NIXGEN_PLACE": str(root), "NIXGEN_SETUP": found.setup, "NIXGEN_DIGEST": digest}
-    return {**kept, "IN_NIX_SHELL": "impure", **own}
+    own = {"NIXGEN_PLACE": str(root), "NIXGEN_DIGEST": of_bytes(files.read(root, "default.nix") or b"")}
+    return {**kept, **own, "IN_NIX_SHELL": "impure", "NIXGEN_SETUP": found.setup}
 
 
 def _interactive(found: Shell, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:

@@ -176,7 +176,7 @@ def test_uv_installs_nothing_in_the_shell(project: Project, nix: Nix) -> None:
     assert done.returncode == 2
     refusal = "is externally managed, and indicates the following"
     assert refusal in " ".join(done.stderr.split())  # uv breaks its lines by the length of the paths in them
-    assert "uv add NAME, then: nixgen sync" in done.stderr
+    assert "For the project: nixgen add NAME" in done.stderr
     removed = nix.develop(project.folder, uv, "pip", "uninstall", "alpha", check=False)
     assert refusal in " ".join(removed.stderr.split())
     assert nix.run("nix-store", "--dump", environment).stdout == before

@@ -12,6 +12,7 @@ from nixgen.nix.log import State
 from nixgen.nix.progress import Shown, line
 
 NUMPY = "/nix/store/8yz41gy8z3sm8f2i5y4qfsgn0zq6vqmq-numpy-2.4.6.drv"
+WHEEL = "/nix/store/8yz41gy8z3sm8f2i5y4qfsgn0zq6vqmq-six-1.17.0-py3-none-any.whl.drv"
 STATE = State(
     built=3, to_build=120, fetched=2, to_fetch=5, done_bytes=12 << 20, expected_bytes=80 << 20, running=(NUMPY,)
 )
@@ -25,11 +26,13 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        (STATE, "building: 3 of 120 built, 2 of 5 fetched, 12 MiB of 80 MiB: numpy-2.4.6"),
+        (STATE, "building 3 of 120: numpy-2.4.6; downloading 2 of 5, 12 MiB of 80 MiB"),
+        (State(built=1, to_build=9, running=(WHEEL, NUMPY)),
+         "building 1 of 9: numpy-2.4.6; downloading: six-1.17.0-py3-none-any.whl"),
         (State(), "building: under way"),
         (State(to_build=2, running=(NUMPY, NUMPY, NUMPY, NUMPY, NUMPY)),
-         "building: 0 of 2 built: numpy-2.4.6, numpy-2.4.6, numpy-2.4.6 and 2 more"),
-        (State(done_bytes=5, expected_bytes=10), "building: 5 B of 10 B"),
+         "building 0 of 2: numpy-2.4.6, numpy-2.4.6, numpy-2.4.6 and 2 more"),
+        (State(done_bytes=5, expected_bytes=10), "5 B of 10 B"),
     ],
 )  # fmt: skip
 def test_the_line(state: State, text: str) -> None:
@@ -56,7 +59,7 @@ def test_a_terminal_has_one_line_that_is_gone_at_the_end(monkeypatch: pytest.Mon
     clock[0] = 1.5
     progress(STATE)
     shown = screen.getvalue()
-    assert shown == "\rbuilding: 3 of 120 built, 2 of 5 fetch…"
+    assert shown == "\rbuilding 3 of 120: numpy-2.4.6; downlo…"
     progress(State(built=1, to_build=1))  # too early
     assert screen.getvalue() == shown
     progress(State(ended=True))

@@ -102,7 +102,7 @@ class Venv:
         setup, root, count = noted(place)
         if setup is None or root != self.root or count != visible(place):
             if setup == self.setup and root == self.root:
-                tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: uv add")
+                tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: nixgen add")
             self.replace(place)
             self.keep(place)
             prune(self.root, KEPT)

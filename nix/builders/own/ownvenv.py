@@ -53,6 +53,58 @@ class Finder:
 sys.meta_path.insert(0, Finder)
 """
 
+# What pip would install would be in no lock, and gone with the next venv. The line asks, and the module answers: also where
+# there is no pip, so that a shell's `pip` is never the host's. bin/pip is empty then.
+PIP = 'import sys; any("pip" in word for word in sys.orig_argv[1:8]) and __import__("_nixgen_pip").answer(sys.orig_argv[1:])'
+PIP_MODULE = '''"""What pip says here."""
+
+import importlib.util
+import os
+import re
+import shlex
+import sys
+
+ELSEWHERE = ("--target", "-t", "--prefix", "--root", "--python", "--dry-run", "--help", "-h")
+DOES = {"install": "To add packages: nixgen add", "uninstall": "To remove packages: nixgen remove"}
+
+
+def answer(words):
+    """Ends this process with a sentence, where it is a pip that would change the environment, or that is not there."""
+    rest = given(words)
+    if rest is None:
+        return
+    verb = next((word for word in rest if word in DOES), "")
+    absent = importlib.util.find_spec("pip") is None
+    if not absent and (not verb or any(word.partition("=")[0] in ELSEWHERE for word in rest)):
+        return
+    if verb:
+        said = f"{DOES[verb]} {names(rest[rest.index(verb) + 1 :])}"
+        text = f"nixgen: this environment has what uv.lock says, and pip changes nothing in it. {said}"
+    else:
+        text = "nixgen: there is no pip in this environment. What is installed: nixgen show; to add packages: nixgen add NAME"
+    os.write(2, f"{text}\\n".encode())
+    os._exit(1)
+
+
+def given(words):
+    """What is given to pip, None where something else is run: `python -m pip`, or the script of this environment."""
+    for place, word in enumerate(words):
+        if word.startswith("-m"):
+            module = word[2:] or "".join(words[place + 1 : place + 2])
+            return words[place + (1 if word[2:] else 2) :] if module == "pip" else None
+        if word.startswith("-c") or word == "-":
+            return None
+        if not word.startswith("-") and (place == 0 or words[place - 1] not in ("-W", "-X")):
+            ours = re.fullmatch(r"pip[0-9.]*", os.path.basename(word)) and os.path.dirname(word) == f"{sys.prefix}/bin"
+            return words[place + 1 :] if ours else None
+    return None
+
+
+def names(words):
+    kept = [word for place, word in enumerate(words) if not word.startswith("-") or word in ("-r", "--requirement")]
+    return shlex.join(kept) or "NAME"
+'''
+
 
 def make(target, environment, root, roots, name, place=None, built=None, kernel=()):
     """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``.
@@ -73,6 +125,10 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
         for entry in set(os.listdir(environment + folder)) - {"bin", "lib", "pyvenv.cfg", *inside.split("/")}:
             if folder != f"/{inside}" or entry.endswith(".dist-info"):
                 _mirror(f"{environment}{folder}/{entry}", f"{target}{folder}/{entry}")
+    _write(f"{target}/{inside}/_nixgen_pip.py", PIP_MODULE)
+    for entry in ("pip", "pip3"):
+        if not os.path.lexists(f"{target}/bin/{entry}"):
+            _write(f"{target}/bin/{entry}", _head(f"{place}/bin/python", ""), 0o755)
     _kernelspec(target, environment, place, kernel)
     if built and built["modules"]:
         code = [os.path.normpath(os.path.join(root, path)) for path in built["roots"]] if root else []
@@ -80,7 +136,7 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
     with open(f"{environment}/pyvenv.cfg", encoding="utf-8") as source:
         _write(f"{target}/pyvenv.cfg", source.read())
     # A line with a path alone is for programs that only read it, too, such as type checkers.
-    lines = [site, FIRST.format(site=site, environment=environment, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1)]
+    lines = [site, FIRST.format(site=site, environment=environment, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1), PIP]
     if root.startswith(f"{os.path.dirname(environment)}/"):
         # Root could write byte code into the store.
         lines.append("import sys; sys.dont_write_bytecode = True")
@@ -134,11 +190,13 @@ def _script(source, target, old, new):
     if program != old:
         os.symlink(_end(source), target)
         return
-    if len(os.fsencode(new)) < LONGEST and not any(character.isspace() for character in new):
-        head = f"#!{new}{options and ' '}{options}\n"
-    else:
-        head = TRAMPOLINE.format(python=shlex.quote(new), options=options and f"{options} ")
-    _write(target, head + os.fsdecode(rest), 0o755)
+    _write(target, _head(new, options) + os.fsdecode(rest), 0o755)
+
+
+def _head(python, options):
+    if len(os.fsencode(python)) < LONGEST and not any(character.isspace() for character in python):
+        return f"#!{python}{options and ' '}{options}\n"
+    return TRAMPOLINE.format(python=shlex.quote(python), options=options and f"{options} ")
 
 
 def _activate(target, place, name):
