@@ -101,13 +101,14 @@ class Gpu:
 class Project:
     """A project: ``problems`` keep nixgen from planning it, ``stale`` are files that generate would write otherwise.
 
-    ``base`` is "" where it is not known, ``systems`` None. ``hidden`` are files that a flake needs and does not see,
-    ``code`` those with Python in them. ``recorded`` is None where nobody could look.
+    ``base`` and its ``glibc`` are "" where they are not known, ``systems`` None. ``hidden`` are files that a flake
+    needs and does not see, ``code`` those with Python in them. ``recorded`` is None where nobody could look.
     """
 
     root: str
     name: str = ""
     base: str = ""
+    glibc: str = ""
     systems: tuple[str, ...] | None = None
     problems: tuple[Problem, ...] = ()
     stale: tuple[Problem, ...] | None = ()

@@ -69,7 +69,7 @@ def read(start: Path, *, offline: bool = False, root: Path = Path("/")) -> facts
         nix=nix,
         nix_problem=nix_problem,
         servers=servers() if servers is not None else None,
-        gpu=_gpu(root),
+        gpu=_gpu(root, project.glibc if project else ""),
         project=project,
         project_problem=project_problem,
     )
@@ -256,7 +256,7 @@ def _there(path: Path) -> Path:
     return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
 
 
-def _gpu(root: Path) -> facts.Gpu:
+def _gpu(root: Path, glibc: str) -> facts.Gpu:
     cards = []
     for place in sorted((root / "sys/bus/pci/devices").glob("*/vendor")):
         with contextlib.suppress(OSError):
@@ -268,8 +268,11 @@ def _gpu(root: Path) -> facts.Gpu:
     try:
         under = str(root).rstrip("/")
         places = [[f"{under}{place}" for place in some] for some in (driver.FIRST, driver.USUAL)]
-        found = driver.find(os.environ.get(driver.OVERRIDE, ""), places[0], f"{under}{driver.CACHE}", places[1])
+        override = os.environ.get(driver.OVERRIDE, "")
+        found = driver.find(override, places[0], f"{under}{driver.CACHE}", places[1]) if override != "off" else None
         libcuda = found.path if found else ""
+        if found and glibc and (newer := _newer_than(found, glibc)):
+            problem = Problem("GPU", newer, driver.NEWER)
     except driver.DriverError as error:
         problem = Problem("GPU", str(error), error.hint)
     driven = [one.name for one in shown]
@@ -277,6 +280,13 @@ def _gpu(root: Path) -> facts.Gpu:
         driven.append("AMD")
     version = shown[0].driver if shown else ""
     return facts.Gpu(tuple(dict.fromkeys(cards)), tuple(driven), version, libcuda, problem)
+
+
+def _newer_than(found: driver.Driver, glibc: str) -> str:
+    """What of a driver is too new for a base with this glibc, "" where nothing is."""
+    library = driver.read(found.path)
+    what = driver.too_new(library, glibc, {}) if library is not None else ""
+    return f"the driver {found.version} {what.replace('this environment', 'the base')}" if what else ""
 
 
 def _project(start: Path) -> tuple[facts.Project | None, Problem | None, Mapping[str, float]]:
@@ -299,6 +309,7 @@ def _project(start: Path) -> tuple[facts.Project | None, Problem | None, Mapping
         root=str(root),
         name=planned.name,
         base=planned.base,
+        glibc=planned.glibc,
         systems=planned.systems,
         problems=planned.problems,
         stale=planned.stale,
@@ -319,6 +330,7 @@ class _Planned:
 
     name: str = ""
     base: str = ""
+    glibc: str = ""
     systems: tuple[str, ...] | None = None
     locks: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -330,11 +342,11 @@ def _planned(root: Path) -> _Planned:
     try:
         project = find_project(root)
         settings = project.settings
-        found = _Planned(project.name, settings.base, settings.systems, tuple(project.locks))
+        found = _Planned(project.name, settings.base, systems=settings.systems, locks=tuple(project.locks))
         plan, stale = steps.generated_files(project)
     except NixgenError as error:
         return replace(found, problems=error.problems)
-    return replace(found, systems=tuple(plan.systems), stale=stale)
+    return replace(found, glibc=plan.base.glibc, systems=tuple(plan.systems), stale=stale)
 
 
 def _recorded(root: Path) -> tuple[bool | None, tuple[Problem, ...]]:

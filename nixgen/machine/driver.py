@@ -54,7 +54,7 @@ _NEW_CACHE = b"glibc-ld.so.cache1.1"
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 _SHARED, _LOAD, _DYNAMIC = 3, 1, 2
 _STRTAB, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNUM = 5, 14, 15, 29, 0x6FFFFFFE, 0x6FFFFFFF
-_NEWER = 'a newer base (suite or nixpkgs under [tool.nixgen]), then: nixgen sync; to do without the GPU: cuda = "off"'
+NEWER = 'a newer base (suite or nixpkgs under [tool.nixgen]), then: nixgen sync; to do without the GPU: cuda = "off"'
 _WEAK = 2
 _MOST = 1 << 12  # of any list in an ELF file; real ones have some dozens
 
@@ -219,12 +219,12 @@ def usable(driver: Driver) -> Driver:
         library = read(path)
         if library is None:
             continue
-        what = _strange(library) or _too_new(library, libc, loaded)
+        what = _strange(library) or too_new(library, libc, loaded)
         if not what:
             fine[name] = path
         elif name == CUDA:
             title = f"NVIDIA's driver{driver.version and ' '}{driver.version} ({driver.path})"
-            raise DriverError(f"{title} {what}", _NEWER)
+            raise DriverError(f"{title} {what}", NEWER)
     return driver._replace(libraries=fine)
 
 
@@ -234,7 +234,7 @@ def _strange(library: Library) -> str:
     return f"looks for its libraries in {folders[0]}, a folder of this machine" if folders else ""
 
 
-def _too_new(library: Library, libc: str, loaded: Mapping[str, str]) -> str:
+def too_new(library: Library, libc: str, loaded: Mapping[str, str]) -> str:
     """What a library wants of the environment's own that these do not have; both versions are in the sentence."""
     glibc = [_number(version[6:]) for _, version in library.wants if re.fullmatch(r"GLIBC_[0-9.]+", version)]
     if libc and glibc and max(glibc) > _number(libc):

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from projects import make
+from support.driver import compiler, stand_in
 from support.loopback import Asked, Reply, listen
 from support.program import nixgen
 
@@ -45,7 +46,9 @@ ALONE = replace(NIX, socket=None)
 LINUX = Host("linux", ("debian",), "Debian GNU/Linux 13 (trixie)", systemd=True)
 ADA = User("ada", 1000, frozenset({"ada", "wheel"}), "/home/ada/.cache")
 CACHE = Server("https://cache.example.org")
-DEMO = Project("/home/ada/demo", "demo", "nixpkgs", ("aarch64-linux", "x86_64-linux"), work_tree=True, venv="ours")
+DEMO = Project(
+    "/home/ada/demo", "demo", "nixpkgs", "2.42", ("aarch64-linux", "x86_64-linux"), work_tree=True, venv="ours"
+)
 PLENTY = 100 << 30
 FINE = Facts(
     host=LINUX,
@@ -419,19 +422,29 @@ def test_a_card_without_a_driver(tmp_path: Path) -> None:
     device.mkdir(parents=True)
     (device / "vendor").write_text("0x10de\n")
     (device / "class").write_text("0x030200\n")
-    assert reading._gpu(tmp_path) == Gpu(("NVIDIA",))
+    assert reading._gpu(tmp_path, "") == Gpu(("NVIDIA",))
     card = tmp_path / "proc/driver/nvidia/gpus/0"
     card.mkdir(parents=True)
     (card / "information").write_text("Model: \t\t NVIDIA H200\n")
-    assert reading._gpu(tmp_path).driven == ("NVIDIA H200",)
+    assert reading._gpu(tmp_path, "").driven == ("NVIDIA H200",)
     (device / "class").write_text("0x040300\n")  # its sound
-    assert reading._gpu(tmp_path) == Gpu()
+    assert reading._gpu(tmp_path, "") == Gpu()
     library = tmp_path / "run/opengl-driver/lib/libcuda.so.1"
     library.parent.mkdir(parents=True)
     library.touch()
-    broken = reading._gpu(tmp_path).problem
+    broken = reading._gpu(tmp_path, "").problem
     assert broken is not None
     assert broken.what == f"{library} is not a library for this machine"
+
+
+@pytest.mark.skipif(compiler() is None, reason="a driver's stand-in is compiled")
+def test_a_driver_that_the_base_is_too_old_for(tmp_path: Path) -> None:
+    stand_in(tmp_path / "run/opengl-driver/lib", "570.1.2", wants=("libc.so.6", "GLIBC_2.99"))
+    found = reading._gpu(tmp_path, "")
+    assert (found.libcuda, found.problem) == (f"{tmp_path}/run/opengl-driver/lib/libcuda.so.1", None)
+    problem = reading._gpu(tmp_path, "2.36").problem
+    assert problem is not None
+    assert problem.what == "the driver 570.1.2 needs glibc 2.99, and the base has glibc 2.36"
 
 
 @pytest.fixture
