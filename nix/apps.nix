@@ -33,7 +33,7 @@ let
       "  nix develop${if label == "" then "" else " .#${label}"} -c python FILE"
     ]
     else [ "${name} has several programs:" ] ++ map (program: "  nix run .#${called program}") all);
-  choose = import ./python.nix base ./builders/say.py {
+  choose = import ./python.nix base "say.py" {
     name = "${full}-run";
     inherit (base) bash;
     allowSubstitutes = false;

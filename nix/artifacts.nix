@@ -61,7 +61,7 @@ let
         + "Put it into the store");
 
   # A member of an archive that is pinned itself. What is taken out must have the member's own hash.
-  extract = artifact: { path, sha256, member, archive }: python ./builders/member.py ({
+  extract = artifact: { path, sha256, member, archive }: python "member.py" ({
     name = storeName path;
     inherit member;
     archive = obtain artifact (archive // { path = archive.name; sha256 = digest artifact.key archive.sha256; });
@@ -87,7 +87,7 @@ let
   unknown = filter (key: !elem key keys) (builtins.attrNames byArtifact);
 
   # A folder: `links` are { path, file }, `texts` { path, text }.
-  folder = name: { links, texts ? [ ] }: python ./builders/folder.py {
+  folder = name: { links, texts ? [ ] }: python "folder.py" {
     name = substring 0 200 name;
     passAsFile = [ "plan" ];
     plan = shown {

@@ -43,23 +43,19 @@ let
     assigned = [ ];
     modules = [ ];
   };
-  environment = import ./environment.nix { base = own; } {
+  environment = import ./environment.nix { base = own; inherit builder; } {
     name = "${full}-build";
     launcher =
       if toolchain.python != null then toolchain.python
       else if own.interpreter != "" then base.python
-      else import ./launcher.nix { base = own; };
+      else import ./launcher.nix { base = own; inherit builder; };
     wheels = map (drv: { inherit (drv) name; inherit drv; }) requires;
     trees = [ ];
     # Where two bring the same file, the first one's is taken, as whoever installs them in this order would have it.
     prefer = map (drv: drv.name) requires;
   };
   applets = if base.applets == "" then [ ] else [ base.applets ];
-  lib = builtins.path {
-    name = "nixgen-source-builder";
-    path = ./builders/source;
-    filter = file: _: builtins.match ".*[.]py" file != null;
-  };
+  lib = import ./modules.nix base "nixgen-source-builder" (import ./texts.nix).source;
 in
 import ./python.nix base [ "-c" "import build; build.main()" ] ({
   name = full;

@@ -1,6 +1,7 @@
-# The program that installs wheels: its modules with their bytecode.
+# The program that installs wheels, and the modules that other builders share with it.
 { base }:
-import ./python.nix base ./builders/compile.py {
-  name = "nixgen-wheel-builder";
-  src = import ./builders.nix [ "archive" "bytecode" "elf" "entrypoints" "install" "relink" "workers" ];
-}
+let
+  names = [ "archive" "bytecode" "elf" "entrypoints" "install" "libraries" "relink" "workers" ];
+  wanted = builtins.listToAttrs (map (name: { name = "${name}.py"; value = null; }) names);
+in
+import ./modules.nix base "nixgen-wheel-builder" (builtins.intersectAttrs wanted (import ./texts.nix).wheel)

@@ -18,7 +18,7 @@ let
         (builtins.attrNames more.${label})))))
     { }
     (builtins.attrNames more);
-  root = import ./python.nix base ./builders/folder.py {
+  root = import ./python.nix base "folder.py" {
     name = "${name}-root";
     passAsFile = [ "plan" ];
     plan = builtins.toJSON {

@@ -6,7 +6,7 @@ let
     if base.git or null != null then base.git
     else throw "nixgen.lock pins no git to fetch ${name} with. Run: nixgen sync";
 in
-import ./python.nix base [ ./builders/git.py git.program url rev ] {
+import ./python.nix base [ (import ./script.nix "git.py") git.program url rev ] {
   name = "source";
   project = name;
   sandbox = "1";

@@ -1,7 +1,21 @@
 # One environment of a project, from the rows that are its: the one without a name (`label` is empty), or one of
 # `environments`. `bare` is without the project's own code; `elsewhere` are the services of others, for `nix run`. With
 # `script` it is the environment of that file, and `nix run .#LABEL` runs it.
-{ base, system, root, name, launcher, install, made, pinned, together, prefer, wheels, trees, services, skipImports
+{ base
+, system
+, root
+, name
+, launcher
+, builder
+, install
+, made
+, pinned
+, together
+, prefer
+, wheels
+, trees
+, services
+, skipImports
 , cuda
 }:
 { label, smoke, elsewhere ? { }, script ? null }:
@@ -14,7 +28,7 @@ let
   installed = map (wheel: { inherit (wheel) name; drv = install (strip wheel); }) (here wheels) ++ made.installed here;
   ownTrees = map strip (here trees);
 
-  bare = import ./environment.nix { inherit base; } {
+  bare = import ./environment.nix { inherit base builder; } {
     inherit launcher prefer;
     name = full;
     # A package of the project that is called nixgen comes first.

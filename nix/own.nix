@@ -10,6 +10,6 @@ else
     # What is compiled is taken as it was built.
     built = builtins.toJSON { roots = [ ]; modules = builtins.concatMap (row: row.modules) built; };
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
-    PYTHONPATH = import ./ownvenv.nix;
+    PYTHONPATH = import ./ownvenv.nix base;
     allowSubstitutes = false;
   }

@@ -25,7 +25,7 @@ let
   moved = nixpkgs != null && pins ? narHash && nixpkgs ? narHash && nixpkgs.narHash != pins.narHash;
   changed = import ./stale.nix { inherit root locks; };
   stale = if changed == [ ] && moved then [ "flake.lock" ] else changed;
-  gone = builtins.filter (file: file != "nix/nixgen" && !builtins.pathExists (root + "/${file}")) changed;
+  gone = builtins.filter (file: !builtins.pathExists (root + "/${file}")) changed;
   listed = builtins.concatStringsSep " and ";
   revision = pin: builtins.substring 0 12 (pin.rev or pin.narHash);
   both = ": it has nixpkgs ${revision nixpkgs}, and nixgen.lock has ${revision pins}";
@@ -54,7 +54,7 @@ let
     if unfit != null || moved then throw refusal
     else import ./support.nix { inherit pins system nixpkgs; };
 
-  launcher = import ./launcher.nix { base = support; };
+  launcher = import ./launcher.nix { base = support; inherit builder; };
   builder = import ./builder.nix { base = support; };
   install = import ./wheel.nix { base = support; inherit fetch builder root; };
   build = import ./build.nix { base = support; inherit fetch builder root; };
@@ -65,7 +65,7 @@ let
   # The environment that has no name, and those that have one, each of its own rows.
   environmentOf = import ./named.nix {
     base = support;
-    inherit system root name launcher install made pinned together prefer;
+    inherit system root name launcher builder install made pinned together prefer;
     inherit wheels trees services skipImports cuda;
   };
   own = environmentOf {

@@ -3,12 +3,8 @@
 { base, source, environment, packaged, artifacts, cuda }:
 services:
 let
-  # In a project the guard lies beside this file; in nixgen's own repository it is a part of the package.
-  guard = builtins.path {
-    name = "nixgen-guard";
-    path = if builtins.pathExists ./guard then ./guard else ../nixgen/guard;
-    filter = path: _: builtins.match ".*[.]py" path != null;
-  };
+  texts = import ./texts.nix;
+  guard = import ./modules.nix base "nixgen-guard" texts.guard;
 
   service = { name, command, models ? [ ] }:
     let
@@ -24,11 +20,11 @@ let
     else if lacking != [ ] then
       problem "there is neither a model nor data named ${builtins.concatStringsSep ", " lacking}"
     else
-      import ./python.nix base ./builders/service.py {
+      import ./python.nix base "service.py" {
         inherit name environment guard;
-        serve = ./builders/serve.py;
-        private = ./builders/own/private.py;
-        driver = import ./driver.nix;
+        serve = import ./script.nix "serve.py";
+        private = builtins.toFile "private.py" texts.own."private.py";
+        driver = builtins.toFile "nixgen-driver.py" texts.machine."driver.py";
         allowSubstitutes = false;
         passAsFile = [ "plan" ];
         plan = builtins.toJSON {

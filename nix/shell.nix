@@ -27,14 +27,14 @@ derivation ({
   outputs = [ "out" ];
   builder = base.bash;
   args = [ "-c" "echo ${environment} > $out" ];
-  stdenv = import ./python.nix base ./builders/setup.py {
+  stdenv = import ./python.nix base "setup.py" {
     name = "${name}-setup";
     project = name;
     inherit label;
     inherit (base) bash;
     inherit environment;
     tools = builtins.concatStringsSep ":" base.tools;
-    hook = ./builders/hook.sh;
+    hook = import ./script.nix "hook.sh";
     title = "${name}: Python ${base.version}, ${toString count} ${if count == 1 then "package" else "packages"}";
     variables = builtins.toJSON variables;
     roots = builtins.toJSON (builtins.concatMap (tree: tree.roots) trees);
@@ -42,8 +42,8 @@ derivation ({
       roots = builtins.concatMap (row: row.roots) built;
       modules = builtins.concatMap (row: row.modules) built;
     };
-    venv = import ./ownvenv.nix;
-    driver = import ./driver.nix;
+    venv = import ./ownvenv.nix base;
+    driver = builtins.toFile "nixgen-driver.py" (import ./texts.nix).machine."driver.py";
     inherit cuda;
     python = "${launcher}/bin/python${base.version}";
     allowSubstitutes = false;

@@ -4,15 +4,13 @@ let
   inherit (builtins) elem filter foldl' fromJSON hashFile hashString head isString match pathExists readFile;
   inherit (builtins) replaceStrings split stringLength substring;
   sha256 = hashString "sha256";
-  library = "nix/nixgen";
 
   digest = file:
     let
       path = root + "/${file}";
       text = sha256 (replaceStrings [ "\r\n" ] [ "\n" ] (readFile path));
     in
-    if file == library then sha256 (builtins.concatStringsSep "" (map ofLibrary listed))
-    else if file == "nixgen.lock" && pathExists path then
+    if file == "nixgen.lock" && pathExists path then
       # The content counts, not the form; and not what `nixgen cache` and `registry` note there, which makes nothing.
       let lock = readFile path;
       in sha256 (import ./json.nix lock (removeAttrs (fromJSON lock) [ "cache" "registry" ]))
@@ -44,14 +42,6 @@ let
     in
     if builtins.length parts < 3 then "" else head (split "\n# ///\n" (builtins.elemAt parts 2));
 
-  # This folder: what is listed in it, but for the tarballs, which are pinned.
-  listed = filter
-    (line: isString line && line != "" && substring 0 1 line != "#" && substring 0 10 line != "bootstrap/")
-    (split "\n" (readFile ./files));
-  ofLibrary = name:
-    let path = ./. + "/${name}";
-    in "${if pathExists path then hashFile "sha256" path else "none"} ${name}\n";
-
   # pyproject.toml without the tables of tools that say nothing about packages, and without lines that are empty or a
   # comment. As text: there may be TOML that this Nix cannot read, such as dates, and that error cannot be caught.
   partsThatCount = text:
@@ -65,7 +55,7 @@ let
         builtins.seq text { inherit kept text; };
     in
     (foldl' add { kept = true; text = ""; } (filter (line: isString line && line != "") lines)).text;
-  otherTools = fromJSON (readFile ./othertools.json);
+  otherTools = fromJSON ((import ./texts.nix).data."othertools.json");
   isOther = line:
     let tool = match "[[][[]?tool[.]([A-Za-z0-9_-]+)[].].*" (substring 0 100 line);
     in tool != null && elem (head tool) otherTools;

@@ -15,13 +15,12 @@ def folder(name: str) -> Path:
 def library() -> dict[str, bytes]:
     """The Nix library's files by their path below ``nix/``, sorted; its tests and caches are not part of it.
 
-    The guard, which services start with, is a folder of it; it is a package inside of this one. So are what seeds and
-    what finds a GPU's driver, a module each.
+    Modules of this package that go into projects are a part of it, by their path in the package: the guard, which
+    services start with, what seeds, and what finds a GPU's driver.
     """
-    root = folder("nix")
-    found = {f"guard/{path.name}": path.read_bytes() for path in Path(__file__).with_name("guard").glob("*.py")}
-    found["seeding.py"] = Path(__file__).with_name("runs").joinpath("seeding.py").read_bytes()
-    found["driver.py"] = Path(__file__).with_name("machine").joinpath("driver.py").read_bytes()
+    root, package = folder("nix"), Path(__file__).parent
+    modules = (*package.glob("guard/*.py"), package / "runs/seeding.py", package / "machine/driver.py")
+    found = {path.relative_to(package).as_posix(): path.read_bytes() for path in modules}
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part.endswith("~") or part == "__pycache__" for part in parts)

@@ -3,6 +3,8 @@
 { pins, system, fetch }:
 let
   inherit (pins) python;
+  here = import ../here.nix;
+  script = import ../script.nix;
   bootstrap = pins.bootstrap.${system} or
     (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen sync");
 
@@ -14,7 +16,7 @@ let
     preferLocalBuild = true;
     src = builtins.path {
       name = bootstrap.file;
-      path = ../bootstrap + "/${bootstrap.file}";
+      path = here + "/bootstrap/${bootstrap.file}";
       recursive = false;
       inherit (bootstrap) sha256;
     };
@@ -32,16 +34,12 @@ let
   unpack = args: derivation ({
     inherit system busybox python;
     builder = "${busybox}/bin/busybox";
-    args = [ "sh" ../builders/unpack.sh ];
-    relocate = builtins.path {
-      name = "nixgen-relocate";
-      path = ../builders;
-      filter = file: _: builtins.elem (baseNameOf file)
-        ([ "alternatives.py" "hostpaths.py" "relocate.py" ]
-          ++ (if args ? toolchain || args ? beside then [ "toolchain.py" ] else [ ]));
-    };
-    managed = ../builders/externally-managed;
-    lib = import ../builders.nix [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];
+    args = [ "sh" (script "unpack.sh") ];
+    modules = map script ([ "alternatives.py" "hostpaths.py" "relocate.py" ]
+      ++ (if args ? toolchain || args ? beside then [ "toolchain.py" ] else [ ]))
+      ++ map (name: builtins.toFile "${name}.py" (import ../texts.nix).wheel."${name}.py")
+        [ "bytecode" "elf" "libraries" "redirect" "relink" "workers" ];
+    managed = script "externally-managed";
     PYTHONHASHSEED = "0";
   } // args);
 
@@ -141,7 +139,14 @@ in
   formatter = null;
   # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
   # a relative path, but finds it when it is in the store already.
-  keep = builtins.path { name = "source"; path = ../.; filter = path: _: import ../listed.nix (toString path); };
+  keep = builtins.path {
+    name = "source";
+    path = here;
+    # Not what tools and systems leave.
+    filter = path: _:
+      let name = builtins.substring (builtins.stringLength (toString here) + 1) (-1) (toString path);
+      in builtins.match "[a-z]+[.]nix|library|programs|bootstrap(/busybox-.*[.]tar[.]xz)?" name != null;
+  };
   built = { inherit busybox core; }
     // (if extras == [ ] then { } else { inherit extra; })
     // (if none "build" then { } else { inherit compilers; })

@@ -23,7 +23,7 @@ with open(os.environ["planPath"], encoding="utf-8") as file:
 lib, share = f"{OUT}/lib/{NAME}", f"{OUT}/share/{NAME}"
 for folder in (f"{OUT}/bin", lib, share):
     os.makedirs(folder)
-shutil.copytree(os.environ["guard"], f"{lib}/guard", copy_function=shutil.copyfile)
+shutil.copytree(os.environ["guard"], f"{lib}/guard", ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile)
 for module in ("driver", "private", "serve"):
     shutil.copyfile(os.environ[module], f"{lib}/{module}.py")
 os.chmod(f"{lib}/guard", 0o755)  # the store's has no right to write

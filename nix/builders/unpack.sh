@@ -1,11 +1,19 @@
 # Unpacks .deb files into one merged tree and hands it to relocate.py. Runs under the bootstrap's busybox.
-# Input, as environment variables: busybox (a folder with bin/busybox), debs (paths), relocate (a folder with relocate.py),
-# core (the base's tree; empty while the base itself is built), and what relocate.py reads.
+# Input, as environment variables: busybox (a folder with bin/busybox), debs (paths), modules (paths: relocate.py and
+# what it imports), core (the base's tree; empty while the base itself is built), and what relocate.py reads.
 set -eu
 bin=$PWD/bin
 "$busybox/bin/busybox" mkdir "$bin"
 "$busybox/bin/busybox" --install -s "$bin"
 export PATH="$bin"
+
+# In a folder of their own, under their own names: the store puts a hash in front.
+export lib="$PWD/modules"
+mkdir "$lib"
+for file in $modules; do
+  name=$(basename "$file")
+  cp "$file" "$lib/${name#*-}"
+done
 
 # Every suite gets the same layout: /bin, /lib, /lib64 and /sbin are links into /usr.
 mkdir -p "$out/usr/bin" "$out/usr/sbin" "$out/usr/lib" "$out/usr/lib64"
@@ -38,4 +46,4 @@ tree=${core:-$out}
 libs=$(find "$tree/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*')
 loader=$(echo "$libs"/ld-linux*.so.*)
 export PYTHONHOME="$tree/usr" PYTHONDONTWRITEBYTECODE=1
-exec "$loader" --library-path "$libs" "$tree/usr/bin/python$python" -S -s "$relocate/relocate.py"
+exec "$loader" --library-path "$libs" "$tree/usr/bin/python$python" -S -s "$lib/relocate.py"

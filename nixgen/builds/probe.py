@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from nixgen.nix.failures import Advise, Owner
 
 _ASK = """{ folder, root, system }:
-let library = /. + (folder + "/nix/nixgen");
-in import (library + "/asking.nix") {
+let ours = /. + (folder + "/nix/nixgen");
+in (import (ours + "/library"))."asking.nix" {
   inherit system;
   root = /. + root;
-  base = import (library + "/base.nix");
+  base = import (ours + "/base.nix");
 } (builtins.fromJSON (builtins.readFile (/. + (folder + "/asked.json"))))"""
 
 Row = Mapping[str, object]

@@ -17,7 +17,7 @@ from nixgen.generate.model import Plan
 from nixgen.machine import files
 from nixgen.nix import vendored
 
-_NOT_LIBRARY = (vendored.LISTING, f"{vendored.FOLDER}/base.nix", f"{vendored.FOLDER}/bootstrap/")
+_NOT_LIBRARY = (*vendored.LISTINGS, vendored.BASE, f"{vendored.FOLDER}/bootstrap/")
 
 
 def inputs(plan: Plan, root: Path, system: str) -> Inputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -32,14 +32,6 @@ def of_script(data: bytes) -> str:
 def of_lock(text: bytes) -> str:
     """The digest of nixgen.lock: of its content without the logs: neither form nor a push counts."""
     return of_bytes(canonical(text))
-
-
-def of_library(contents: Mapping[str, bytes]) -> str:
-    """The digest of the folder nix/nixgen, from its files by their path in it; tarballs aside, which are pinned."""
-    lines = [
-        f"{of_bytes(data)} {path}\n" for path, data in sorted(contents.items()) if not path.startswith("bootstrap/")
-    ]
-    return of_bytes("".join(lines).encode())
 
 
 def of_pyproject(data: bytes) -> str:

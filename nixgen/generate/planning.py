@@ -14,7 +14,7 @@ from nixgen.builds import asked, use
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
 from nixgen.generate import flakelock, flakenix, render
-from nixgen.generate.digest import of_bytes, of_library, of_lock, of_pyproject, of_script
+from nixgen.generate.digest import of_bytes, of_lock, of_pyproject, of_script
 from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock import fit
 from nixgen.lock.model import Lock
@@ -215,9 +215,9 @@ def rendered(made: Plan, pins: Pins, flake: flakelock.Flake | None) -> dict[str,
         wanted[flakelock.NAME] = flakelock.in_step(flake, made.base, wanted)
         if (text := flakenix.renewed(flake.text)) is not None:
             wanted[flakenix.NAME] = text
-    prefix = f"{vendored.FOLDER}/"
-    digest = of_library({path.removeprefix(prefix): library[path] for path in library if path != vendored.LISTING})
-    made = replace(made, digests={**made.digests, vendored.FOLDER: digest})
+    # The library's own default.nix has the digests of the others; the tarballs are pinned.
+    theirs = {path: of_bytes(library[path]) for path in library if path.endswith(".nix")}
+    made = replace(made, digests={**made.digests, **theirs})
     wanted[DEFAULT] = render.default_nix(made).encode()
     return wanted
 

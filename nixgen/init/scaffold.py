@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nixgen import resources
 from nixgen.bases.model import Base
 from nixgen.errors import MachineError
 from nixgen.generate import flakelock, flakenix, planning, render, write
@@ -65,13 +64,12 @@ def in_the_way(root: Path) -> list[str]:
 
     Raises UserError for links that lead out of the project.
     """
-    library = [f"{vendored.FOLDER}/{name}" for name in resources.library()]
-    files.refuse_links_out(root, [FLAKE, SHELL, flakelock.NAME, *library])
+    files.refuse_links_out(root, [FLAKE, SHELL, flakelock.NAME, *vendored.NAMES])
     there = {path: files.read(root, path) for path in (FLAKE, SHELL)}
     found = {path for path, old in there.items() if old is not None and not files.written_by_nixgen(old)}
     if FLAKE in found and (root / flakelock.NAME).exists():
         found.add(flakelock.NAME)
-    return sorted({*found, *write.changes(root, {}).foreign, *backup.in_place_of_folders(root, library)})
+    return sorted({*found, *write.changes(root, {}).foreign, *backup.in_place_of_folders(root, vendored.NAMES)})
 
 
 def gitignore(root: Path, *, work_tree: bool, more: tuple[str, ...] = ()) -> bytes | None:

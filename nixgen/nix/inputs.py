@@ -28,7 +28,7 @@ def refuse_strange(root: Path) -> None:
         raise UserError.of(_DEFAULT, "is a folder, not a file", "move it elsewhere, then: nixgen sync") from None
     except OSError as error:
         raise files.unreadable(_DEFAULT, error) from None
-    hashed = set(_HASHED.findall(text)) - {vendored.FOLDER}
+    hashed = set(_HASHED.findall(text))
     others = {*_LOCAL.findall(text), *_vendored(root)} - hashed
     problems = [found for name in sorted(hashed) for found in _strange(root, name, hashed=True)]
     problems += [found for name in sorted(others) for found in _strange(root, name, hashed=False)]

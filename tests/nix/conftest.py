@@ -38,6 +38,8 @@ def pins(stores: Path) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             Project.make(folder).must("init", "--base", "debian", "--python", PYTHON)
             (folder / "done").touch()
+        else:
+            Project(folder).must("generate")  # kept ones may be an older library's
     return folder
 
 

@@ -125,11 +125,12 @@ def _top(path: str) -> str:
 
 
 def make_library(folder: Path, pins: Path) -> Path:
-    """The library's folder of a project: this repository's nix/, and the pins of another project."""
+    """A copy of this repository's nix/, with the pins of a project and its first program."""
+    package, folder = folder / "nixgen", folder / "nix"
     for name, content in resources.library().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    (folder / "files").write_text("".join(f"{name}\n" for name in resources.library()))
+        place = (package if name.startswith(("guard/", "machine/", "runs/")) else folder) / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
     (folder / "base.nix").write_bytes((pins / "nix/nixgen/base.nix").read_bytes())
     (folder / "bootstrap").mkdir()
     for path in (pins / "nix/nixgen/bootstrap").iterdir():

@@ -106,8 +106,8 @@ class SourceLab:
         """An environment with what is built and with what else it needs to be imported."""
         drvs = f"([ {source} ] ++ {self.wheels(requirements)})"
         return self.build(
-            'import (l + /environment.nix) { inherit base; } { name = "built"; trees = [ ]; prefer = [ ]; '
-            "launcher = import (l + /launcher.nix) { inherit base; }; "
+            'import (l + /environment.nix) { inherit base builder; } { name = "built"; trees = [ ]; prefer = [ ]; '
+            "launcher = import (l + /launcher.nix) { inherit base builder; }; "
             f"wheels = map (drv: {{ inherit drv; inherit (drv) name; }}) {drvs}; }}"
         )
 

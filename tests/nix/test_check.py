@@ -149,10 +149,10 @@ def test_another_version_of_a_wheel_is_named_with_both_values(checked: Checked) 
 
 @pytest.mark.one_nix
 def test_an_edited_library_is_stale(checked: Checked) -> None:
-    library = checked.folder / "nix/nixgen/builders/environment.py"
+    library = checked.folder / "nix/nixgen/programs"
     library.write_text(library.read_text() + "# changed\n")
     assert findings(checked.check("--json", code=4), "stale") == [
-        "nix/nixgen/builders/environment.py: is stale: nixgen would write something else"
+        "nix/nixgen/programs: is stale: nixgen would write something else"
     ]
     before = checked.record.read_bytes()
     assert "Nix refuses to evaluate the project" in checked.check("--update", code=4).stdout

@@ -15,7 +15,9 @@ from support.index import Index, serve
 from support.nix import Nix, Output
 from support.wheels import make_wheel, sha256
 
-from nixgen.generate.digest import of_library
+from nixgen import resources
+from nixgen.generate.digest import of_bytes
+from nixgen.nix import vendored
 
 
 @pytest.fixture(scope="module")
@@ -78,29 +80,32 @@ def test_some_and_a_sample(checked: Checked) -> None:
     assert done.stderr.endswith("there is no output plumm\n  hint: did you mean wheels.plum?\n")
 
 
-def vouch_for_the_library(checked: Checked) -> None:
-    """Has default.nix name the library as it is now, so that Nix does not refuse it as edited."""
-    folder = checked.folder / "nix" / "nixgen"
-    names = [name for name in (folder / "files").read_text().splitlines() if name and not name.startswith("#")]
-    digest = of_library({name: (folder / name).read_bytes() for name in names})
+def of_another_nixgen(checked: Checked, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str) -> None:
+    """What a nixgen would have written that has something else in a file of its library."""
+    parts = resources.library()
+    text = parts[file].decode()
+    assert text.count(old) == 1
+    base = (checked.folder / vendored.BASE).read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(resources, "library", lambda: parts | {file: text.replace(old, new).encode()})
+        made = vendored.contents("debian", base, {})
     default = checked.folder / "default.nix"
-    text, count = re.subn(r'("nix/nixgen" = )"[0-9a-f]{64}"', rf'\1"{digest}"', default.read_text())
-    assert count == 1
-    default.write_text(text)
+    for path, data in made.items():
+        (checked.folder / path).write_bytes(data)
+        named, count = re.subn(rf'("{path}" = )"[0-9a-f]{{64}}"', rf'\1"{of_bytes(data)}"', default.read_text())
+        assert count == path.endswith(".nix")
+        default.write_text(named)
 
 
 @pytest.mark.one_nix
-def test_a_builder_of_ours_that_writes_the_time_is_found(checked: Checked) -> None:
+def test_a_builder_of_ours_that_writes_the_time_is_found(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a mistake in nixgen's own library would look like: stale, too, but a difference is graver."""
-    builder = checked.folder / "nix/nixgen/builders/wheel/install.py"
-    text = builder.read_text()
-    assert text.count("    os._exit(0)") == 1
     stamp = (
         "    import time\n    time.sleep(1.1)\n"
         "    with open(OUT + '/stamp', 'w') as file:\n        file.write(time.ctime() + '\\n')\n"
     )
-    builder.write_text(text.replace("    os._exit(0)", stamp + "    os._exit(0)"))
-    vouch_for_the_library(checked)
+    end = "    os._exit(0)"
+    of_another_nixgen(checked, monkeypatch, "builders/wheel/install.py", end, stamp + end)
     done = checked.check("--no-imports", "--rebuild", "plum", "--json", code=1)
     assert verdicts(done) == {"wheels.plum": "differs"}
     (difference,) = step(done, "rebuild")["differences"]

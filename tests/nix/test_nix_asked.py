@@ -60,11 +60,11 @@ THROWS = "{ system, nixpkgs ? null }: throw ''of its own''"
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("nix/nixgen/project.nix", "{ ... }: { recipes.root = 3; }", ["Stale", STRANGE]),
+        ("nix/nixgen/default.nix", "{ project = { ... }: { recipes.root = 3; }; }", ["Stale", STRANGE]),
         ("uv.lock", "version = 1\n", ["Stale", CHANGED.format("uv.lock")]),
         ("nixgen.lock", "{}", ["Stale", CHANGED.format("nixgen.lock")]),
-        ("nix/nixgen/project.nix", "{ ... }: { }", ["Stale", STRANGE]),
-        ("nix/nixgen/project.nix", "{ }: { }", ["Stale", STRANGE]),
+        ("nix/nixgen/default.nix", "{ project = { ... }: { }; }", ["Stale", STRANGE]),
+        ("nix/nixgen/default.nix", "{ project = { }: { }; }", ["Stale", STRANGE]),
         ("default.nix", THROWS, ["UserError", "default.nix: cannot be evaluated: of its own"]),
     ],
 )

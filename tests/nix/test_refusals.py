@@ -91,10 +91,10 @@ def test_an_unknown_system_is_a_sentence(nix: Nix, project: Path) -> None:
 
 
 def test_an_old_nix_is_a_sentence(nix: Nix, project: Path) -> None:
-    """As an old one would: the version is another, for the file that looks at it alone."""
+    """As an old one would: the version is another, for the library."""
     library = project / "nix/nixgen"
-    older = f'builtins.scopedImport {{ builtins = builtins // {{ nixVersion = "2.3.16"; }}; }} {library}/project.nix'
-    (library / "default.nix").write_text(f"{{ project = {older}; }}\n")
+    older = f'builtins.scopedImport {{ builtins = builtins // {{ nixVersion = "2.3.16"; }}; }} {library}/library'
+    (library / "default.nix").write_text(f'{{ project = ({older})."project.nix"; }}\n')
     done = nix.inside("nix-build", "-A", "environment", cwd=project, check=False)
     one_sentence(nix, done, "demo needs Nix 2.8 or newer, and this is 2.3.16: https://nixos.org/download")
 
@@ -142,8 +142,10 @@ def test_neither_form_nor_logs_of_nixgen_lock_make_it_stale(nix: Nix, project: P
         ("pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"'),
         ("pyproject.toml", "[tool.nixgen]", "[project.scripts]\ndemo = 'demo:main'\n[tool.nixgen]"),
         ("pyproject.toml", "dependencies = []", 'dependencies = ["six"]'),
-        ("nix/nixgen/shell.nix", "\n", "\n\n"),
-        ("nix/nixgen/builders/hook.sh", "local folder", "local  folder"),
+        ("nix/nixgen/base.nix", "\n", "\n\n"),
+        ("nix/nixgen/library", "\n", "\n\n"),
+        ("nix/nixgen/library", "nixgen = {", "nixgen = [ {"),
+        ("nix/nixgen/programs", "local folder", "local  folder"),
         (".python-version", "", "3.12\n"),
     ],
 )
@@ -153,9 +155,8 @@ def test_what_is_changed_by_hand_is_refused(nix: Nix, project: Path, path: str, 
     text = file.read_text() if file.exists() else ""
     assert old in text
     file.write_text(text.replace(old, new, 1) if old else new)
-    name = "nix/nixgen" if path.startswith("nix/") else path
     said = refused(nix, f"(import {project} {{}}).shell.drvPath")
-    assert f"{name} changed after default.nix was generated. Run: nixgen sync" in said
+    assert f"{path} changed after default.nix was generated. Run: nixgen sync" in said
     if "six" not in new:
         Project(project).lock()
         Project(project).must("generate")
@@ -163,7 +164,7 @@ def test_what_is_changed_by_hand_is_refused(nix: Nix, project: Path, path: str, 
 
 
 @pytest.mark.one_nix
-@pytest.mark.parametrize("left", ["builders/__pycache__/setup.pyc", ".DS_Store", ".ruff_cache/x", "shell.nix~"])
+@pytest.mark.parametrize("left", ["__pycache__/setup.pyc", ".DS_Store", ".ruff_cache/x", "library~"])
 def test_what_tools_leave_in_the_library_changes_nothing(nix: Nix, project: Path, left: str) -> None:
     """Case 47: neither for `generate`, nor for the flake's input."""
     before = nix.evaluate(f"with import {project} {{}}; [ shell.drvPath base.keep ]")

@@ -24,6 +24,7 @@ from nixgen.generate.model import Plan
 from nixgen.lock import fit
 from nixgen.lock.lockfile import dump_lock
 from nixgen.lock.model import Lock
+from nixgen.machine import files
 from nixgen.nix import vendored
 from nixgen.nix.nar import hash_path
 from nixgen.project.project import Project
@@ -33,7 +34,10 @@ from nixgen.resolve.resolution import merged_problems
 
 Run = Callable[..., tuple[tuple[str, ...], list[str]]]
 TARBALLS = {entry.file: entry.system.encode() for entry in DEBIAN.bootstrap}
-LIBRARY = {name: name.encode() for name in ("builders/wheel.py", "default.nix", "flake.nix", "lib.nix", "wheel.nix")}
+LIBRARY = {
+    name: name.encode() for name in ("builders/wheel.py", "default.nix", "flake.nix", "outputs.nix", "wheel.nix")
+}
+OLDER = "# Written by nixgen; this folder belongs to it.\n"
 PINNED = replace(
     DEBIAN,
     bootstrap=tuple(
@@ -101,12 +105,11 @@ def test_services_and_environments_have_names_of_their_own() -> None:
 def test_what_is_written(project: Project, run: Run) -> None:
     changed, said = run(project)
     assert said == ["wrote default.nix", f"nix/nixgen/: {len(changed) - 1} written"]
-    assert changed[0] == "nix/nixgen/files"
     assert changed[-1] == "default.nix"
-    on_disk = vendored.present(project.root)
-    manifest = (project.root / "nix/nixgen/files").read_text().splitlines()
-    assert {f"nix/nixgen/{line}" for line in manifest[2:]} == on_disk - {"nix/nixgen/files"}
-    assert {"nix/nixgen/default.nix", "nix/nixgen/base.nix", "nix/nixgen/flake.nix"} <= on_disk
+    tarballs = {f"nix/nixgen/bootstrap/{name}" for name in TARBALLS}
+    assert vendored.present(project.root) == {*vendored.NAMES, *tarballs}
+    for name in vendored.NAMES:
+        assert (project.root / name).read_text().startswith("# Written by nixgen")
 
 
 def test_code_that_git_does_not_know_is_named(project: Project, run: Run) -> None:
@@ -133,27 +136,26 @@ def test_a_second_run_changes_nothing(project: Project, run: Run) -> None:
 def test_check_names_each_file(project: Project, run: Run) -> None:
     run(project)
     (project.root / "default.nix").write_text("# Written by nixgen, then by me")
-    (project.root / "nix/nixgen/wheel.nix").unlink()
-    (project.root / "nix/nixgen/lib.nix").chmod(0o755)
-    with (project.root / "nix/nixgen/files").open("a") as manifest:
-        manifest.write("gone.nix\n")
+    (project.root / "nix/nixgen/outputs.nix").unlink()
+    (project.root / "nix/nixgen/library").chmod(0o755)
+    (project.root / "nix/nixgen/files").write_text(OLDER + "gone.nix\n")
     (project.root / "nix/nixgen/gone.nix").write_text("of an older version")
     assert problems(Finding, check, project) == [
         "default.nix: is stale: nixgen would write something else",
-        "nix/nixgen/files: is stale: nixgen would write something else",
+        "nix/nixgen/files: is extra: nixgen would not write it",
         "nix/nixgen/gone.nix: is extra: nixgen would not write it",
-        "nix/nixgen/lib.nix: is stale: it is marked as a program",
-        "nix/nixgen/wheel.nix: is missing\n  hint: write them again: nixgen sync",
+        "nix/nixgen/library: is stale: it is marked as a program",
+        "nix/nixgen/outputs.nix: is missing\n  hint: write them again: nixgen sync",
     ]
     changed, said = run(project)
     assert sorted(changed) == [
         "default.nix",
         "nix/nixgen/files",
         "nix/nixgen/gone.nix",
-        "nix/nixgen/lib.nix",
-        "nix/nixgen/wheel.nix",
+        "nix/nixgen/library",
+        "nix/nixgen/outputs.nix",
     ]
-    assert said == ["wrote default.nix", "nix/nixgen/: 3 written, 1 removed"]
+    assert said == ["wrote default.nix", "nix/nixgen/: 2 written, 2 removed"]
     check(project)
 
 
@@ -191,21 +193,38 @@ def test_a_folder_that_was_there_before_is_not_overwritten(project: Project) -> 
 
 def test_caches_and_leftovers_are_not_extra(project: Project, run: Run) -> None:
     run(project)
-    (project.root / "nix/nixgen/builders/__pycache__").mkdir()
+    (project.root / "nix/nixgen/builders/__pycache__").mkdir(parents=True)
     (project.root / "nix/nixgen/builders/__pycache__/a.pyc").touch()
     (project.root / "nix/nixgen/.base.nix.new.1.nixgen-tmp").touch()
     check(project)
 
 
-def test_the_list_of_an_older_nixgen_is_brought_along(project: Project, run: Run) -> None:
-    """Case 17: it had the name MANIFEST."""
-    run(project)
+@pytest.mark.parametrize("listing", ["files", "MANIFEST"])
+def test_the_many_files_of_an_older_nixgen_are_brought_along(project: Project, run: Run, listing: str) -> None:
+    """They are those that its list names; it had the name MANIFEST first (case 17). What is somebody else's stays."""
+    theirs = {
+        "base.nix": "{ }",
+        "default.nix": "{ }",
+        "builders/setup.py": "",
+        "builders/wheel/elf.py": "",
+        "ruff.toml": "",
+    }
     folder = project.root / "nix/nixgen"
-    (folder / "MANIFEST").write_text((folder / "files").read_text() + "gone.nix\n")
-    (folder / "gone.nix").write_text("of an older version")
-    (folder / "files").unlink()
-    changed, _ = run(project)
-    assert sorted(changed) == ["nix/nixgen/MANIFEST", "nix/nixgen/files", "nix/nixgen/gone.nix"]
+    files.write_all(folder, {name: text.encode() for name, text in theirs.items()})
+    (folder / listing).write_text(
+        OLDER + "".join(f"{name}\n" for name in (*theirs, *(f"bootstrap/{t}" for t in TARBALLS)))
+    )
+    (folder / "builders/mine.py").write_text("mine")
+    assert [one.partition(":")[0] for one in problems(UserError, write.generate, project)] == [
+        "nix/nixgen/builders/mine.py"
+    ]
+    (folder / "builders/mine.py").unlink()
+    _, said = run(project)
+    assert f"nix/nixgen/: {len(vendored.NAMES)} written, 4 removed" in said
+    assert {path.name for path in folder.iterdir()} == {
+        "bootstrap",
+        *(name.rpartition("/")[2] for name in vendored.NAMES),
+    }
     check(project)
 
 

@@ -57,7 +57,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(project: Path, run: Run, nam
     assert (project / name).read_text() != "{ }"
 
 
-@pytest.mark.parametrize("name", ["nix", "nix/nixgen", "nix/nixgen/builders"])
+@pytest.mark.parametrize("name", ["nix", "nix/nixgen"])
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_a_file_where_a_folder_belongs_is_in_the_way_like_any_other(
     project: Path, run: Run, name: str, kind: str
@@ -76,11 +76,11 @@ def test_a_file_where_a_folder_belongs_is_in_the_way_like_any_other(
     said = run(project, force=True)
     assert "warning: flake.nix was not written by nixgen: it is replaced (--force)." in said
     assert f"warning: {name} was not written by nixgen: it is removed (--force)." in said
-    assert (project / "nix/nixgen/builders/setup.py").is_file()
+    assert (project / "nix/nixgen/library").is_file()
     assert not [path for path in project.rglob("*") if path.name.endswith(files.TEMPORARY) or "aside" in path.name]
 
 
-@pytest.mark.parametrize("link", ["nix", "nix/nixgen", "nix/nixgen/builders"])
+@pytest.mark.parametrize("link", ["nix", "nix/nixgen", "nix/nixgen/library"])
 def test_nothing_is_moved_or_removed_behind_a_link_out_of_the_project(project: Path, link: str) -> None:
     outside = project.parent / "outside"
     files.write_all(outside, {"nixgen": b"theirs", "builders": b"theirs", "mine.nix": b"theirs"})

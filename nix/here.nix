@@ -1,0 +1,2 @@
+# The folder of the library: that of a project holds its first program, too.
+./.
