@@ -30,6 +30,20 @@ def report(
     check: Annotated[
         Path | None, typer.Option("--check", metavar="FILE", help="What nixgen check --json printed.")
     ] = None,
+    database: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--database",
+            metavar="PATH|URL",
+            envvar="NIXGEN_ADVISORIES",
+            show_envvar=False,
+            help="Advisories to look packages up in, as of nixgen audit.",
+        ),
+    ] = None,
+    signed_by: Annotated[
+        Path | None,
+        typer.Option("--signed-by", metavar="FILE", help="The public key (PEM) that statements are signed with."),
+    ] = None,
     environment: options.EnvironmentOption = "",
     system: Annotated[
         str, typer.Option("--system", metavar="SYSTEM", help="The system.", show_default="the run's")
@@ -56,7 +70,7 @@ def report(
 
     if markdown and json:
         raise UserError.of("", "--markdown and --json are two forms", "give one of them")
-    asked = Asked(run, environment, system, check, cyclonedx.epoch(os.environ))
+    asked = Asked(run, environment, system, check, cyclonedx.epoch(os.environ), tuple(database or ()), signed_by)
     found = made_of(collect(find_project(project, lock=False), asked))
     text = (render.as_json if json else render.as_markdown if markdown else render.as_html)(found)
     for problem in found.facts.problems:

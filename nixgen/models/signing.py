@@ -19,9 +19,11 @@ from typing import Any
 
 from nixgen import guard
 from nixgen.errors import Finding, MachineError, UserError
+from nixgen.formats.foreign import lookup
 
 _LIBRARY = 'install it: uv tool install "nixgen[sign]"'
 _HASH = "sha256"
+_SHOWN = 12  # letters of a key's hash
 _IN_TOTO = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 
@@ -120,6 +122,12 @@ class Statement:
     document: Mapping[str, Any]
     signed: bool = False
     signer: Any = None
+
+    @property
+    def who(self) -> str:
+        """The signer in words: a key by the beginning of its hash."""
+        hint = lookup(self.signer, "publicKey", "hint")
+        return f"the key {hint[:_SHOWN]}" if isinstance(hint, str) and hint else "the owner of a certificate"
 
 
 def statement(data: bytes, name: str) -> Statement:

@@ -45,6 +45,17 @@ def _alike(old: bytes, new: bytes) -> bool:
     return was.document == is_now.document and (not is_now.signed or was.signer == is_now.signer)
 
 
+def signed(registry: Registry, entry: Entry) -> str | None:
+    """Who signed the statement about a version's run, by its own word; None where it is missing or not signed."""
+    where = f"{entry.model}/{entry.version}/{NAME}"
+    data = registry.files.read(where, LONGEST)
+    try:
+        found = signing.statement(data or b"", where)
+    except UserError:
+        return None
+    return found.who if found.signed else None
+
+
 def faults(registry: Registry, entry: Entry, signer: Signer) -> tuple[Problem, ...]:
     """Why ``signer`` did not sign the statement about a version's run and about its files; none if that is so.
 

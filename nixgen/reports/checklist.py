@@ -26,13 +26,14 @@ def _checks(facts: Facts) -> Iterator[Item]:
     yield _ran_in(facts)
     yield _remade(facts)
     yield from _logs(facts)
+    yield from _statements(facts)
     yield Item(
         "Published files",
         "unknown",
         "not read for this report" if facts.shelves else "there is no registry",
         "nixgen registry verify" if facts.shelves else "nixgen registry init",
     )
-    yield Item("Known vulnerabilities", "unknown", "not looked up for this report", "nixgen audit --database PATH")
+    yield _vulnerabilities(facts)
 
 
 def _record(facts: Facts) -> Item:
@@ -101,6 +102,30 @@ def _logs(facts: Facts) -> Iterator[Item]:
             f"{shelf.address}: each of {shelf.entries:,} entries is proven, and it goes on from what nixgen.lock notes"
         )
         yield Item("Registry log", "yes", told)
+
+
+def _statements(facts: Facts) -> Iterator[Item]:
+    found = [one for shelf in facts.shelves for one in shelf.statements]
+    yield from found
+    if not found:
+        told = "no version of it is published" if facts.run else _NO_RUN
+        yield Item("Statement about the run", "unknown", told, "nixgen registry publish RUN NAME --sign KEY.pem")
+
+
+def _vulnerabilities(facts: Facts) -> Item:
+    name = "Known vulnerabilities"
+    found = facts.audited
+    if found is None:
+        return Item(name, "unknown", "not looked up for this report", "nixgen report --database PATH")
+    by = f"in {found.packages:,} packages, by {found.advisories:,} advisories"
+    sure = sum(not one.unknown for one in found.found)
+    if sure:
+        return Item(name, "no", f"{sure:,} {by}", "nixgen audit --database PATH")
+    if found.found or found.unasked:
+        open_ones = [f"{len(found.found):,} undecided"] if found.found else []
+        told = "; ".join([f"none {by}", *open_ones, *(f"not looked up: {one}" for one in found.unasked)])
+        return Item(name, "unknown" if found.found or not found.packages else "yes", told)
+    return Item(name, "yes", f"none {by}")
 
 
 def _checklist(facts: Facts) -> Iterator[Item]:

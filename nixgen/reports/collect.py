@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from nixgen.bom import audit
 from nixgen.bom.collect import collect as bill_of
+from nixgen.bom.database import advisories
 from nixgen.bom.model import Bom, Component
 from nixgen.check import inputs, record
 from nixgen.check.compare import input_changes, size
@@ -21,17 +24,20 @@ from nixgen.generate import planning
 from nixgen.generate.model import Plan
 from nixgen.lock import lockfile
 from nixgen.machine import git
+from nixgen.models.signing import Signer
 from nixgen.project.project import Project
 from nixgen.registry import policy
 from nixgen.registry.entry import Condition, Entry
+from nixgen.registry.registry import Registry
 from nixgen.registry.state import Model
 from nixgen.registry.state import State as Log
 from nixgen.registry.verify import published
-from nixgen.releases import commands, pinning
+from nixgen.releases import commands, pinning, provenance
 from nixgen.releases.listing import did
 from nixgen.reports.checked import read_result
 from nixgen.reports.model import (
     Artifact,
+    Audited,
     Closure,
     Event,
     Facts,
@@ -41,6 +47,7 @@ from nixgen.reports.model import (
     Remade,
     Shelf,
     State,
+    Vulnerability,
 )
 from nixgen.runs import finding, outputs, recordfile, reproductions
 from nixgen.runs.finding import Found
@@ -62,6 +69,7 @@ class Asked:
     """What a report is to be of: a run ("" for the last one), an environment and a system ("" for the run's).
 
     ``check`` is a saved result of the check; ``made`` when the report is made (seconds), None to leave that out.
+    ``databases`` are of advisories, ``signed_by`` is the public key that statements are to be signed with.
     """
 
     run: str = ""
@@ -69,6 +77,8 @@ class Asked:
     system: str = ""
     check: Path | None = None
     made: int | None = None
+    databases: tuple[str, ...] = ()
+    signed_by: Path | None = None
 
 
 @dataclass(slots=True)
@@ -115,7 +125,8 @@ def collect(project: Project, asked: Asked) -> Facts:
     pinned = plan.artifacts if plan else lock.artifacts if lock else None
     used = {f"{kind}.{name}" for kind, names in _used(run) for name in names}
     rules = reading.part(lambda: policy.read_policy(project.root))
-    shelves = tuple(_shelves(reading, run)) if plan or lock else ()
+    signer = Signer(asked.signed_by) if asked.signed_by else None
+    shelves = tuple(_shelves(reading, run, signer)) if plan or lock else ()
     return Facts(
         project=project.name,
         version=made.version if made else "",
@@ -134,6 +145,7 @@ def collect(project: Project, asked: Asked) -> Facts:
         ),
         closure=_closure(project, plan, recorded, system),
         checked=checked,
+        audited=_audited(made, asked.databases) if made and asked.databases else None,
         run=run,
         runs=tuple(run for _, run in sorted({one.run.id: one.run for one in (*recent, shown) if one}.items())),
         commit_here=_has_commit(project, run),
@@ -252,15 +264,27 @@ def _remade(reading: _Reading, found: Found) -> Iterator[Remade]:
         yield Remade(_stamp(one.made.started), SAID[one.verdict], told, names, counts=one.record == own)
 
 
-def _shelves(reading: _Reading, run: Run | None) -> Iterator[Shelf]:
+def _audited(bom: Bom, databases: Sequence[str]) -> Audited:
+    """What the databases have of the environment. Raises UserError, MachineError for those that cannot be read."""
+    with console.step("reading advisories"):
+        found = audit.audit(bom, chain.from_iterable(map(advisories, databases)))
+    told = [
+        Vulnerability(one.package.name, one.package.version, one.ids, one.severity, one.summary, one.fixed, one.unknown)
+        for one in (*found.findings, *found.undecided)
+    ]
+    unasked = [f"{len(names):,}: {why}" for why, names in found.unasked.items()]
+    return Audited(found.checked, found.advisories, tuple(told), tuple(unasked))
+
+
+def _shelves(reading: _Reading, run: Run | None, signer: Signer | None) -> Iterator[Shelf]:
     project = reading.project
     for pin in reading.part(lambda: pinning.pins(project.root)) or ():
-        found = reading.part(partial(_shelf, project, pin.url, run))
+        found = reading.part(partial(_shelf, project, pin.url, run, signer))
         if found is not None:
             yield found
 
 
-def _shelf(project: Project, address: str, run: Run | None) -> Shelf:
+def _shelf(project: Project, address: str, run: Run | None, signer: Signer | None) -> Shelf:
     registry = commands.opened(commands.Asked(project.root, address), own=False)
     state = registry.state()
     models = [model for _, model in sorted(state.models.items()) if model.name.startswith(f"{registry.project}/")]
@@ -273,7 +297,27 @@ def _shelf(project: Project, address: str, run: Run | None) -> Shelf:
     late = {one.at for one in versions[-EVENTS:]}
     told = [one for one in versions if one.aliases or one.at in late or f"{one.model}@{one.version}" in hashes]
     events = [*_wrong(state), *moved][:EVENTS]
-    return Shelf(address, registry.log.size, tuple(told), tuple(events), hashes, len(versions) - len(told))
+    statements = tuple(_statement(registry, entry, signer) for entry in of_run)
+    return Shelf(address, registry.log.size, tuple(told), tuple(events), hashes, len(versions) - len(told), statements)
+
+
+def _statement(registry: Registry, entry: Entry, signer: Signer | None) -> Item:
+    """Whether the statement about a version's run is signed, by whom, and whether that is so."""
+    name = f"Statement about {entry.name}"
+    found = provenance.signed(registry, entry)
+    if found is None:
+        return Item(name, "no", "is not signed", "nixgen registry publish … --sign KEY.pem, under a new version")
+    if signer is None:
+        return Item(name, "unknown", f"signed by {found}; not verified", "nixgen report --signed-by KEY.pub")
+    try:
+        faults = provenance.faults(registry, entry, signer)
+    except NixgenError as error:  # the key cannot be read, or what verifies is not installed
+        told = "; ".join(" ".join(filter(None, (one.where, one.what))) for one in error.problems)
+        return Item(name, "unknown", f"signed by {found}; not verified: {told}", error.problems[0].mend)
+    if faults:
+        return Item(name, "no", "; ".join(one.what for one in faults), "nixgen registry verify --signed-by KEY.pub")
+    key = signer.key.name if signer.key else ""
+    return Item(name, "yes", f"signed by {found}, which is {key}, and about this run and these files")
 
 
 def _published(model: Model, entry: Entry) -> Published:

@@ -106,7 +106,8 @@ class Shelf:
     """A registry as its log has it: ``entries`` were proven. ``moves`` are those of aliases and the rest, latest first.
 
     ``versions`` are those of the run that is shown, those with an alias, and the last ones; ``more`` are left out.
-    ``hashes`` has for versions of the run that is shown what was published, path → hash.
+    ``hashes`` has for versions of the run that is shown what was published, path → hash, and ``statements`` whether the
+    statement about the run is signed there, by whom, and whether that was verified.
     """
 
     address: str
@@ -115,6 +116,7 @@ class Shelf:
     moves: tuple[Event, ...] = ()
     hashes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     more: int = 0
+    statements: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,29 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """An advisory about a package of the environment; ``unknown`` says why that cannot be told for sure, if so."""
+
+    package: str
+    version: str
+    ids: tuple[str, ...]
+    severity: str = ""
+    summary: str = ""
+    fixed: tuple[str, ...] = ()
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What databases of advisories have of the environment; ``unasked`` says of what they have nothing."""
+
+    packages: int
+    advisories: int
+    found: tuple[Vulnerability, ...] = ()
+    unasked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that was read. A part that is not there is None or empty; what could not be read is among ``problems``.
 
@@ -159,6 +184,7 @@ class Facts:
     artifacts: tuple[Artifact, ...] | None = None
     closure: Closure | None = None
     checked: tuple[Checked, ...] = ()
+    audited: Audited | None = None
     run: Run | None = None
     runs: tuple[Run, ...] = ()
     commit_here: bool | None = None

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exported import keys
 from records import RECORD, X86
 from support.program import nixgen
+from test_bom_audit import ZERO, of
 from test_bom_sbom import project
 from test_releases_commands import POLICY, Home
 
@@ -29,6 +31,7 @@ from nixgen.reports import lineage, plots, render, treemap
 from nixgen.reports.checklist import report
 from nixgen.reports.model import (
     Artifact,
+    Audited,
     Checked,
     Closure,
     Event,
@@ -38,6 +41,7 @@ from nixgen.reports.model import (
     Published,
     Remade,
     Shelf,
+    Vulnerability,
 )
 from nixgen.runs import recordfile, reproductions
 from nixgen.runs.model import NAME as RUN
@@ -97,7 +101,17 @@ FACTS = Facts(
                       (Item("auc", "yes", "0.93 (wanted: at least 0.9)"), Item("loss", "no", "0.25 (wanted: …)"))),
             ),
             {f"{MODEL}@0.1.0": {"model.bin": OTHER}},
+            statements=(Item(f"Statement about {MODEL}@0.1.0", "yes", "signed by the key 0f3a, which is key.pub"),),
         ),
+    ),
+    audited=Audited(
+        3,
+        1200,
+        (
+            Vulnerability("numpy", "2.4.5", ("GHSA-1", "CVE-7"), "high", "reads too far", ("2.4.6",)),
+            Vulnerability("libc6", "2.36-9", ("CVE-8",), unknown="the version cannot be compared"),
+        ),
+        ("1: data has no advisories",),
     ),
     policy=("prod",),
     policy_when="2026-11-29T12:00:00Z",
@@ -271,7 +285,7 @@ def test_what_holds_is_said_to_hold() -> None:
     assert checks["nixgen check"].when == "2026-11-30T12:00:00Z"
     assert checks["nixgen check: rebuild"].state == "unknown"
     assert checks["Reproduction"].state == "yes"
-    assert checks["Known vulnerabilities"].state == "unknown"
+    assert checks["Known vulnerabilities"].state == "no"
 
 
 @pytest.mark.parametrize(
@@ -540,3 +554,67 @@ def test_mistakes_are_sentences(tmp_path: Path, words: tuple[str, ...], said: st
     done = nixgen("report", *words, cwd=root)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("audited", "state", "said"),
+    [
+        (None, "unknown", "not looked up for this report"),
+        (Audited(2, 9), "yes", "none in 2 packages, by 9 advisories"),
+        (Audited(2, 9, (), ("1: data has no advisories",)), "yes", "not looked up: 1: data has no advisories"),
+        (Audited(0, 9, (), ("1: data has no advisories",)), "unknown", "none in 0 packages"),
+        (Audited(2, 9, (Vulnerability("a", "1", ("CVE-1",), unknown="why"),)), "unknown", "; 1 undecided"),
+        (FACTS.audited, "no", "1 in 3 packages, by 1,200 advisories"),
+    ],
+)
+def test_vulnerabilities_that_were_not_looked_up_are_not_taken_for_none(
+    audited: Audited | None, state: str, said: str
+) -> None:
+    (item,) = [one for one in report(replace(FACTS, audited=audited)).checks if one.name == "Known vulnerabilities"]
+    assert (item.state, said in item.value) == (state, True)
+
+
+def test_a_database_of_advisories_makes_a_section(tmp_path: Path) -> None:
+    root = project(tmp_path / "demo")
+    (root / "advisories").mkdir()
+    (root / "advisories/a.json").write_text(json.dumps(of("six", ZERO, summary="gone")))
+    for given in ({"NIXGEN_ADVISORIES": "advisories"}, {}):
+        words = () if given else ("--database", "advisories")
+        told = json.loads(nixgen("report", "--json", *words, cwd=root, **given).stdout)
+        assert [one["package"] for one in told["audited"]["found"]] == ["six"]
+        assert {one["name"]: one["state"] for one in told["checks"]}["Known vulnerabilities"] == "no"
+    done = nixgen("report", "--database", "gone", cwd=root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "gone: " in done.stderr
+
+
+def test_a_signed_statement_says_by_whom_and_whether_it_was_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("model_signing")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NIXGEN_BY", "ann@example.com")
+    private, public = keys(tmp_path, "key")
+    _, other = keys(tmp_path, "other")
+    root = tmp_path / "project"
+    root.mkdir()
+    home = Home(root)
+    home.told("init")
+    home.publish(1, "0.1.0")
+
+    def found(*words: str) -> dict[str, tuple[str, str]]:
+        (shelf,) = json.loads(nixgen("report", "--json", *words, cwd=root).stdout)["shelves"]
+        return {one["name"]: (one["state"], one["value"]) for one in shelf["statements"]}
+
+    assert found() == {"Statement about demo/fraud@0.1.0": ("no", "is not signed")}
+    home.told("publish", home.run(2), "fraud", "--version", "0.2.0", "--sign", str(private))
+    ((name, (state, said)),) = found().items()
+    assert (name, state) == ("Statement about demo/fraud@0.2.0", "unknown")
+    assert re.fullmatch("signed by the key [^ ]{12}; not verified", said)
+    (verified,) = found("--signed-by", str(public)).values()
+    assert verified == ("yes", said.replace("; not verified", ", which is key.pub, and about this run and these files"))
+    ((state, said),) = found("--signed-by", str(other)).values()
+    assert (state, "is not a good signature" in said) == ("no", True)
+    ((state, said),) = found("--signed-by", "nothing").values()
+    assert (state, "not verified: nothing cannot be read" in said) == ("unknown", True)
