@@ -29,7 +29,7 @@ fuzz: ## the parsers on made-up input, for an hour (less: make fuzz FUZZ_SECONDS
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/test fuzz $(ARGS)
 
 test-builds: ## every suite, and all real sources that the base's compilers build (two hours on two cores)
-	@NIXGEN_TEST_BUILDS=1 .ci/test all $(addprefix tests/nix/test_,$(addsuffix .py,$(BUILDS))) tests/system/test_mlflow.py tests/system/test_example_spirals.py $(ARGS)
+	@NIXGEN_TEST_BUILDS=1 .ci/test all $(addprefix tests/nix/test_,$(addsuffix .py,$(BUILDS))) tests/system/test_mlflow.py tests/system/test_example_spirals.py tests/system/test_workflow.py $(ARGS)
 
 corpus: ## your own uv projects: what nixgen installs beside what uv would (make corpus FOLDER=…)
 	@.ci/corpus $(FOLDER)

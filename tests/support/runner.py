@@ -68,7 +68,12 @@ def run_job(machine: Machine, workflow: Mapping[str, Any], name: str, matrix: Ma
         file.touch()
     given = {**workflow.get("env", {}), **job.get("env", {})}
     env = machine.environment({key: _filled(value, context) for key, value in given.items()})
-    env |= {"RUNNER_TEMP": str(temp), "CI": "true", **{key: str(path) for key, path in files.items()}}
+    env |= {
+        "RUNNER_TEMP": str(temp),
+        "GITHUB_WORKSPACE": str(work),
+        "CI": "true",
+        **{key: str(path) for key, path in files.items()},
+    }
     below = workflow.get("defaults", {}).get("run", {}).get("working-directory", "")
     ran = Ran()
     for step in job["steps"]:
