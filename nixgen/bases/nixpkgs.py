@@ -1,10 +1,12 @@
 """The nixpkgs base: a table of revisions that were published, and how flake.lock names one.
 
-Nothing here asks the network: a pin is a revision and the hash of its tree, and both are known beforehand.
+Nothing here asks the network: a pin is a revision and the hash of its tree, and both are known beforehand. Newer ones
+are asked for in lock/newest.py.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,9 +74,22 @@ UNKNOWN_GLIBC = "2.39"
 """The floor for a revision that is not in the table: NixOS 24.05's, so that no wheel asks for more than it has."""
 
 
+def known(name: str | None) -> Pin | None:
+    """A pin of the table, or a stable branch that is younger than it, whose revision has to be asked for ("").
+
+    Of that is known what all older ones have, less what nixpkgs has dropped or is about to drop.
+    """
+    name = name or DEFAULT
+    newest = PINS[DEFAULT]
+    if name in PINS or not re.fullmatch(r"nixos-\d\d\.(05|11)", name) or name < newest.name:
+        return PINS.get(name)
+    pythons = tuple(python for python in newest.pythons if python != "3.11")
+    return Pin(name, "", "", 0, name, newest.glibc, pythons, PINS["nixos-unstable"].systems)
+
+
 def pin_of(name: str | None) -> Pin:
     """A known pin. Raises UserError."""
-    pin = PINS.get(name or DEFAULT)
+    pin = known(name)
     if pin is None:
         raise UserError.of(
             "pyproject.toml: tool.nixgen.nixpkgs",
@@ -88,10 +103,10 @@ def systems(settings: Settings) -> tuple[str, ...]:
     """The systems that the nixpkgs base serves under these settings; of an unknown revision Nix alone can tell."""
     pin = settings.nixpkgs
     if isinstance(pin, Mapping):
-        known = next((one for one in PINS.values() if one.rev == pin["rev"]), None)
+        found = next((one for one in PINS.values() if one.rev == pin["rev"]), None)
     else:
-        known = PINS.get(pin or DEFAULT)
-    return SYSTEMS if known is None else known.systems
+        found = known(pin)
+    return SYSTEMS if found is None else found.systems
 
 
 def refuse_systems(settings: Settings) -> None:
@@ -134,10 +149,10 @@ def resolve_base(settings: Settings, python: str) -> NixpkgsBase:
         name, rev, nar_hash, modified, glibc = pin.name, pin.rev, pin.nar_hash, pin.last_modified, pin.glibc
     else:
         rev, nar_hash = str(setting["rev"]), str(setting["narHash"])
-        known = next((pin for pin in PINS.values() if pin.rev == rev), None)
+        same = next((pin for pin in PINS.values() if pin.rev == rev), None)
         name, modified, glibc = rev[:12], int(setting.get("lastModified", 0)), UNKNOWN_GLIBC
-        if known is not None:
-            name, modified, glibc = known.name, known.last_modified, known.glibc
+        if same is not None:
+            name, modified, glibc = same.name, same.last_modified, same.glibc
     return NixpkgsBase(
         name=name,
         rev=rev,
@@ -156,8 +171,8 @@ def flake_node(base: NixpkgsBase) -> dict[str, Any]:
     A last_modified of 0 means unknown, and is left out: Nix compares it when it is there. Without it Nix 2.8 downloads
     what is in the store already.
     """
-    pin = PINS.get(base.name)
-    branch = {"ref": pin.branch} if pin is not None and pin.rev == base.rev else {"rev": base.rev}
+    pin = known(base.name)
+    branch = {"ref": pin.branch} if pin is not None else {"rev": base.rev}
     modified = {"lastModified": base.last_modified} if base.last_modified else {}
     repository = {"owner": "NixOS", "repo": "nixpkgs"}
     return {

@@ -19,7 +19,7 @@ from nixgen.bases.python import default_systems
 from nixgen.builds.model import Builds, UnservedError
 from nixgen.console import console, size
 from nixgen.errors import Problem, UserError
-from nixgen.lock import known, lockfile, logpins
+from nixgen.lock import known, lockfile, logpins, newest
 from nixgen.lock.logpins import LogPin
 from nixgen.lock.model import Lock
 from nixgen.machine import files
@@ -244,6 +244,8 @@ def _base(project: Project, asked: _Asked, old: Lock | None, options: Options) -
         from nixgen.bases import python as versions
 
         found = kept if isinstance(kept, NixpkgsBase) else nixpkgs.resolve_base(project.settings, asked.python)
+        if not found.rev or (kept is None and options.upgrade_base):
+            found = newest.renewed(found, old.base if old is not None else None, offline=options.offline)
         full = found.python_full or versions.full_version(project.settings, asked.python)
         settings = project.settings
         return replace(

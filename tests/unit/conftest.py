@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from support import remembered
 
+from nixgen.errors import MachineError
+from nixgen.lock import newest
+
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
 
@@ -25,6 +28,17 @@ def _remembered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """uv is asked once about what many tests begin with, but where uv itself is what a test is about."""
     if not request.path.name.startswith("test_resolve"):
         remembered.answers(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _github(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks GitHub for a newer nixpkgs."""
+
+    def unreached(_reference: str) -> None:
+        raise MachineError.of("nix", "no network")
+
+    if request.path.name != "test_lock_newest.py":
+        monkeypatch.setattr(newest, "_locked", unreached)
 
 
 @pytest.fixture
