@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gpu import pack
 from lab import PYTHON
 from support.driver import ANSWER, VERSION, compile_library, compiler, stand_in
 from support.nix import SYSTEM
@@ -300,3 +301,19 @@ def test_triton_itself_compiles_and_loads_its_module(nix28: Nix, tmp_path: Path)
     module, library = json.loads(done.stdout.splitlines()[-1])
     assert module.startswith(str(tmp_path / "cache"))
     assert library == f"{host}/libcuda.so.{VERSION}"
+
+
+@pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="slow: make test-builds")
+@pytest.mark.network
+def test_what_is_packed_for_a_machine_with_a_gpu_runs_where_there_is_no_nix(nix28: Nix, tmp_path: Path) -> None:
+    """As far as the stand-in answers; cuda.pathfinder finds the runtime of the lock."""
+    pack.pack(nix28, tmp_path, tmp_path / "gpu.tar.gz")
+    subprocess.run(["tar", "xzf", "gpu.tar.gz"], cwd=tmp_path, check=True)
+    host = stand_in(tmp_path / "driver")
+    command = [tmp_path / "gpu/start", "--stand-in", str(host)]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"devices: {ANSWER} 1\n" in done.stdout
+    assert "/site-packages/nvidia/cu13/lib/libcudart.so.13\n" in done.stdout
+    assert done.stdout.endswith(f"loaded of the machine:\n  {host}/libcuda.so.{VERSION}\n")
