@@ -1,8 +1,8 @@
-# What `nix run` starts: services, and the console scripts of own packages. Where there are models or data,
-# a script is a service: it compares them first. By itself, `nix run` is the only one; else it says what there is. The
-# scripts of an environment with a name (`label`) are LABEL-SCRIPT, and LABEL is what `nix run` is elsewhere.
+# What `nix run` starts: services, and the console scripts of own packages, started as services are: with the tools, the
+# GPU's driver, and models and data that were compared first. By itself, `nix run` is the only one; else it says what
+# there is. The scripts of an environment with a name (`label`) are LABEL-SCRIPT; LABEL is what `nix run` is elsewhere.
 { base }:
-{ name, label, environment, trees, services, serve }:
+{ name, label, trees, services, serve }:
 let
   # The names of the scripts in an entry_points.txt.
   scripts = text: (builtins.foldl'
@@ -19,10 +19,7 @@ let
 
   app = program: { type = "app"; program = "${program}"; };
   served = serve (map (script: { name = script; command = [ script ]; }) names);
-  programs = builtins.mapAttrs (script: drv: "${drv}/bin/${script}") (services // served)
-    // (if served != { } then { } else builtins.listToAttrs (map
-      (script: { name = script; value = "${environment}/bin/${script}"; })
-      names));
+  programs = builtins.mapAttrs (script: drv: "${drv}/bin/${script}") (services // served);
   all = builtins.attrNames programs;
   called = program: if label == "" || services ? ${program} then program else "${label}-${program}";
 

@@ -96,9 +96,9 @@ in
   });
   wheels = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
   apps = import ./apps.nix { inherit base; } {
-    inherit name label environment;
+    inherit name label;
     trees = ownTrees;
     services = elsewhere // served // scripted;
-    serve = if pinned.known == [ ] then _: { } else serve;
+    inherit serve;
   };
 }
