@@ -192,8 +192,8 @@ def _in_cache(used: _InUse) -> Iterator[Leftover]:
 
 def _kernels() -> Iterator[Leftover]:
     for kernel in kernels.known():
-        if not kernel.root.is_dir():
-            yield _leftover(kernel.folder, "kernel", f"its project is gone: {kernel.root}")
+        if broken := kernel.broken():
+            yield _leftover(kernel.folder, "kernel", broken)
 
 
 def _roots() -> Iterator[Leftover]:

@@ -82,10 +82,16 @@ class Kernel:
     environment: str
     full: str
 
+    def broken(self) -> str:
+        """Why it can never start again, as it is; empty where it can."""
+        if not (self.root / "default.nix").is_file():
+            return f"its project is gone: {self.root}"
+        return "" if (self.folder / _START).is_file() else "its script is gone"
+
     def problem(self) -> str:
         """What keeps it from starting, in a few words; empty where nothing does."""
-        if not self.root.is_dir():
-            return "its project is gone"
+        if broken := self.broken():
+            return broken.partition(":")[0]
         venv = venvs.current(self.root, self.full)
         if venv is None:
             return "its environment was never entered"

@@ -692,6 +692,24 @@ def _dataset(form: str) -> Callable[[Path], object]:
     return read
 
 
+def json_with_comments() -> Parser:
+    """An editor's settings, to which something is added."""
+    from nixgen.formats import jsonc
+
+    wanted = {"a": 1, "files.watcherExclude": {"**/.venv*/**": True}, "list": ["x"], "new": {"deep": [1]}}
+
+    def both(data: bytes) -> None:
+        found = jsonc.merged(_text(data), wanted)
+        assert jsonc.merged(found.text, wanted).text == found.text
+
+    seeds = (
+        b'// c\n{\n  "a": 2, "files.watcherExclude": {"x": true}, // e\n  "list": [\n    "y", // f\n  ],\n}\n',
+        b'\xef\xbb\xbf{"list": ["x"], "a": "//", "b": {} /**/}\r\n',
+        b"{}",
+    )
+    return Parser(both, seeds, refusals=(ValueError, RecursionError), words=(b"{" * 3000, b'{"a":' * 300, b"/*", b",}"))
+
+
 def csv() -> Parser:
     seeds = (b"id,name,when\n1,ann,2024-01-01\n2,,2024-02-30\n", b'a,b\n"x\ny",1e5\n"""",-0\n', b"a\n")
     return Parser(_file(_dataset("csv"), "a.csv"), seeds, words=(b"," * 3000, b"a,b\n" * 100))
@@ -726,6 +744,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
         run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
-        wheel_archive, wheel_elf, archive_member, source_archive, explained, csv, json_lines, parquet, arrow_ipc,
+        wheel_archive, wheel_elf, archive_member, source_archive, explained,
+        json_with_comments, csv, json_lines, parquet, arrow_ipc,
     )
 }  # fmt: skip

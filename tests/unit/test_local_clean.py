@@ -167,13 +167,16 @@ def test_venvs_in_the_cache_go_with_their_project(user: Path, tmp_path: Path) ->
 
 def test_kernels_of_projects_that_are_gone(user: Path, root: Path) -> None:
     kernels = user / "jupyter/kernels"
-    for name, project in (("nixgen-gone", root / "gone"), ("nixgen-here", root)):
+    (root / "default.nix").touch()
+    for name, project in (("nixgen-gone", root / "gone"), ("nixgen-here", root), ("nixgen-torn", root)):
         (kernels / name).mkdir(parents=True)
         said = {"project": str(project), "environment": "", "full": "demo-app"}
         (kernels / name / "kernel.json").write_text(json.dumps({"metadata": {"nixgen": said}}))
+        (kernels / name / "start").touch()
+    (kernels / "nixgen-torn/start").unlink()
     (kernels / "nixgen-mine").mkdir()
     (kernels / "nixgen-mine/kernel.json").write_text("{}")
-    assert listed() == {"nixgen-gone": f"its project is gone: {root}/gone"}
+    assert listed() == {"nixgen-gone": f"its project is gone: {root}/gone", "nixgen-torn": "its script is gone"}
     clean.remove(clean.found(None))
     assert sorted(path.name for path in kernels.iterdir()) == ["nixgen-here", "nixgen-mine"]
 

@@ -5,11 +5,12 @@ Usage: kernel.py ROOT FILE, the project's folder and the connection file that Ju
 """
 
 import hashlib
+import os
 import re
 import sys
 
-# This folder: the programs of the shell are no modules for a notebook.
-del sys.path[0]
+# The programs of the shell are no modules for a notebook.
+sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(os.path.abspath(__file__))]
 
 LOCK = re.compile(r'^    "?([^"\n]*\.lock)"? = "([0-9a-f]{64})";$', re.MULTILINE)
 
