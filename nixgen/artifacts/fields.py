@@ -269,7 +269,7 @@ def misfits(spec: ArtifactSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]
     """Keys that say nothing, or too little, beside this kind of source: key, what, mend."""
     here = f"and the source is {scheme}:"
     if spec.endpoint and scheme == "hf" and not confidential(spec.endpoint):
-        what = "is asked without encryption: anybody on the way could change what is pinned"
+        what = "is asked without encryption: anybody on the network path could change what is pinned"
         yield "endpoint", what, "write its https address"
     if spec.endpoint and scheme not in {"s3", "hf"}:
         yield "endpoint", f"is for s3: and hf: sources, {here}", "remove it"

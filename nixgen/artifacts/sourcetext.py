@@ -19,7 +19,7 @@ _GITHUB = re.compile(r"[\w.-]+/[\w.-]+@[^\s@?#]+/[^\s/@?#]+", re.ASCII)
 _BUCKET = re.compile(r"//[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^\s?#]*")
 _OCI = re.compile(r"(?://)?[\w.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-_SHARED = "which would end up in files that are shared"
+_SHARED = "which would be written to shared files"
 Fault = tuple[str, str]
 """What is wrong, and how to mend it."""
 
@@ -67,7 +67,7 @@ def address_fault(url: str) -> Fault | None:
 
 def _http(source: str, *, pinned: bool) -> Fault | None:
     if not pinned and not addresses.loopback(urlsplit(source).hostname or ""):
-        what = "is fetched without encryption: anybody on the way could change it before it is pinned"
+        what = "is fetched without encryption: anybody on the network path could change it before it is pinned"
         return what, "write https:, or give its sha256"
     return _https(source)
 

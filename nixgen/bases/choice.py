@@ -179,7 +179,7 @@ def refuse_testing(project: Project, python: str) -> None:
     settings, best = project.settings, _stable(project)
     if settings.python is None and best and project.python_version_file() and _testing(settings, python):
         what = f"Python {python} is in Debian's testing only, whose packages leave the mirrors within days"
-        insist = f"to have it all the same: nixgen init --base debian --python {python}"
+        insist = f"to use it all the same: nixgen init --base debian --python {python}"
         mend = f"uv python pin {best} && nixgen init --base debian\n{insist}"
         raise UserError.of(".python-version", what, mend)
 

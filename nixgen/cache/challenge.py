@@ -71,7 +71,7 @@ class Challenge:
         rows = [[verdict.answer, verdict.output, verdict.path, verdict.why] for verdict in self.verdicts]
         lines = console.table(rows, indent="")
         if self.seed is not None:
-            lines.append(f"The sample again: --sample {len(self.verdicts)} --seed {self.seed}")
+            lines.append(f"To repeat this sample: --sample {len(self.verdicts)} --seed {self.seed}")
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -164,7 +164,7 @@ def _verdict(name: str, item: Held, info: PathInfo, rebuilt: Rebuilt, nix: Nix, 
     elif again.verdict == "differs":
         files = rebuilt.difference.files if rebuilt.difference else ()
         # What is here may have come from the cache: then there was one build here, not two.
-        here = "a build here gave other bytes than the cache has"
+        here = "a build here gave different bytes from the cache has"
         why = here if nar.nar_hash == info.nar_hash and not info.ultimate else "two builds here differ from each other"
     elif nar.nar_hash == info.nar_hash:
         answer, why = "identical", f"built here, too, with NAR hash {nar.nar_hash}"

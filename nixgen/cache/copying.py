@@ -114,13 +114,13 @@ def _copied(here: Nix, verb: str, *words: str) -> None:
 def explained(error: MachineError, place: Place, trusted: str) -> NixgenError:
     """What it means when Nix does not take a path."""
     if _unsigned(error):
-        what = "Nix does not take its paths: this user may not say which keys to trust"
+        what = "Nix refuses its paths: this user may not add trusted keys"
         return MachineError.of(
             place.url, what, f"add to nix.conf of this machine: extra-trusted-public-keys = {trusted}"
         )
     found = next((line for line in str(error).splitlines() if "hash mismatch importing path" in line), None)
     if found is not None:
-        mend = "do not trust the cache's host: somebody changed its files"
+        mend = "do not trust the cache's host: its files were changed"
         return Finding.of(place.url, f"rewritten: {found.rpartition('error:')[2].strip()}", mend)
     return error
 

@@ -67,7 +67,7 @@ def trust(place: Place, pin: LogPin | None, log_key: str | None = None, keys: Se
         except NoteError as error:
             raise UserError.of("--log-key", str(error), "it is the line in log.pub") from None
         if pin is not None and pin.verifier != verifier:
-            mend = f"whoever gave you the key must say why; {lockfile.NAME} has {pin.verifier}"
+            mend = f"ask whoever gave you the key why; {lockfile.NAME} has {pin.verifier}"
             raise UserError.of("--log-key", "is not the key that nixgen.lock has for this cache", mend)
     found = [PublicKey.parse(text_of(key), "--public-key") for key in keys]
     found += [PublicKey.parse(key, lockfile.NAME) for key in (pin.keys if pin and not keys else ())]

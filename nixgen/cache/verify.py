@@ -26,15 +26,15 @@ from nixgen.log.stores.opening import open_storage
 
 _HASH = 32  # digits of a path's hash
 MENDS: Mapping[str, str] = {
-    "missing": "who has the bytes brings them back: nixgen cache push",
-    "extra": "it does no harm; who keeps the cache can delete it",
-    "rewritten": "do not trust the cache's host: somebody changed its files",
-    "resigned": "the key is in other hands, or its owner published other bytes: ask them, and change the key",
-    "unlogged": "do not take it: ask who has the key what it is; nixgen cache push logs what it publishes",
+    "missing": "push it again from a machine that has it: nixgen cache push",
+    "extra": "harmless; the cache's owner can delete it",
+    "rewritten": "do not trust the cache's host: its files were changed",
+    "resigned": "the key leaked, or its owner published different bytes: ask the owner, and change the key",
+    "unlogged": "do not use it: ask the key's owner what it is; nixgen cache push logs what it publishes",
     "unsigned": "sign it with the cache's key: nixgen cache push",
     "conflict": "find out which build differs: nixgen check --rebuild",
     "recorded": "find out which build differs: nixgen check",
-    "unread": "run the command again; if it stays so, ask who keeps the cache",
+    "unread": "run the command again; if the error stays, ask the cache's owner",
 }
 
 
@@ -70,7 +70,7 @@ class Report:
     def text(self) -> str:
         """The verdict when all is well."""
         size = self.checkpoint.size if self.checkpoint else 0
-        lines = [f"{self.url}: {self.paths} paths and {self.nars} NARs are as the log of {size} entries has them."]
+        lines = [f"{self.url}: {self.paths} paths and {self.nars} NARs match the log of {size} entries."]
         if self.checkpoint:
             lines.append(f"The log's root is {root_text(self.checkpoint.root)}")
         return "\n".join([*lines, *self.notes])

@@ -230,7 +230,7 @@ class _Rebuilding:
         info = self.infos[call.recipe.out]
         repeat = process.shown(self.nix.command("nix-store", *_words(call.recipe.drv, cores, log=False)))
         difference = beside_each_other(info, self.nix.physical(info.path), call.other(), repeat, cores)
-        return Rebuilt(PathVerdict(name, "differs", "built again here, with other bytes"), difference)
+        return Rebuilt(PathVerdict(name, "differs", "built again here, with different bytes"), difference)
 
 
 def _words(drv: str, cores: int, *, log: bool = True) -> list[str]:

@@ -71,7 +71,7 @@ class Second:
             if (place := self._copied(store, info.path, expected)) is not None:
                 return Other(place, f"the expected bytes are from {store.store}")
         if info.deriver is None or not self._known(info.deriver):
-            return Other(note="the expected bytes cannot be had: no recipe for them is in the store")
+            return Other(note="the expected bytes are not available: no recipe for them is in the store")
         if info.nar_hash == disk:
             return self._rebuilt(info, info.deriver)
         return self._in_scratch(info, info.deriver, expected)
@@ -130,7 +130,7 @@ class Second:
         except NixgenError as error:
             return Other(note=f"it could not be built again: {error.problems[0].what}")
         if result.difference is not None:
-            note = "building it again gives yet other bytes, so its build is not deterministic; "
+            note = "building it again gives different bytes each time, so its build is not deterministic; "
             note += "the files are those that differ between two builds here"
             return Other(note=note, built=result.difference)
         if result.verdict.verdict == "reproduced":
@@ -153,15 +153,15 @@ class Second:
             scratch.run("nix-store", "--realise", "--option", "substitute", "false", drv)
             place = scratch.physical(info.path)
             if place is None:
-                return Other(note="the expected bytes cannot be had")
+                return Other(note="the expected bytes are not available")
             if nar.hash_path(place) == expected:
                 return Other(place, "the expected bytes were built again, in a scratch store")
             return Other(
-                place, "built again in a scratch store, it has yet other bytes: the files are compared with these"
+                place, "built again in a scratch store, it has different bytes again: the files are compared with these"
             )
         except NixgenError as error:
             last = error.problems[0].what.splitlines()[-1]
-            return Other(note=f"the expected bytes cannot be had: {last}")
+            return Other(note=f"the expected bytes are not available: {last}")
 
     def _inputs(self, drv: str) -> list[str]:
         """The outputs and sources that a derivation is built from, as far as the store has them."""

@@ -174,7 +174,7 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
         told = f"{messages.are(len(problems), 'generated file')} not {wanted}"
         run.add(Step("stale", False, told, Stale.exit_code, problems))
     else:
-        run.add(Step("stale", True, "the generated files are as nixgen would write them"))
+        run.add(Step("stale", True, "the generated files are up to date"))
 
 
 def _evaluated(run: _Check, nix: Nix, generated: Beside[tuple[Plan, tuple[Problem, ...]]]) -> bool:
@@ -258,11 +258,11 @@ def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
     from nixgen.check import rebuild
 
     if chosen.seed is not None:
-        console.info(f"rebuild: a sample of {len(chosen.names)}; the same again: --seed {chosen.seed}")
+        console.info(f"rebuild: a sample of {len(chosen.names)}; to repeat it: --seed {chosen.seed}")
     try:
         found = rebuild.rebuild_all(nix, {name: run.recipes[name] for name in chosen.names})
     except MachineError as error:
-        return Step("rebuild", None, "nothing could be built once more", MachineError.exit_code, error.problems)
+        return Step("rebuild", None, "nothing could be built again", MachineError.exit_code, error.problems)
     verdicts = tuple(one.verdict for one in found)
     differences = tuple(one.difference for one in found if one.difference is not None)
     return messages.rebuild_step(verdicts, differences)

@@ -22,7 +22,7 @@ from nixgen.console import ReaderGoneError, console
 from nixgen.errors import MachineError, NixgenError
 
 COMMANDS = {
-    "init": "Set a uv project up to be entered with `nix develop`.",
+    "init": "Set up a uv project for `nix develop`.",
     "sync": "Bring locks, Nix files and environment up to date.",
     "add": "Add packages, as `uv add` does, and sync.",
     "remove": "Remove packages, as `uv remove` does, and sync.",
@@ -30,12 +30,12 @@ COMMANDS = {
     "shell": "Enter the environment, building what is missing.",
     "lock": "Pin what uv.lock does not: base, builds, models and data.",
     "generate": "Write default.nix and nix/nixgen/ from uv.lock and nixgen.lock.",
-    "show": "Show what would be installed, and what stands in the way.",
+    "show": "Show what would be installed, and what prevents it.",
     "why": "Show what pulls a package in.",
     "verify": "Compare the files of models and data with their pins.",
     "run": "Verify models and data, then run COMMAND.",
     "runs": "List, show, compare, export, verify and log recorded runs.",
-    "reproduce": "Make a recorded run again, and compare what comes out.",
+    "reproduce": "Repeat a recorded run, and compare its outputs.",
     "check": "Compare the build with the recorded hashes.",
     "diff": "Show what changed between two records of hashes.",
     "model": "Add, remove, list, fetch and sign the project's models.",
@@ -156,7 +156,8 @@ def _left(command: str | None) -> str:
 def _fail(error: NixgenError, command: str | None) -> NoReturn:
     from nixgen.cli import usage
 
-    console.error(usage.with_variables(error, command))
+    usage.name_variables(error, command)
+    console.error(error)
     sys.exit(error.exit_code)
 
 

@@ -70,7 +70,7 @@ def init(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Set a uv project up to be entered with `nix develop`.
+    """Set up a uv project for `nix develop`.
 
     Writes [tool.nixgen] into pyproject.toml, nixgen.lock, default.nix, flake.nix, flake.lock, shell.nix,
     nix/nixgen/, lines of .gitignore and .gitattributes, and a CI job that builds twice and compares. Run again, it

@@ -29,7 +29,7 @@ def reproduce(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Make a recorded run again, and compare what comes out. From its commit and its locks.
+    """Repeat a recorded run, and compare its outputs. From its commit and its locks.
 
     In a checkout of its own, with models and data verified, the same command, config and seeds, and another number of
     cores. Outputs are compared by hash, metrics within a tolerance. The verdict is kept beside the run.

@@ -26,7 +26,7 @@ def show(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Show what would be installed, and what stands in the way. Packages, files and sizes for each target.
+    """Show what would be installed, and what prevents it. Packages, files and sizes for each target.
 
     What is wrong comes first, then what is built from source, then one table of all targets. Reads uv.lock and, where
     there is one, nixgen.lock. Needs no Nix and no network.

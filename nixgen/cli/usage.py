@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 import typer
 
-from nixgen.errors import Problem, UserError
+from nixgen.errors import NixgenError, Problem, UserError
 
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 
@@ -46,10 +47,9 @@ def told(error: Any) -> UserError:  # noqa: ANN401 -- click's UsageError
     return UserError([Problem(where, what, "\n".join(mend))])
 
 
-def with_variables(error: Any, command: str | None) -> Any:  # noqa: ANN401 -- any NixgenError
-    """The same error; where an option that it names is set by a variable, it says which."""
-    problems = [Problem(one.where, one.what, _named(one, command or "")) for one in error.problems]
-    return type(error)(problems)
+def name_variables(error: NixgenError, command: str | None) -> None:
+    """Where an option that an error names is set by a variable, the error says which."""
+    error.problems = tuple(replace(one, mend=_named(one, command or "")) for one in error.problems)
 
 
 def _named(problem: Problem, command: str) -> str:

@@ -270,7 +270,7 @@ def as_text(found: Report, *, width: int | None = None) -> Lines:
     lines += _largest(found)
     lines += [("head", "in all"), *_plain(console.table([_total(found, one) for one in found.resolutions]))]
     if not found.unpacked and any(_packed(found, one.packages) for one in found.resolutions):
-        lines.append(("", "  unpacked sizes are not known: they are told of wheels that are in the Nix store"))
+        lines.append(("", "  unpacked sizes are known only of wheels in the Nix store"))
     return lines
 
 

@@ -165,7 +165,7 @@ def declared_points(source: layout.Source) -> tuple[Mapping[str, Any], list[Prob
     if groups is setupfiles.UNREAD or (groups is None and dynamic):
         known = "is computed by setup.py, which nixgen does not run" if key else "is made when the package is built"
         key = key or source.key(f"project.{min(dynamic, default='scripts')}")
-        what = f"{known}: the scripts and entry points of {source.name} that come of it are missing"
+        what = f"{known}: the scripts and entry points of {source.name} are missing"
         return found, [Problem(key, what, 'write them under [project.scripts]: NAME = "package.module:function"')]
     for group, points in (groups or {}).items():
         name = {"console_scripts": "scripts", "gui_scripts": "gui-scripts"}.get(group, "entry-points")

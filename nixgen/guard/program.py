@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usage="python -I -S guard --expected FILE [options] [NAME ...] [-- COMMAND ...]",
         # With a width it need not ask for the terminal's, for which it imports half of the standard library.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),
-        description="Checks that the files of models and data are the pinned ones, then becomes COMMAND.",
+        description="Verify models and data, then run COMMAND.",
         epilog="Exit codes: COMMAND's; 1 not the pinned files, and no COMMAND; 2 a mistake in the input; 3 the machine "
         f"lacks something; {REFUSED} not the pinned files, COMMAND not started; 126, 127 COMMAND cannot be run.",
     )

@@ -96,7 +96,7 @@ class Stamp:
         """Leaves a stamp; what came of it, in words. ``clock`` is the time in nanoseconds when the check began."""
         boot = boot_id()
         if not boot:
-            return "not written: this boot cannot be told from others"
+            return "not written: this boot has no ID"
         if any(max(identity[-2:]) > clock - self._settled for identity in identities.values()):
             return "not written: a file is newer than 2 s"
         files = {

@@ -25,7 +25,7 @@ _SCHEMES = ("file", "http", "https", "s3", "ssh-ng")
 _NIX_KEY = r"[^\s:]+:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _LINE = r"[^\x00-\x1f\x7f]+"
 # What a cache's log once was cannot be found out again: a lock that is written anew would believe the cache.
-_MEND = "take it back from version control: git checkout nixgen.lock"
+_MEND = "restore it: git checkout nixgen.lock"
 
 
 @dataclass(frozen=True, slots=True)

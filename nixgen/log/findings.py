@@ -67,7 +67,7 @@ def replayed(where: str, proof: Proof) -> LogFinding:
 
 def damaged(where: str, what: str) -> LogFinding:
     """Files of the log do not belong to its checkpoint, or are missing."""
-    return LogFinding("damaged", [Problem(where, what, "the log cannot be trusted: ask who keeps it")])
+    return LogFinding("damaged", [Problem(where, what, "the log cannot be trusted: ask its owner")])
 
 
 def unsigned(where: str, what: str) -> LogFinding:
@@ -77,7 +77,7 @@ def unsigned(where: str, what: str) -> LogFinding:
 
 def _proven(kind: Kind, where: str, what: str, proof: Proof) -> LogFinding:
     told = "\n".join(f"    {line}" for line in proof.lines())
-    mend = "both checkpoints are signed by the log's key: show them to who keeps it, and take nothing from it"
+    mend = "both checkpoints are signed by the log's key: show them to its owner, and use nothing of it"
     if proof.found is None:
-        mend = "where it is a folder, see that it is mounted; else the log was removed: ask who keeps it"
+        mend = "if it is a folder, see that it is mounted; else the log was removed: ask its owner"
     return LogFinding(kind, [Problem(where, f"{what}\n{told}", mend)], proof)

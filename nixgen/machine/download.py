@@ -524,7 +524,7 @@ def refuse_credentials(url: str) -> None:
     shown = without_query(url)
     raise UserError.of(
         shown,
-        "the address carries a user name or password, which would end up in files that are shared",
+        "the address carries a user name or password, which would be written to shared files",
         f"put them into {netrc_path()} (machine {parts.hostname} login … password …), "
         "and leave them out of the address",
     )

@@ -75,7 +75,7 @@ def preferred(pin: PinnedArtifact) -> str | None:
         exclude = ", ".join(f'"{path}"' for path in found) if len(found) <= 2 else f'"*.{found[0].rpartition(".")[2]}"'  # noqa: PLR2004
         return f"the same weights are there as {safe[0]}: exclude = [{exclude}]"
     if pin.include and pin.scheme == "hf":
-        return "prefer safetensors or ONNX, if the repo has them: look at its files, and change include"
+        return "prefer safetensors or ONNX, if the repo has them: change include"
     return "prefer safetensors or ONNX: look for a revision that has them, or convert it once and pin the result"
 
 

@@ -201,7 +201,7 @@ def _verifier(signer: Signer) -> Any:  # noqa: ANN401 - the library's, which is 
         who = {"identity": signer.identity, "oidc_issuer": signer.issuer}
         _asking(None, lambda: config.use_sigstore_verifier(**who))
     else:
-        raise UserError.of("", "whose signature it must be is not said", "add --key, or --identity and --issuer")
+        raise UserError.of("", "no expected signer", "add --key, or --identity and --issuer")
     return config
 
 

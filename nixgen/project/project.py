@@ -396,7 +396,7 @@ def _links_out(root: Path) -> list[Problem]:
     return [
         Problem(
             name,
-            f"is a link out of the project ({place}), where neither a teammate nor Nix has it",
+            f"is a link out of the project ({place}), which neither a teammate nor Nix has",
             "put the file itself in the place of the link",
         )
         for name, place in links.items()

@@ -173,5 +173,5 @@ def _unchanged(files: Files, folder: str, hashes: Mapping[str, str]) -> None:
 
 
 def _other(model: str, version: str) -> Finding:
-    what = "is published with other bytes, and a version never changes"
+    what = "is published with different bytes, and a version never changes"
     return Finding.of(f"{model}@{version}", what, "publish it under a new version: --bump patch")

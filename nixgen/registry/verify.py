@@ -22,9 +22,9 @@ from nixgen.registry.files import Files
 from nixgen.registry.registry import CHECKSUMS, PUBLISHING, Registry
 from nixgen.registry.state import Model
 
-_RESTORE = "take the published bytes back from a copy, or publish them under a new version"
-_RELINK = "who can write there moved it past the log: ask them, then: nixgen registry verify --repair"
-_EXTRA = "it is in no entry of the log: remove it, and ask who can write there"
+_RESTORE = "restore the published bytes from a copy, or publish them under a new version"
+_RELINK = "somebody with write access moved it past the log: ask them, then: nixgen registry verify --repair"
+_EXTRA = "the log does not have it: remove it, and ask who has write access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _strange(files: Files, model: str, versions: set[str], aliases: set[str]) ->
         if name in versions | aliases or (name.startswith(".") and name.endswith(".new")):
             continue
         if is_folder and files.read(f"{model}/{name}/{PUBLISHING}") is not None:
-            notes.append(Problem(f"{model}/{name}", "is of a publish that did not end, and counts for nothing"))
+            notes.append(Problem(f"{model}/{name}", "belongs to an interrupted publish, and is ignored"))
         else:
             findings.append(Problem(f"{model}/{name}", "was not published", _EXTRA))
     return findings, notes

@@ -228,7 +228,7 @@ def checked(registry: Registry, root: Path, entry: Entry, alias: str) -> list[Co
         return []
     rules = policy.rules(entry.model.partition("/")[2], alias)
     if rules is None:
-        what = f"says nothing of {shown(alias)}, so nobody may move it"
+        what = f"says nothing of {shown(alias)}, so it cannot be moved"
         raise UserError.of(POLICY, what, f"write what it needs: [aliases.{shown(alias)}]")
 
     def smoke(command: Sequence[str]) -> tuple[bool, str]:

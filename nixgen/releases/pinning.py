@@ -54,7 +54,7 @@ def trust(noted: Sequence[LogPin], address: str | None, log_key: str | None) -> 
     except NoteError as error:
         raise UserError.of(shown(log_key, "--log-key"), str(error), "it is the line in log.pub") from None
     if pin is not None and pin.verifier != verifier:
-        mend = f"whoever gave you the key must say why; {lockfile.NAME} has {pin.verifier}"
+        mend = f"ask whoever gave you the key why; {lockfile.NAME} has {pin.verifier}"
         raise UserError.of("--log-key", f"is not the key that {lockfile.NAME} has for this registry", mend)
     return Trust(url, verifier, pin.checkpoint if pin else None)
 

@@ -520,7 +520,7 @@ def _file(
 def _file_problem(project: Project, package: Package) -> Problem | None:
     if package.path and not package.address:
         file = "wheel" if package.kind == "wheel" else "source distribution"
-        what = f"its {file} lies outside of the project ({package.path}), where neither a teammate nor Nix has it"
+        what = f"its {file} lies outside of the project ({package.path}), which neither a teammate nor Nix has"
         mend = 'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock'
         return Problem(package.name, what, mend)
     if package.path and (missing := absent.file_problem(project.root, package.name, package.path)):

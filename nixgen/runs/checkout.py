@@ -145,7 +145,7 @@ def _files(root: Path, run: Run, project: Path) -> list[Problem]:
         elif not (project / name).exists():
             problems.append(Problem(name, "was there, and is neither in the commit nor here", "commit it, and record"))
         else:
-            problems.append(Problem(name, "is another one in the commit than the run had", "commit it, and record"))
+            problems.append(Problem(name, "differs in the commit from what the run had", "commit it, and record"))
     return problems
 
 

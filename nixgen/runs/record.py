@@ -173,7 +173,7 @@ def _begun(
     """What is known before the command starts."""
     words, hidden = config.masked_words(command)
     if hidden:
-        console.warn(f"the record has the command without {', '.join(hidden)}: pass secrets in variables")
+        console.warn(f"the record leaves out {', '.join(hidden)}: pass secrets in variables")
     models, data = artifacts
     variables = verify.seed_variables(options.seed)
     asked = Asked(str(options.metrics or ""), tuple(map(str, options.outputs)))

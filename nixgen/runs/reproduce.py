@@ -137,7 +137,7 @@ def _made(root: Path, run: Run, place: Checkout, *, one: bool) -> Run:
         raise MachineError.of(run.id, what)
     found = finding.find(place.project, str(made[-1])).run
     if found.exit == guard.REFUSED:
-        raise Finding.of(run.id, "a model or dataset is not the pinned one, so that the command was not started")
+        raise Finding.of(run.id, "a model or dataset is not the pinned one; the command was not started")
     return found
 
 

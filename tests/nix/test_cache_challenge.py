@@ -49,7 +49,7 @@ def test_what_is_built_here_is_what_the_cache_has(lab: CacheLab) -> None:
 def test_a_sample_can_be_had_again(lab: CacheLab) -> None:
     lab.pushed()
     printed = lab.must("challenge", "--sample", "1").stdout
-    again = re.search(r"^The sample again: --sample 1 --seed (\d+)$", printed, re.MULTILINE)
+    again = re.search(r"^To repeat this sample: --sample 1 --seed (\d+)$", printed, re.MULTILINE)
     assert again, printed
     assert lab.must("challenge", "--sample", "1", "--seed", again[1]).stdout == printed
 
@@ -78,7 +78,7 @@ def test_a_recipe_that_gives_other_bytes_each_time_differs(lab: CacheLab) -> Non
     other = lab.other_machine()
     other.must("pull")
     code, report = verdicts(other, "--only", "library")
-    assert (code, report["verdicts"][0]["why"]) == (1, "a build here gave other bytes than the cache has")
+    assert (code, report["verdicts"][0]["why"]) == (1, "a build here gave different bytes from the cache has")
 
 
 @pytest.mark.one_nix

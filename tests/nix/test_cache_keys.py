@@ -139,6 +139,6 @@ def test_without_a_signature_that_nix_trusts_it_says_what_to_set(lab: CacheLab) 
     printed = other.nix.run("nix", "copy", "--from", lab.url, lab.paths()["library"], check=False).stderr
     explained = copying.explained(MachineError.of("nix copy", printed), parse(lab.url), "demo-1:KEY")
     assert str(explained) == (
-        f"{lab.url}: Nix does not take its paths: this user may not say which keys to trust\n"
+        f"{lab.url}: Nix refuses its paths: this user may not add trusted keys\n"
         "  hint: add to nix.conf of this machine: extra-trusted-public-keys = demo-1:KEY"
     )

@@ -158,7 +158,7 @@ def test_a_bit_that_flipped_after_the_build(differing: Differing, tmp_path: Path
     )
     assert found["expected"] == found["database"] == expected[Path(built[1]).name]["nar_hash"] != found["found"]
     assert [(one["path"], one["change"]) for one in found["files"]] == [("text", "content")]
-    assert found["causes"] == ["one bit is another one, at offset 4: the disk or the memory may be at fault"]
+    assert found["causes"] == ["one bit differs, at offset 4: the disk or the memory may be at fault"]
     assert spoilt != old
     assert differing.around(built) == before
     # Building it again does not show it: Nix compares with its database.
@@ -179,7 +179,7 @@ def test_a_bit_that_flipped_in_what_is_not_built_the_same_twice(differing: Diffe
         file.write_bytes(old)
         file.chmod(0o444)
     assert found["said"].endswith(
-        "; built again in a scratch store, it has yet other bytes: the files are compared with these"
+        "; built again in a scratch store, it has different bytes again: the files are compared with these"
     )
     assert [one["path"] for one in found["files"]] == ["number"]
     assert differing.around(built) == before
@@ -200,7 +200,7 @@ def test_a_difference_deep_in_a_dependency_while_the_root_is_equal(lab: Lab, lab
     (told,) = ours.ask("differences", tmp_path / "expected.json", "", built[1])
     assert told["path"] == different[0]
     assert told["said"] == (
-        "built or fetched here with other bytes: disk and database agree; building it again gives yet other bytes, "
+        "built or fetched here with different bytes: disk and database agree; building it again gives yet other bytes, "
         "so its build is not deterministic; the files are those that differ between two builds here"
     )
     assert [file["path"] for file in told["files"]] == ["number"]

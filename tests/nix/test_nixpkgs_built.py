@@ -143,7 +143,7 @@ def test_it_is_built_again_with_the_same_bytes(first: Built) -> None:
     (report,) = json.loads(first.nixgen("check", "--rebuild", "all", "--json").stdout)["reports"]
     (found,) = [step for step in report["steps"] if step["name"] == "rebuild"]
     assert (found["ok"], found["findings"]) == (True, [])
-    assert found["summary"] == "8 of 8 derivations built once more gave the same bytes"
+    assert found["summary"] == "8 of 8 derivations built again gave the same bytes"
 
 
 @pytest.mark.parametrize("flake", [True, False], ids=["develop", "nix-shell"])

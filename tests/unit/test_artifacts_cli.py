@@ -229,7 +229,7 @@ def test_pickles_are_marked_with_what_to_prefer() -> None:
         "prefer safetensors or ONNX: look for a revision that has them, or convert it once and pin the result"
     )
     assert preferred(pinned("pytorch_model.bin", include=("*.bin",))) == (
-        "prefer safetensors or ONNX, if the repo has them: look at its files, and change include"
+        "prefer safetensors or ONNX, if the repo has them: change include"
     )
     rows = [Row(ArtifactSpec("models", name, "hf:org/minilm"), pin) for name, pin in (("a", both), ("b", many))]
     assert listing.as_text("models", rows).splitlines() == [

@@ -219,7 +219,7 @@ def test_the_token_is_where_huggingface_hub_finds_it(
 def test_gated_without_a_token(hub: Hub, tmp_path: Path) -> None:
     hub.repo("org/gated", FILES, gated="manual")
     assert refusal(tmp_path, source="hf:org/gated").partition("\n\n")[0] == (
-        f"{WHERE}: the model org/gated is gated, and nobody who is not logged in may read it\n"
+        f"{WHERE}: the model org/gated is gated: only accounts that were given access read it\n"
         f"  hint: agree to its licence at {hub.endpoint}/org/gated, log in as an account that has access "
         "(hf auth login, or set HF_TOKEN), and run: nixgen sync"
     )

@@ -164,7 +164,7 @@ def test_a_listing_that_leads_elsewhere_or_round(hub: Hub, tmp_path: Path) -> No
             return reply
 
         hub.tamper = tamper
-        assert "the pages of its listing lead astray" in refusal(tmp_path, MachineError)
+        assert "the pages of its listing loop" in refusal(tmp_path, MachineError)
 
 
 def test_a_listing_ends(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

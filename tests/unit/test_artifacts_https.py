@@ -47,7 +47,7 @@ class TestHttps:
     def test_another_file_than_models_toml_says(self, web: Files, tmp_path: Path) -> None:
         assert refusal(tmp_path, f"{web.address}/models/vad.onnx", sha256="0" * 64) == (
             f"{WHERE}: vad.onnx is not what it should be: its SHA-256 should be {'0' * 64}, and is {sha256(DATA)}\n"
-            "  hint: the server, or something on the way to it, gave other bytes "
+            "  hint: the server, or a proxy before it, gave different bytes "
             f"({web.address}/models/vad.onnx); nothing was pinned"
         )
         assert not list((tmp_path / "held").glob("*"))

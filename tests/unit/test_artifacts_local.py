@@ -70,7 +70,7 @@ class TestPaths:
         (root / "outside.bin").write_bytes(b"secret")
         (project / "weights/link.bin").symlink_to(target)
         said = refusal(project, "weights")
-        assert f"link.bin is a link that leads out of {project}, to where no teammate has it" in said
+        assert f"link.bin is a link that leads out of {project}, which no teammate has" in said
         assert "link that leads out of" in refusal(project, "weights/link.bin")
 
     def test_links_to_nowhere_and_to_folders(self, root: Path) -> None:

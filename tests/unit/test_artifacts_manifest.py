@@ -120,7 +120,7 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
         ('source = "hf:a/b"\ninclude = ["../*"]', 'include[0]: "../*" leads out of its folder with ".." | write it as in *.json, onnx/* or onnx/; * goes over folders, too'),
         ('source = "hf:a/b"\nlayout = "cache"', 'layout: "cache" is not a layout | known are hf, plain'),
         ('source = "hf:a/b"\nlayout = []', 'layout: names no layout | write layout = "plain", or remove it'),
-        ('source = "hf:a/b"\nendpoint = "http://hub.example.org"', "endpoint: is asked without encryption: anybody on the way could change what is pinned | write its https address"),
+        ('source = "hf:a/b"\nendpoint = "http://hub.example.org"', "endpoint: is asked without encryption: anybody on the network path could change what is pinned | write its https address"),
         ('source = "hf:a/b"\nmember = "x.onnx"', "member: is for archives, and the source is hf: | remove it; to choose files, use include"),
         ('source = "hf:a/b"\nrepo = "c/d"', "repo: is for sources that are not hf:, where the source is the repo | remove it"),
         (f'source = "hf:a/b"\nsha256 = "{SHA}"', "sha256: is the checksum of one file, and the source may have several | remove it: nixgen.lock has one for each file"),

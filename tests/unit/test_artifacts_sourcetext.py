@@ -47,7 +47,7 @@ def test_sources_of_every_kind(source: str, scheme: str) -> None:
 
 
 KINDS = "the kinds are hf:, https:, github:, s3:, file:, archive:, oci:, registry:; a path in the project needs none"
-SHARED = "which would end up in files that are shared"
+SHARED = "which would be written to shared files"
 HF = "is not the name of a repo on the Hugging Face hub | write hf:ORG/NAME, hf:datasets/ORG/NAME or hf:spaces/ORG/NAME"
 ASSET = "is not the asset of a release on GitHub | write github:OWNER/REPO@TAG/ASSET"
 OBJECT = "is not an object or folder of a bucket | write s3://BUCKET/KEY, or s3://BUCKET/FOLDER/"
@@ -77,7 +77,7 @@ OBJECT = "is not an object or folder of a bucket | write s3://BUCKET/KEY, or s3:
         ("hf:a/" + "b" * 96, HF),
         (
             "http://models.example.org/vad.onnx",
-            "is fetched without encryption: anybody on the way could change it before it is pinned | write https:, or give its sha256",
+            "is fetched without encryption: anybody on the network path could change it before it is pinned | write https:, or give its sha256",
         ),
         (
             "https://models.example.org/",

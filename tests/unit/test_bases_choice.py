@@ -177,7 +177,7 @@ def test_a_version_file_that_only_testing_serves_is_refused(tmp_path: Path) -> N
     assert str(caught.value) == (
         ".python-version: Python 3.14 is in Debian's testing only, whose packages leave the mirrors within days\n"
         "  hint: uv python pin 3.13 && nixgen init --base debian\n"
-        "    to have it all the same: nixgen init --base debian --python 3.14"
+        "    to use it all the same: nixgen init --base debian --python 3.14"
     )
     (tmp_path / ".python-version").write_text("3.12\n")
     with pytest.raises(UserError) as caught:

@@ -102,8 +102,8 @@ def test_other_bytes_than_the_index_says_are_refused(served: str) -> None:
         busybox.tarball(served, "0" * 64)
     found = hashlib.sha256(GOOD).hexdigest()
     assert str(caught.value) == (
-        f"{served}: the mirror gave other bytes than its signed index says: SHA-256 {found}, not {'0' * 64}\n"
-        "  hint: run the command again; if it stays so, use another mirror"
+        f"{served}: the mirror gave different bytes from its signed index says: SHA-256 {found}, not {'0' * 64}\n"
+        "  hint: run the command again; if the error stays, use another mirror"
     )
 
 

@@ -137,7 +137,7 @@ def test_a_machine_without_a_debian_mirror(apt: Path) -> None:
         machine_mirror(apt)
     assert str(caught.value) == (
         "this machine's apt knows no Debian mirror, which the debian base is pinned from\n"
-        '  hint: name one: the same command with --mirror https://mirror.example.org/debian; or set base = "nixpkgs"'
+        '  hint: name one: --mirror https://mirror.example.org/debian; or set base = "nixpkgs"'
     )
 
 

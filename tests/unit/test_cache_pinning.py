@@ -110,7 +110,7 @@ def test_who_is_not_known_is_not_believed(tmp_path: Path) -> None:
         pinning.trust(where, PIN, str(STRANGER.verifier))
     assert sentence(other) == (
         "--log-key: is not the key that nixgen.lock has for this cache\n"
-        f"  hint: whoever gave you the key must say why; nixgen.lock has {SIGNER.verifier}"
+        f"  hint: ask whoever gave you the key why; nixgen.lock has {SIGNER.verifier}"
     )
     with pytest.raises(UserError, match=r"^--log-key: is not a verifier key"):
         pinning.trust(where, None, "team-1")

@@ -75,9 +75,7 @@ def test_without_a_named_input_what_is_left_is_told() -> None:
     code = recipe_changes(service, {"services.api": recipe("api-2")})
     assert str(messages.why_unnamed(code)) == "the project's own code: changed: services hold a copy of it"
     other = recipe_changes(OUTPUTS, {**OUTPUTS, "environment": recipe("environment-2")})
-    assert str(messages.why_unnamed(other)) == (
-        "inputs: none that the record names changed, so it is one that it does not name"
-    )
+    assert str(messages.why_unnamed(other)) == ("inputs: no input that the record names changed, so another input did")
 
 
 def test_the_recipe_step_names_inputs_first_and_says_how_to_go_on() -> None:

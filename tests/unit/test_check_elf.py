@@ -90,7 +90,7 @@ def test_other_sections() -> None:
 def test_a_bit_in_the_code_is_damage_and_no_compiler() -> None:
     whole = elf()
     broken = whole[:70] + bytes([whole[70] ^ 4]) + whole[71:]
-    assert causes(whole, broken) == ("one bit is another one, at offset 70: the disk or the memory may be at fault",)
+    assert causes(whole, broken) == ("one bit differs, at offset 70: the disk or the memory may be at fault",)
 
 
 def test_a_table_too_far_away_is_none() -> None:

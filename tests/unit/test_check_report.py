@@ -29,7 +29,7 @@ GOOD = Report(
     "plot",
     X86,
     (
-        Step("stale", True, "the generated files are as nixgen would write them", seconds=0.4),
+        Step("stale", True, "the generated files are up to date", seconds=0.4),
         Step("recipe", True, "the 3 derivations are those of nixgen.hashes.json"),
         Step("build", True, "all is built: 3 outputs"),
         Step("bytes", True, bytes_same(4, 480, "nixgen.hashes.json"), seconds=1.25),
@@ -87,8 +87,7 @@ def test_the_gravest_code_decides(codes: tuple[int, ...], decided: int) -> None:
 def test_the_last_lines_are_the_verdict_and_the_digest() -> None:
     lines = report.as_text([GOOD]).splitlines()
     assert lines == [
-        "verdict: identical: each of 4 paths (480 B), read from the disk, is as nixgen.hashes.json has it: "
-        "the runtime closure is bit-identical to the recorded one",
+        "verdict: identical: 4 store paths (480 B) match nixgen.hashes.json",
         f"digest: {spoken(X86, SYSTEM.digest)}",
     ]
 
@@ -169,7 +168,7 @@ def test_the_json_has_all() -> None:
 def test_the_markdown_is_a_summary_with_a_table() -> None:
     text = as_markdown([GOOD])
     assert text.startswith("## plot on x86\\_64-linux: identical\n")
-    assert "| Are the bytes the same? | yes | each of 4 paths" in text
+    assert "| Are the bytes the same? | yes | 4 store paths" in text
     assert f"Digest of the closure (4 paths): `{spoken(X86, SYSTEM.digest)}`" in text
     text = as_markdown([BAD])
     assert "| Are the generated files up to date? | **no** |" in text
@@ -219,20 +218,20 @@ def test_junit_is_xml_whatever_the_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "ok", "code", "summary"),
     [
-        (["reproduced"], True, 0, "1 of 1 derivation built once more gave the same bytes"),
+        (["reproduced"], True, 0, "1 of 1 derivation built again gave the same bytes"),
         (
             ["reproduced", "differs"],
             False,
             1,
-            "1 of 2 derivations built once more gave the same bytes, 1 gave others",
+            "1 of 2 derivations built again gave the same bytes, 1 gave others",
         ),
         (
             ["reproduced", "inconclusive"],
             None,
             3,
-            "1 of 2 derivations built once more gave the same bytes, 1 could not be told",
+            "1 of 2 derivations built again gave the same bytes, 1 could not be told",
         ),
-        ([], None, 3, "there was nothing to build once more"),
+        ([], None, 3, "there was nothing to build again"),
     ],
 )
 def test_a_rebuild_claims_what_was_built_and_no_more(
@@ -243,7 +242,7 @@ def test_a_rebuild_claims_what_was_built_and_no_more(
 
 
 def test_a_record_that_is_written_anew_says_what_it_had() -> None:
-    noted = "each of 2 paths (7 B), read from the disk, is as Nix noted it; "
+    noted = "2 store paths (7 B) match what Nix noted; "
     assert bytes_updated(2, 7, 0, "r.json") == noted + "r.json had the same, from the same recipe"
     assert bytes_updated(2, 7, 1, "r.json") == noted + "1 path is not what r.json had, from the same recipe"
 

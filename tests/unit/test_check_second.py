@@ -90,17 +90,17 @@ INFO = PathInfo(PATH, "sha256-A", 1, (), None, ultimate=False, signatures=())
 
 
 def test_what_differs_is_told_by_who_agrees() -> None:
-    none = "; the expected bytes cannot be had: no recipe for them is in the store"
+    none = "; the expected bytes are not available: no recipe for them is in the store"
     assert told(Double(), INFO, "sha256-A", "sha256-B") == (
         f"the disk changed after the build: Nix's database still has the expected hash{none}"
     )
     assert told(Double(), INFO, "sha256-B", "sha256-A") == (
-        f"built or fetched here with other bytes: disk and database agree{none}"
+        f"built or fetched here with different bytes: disk and database agree{none}"
     )
     assert told(Double(), INFO, "sha256-B", "sha256-C") == (
         f"the expected hash, Nix's database and the disk are three different ones{none}"
     )
-    assert told(Double(), INFO, "sha256-A", "sha256-A", (NAME,)) == "the same bytes, but its references are others"
+    assert told(Double(), INFO, "sha256-A", "sha256-A", (NAME,)) == "the same bytes, but different references"
 
 
 def test_a_recipe_that_is_not_in_the_store_is_none() -> None:

@@ -126,8 +126,10 @@ def test_pages_that_show_the_same_project_show_the_same_numbers() -> None:
     """Case 58: docs/first-project.md, docs/check.md and docs/cache.md all show examples/plot on the same day."""
     first = "docs/first-project.md"
     pages = {name: page(name) for name in (first, "docs/check.md", "docs/cache.md")}
-    counts = re.compile(r"(?:each of |1 of |^file://\S+: )(\d+) paths\b|log of (\d+) entries", re.MULTILINE)
-    found = {name: {int(one or other) for one, other in counts.findall(text)} for name, text in pages.items()}
+    counts = re.compile(
+        r"(?:1 of |^file://\S+: )(\d+) paths\b|\b(\d+) store paths\b|log of (\d+) entries", re.MULTILINE
+    )
+    found = {name: {int("".join(numbers)) for numbers in counts.findall(text)} for name, text in pages.items()}
     assert found == dict.fromkeys(pages, found[first])
     assert len(found[first]) == 1
     assert (

@@ -130,7 +130,7 @@ def test_where_the_boot_cannot_be_told_there_is_no_stamp(
     change(fresh, boot="")
     monkeypatch.setattr(stamps, "boot_id", lambda: "")
     assert _why(model, stamp) == "of another boot"
-    assert guard.check([model], stamp=stamp).stamp == "not written: this boot cannot be told from others"
+    assert guard.check([model], stamp=stamp).stamp == "not written: this boot has no ID"
 
 
 def test_an_expired_stamp(model: guard.Tree, stamp: guard.Stamp, fresh: Path) -> None:

@@ -43,7 +43,7 @@ def changed(**changes: Any) -> str:
 def refusal(lock: str) -> str:
     with pytest.raises(UserError) as caught:
         lockfile.parse_lock(lock)
-    return str(caught.value).replace("\n  hint: take it back from version control: git checkout nixgen.lock", "")
+    return str(caught.value).replace("\n  hint: restore it: git checkout nixgen.lock", "")
 
 
 def test_what_the_lock_says() -> None:

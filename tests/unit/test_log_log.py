@@ -17,7 +17,7 @@ from nixgen.log.findings import LogFinding
 from nixgen.log.log import Log
 from nixgen.log.note import Signer
 
-ASK = "  hint: both checkpoints are signed by the log's key: show them to who keeps it, and take nothing from it"
+ASK = "  hint: both checkpoints are signed by the log's key: show them to its owner, and use nothing of it"
 
 
 def seen(store: Memory) -> Checkpoint:

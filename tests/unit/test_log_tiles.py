@@ -143,7 +143,7 @@ def test_the_sentences_of_damage() -> None:
         log = Log.open(Memory(files if data is None else {**files, name: data}), VERIFIER)
         with pytest.raises(LogFinding) as caught:
             list(read(log))
-        assert str(caught.value) == f"{what}\n  hint: the log cannot be trusted: ask who keeps it"
+        assert str(caught.value) == f"{what}\n  hint: the log cannot be trusted: ask its owner"
 
 
 def test_a_reader_with_an_older_checkpoint_reads_full_tiles() -> None:

@@ -149,7 +149,7 @@ def test_pages_end(serve: Serve) -> None:
         return Reply.json([], Link=f'<https://a.example.org>; rel="prev", </{len(asked)}>; rel="next"')
 
     client = Client()
-    with pytest.raises(MachineError, match="the pages of its listing lead astray"):
+    with pytest.raises(MachineError, match="the pages of its listing loop"):
         list(client.pages(serve(answer)))
     client.close()
     assert len(asked) == 1000

@@ -45,7 +45,7 @@ def test_a_link_out_of_the_project_is_refused(tmp_path: Path, name: str) -> None
     (root / name).symlink_to("../elsewhere")
     for lock in (True, False):
         assert refused(root, lock=lock) == (
-            f"{name}: is a link out of the project ({elsewhere}), where neither a teammate nor Nix has it\n"
+            f"{name}: is a link out of the project ({elsewhere}), which neither a teammate nor Nix has\n"
             "  hint: put the file itself in the place of the link"
         )
     elsewhere.rename(root / "inside")

@@ -117,7 +117,7 @@ def test_a_version_never_changes(lab: Lab) -> None:
     lab.publish("1.0.0")
     assert not lab.publish("1.0.0").fresh
     said = refusal(Finding, lambda: lab.publish("1.0.0", b"others"))
-    assert said.startswith("demo/fraud-detector@1.0.0: is published with other bytes, and a version never changes")
+    assert said.startswith("demo/fraud-detector@1.0.0: is published with different bytes, and a version never changes")
     assert (lab.place / MODEL / "1.0.0/model.bin").read_bytes() == b"weights"
     assert sound(lab).entries == 1
 

@@ -361,7 +361,7 @@ alias = 1
         'promotion.toml: models.fraud.alias: is not a known key; did you mean "aliases"?',
     ]
     (home.root / "promotion.toml").write_text("version = 1\n[aliases.staging]\nplan = true\n")
-    assert "says nothing of prod, so nobody may move it" in home.told("promote", "fraud", "prod", code=2)[1]
+    assert "says nothing of prod, so it cannot be moved" in home.told("promote", "fraud", "prod", code=2)[1]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_signed(home: Home, tmp_path: Path) -> None:
     for more in ((), ("--sign", str(private))):
         assert "published already, with equal bytes" in home.told(*publish, *more)[0]
     another, _ = keys(tmp_path, "another")
-    assert "is published with other bytes" in home.told(*publish, "--sign", str(another), code=1)[1]
+    assert "is published with different bytes" in home.told(*publish, "--sign", str(another), code=1)[1]
     home.publish(2, "1.1.0")
     home.told("verify")
     assert "fraud/1.1.0/provenance.json: is not signed" in home.told("verify", "--signed-by", str(public), code=1)[1]

@@ -132,8 +132,8 @@ def test_credentials_in_an_address_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         hashes.hash_urls(["https://me:s3cret@files.example.org/a.whl"])
     assert str(caught.value) == (
-        "https://files.example.org/a.whl: the address carries a user name or password, which would end up in files "
-        f"that are shared\n"
+        "https://files.example.org/a.whl: the address carries a user name or password, which would be written to "
+        f"shared files\n"
         f"  hint: put them into {tmp_path}/home/.netrc (machine files.example.org login … password …), "
         "and leave them out of the address"
     )

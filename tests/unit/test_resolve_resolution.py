@@ -309,7 +309,7 @@ def test_case_64_a_wheel_outside_of_the_project(tmp_path: Path) -> None:
     (problem,) = of_its_own(tmp_path / "demo", f'path = "../wh/{WHEEL}"', f'filename = "{WHEEL}"').problems
     assert problem == Problem(
         "six",
-        f"its wheel lies outside of the project (../wh/{WHEEL}), where neither a teammate nor Nix has it",
+        f"its wheel lies outside of the project (../wh/{WHEEL}), which neither a teammate nor Nix has",
         'put it into a folder of the project, name that (find-links = ["./vendor"]), then: uv lock',
     )
 

@@ -226,7 +226,7 @@ def test_what_is_refused(found: Found, tmp_path: Path) -> None:
     changed(bundle, "train.py", "other.py")
     assert "is not a good signature" in verify(found, str(bundle), *key, code=1)
     bundle.write_text(kept)
-    assert "whose signature it must be is not said" in verify(found, str(bundle), code=2)
+    assert "no expected signer" in verify(found, str(bundle), code=2)
     (root / "sub folder/model/weights.npz").write_bytes(b"others")
     (root / "sub folder/a:b").unlink()
     said = verify(found, str(bundle), *key, code=1)

@@ -44,9 +44,7 @@ class Client(download.Client):
         following: str | None = url
         while following:
             if following in seen or len(seen) >= _MOST_PAGES or origin(following) != origin(url):
-                raise MachineError.of(
-                    download.without_query(url), "the pages of its listing lead astray", "tell its host"
-                )
+                raise MachineError.of(download.without_query(url), "the pages of its listing loop", "tell its host")
             seen.add(following)
             page, answer = self.json(following)
             yield page

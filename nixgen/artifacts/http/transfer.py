@@ -219,7 +219,7 @@ def _unlike(wanted: Wanted, what: str, expected: str, found: str) -> UserError:
     return UserError.of(
         wanted.where,
         f"{wanted.label} is not what it should be: its {what} should be {expected}, and is {found}",
-        f"the server, or something on the way to it, gave other bytes ({download.without_query(wanted.url)}); "
+        f"the server, or a proxy before it, gave different bytes ({download.without_query(wanted.url)}); "
         "nothing was pinned",
     )
 

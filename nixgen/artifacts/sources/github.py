@@ -65,5 +65,5 @@ def _refused(spec: ArtifactSpec, repo: str, tag: str, status: int, headers: Head
         mend = "check the names; for a private one set GH_TOKEN"
         return UserError.of(spec.where, f"GitHub has no release {tag} of {repo}, or it is private", mend)
     if status in (403, 429) and headers.get("X-RateLimit-Remaining") == "0":
-        return MachineError.of(spec.where, "GitHub answers no more questions for now", "set GH_TOKEN, or wait an hour")
+        return MachineError.of(spec.where, "GitHub's rate limit is reached", "set GH_TOKEN, or wait an hour")
     return None

@@ -255,10 +255,14 @@ def _client(repo: Repo, name: str, where: str, revision: str, command: str) -> C
         elif not hftoken.trusted(repo.endpoint):
             have = f"set HF_ENDPOINT={repo.endpoint} and HF_TOKEN yourself, as no token follows what models.toml says"
         if code == "GatedRepo" or (status == 403 and token):  # noqa: PLR2004 -- Forbidden
-            mine = "your token's account" if token else "nobody who is not logged in"
+            mine = (
+                ", and your token's account may not read it"
+                if token
+                else ": only accounts that were given access read it"
+            )
             return UserError.of(
                 where,
-                f"{kind} is gated, and {mine} {'may not' if token else 'may'} read it",
+                f"{kind} is gated{mine}",
                 f"agree to its licence at {repo.page}, {have}, and run: {again}",
             )
         if code == "RevisionNotFound":

@@ -169,7 +169,7 @@ def _stays(path: Path, inside: Path, where: str) -> Path:
     except (OSError, RuntimeError):
         raise UserError.of(where, f"{path} is a link that leads nowhere", "mend or remove it") from None
     if not real.is_relative_to(inside):
-        what = f"{path} is a link that leads out of {inside}, to where no teammate has it"
+        what = f"{path} is a link that leads out of {inside}, which no teammate has"
         raise UserError.of(where, what, "put the file itself there")
     return real
 

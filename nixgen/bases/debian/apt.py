@@ -310,7 +310,7 @@ def _mend_update(stderr: str, vendor: str) -> str:
     mirror = f"https://mirror.example.org/{vendor.lower()}"
     if "is expired" in stderr:
         known = 'Acquire::Check-Valid-Until "false"; in /etc/apt/apt.conf.d/99frozen'
-        return f"a mirror that is kept up to date: the same command with --mirror {mirror}; or, on purpose: {known}"
+        return f"use a mirror that is up to date: --mirror {mirror}; or, on purpose: {known}"
     if "is not valid yet" in stderr:
         return "set this machine's clock: date"
-    return f"check the network, the proxy and the mirror; another one: the same command with --mirror {mirror}"
+    return f"check the network, the proxy and the mirror; or use another mirror: --mirror {mirror}"

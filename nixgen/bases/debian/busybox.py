@@ -56,8 +56,8 @@ def _fetched(url: str, sha256: str) -> bytes:
     if found != sha256:
         raise MachineError.of(
             download.without_query(url),
-            f"the mirror gave other bytes than its signed index says: SHA-256 {found}, not {sha256}",
-            "run the command again; if it stays so, use another mirror",
+            f"the mirror gave different bytes from its signed index says: SHA-256 {found}, not {sha256}",
+            "run the command again; if the error stays, use another mirror",
         )
     return buffer.getvalue()
 
@@ -154,5 +154,5 @@ def _broken(where: str, why: str) -> MachineError:
     return MachineError.of(
         download.without_query(where),
         f"the package cannot be unpacked: {why}",
-        "use another mirror: the same command with --mirror https://mirror.example.org/debian",
+        "use another mirror: --mirror https://mirror.example.org/debian",
     )

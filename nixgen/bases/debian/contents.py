@@ -73,7 +73,7 @@ def _lines(source: Source, wanted: Iterable[Need], system: str, cache: Path | No
     with apt.open_apt([source], system, cache, INDEX, FRESH) as tool:
         started = time.monotonic()
         lines = tool.lines({needle for need in wanted for needle, _ in _patterns(need, system)})
-        console.detail(f"looked into the list of files in {time.monotonic() - started:.2f} s")
+        console.detail(f"read the list of files in {time.monotonic() - started:.2f} s")
         return lines
 
 

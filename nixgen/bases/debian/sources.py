@@ -94,7 +94,7 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
     security = next((source for source in chosen if _is_security(source)), None)
     if archive is None:
         example = f"https://mirror.example.org/{vendor.lower()}"
-        mend = f'name one: the same command with --mirror {example}; or set base = "nixpkgs"'
+        mend = f'name one: --mirror {example}; or set base = "nixpkgs"'
         if vendor == "Debian" and any(_is_of(source, "Ubuntu") for source in read_sources(folder)):
             mend = f'it knows Ubuntu\'s: set base = "debian" and suite = "noble", which has Python 3.12; or {mend}'
         raise MachineError.of(
@@ -130,7 +130,7 @@ def _problem(uri: str) -> tuple[str, str] | None:
     secret = addresses.in_parts(parts)
     if secret:
         return (
-            f"the mirror's address carries {secret}, which would end up in nixgen.lock",
+            f"the mirror's address carries {secret}, which would be written to nixgen.lock",
             "put them into /etc/apt/auth.conf for apt and into Nix's netrc-file, and leave them out of the address",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:

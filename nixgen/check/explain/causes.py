@@ -112,7 +112,7 @@ def _flipped(expected: Bytes, found: Bytes) -> str:
         return ""
     if chr(expected[start]).isdigit() and chr(found[start]).isdigit():
         return ""
-    return f"one bit is another one, at offset {start}: the disk or the memory may be at fault"
+    return f"one bit differs, at offset {start}: the disk or the memory may be at fault"
 
 
 def _formats(expected: Bytes, found: Bytes, cores: int | None, depth: int) -> list[str]:

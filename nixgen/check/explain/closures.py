@@ -20,9 +20,9 @@ EXPLAINED = 3
 """For how many paths of a closure the other bytes are looked for. The first is the one that matters."""
 
 DISK = "the disk changed after the build: Nix's database still has the expected hash"
-HERE = "built or fetched here with other bytes: disk and database agree"
+HERE = "built or fetched here with different bytes: disk and database agree"
 ALL = "the expected hash, Nix's database and the disk are three different ones"
-REFERENCES = "the same bytes, but its references are others"
+REFERENCES = "the same bytes, but different references"
 
 
 def differences(

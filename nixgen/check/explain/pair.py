@@ -21,7 +21,7 @@ def beside_each_other(
 ) -> Difference:
     """The difference between an output and what building it again gave (``other``; None: not on this machine)."""
     files: tuple[FileDifference, ...] = ()
-    report, found, said = None, "", "building it again gives other bytes"
+    report, found, said = None, "", "building it again gives different bytes"
     if first is None or other is None:
         said += "; they are not on this machine"
     else:

@@ -88,7 +88,7 @@ def why_unnamed(changes: Sequence[RecipeChange]) -> Problem:
     names = {change.name for change in changes} - {"root"}
     if names and all(name.startswith("services.") for name in names):
         return Problem("the project's own code", "changed: services hold a copy of it")
-    return Problem("inputs", "none that the record names changed, so it is one that it does not name")
+    return Problem("inputs", "no input that the record names changed, so another input did")
 
 
 def recipe_step(
@@ -127,8 +127,7 @@ def no_record(where: str, system: str, recorded: Record | None, *, update: bool)
 
 def bytes_same(paths: int, closure_size: int, where: str) -> str:
     """What is known when every path of the closure is as the record has it."""
-    told = f"each of {count(paths, 'path')} ({size(closure_size)}), read from the disk, is as {where} has it"
-    return f"{told}: the runtime closure is bit-identical to the recorded one"
+    return _match(paths, closure_size, where)
 
 
 def bytes_alone(paths: int, closure_size: int) -> str:
@@ -143,7 +142,11 @@ def bytes_updated(paths: int, closure_size: int, changed: int, where: str) -> st
 
 
 def _as_noted(paths: int, closure_size: int) -> str:
-    return f"each of {count(paths, 'path')} ({size(closure_size)}), read from the disk, is as Nix noted it"
+    return _match(paths, closure_size, "what Nix noted")
+
+
+def _match(paths: int, closure_size: int, what: str) -> str:
+    return f"{count(paths, 'store path')} ({size(closure_size)}) {'matches' if paths == 1 else 'match'} {what}"
 
 
 def bytes_partly(shared: int, paths: int) -> str:
@@ -167,7 +170,7 @@ def nothing_compared(where: str) -> tuple[Problem, ...]:
 def rebuilt(reproduced: int, differing: int, open_: int) -> str:
     """What rebuilding gave."""
     total = count(reproduced + differing + open_, "derivation")
-    parts = [f"{reproduced:,} of {total} built once more gave the same bytes"]
+    parts = [f"{reproduced:,} of {total} built again gave the same bytes"]
     parts += [f"{differing:,} gave others"] if differing else []
     parts += [f"{open_:,} could not be told"] if open_ else []
     return ", ".join(parts)
@@ -178,7 +181,7 @@ def rebuild_step(verdicts: Sequence[PathVerdict], differences: tuple[Difference,
     counts = Counter(verdict.verdict for verdict in verdicts)
     told = rebuilt(counts["reproduced"], counts["differs"], counts["inconclusive"])
     if not verdicts:
-        told = "there was nothing to build once more"
+        told = "there was nothing to build again"
     code = Finding.exit_code if counts["differs"] else MachineError.exit_code
     ok = False if counts["differs"] else None if counts["inconclusive"] or not verdicts else True
     return Step("rebuild", ok, told, 0 if ok else code, verdicts=tuple(verdicts), differences=differences)
