@@ -109,7 +109,7 @@ nixgen_driver() {
   [ -n "${LD_LIBRARY_PATH:-}" ] || { [ "$NIXGEN_CUDA" != off ] && nixgen_has_driver; } || return 0
   local answer
   answer=$("$NIXGEN_BASE" -ISB "$NIXGEN_SETUP/lib/driver.py" "$NIXGEN_CUDA" "$NIXGEN_ENVIRONMENT") || return 0
-  { IFS= read -r LD_LIBRARY_PATH; IFS= read -r TRITON_LIBCUDA_PATH; } <<< "$answer"
+  { IFS= read -r LD_LIBRARY_PATH; IFS= read -r TRITON_LIBCUDA_PATH; } <<< "$answer" || : # the last line may be empty
   export LD_LIBRARY_PATH TRITON_LIBCUDA_PATH
   [ -n "$LD_LIBRARY_PATH" ] || unset LD_LIBRARY_PATH
   [ -n "$TRITON_LIBCUDA_PATH" ] || unset TRITON_LIBCUDA_PATH

@@ -163,10 +163,14 @@ def cached(path: str = CACHE) -> dict[str, list[str]]:
 def find(
     override: str = "", first: Sequence[str] = FIRST, cache: str = CACHE, usual: Sequence[str] = USUAL
 ) -> Driver | None:
-    """The machine's driver, None where there is none. Raises DriverError for one that is not a whole library.
+    """The machine's driver, None where there is none, and where ``override`` is "off".
+
+    Raises DriverError for one that is not a whole library.
 
     All its libraries are of one version, that of the first libcuda: of two drivers never some of each.
     """
+    if override == "off":
+        return None
     if override:
         first, usual = (override,), ()
     known = {} if override else cached(cache)
@@ -341,7 +345,7 @@ def _is(folder: str, libraries: Mapping[str, str]) -> bool:
         return False
 
 
-def kept(value: str, names: frozenset[str]) -> tuple[list[str], list[tuple[str, str]]]:
+def kept(before: Iterable[str], names: frozenset[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """The folders of an LD_LIBRARY_PATH that stay, and those that go, each with a name that speaks against it.
 
     The loader looks there before it looks beside a library (ld.so(8), RUNPATH): a folder that has a library which the
@@ -349,9 +353,7 @@ def kept(value: str, names: frozenset[str]) -> tuple[list[str], list[tuple[str, 
     """
     stay: list[str] = []
     go: list[tuple[str, str]] = []
-    for folder in filter(None, value.split(":")):  # an empty one is the current folder
-        if _FOLDER.fullmatch(os.path.basename(folder)) or folder in stay:
-            continue
+    for folder in dict.fromkeys(before):
         try:
             both = names.intersection(os.listdir(folder))
         except OSError:
@@ -384,13 +386,15 @@ def variables(wanted: str, folders: Iterable[str]) -> dict[str, str]:
     stays, but for folders that have other versions of what the environment has; it is "" where nothing stays.
     """
     before, override, folder = os.environ.get("LD_LIBRARY_PATH", ""), os.environ.get(OVERRIDE, ""), ""
-    if wanted != "off" and override != "off" and sys.platform == "linux":
+    # An empty one is the current folder; our own of a shell around this one is none of the machine's.
+    theirs = [one for one in before.split(":") if one and not _FOLDER.fullmatch(os.path.basename(one))]
+    if wanted != "off" and sys.platform == "linux":
         try:
-            if driver := find(override, FIRST, CACHE, USUAL):
+            if driver := find(override, FIRST, CACHE, (*USUAL, *theirs)):
                 folder = link(usable(driver))
         except (DriverError, OSError) as error:
             _tell(str(error), getattr(error, "hint", ""))
-    stay, go = kept(before, libraries_of(folders)) if before else ([], [])
+    stay, go = kept(theirs, libraries_of(folders)) if theirs else ([], [])
     for other, name in go:
         _tell(f"LD_LIBRARY_PATH is used without {other}: its {name} would replace the environment's")
     # It asks the machine's ldconfig first, and hands the folder that this names to a compiler.

@@ -239,7 +239,12 @@ def test_the_variables(
     expected = {"LD_LIBRARY_PATH": f"{folder}:/opt/mpi/lib", "TRITON_LIBCUDA_PATH": "/mine"}
     assert driver.variables("auto", []) == expected
     monkeypatch.setenv("NIXGEN_DRIVER", "off")
+    assert driver.find("off") is None
     assert driver.variables("auto", [])["LD_LIBRARY_PATH"] == "/opt/mpi/lib"
+    monkeypatch.delenv("NIXGEN_DRIVER")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(host))  # where Colab and clusters tell of it
+    assert driver.variables("auto", [])["LD_LIBRARY_PATH"] == f"{folder}:{host}"
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{folder}:/opt/mpi/lib")
     assert capfd.readouterr().err == ""
     monkeypatch.setenv("NIXGEN_DRIVER", "/no/such")
     assert driver.variables("auto", [])["LD_LIBRARY_PATH"] == "/opt/mpi/lib"
@@ -261,8 +266,8 @@ def test_no_older_library_of_the_machine_goes_before_the_environment_s(
     (tmp_path / "base/lib").mkdir(parents=True)
     (tmp_path / "base/lib/ld.so.libraries").write_text("libz.so.1\n")
     names = driver.libraries_of([str(tmp_path / "env")], str(tmp_path / "base"))
-    value = ":".join(str(tmp_path / name) for name in ("cuda/lib64", "mpi", "system", "gone"))
-    assert driver.kept(value, names) == (
+    before = [str(tmp_path / name) for name in ("cuda/lib64", "mpi", "system", "gone")]
+    assert driver.kept(before, names) == (
         [f"{tmp_path}/mpi", f"{tmp_path}/gone"],
         [(f"{tmp_path}/cuda/lib64", "libcudart.so.12"), (f"{tmp_path}/system", "libz.so.1")],
     )
