@@ -18,7 +18,7 @@
 , skipImports
 , cuda
 }:
-{ label, smoke, elsewhere ? { }, script ? null }:
+{ label, smoke, elsewhere ? { }, script ? null, run ? null, tasks ? { } }:
 let
   full = if label == "" then name else "${name}-${label}";
   here = builtins.filter (row:
@@ -96,7 +96,7 @@ in
   });
   wheels = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
   apps = import ./apps.nix { inherit base; } {
-    inherit name label;
+    inherit name label run tasks;
     trees = ownTrees;
     services = elsewhere // served // scripted;
     inherit serve;

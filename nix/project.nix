@@ -16,6 +16,8 @@
 , prefer ? [ ]
 , skipImports ? [ ]
 , smoke ? [ ]
+, run ? null
+, tasks ? { }
 , cuda ? "auto"
 , nixpkgs ? null
 }:
@@ -70,7 +72,7 @@ let
   };
   own = environmentOf {
     label = "";
-    inherit smoke;
+    inherit smoke run tasks;
     elsewhere = builtins.foldl' (found: label: found // named.${label}.programs) { } labels;
   };
   isHere = label: builtins.elem system environments.${label}.systems;

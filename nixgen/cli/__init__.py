@@ -33,7 +33,8 @@ COMMANDS = {
     "show": "Show what would be installed, and what prevents it.",
     "why": "Show what pulls a package in.",
     "verify": "Compare the files of models and data with their pins.",
-    "run": "Verify models and data, then run COMMAND.",
+    "run": "Verify models and data, then run a task or COMMAND.",
+    "tasks": "List the project's tasks.",
     "runs": "List, show, compare, export, verify and log recorded runs.",
     "reproduce": "Repeat a recorded run, and compare its outputs.",
     "check": "Compare the build with the recorded hashes.",
@@ -203,7 +204,8 @@ def _alone(module: Any, name: str) -> Any:  # noqa: ANN401 -- a module's attribu
     """A command that is no group, from the function of its name."""
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings, codes = getattr(module, "CONTEXT", None), getattr(module, "EXIT_CODES", options.EXIT_CODES)
-    alone.command(name, epilog=codes, context_settings=settings)(getattr(module, name))
+    kind = getattr(module, "Parsed", TyperCommand)
+    alone.command(name, cls=kind, epilog=codes, context_settings=settings)(getattr(module, name))
     return get_command(alone)
 
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from nixgen.cli import options
+
+
+class Parsed(TyperCommand):
+    """Notes whether -- stands before COMMAND: what follows it is a program, and no task."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- click's type
+        """As of any command."""
+        given = list(args)
+        left = super().parse_args(ctx, args)
+        words = ctx.params.get("command") or ()
+        ctx.meta["separated"] = given[: len(given) - len(words)][-1:] == ["--"]
+        return left
+
 
 CONTEXT = {"allow_interspersed_args": False}
 """How the command is registered: what follows COMMAND's first word is COMMAND's, options too."""
@@ -21,9 +35,14 @@ EXIT_CODES = (
 
 
 def run(
+    ctx: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND", help="A program and its arguments.", show_default=False),
+        typer.Argument(
+            metavar="TASK|COMMAND",
+            help="A task or a program (after -- always a program), and its arguments; without one, the project's run.",
+            show_default=False,
+        ),
     ] = None,
     service: Annotated[
         str | None,
@@ -65,7 +84,9 @@ def run(
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
-    """Verify models and data, then run COMMAND. In the project's environment; it does not start if a file changed.
+    """Verify models and data, then run a task or COMMAND. In the project's environment, unless a file changed.
+
+    Tasks are those of [tool.nixgen.tasks], which `nixgen tasks` lists. They run in the project's folder.
 
     With --record, COMMAND's output is kept, too, and `nixgen runs` shows what was recorded. Where MLFLOW_TRACKING_URI
     is set, MLflow gets the run, too (needs the extra nixgen[mlflow]).
@@ -90,14 +111,19 @@ def run(
         from nixgen.project.project import find_project
 
         find_project(lock.parent, lock=False).of(environment)
+    task = None if service is not None or ctx.meta["separated"] else _task(lock.parent, words)
+    if task is not None:
+        words = task
+        os.chdir(lock.parent)
     if not words:
-        raise UserError.of("", "there is no command to run", "nixgen run -- COMMAND, or nixgen run --service NAME")
+        mend = 'nixgen run -- COMMAND; or write run = "python -m app" under [tool.nixgen]'
+        raise UserError.of("", "there is no command to run", mend)
     how = implementation.Options(
         stamp=not no_stamp,
         stamps=stamp,
         age=stamp_age,
         report=report,
-        optional=service is not None or record,
+        optional=service is not None or record or task is not None,
         environment=environment,
     )
     if record:
@@ -108,3 +134,18 @@ def run(
         raise typer.Exit(recording.record(lock, names, words, how, what, after_record))
     os.environ.update(implementation.seed_variables(seed))
     raise typer.Exit(implementation.start(lock, names, words, how))
+
+
+def _task(root: Path, words: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The command of the task that the first word names; without a word, the project's own. None where that is none."""
+    from nixgen.project import tasks
+    from nixgen.project.project import find_project
+
+    if not (root / "pyproject.toml").is_file():
+        return None
+    settings = find_project(root, lock=False).settings
+    if words and words[0] in settings.tasks:
+        return "sh", "-c", tasks.script(settings.tasks, words[0]), *words
+    if not words and settings.run is not None:
+        return "sh", "-c", settings.run
+    return None

@@ -63,6 +63,8 @@ class Plan:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     cuda: str = "auto"
+    run: str = ""
+    tasks: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     exact_python: str | None = None

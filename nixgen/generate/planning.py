@@ -20,6 +20,7 @@ from nixgen.lock import fit
 from nixgen.lock.model import Lock
 from nixgen.machine import files
 from nixgen.nix import vendored
+from nixgen.project import tasks
 from nixgen.project.project import UV_LOCK
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def plan(
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
         cuda=project.settings.cuda,
+        run=tasks.text(project.settings.run) if project.settings.run else "",
+        tasks={name: tasks.script(project.settings.tasks, name) for name in project.settings.tasks},
         environments={name: own.smoke for name, own in project.settings.environments.items()},
         scripts={name: one.path for name, one in project.scripts.items()},
         exact_python=full if exact and isinstance(base, NixpkgsBase) else None,
@@ -150,6 +153,8 @@ def service_problems(settings: Settings, manifest: Manifest) -> list[Problem]:
     taken = sorted({service.name for service in manifest.services} & names.keys())
     what, mend = "is the name of a service in models.toml, too", "give one of the two another name"
     problems = [Problem(f"{PYPROJECT}: tool.nixgen.environments.{name}", what, mend) for name in taken]
+    both = sorted({service.name for service in manifest.services} & settings.tasks.keys())
+    problems += [Problem(f"{PYPROJECT}: tool.nixgen.tasks.{name}", what, mend) for name in both]
     for service in manifest.services:
         if service.environment and service.environment not in names:
             where = f"{MANIFEST}: services.{service.name}.environment"

@@ -33,6 +33,8 @@ def default_nix(plan: Plan) -> str:
         skip_imports=plan.skip_imports,
         smoke=plan.smoke,
         cuda=plan.cuda,
+        run=plan.run,
+        tasks=sorted(plan.tasks.items()),
         environments=[
             (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None, script=plan.scripts.get(name))))
             for name, smoke in sorted(plan.environments.items())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
 from nixgen.errors import Problem, UserError
@@ -34,6 +35,7 @@ _SET = frozenset(
 )
 _LONGEST = 7 * 24 * 3600  # seconds
 _SRI = r"sha256-[A-Za-z0-9+/]{43}="
+_TASK = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _ENVIRONMENT = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
 TAKEN = frozenset(
     """
@@ -79,6 +81,19 @@ class EnvironmentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What ``[tool.nixgen.tasks]`` says of one task: a line for a POSIX shell, "" where it only stands for others.
+
+    ``depends_on`` are the tasks that run before it, ``env`` variables that are set for it.
+    """
+
+    cmd: str = ""
+    description: str = ""
+    depends_on: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``[tool.nixgen]`` says; docs/settings.md explains each key.
 
@@ -95,7 +110,8 @@ class Settings:
     of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
     those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
-    ``unfree``: packages of nixpkgs that are not free software may be named.
+    ``unfree``: packages of nixpkgs that are not free software may be named. ``run`` is the project's main command, None
+    where it has none; ``tasks`` are those by name, in their order.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -121,6 +137,8 @@ class Settings:
     scripts: tuple[str, ...] | None = None
     crate_registries: tuple[str, ...] = ()
     unfree: bool = False
+    run: str | None = None
+    tasks: Mapping[str, TaskSettings] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -382,6 +400,20 @@ def _nixpkgs(value: object) -> str | Mapping[str, str | int]:
     return found
 
 
+def _command(value: object) -> str:
+    _typed(value, str, '"python -m app"')
+    if not str(value).strip() or "\0" in str(value):
+        raise _WrongError("is not a command", 'write it like "python -m app"')
+    return str(value).strip()
+
+
+def _line(value: object) -> str:
+    _typed(value, str, '"Train the model"')
+    if re.search(r"[\x00-\x1f\x7f]", str(value)):
+        raise _WrongError("is more than one line", "write one sentence")
+    return str(value)
+
+
 def _commands(value: object) -> tuple[str, ...]:
     example = 'python -c "import demo"'
     _typed(value, list, f"['{example}']")
@@ -392,12 +424,12 @@ def _commands(value: object) -> tuple[str, ...]:
     return tuple(map(str, cast("list[object]", value)))
 
 
-def _variables(value: object) -> Mapping[str, str]:
+def _variables(value: object, taken: Collection[str] = _SET) -> Mapping[str, str]:
     example = '{WITH_SSL = "1"}'
     _typed(value, dict, example)
     for name, text in cast("dict[str, object]", value).items():
-        if not re.fullmatch(_VARIABLE, name) or name in _SET:
-            what = "is set by nixgen itself" if name in _SET else "is not a variable's name"
+        if not re.fullmatch(_VARIABLE, name) or name in taken:
+            what = "is set by nixgen itself" if name in taken else "is not a variable's name"
             raise _WrongError(what, f"write it like {example}", f".{name}")
         _typed(text, str, f'{name} = "1"', f".{name}")
         if "\0" in str(text):
@@ -477,6 +509,51 @@ def _environments(value: object) -> Mapping[str, EnvironmentSettings]:
     return dict(sorted(found.items()))
 
 
+def _tasks(value: object) -> Mapping[str, TaskSettings]:
+    example = 'train = "python train.py"'
+    _typed(value, dict, f"[tool.nixgen.tasks], and below it {example}")
+    found: dict[str, TaskSettings] = {}
+    wrong: list[_WrongError] = []
+    for name, one in cast("dict[str, object]", value).items():
+        if not re.fullmatch(_TASK, name):
+            mend = "use letters, digits, ., - and _, and begin with a letter or digit: train"
+            wrong.append(_WrongError("is not a name that a task can have", mend, f".{name}"))
+            continue
+        table = one if type(one) is dict else {"cmd": one}
+        values, problems = _read(table, _TASK_READERS, "is not a setting of a task")
+        if type(one) is not dict:
+            problems = [_WrongError(each.what, f"write {example}, or a table with cmd") for each in problems]
+        elif not problems and not values.get("cmd") and not values.get("depends_on"):
+            problems = [_WrongError("has neither cmd nor depends-on", f'write {name} = "python {name}.py"')]
+        wrong += [each.below(f".{name}") for each in problems]
+        found[name] = TaskSettings(**values)
+    wrong += _wrong_dependencies(found) if not wrong else []
+    if wrong:
+        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
+    return found
+
+
+def _wrong_dependencies(tasks: Mapping[str, TaskSettings]) -> list[_WrongError]:
+    """Tasks that are not there, and circles, each told once."""
+    wrong = [
+        _WrongError(f'"{other}" is not a task', _one_of(other, tuple(tasks)), f".{name}.depends-on")
+        for name, task in tasks.items()
+        for other in task.depends_on
+        if other not in tasks
+    ]
+    graph = {name: [other for other in task.depends_on if other in tasks] for name, task in tasks.items()}
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            first, *others = reversed(error.args[1])
+            circle = " -> ".join((first, *others))
+            wrong.append(_WrongError(f"runs in a circle: {circle}", "take one of them out", f".{first}.depends-on"))
+            graph[first].remove(others[0])
+        else:
+            return wrong
+
+
 def _flag(value: object) -> bool:
     _typed(value, bool, "true or false")
     return bool(value)
@@ -495,6 +572,20 @@ _PACKAGE_READERS: Mapping[str, Callable[[object], object]] = {
     ),
     "patches": _Reader(_paths, _list({"type": "string"})),
     "timeout": _Reader(_seconds, {"type": "integer", "minimum": 1, "maximum": _LONGEST}),
+}
+
+_TASK_READERS: Mapping[str, Callable[[object], object]] = {
+    "cmd": _Reader(_command, {"type": "string", "minLength": 1}),
+    "description": _Reader(_line, {"type": "string"}),
+    "depends-on": _names(_TASK, "a task's name", "train"),
+    "env": _Reader(
+        lambda value: _variables(value, ()),
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _whole(_VARIABLE)},
+            "additionalProperties": {"type": "string"},
+        },
+    ),
 }
 
 _READERS: Mapping[str, Callable[[object], object]] = {
@@ -538,8 +629,27 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "scripts": _Reader(_script_paths, _list({"type": "string", "pattern": r"\.py$"})),
     "crate-registries": _names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
     "unfree": _Reader(_flag, {"type": "boolean"}),
+    "run": _Reader(_command, {"type": "string", "minLength": 1}),
+    "tasks": _Reader(
+        _tasks,
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _whole(_TASK)},
+            "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, _object(_TASK_READERS)]},
+        },
+    ),
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
 
-_NOT_OF_SCRIPTS = {"groups", "extras", "all-extras", "environments", "lock", "scripts", "crate-registries"}
+_NOT_OF_SCRIPTS = {
+    "groups",
+    "extras",
+    "all-extras",
+    "environments",
+    "lock",
+    "scripts",
+    "crate-registries",
+    "run",
+    "tasks",
+}

@@ -525,9 +525,38 @@ def test_scripts_are_apps_of_the_flake(project: Project, nix: Nix) -> None:
     project.replace('[project.scripts]\ndemo = "demo:main"\nother = "demo:main"\n', "")
     project.must("generate")
     assert run().stderr.endswith(
-        "demo has no service in models.toml and no [project.scripts] in pyproject.toml; to run a file:\n"
+        "demo has no run in [tool.nixgen], no task, no service and no [project.scripts]; to run a file:\n"
         "  nix develop -c python FILE\n"
     )
+
+
+TASKS = """
+run = 'python -c "import demo; demo.main()"; echo ran'
+
+[tool.nixgen.tasks]
+first = "echo first"
+show = { cmd = "python -c 'import alpha, sys; print(alpha.NAME, sys.argv[1:])'", depends-on = ["first"] }
+fail = "exit 7"
+"""
+
+
+def test_tasks_and_the_main_command(project: Project, nix: Nix) -> None:
+    """By `nix run`, with the code in the store, and by `nixgen run`, from a folder of the project and in its shell."""
+
+    def run(*argv: str) -> Output:
+        return nix.inside(nix.bin / "nix", "run", *argv, cwd=project.folder, check=False)
+
+    project.append(TASKS)
+    project.must("sync", "--no-build")
+    assert re.fullmatch(r"demo /nix/store/.*\nran\n", run().stdout)
+    shown = run(".#show", "--", "x y", "-z")
+    assert shown.stdout == "first\nalpha ['x y', '-z']\n"
+    assert "nixgen: first\nnixgen: show\n" in shown.stderr
+    assert run(".#fail").returncode == 7
+    inside = nix.nixgen("run", "show", "x y", cwd=project.folder / "src")
+    assert inside.stdout == "first\nalpha ['x y']\n", inside.stderr
+    assert nix.nixgen("run", cwd=project.folder / "src").stdout == f"demo {project.folder}/src/demo/__init__.py\nran\n"
+    assert nix.nixgen("run", "fail", cwd=project.folder).returncode == 7
 
 
 def test_each_way_is_the_same_shell(project: Project, both_nix: tuple[Nix, Nix]) -> None:

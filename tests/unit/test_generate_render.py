@@ -73,6 +73,17 @@ def test_default_and_base_are_as_the_goldens(golden: Golden, name: str, plan: Pl
     golden(f"{name}/nix/nixgen/base.nix", render.base_nix(plan))
 
 
+def test_the_commands_of_a_project_are_text() -> None:
+    plan = replace(DEBIAN_PLAN, run='python -m app "$@"', tasks={"b.c": "echo ${x}\necho 2", "a": "true"})
+    assert """
+  run = "python -m app \\"$@\\"";
+  tasks = {
+    a = "true";
+    "b.c" = "echo \\${x}\\necho 2";
+  };
+""" in render.default_nix(plan)
+
+
 def test_what_init_writes_once_is_as_the_goldens(golden: Golden) -> None:
     golden("debian/flake.nix", render.flake_nix("demo", DEBIAN_PLAN.base, "path:./nix/nixgen"))
     golden("nixpkgs/flake.nix", render.flake_nix("demo", NIXPKGS_PLAN.base, "github:NixOS/nixpkgs/nixos-26.05"))

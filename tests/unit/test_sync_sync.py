@@ -107,7 +107,7 @@ def test_a_setting_and_what_was_removed(root: Path) -> None:
         "error: nixgen.lock: was made for libraries none, and the settings say zlib\n  hint: nixgen sync\n"
     )
     assert "wrote nixgen.lock\n" in said(root, "sync", "--no-build")
-    for name in ("uv.lock", "nixgen.lock", "default.nix", "nix/nixgen/project.nix"):
+    for name in ("uv.lock", "nixgen.lock", "default.nix", "nix/nixgen/default.nix"):
         (root / name).unlink()
         assert said(root, "sync", "--check", code=1).startswith(f"error: {name}: ")
         said(root, "sync", "--no-build")
