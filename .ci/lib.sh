@@ -129,7 +129,7 @@ prepare_nix() {
     me=$(id -un)
     # Debian lets only members of nix-users into this folder; others do not even see whether the daemon runs.
     if [ -d "$state/daemon-socket" ] && [ ! -x "$state/daemon-socket" ]; then
-        fail "Nix's daemon does not let $me in" "sudo adduser $me nix-users" "then log in again"
+        fail "Nix's daemon does not let $me in" "sudo usermod -aG nix-users $me" "then log in again"
     fi
     if [ -S "$state/daemon-socket/socket" ]; then
         # Made by this script before there was a daemon: Nix would go past the daemon, and into a store that is not its.
@@ -145,7 +145,7 @@ prepare_nix() {
     elif [ ! -w "$state" ]; then
         if [ "$(command -v nix)" = /usr/bin/nix ] && ! is_installed nix-setup-systemd; then
             fail "/nix is not $me's, and no Nix daemon is installed" \
-                "install it: sudo apt-get install nix-setup-systemd && sudo adduser $me nix-users" "then log in again" \
+                "install it: sudo apt-get install nix-setup-systemd && sudo usermod -aG nix-users $me" "then log in again" \
                 "or have a store of your own: sudo chown -R $me /nix"
         fi
         fail "/nix is not $me's, and no Nix daemon runs" "start the daemon: $(start_daemon)"
@@ -167,7 +167,7 @@ check_nix() {
     said=$(nix-instantiate --eval --read-write-mode --expr 'builtins.toFile "works" ""' 2>&1 </dev/null) && return 0
     case $said in
     *daemon-socket*ermission*)
-        fail "Nix's daemon does not let $(id -un) in" "sudo adduser $(id -un) nix-users" "then log in again"
+        fail "Nix's daemon does not let $(id -un) in" "sudo usermod -aG nix-users $(id -un)" "then log in again"
         ;;
     *daemon-socket*) fail "Nix's daemon does not answer" "start it: $(start_daemon)" ;;
     esac

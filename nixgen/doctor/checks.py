@@ -183,7 +183,7 @@ def letter_case(facts: Facts) -> Iterator[Fault]:
 def home(facts: Facts) -> Iterator[Fault]:
     """Whether programs can keep what they have made."""
     if not facts.user.cache_writable:
-        what = "cannot be written to, and nixgen, uv and Nix keep what they fetch there"
+        what = "cannot be written to, so nix develop does not start, and nothing that is fetched is kept"
         yield Fault.of("warning", facts.user.cache, what, "export XDG_CACHE_HOME=$(mktemp -d)")
 
 
@@ -308,8 +308,11 @@ def generated_files(facts: Facts) -> Iterator[Fault]:
     stale = _project(facts).stale
     if stale is None:
         raise NotLookedAtError("the project cannot be planned")
-    for problem in stale:
-        yield Fault("error", problem)
+    if len(stale) > 1:
+        what = f"and {len(stale) - 1} more generated files are not as nixgen would write them"
+        yield Fault.of("error", stale[0].where, what, stale[-1].mend)
+    elif stale:
+        yield Fault("error", stale[0])
 
 
 def systems(facts: Facts) -> Iterator[Fault]:

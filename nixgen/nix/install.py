@@ -41,7 +41,7 @@ DEBIAN = Kind(
     nix="sudo apt install nix-setup-systemd",
     git="sudo apt install git",
     certificates="sudo apt install ca-certificates",
-    member="sudo adduser $USER nix-users",
+    member="sudo usermod -aG nix-users $USER",
 )
 FEDORA = Kind(
     names="Fedora",

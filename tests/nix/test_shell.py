@@ -660,3 +660,8 @@ def test_the_script_for_newcomers_runs_a_command_from_anywhere(origin: Project, 
     done = bare.inside(folder / "enter", "python", "-c", code, "a  b", "it's $HOME", "end\n", cwd=tmp_path)
     assert done.stdout == f"{['alpha', str(tmp_path), 'a  b', chr(39).join(('it', 's $HOME')), 'end' + chr(10)]}\n"
     assert bare.inside(folder / "enter", "sh", "-c", "exit 7", cwd=tmp_path, check=False).returncode == 7
+    # Without a network, and with a home that cannot be written.
+    (home := tmp_path / "home").mkdir()
+    script = 'mount -t tmpfs -o ro none "$HOME" && unset XDG_CACHE_HOME && exec unshare --net "$@"'
+    done = bare.inside("sh", "-c", script, "sh", folder / "enter", "python", "-c", "print(7)", HOME=str(home))
+    assert done.stdout == "7\n"

@@ -102,7 +102,7 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
      "(nix-command and flakes)", "echo 'extra-experimental-features = nix-command flakes' >> '/a b'"),
     ("flakes", "warning", replace(with_nix(features=frozenset()), user=replace(ADA, cache_writable=False)),
      "nix-shell works", "export NIX_CONFIG='extra-experimental-features = nix-command flakes'"),
-    ("daemon", "error", with_nix(refused="Permission denied"), "does not let ada in", "sudo adduser $USER nix-users"),
+    ("daemon", "error", with_nix(refused="Permission denied"), "does not let ada in", "sudo usermod -aG nix-users"),
     ("daemon", "error", with_nix(refused="Connection refused"), "does not answer", "sudo systemctl start nix-daemon"),
     ("daemon", "error", replace(with_nix(refused="No such file"), host=replace(LINUX, systemd=False)), "not answer",
      "sudo sh -c 'nix-daemon &'"),
@@ -138,6 +138,7 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
     ("project", "error", with_project(problems=(Problem("uv.lock", "is not", "uv lock"),)), "is not", "uv lock"),
     ("project", "warning", with_project(root="/home/ada/it's"), "apostrophe", "nix-shell"),
     ("generated-files", "error", with_project(stale=STALE), "is stale", "nixgen generate"),
+    ("generated-files", "error", with_project(stale=(Problem("a", "x"), *STALE)), "a: and 1 more", "nixgen generate"),
     ("systems", "error", with_project(systems=("aarch64-darwin",)), "this machine is x86_64-linux", '"x86_64-linux"'),
     ("tracked-files", "error", with_project(hidden=Visibility(("flake.nix",))), "not known", "git add -N flake.nix"),
     ("tracked-files", "error", with_project(hidden=Visibility((), ("nix/nixgen/a", "nix/nixgen/b"))), "is ignored",
@@ -170,6 +171,13 @@ def test_a_fault_is_found_with_what_mends_it(name: str, severity: str, facts: Fa
 def test_every_check_has_a_fault_that_it_finds() -> None:
     named = {check.__name__.replace("_", "-") for check in (*checks.MACHINE, *checks.PROJECT)}
     assert {name for name, *_ in FAULTS} == named
+
+
+def test_the_page_lists_every_check() -> None:
+    page = (Path(__file__).parents[2] / "docs/commands.md").read_text()
+    for check in (*checks.MACHINE, *checks.PROJECT):
+        name, first = check.__name__.replace("_", "-"), (check.__doc__ or "").splitlines()[0].rstrip(".")
+        assert f"| `{name}` | {first} |" in page
 
 
 @pytest.mark.parametrize(
@@ -505,7 +513,7 @@ def test_the_command_prints_and_ends_as_it_found(machine: Machine, tmp_path: Pat
 @pytest.mark.parametrize(
     ("machine", "root", "command"),
     [
-        (LINUX, False, "sudo apt install nix-setup-systemd && sudo adduser $USER nix-users, then log in again"),
+        (LINUX, False, "sudo apt install nix-setup-systemd && sudo usermod -aG nix-users $USER, then log in again"),
         (LINUX, True, "apt install nix-setup-systemd"),
         (Host("linux", ("ubuntu", "debian")), True, "apt install nix-setup-systemd"),
         (Host("linux", ("ubuntu", "debian")), False, f"{CURL} -s -- --no-daemon"),

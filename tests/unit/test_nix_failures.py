@@ -61,7 +61,7 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
          "  hint: if Nix's daemon runs here, hand the whole store to it: sudo chown -R root /nix"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n", MachineError,
          "Nix: cannot evaluate the project: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied\n"
-         "  hint: sudo adduser $USER nix-users, then log in again"),
+         "  hint: sudo usermod -aG nix-users $USER, then log in again"),
         # Without a daemon, where /nix is root's (case 45).
         ("error: creating directory '/nix/store': Permission denied\n", MachineError,
          "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied\n"

@@ -251,9 +251,8 @@ def test_a_daemon_that_lets_nobody_in_is_told_with_what_mends_it(fake: Fake) -> 
     fake.folder.joinpath("nix-store").write_text(f'#!/bin/sh\necho "error: {refused}" >&2\nexit 1\n')
     with pytest.raises(MachineError) as caught:
         Nix.here()
-    assert (
-        str(caught.value) == f"Nix: cannot be used: {refused}\n  hint: sudo adduser $USER nix-users, then log in again"
-    )
+    mend = "sudo usermod -aG nix-users $USER, then log in again"
+    assert str(caught.value) == f"Nix: cannot be used: {refused}\n  hint: {mend}"
 
 
 def test_a_daemon_that_does_not_answer_is_told_at_once(
