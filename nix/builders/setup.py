@@ -1,6 +1,6 @@
 """Writes the file that `nix develop` and `nix-shell` source: $stdenv/setup; beside it, in lib, the programs that it runs.
 
-And kernel, what starts a notebook's kernel with all that the shell sets: kernel ROOT CONNECTION-FILE.
+And kernel, what starts a notebook's kernel with all that the shell sets: kernel ROOT -f CONNECTION-FILE.
 
 Input, as environment variables: out, project (its name), label (the environment's), environment, tools (PATH entries),
 hook (a bash file), bash, title, variables (JSON: what is exported as it is), roots (JSON: what of the project is on
@@ -18,7 +18,8 @@ import shutil
 KERNEL = """#!{bash}
 . {out}/setup
 nixgen_enter_again "$1"
-exec "$VIRTUAL_ENV/bin/python" -Xfrozen_modules=off {out}/lib/kernel.py "$NIXGEN_ROOT" "$2"
+shift
+exec "$VIRTUAL_ENV/bin/python" -Xfrozen_modules=off {out}/lib/kernel.py "$NIXGEN_ROOT" "$@"
 """
 
 given, out = os.environ, os.environ["out"]

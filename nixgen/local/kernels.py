@@ -3,6 +3,10 @@
 A kernel of the user's is a folder with ``kernel.json``, which says what it is of, and a script that starts it: through
 the venv that the project's shell made last, so that a kernel is what the shell is. Where that is gone, the script says
 what to type, on stderr, which Jupyter logs and editors show.
+
+VS Code lists a kernel of Python's only where it knows an interpreter for it, and starts it by that: it runs Python with
+what follows behind the first word of ``argv``, and wants ``-f`` before the connection file, which becomes ``--f=FILE``.
+So the first script is one of Python's as well, and both lead to the second.
 """
 
 from __future__ import annotations
@@ -27,11 +31,20 @@ from nixgen.sync import shell
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
-_SPEC, _START = "kernel.json", "start"
+_SPEC, _START, _SCRIPT = "kernel.json", "start", "start.sh"
 _PREFIX = "nixgen-"
 _PACKAGE = "ipykernel"
 
-_SCRIPT = """\
+_BOTH = """\
+#!/bin/sh
+# Written by nixgen kernel install, for sh and for Python: both go on with start.sh.
+''':'
+exec /bin/sh "$0.sh" "$@"
+'''
+import os, sys
+os.execv("/bin/sh", ["/bin/sh", sys.argv[0] + ".sh", *sys.argv[1:]])
+"""
+_TEXT = """\
 #!/bin/sh
 # Written by nixgen kernel install: starts a notebook's kernel in the environment of a project.
 root={root}
@@ -64,7 +77,7 @@ again={again}
 # By the way by which it was entered, which may have links in it.
 entered=$(sed -n 3p "$found")
 [ "$entered" -ef "$root" ] || entered=$root
-exec "$setup/kernel" "$entered" "$1"
+exec "$setup/kernel" "$entered" "$@"
 """
 
 
@@ -86,7 +99,8 @@ class Kernel:
         """Why it can never start again, as it is; empty where it can."""
         if not (self.root / "default.nix").is_file():
             return f"its project is gone: {self.root}"
-        return "" if (self.folder / _START).is_file() else "its script is gone"
+        there = all((self.folder / name).is_file() for name in (_START, _SCRIPT))
+        return "" if there else "its script is gone"
 
     def problem(self) -> str:
         """What keeps it from starting, in a few words; empty where nothing does."""
@@ -158,8 +172,8 @@ def install(project: Project, environment: str) -> Kernel:
     if not has_kernel(venv):
         raise lacking
     kernel = _named(project.root, full, environment)
-    wanted = {f"{kernel.name}/{_SPEC}": _spec(kernel).encode(), f"{kernel.name}/{_START}": _start(kernel).encode()}
-    files.write_all(place(), wanted)
+    wanted = {_SPEC: _spec(kernel), _START: _BOTH, _SCRIPT: _script(kernel)}
+    files.write_all(place(), {f"{kernel.name}/{name}": text.encode() for name, text in wanted.items()})
     return kernel
 
 
@@ -189,20 +203,21 @@ def _named(root: Path, full: str, environment: str) -> Kernel:
 
 def _spec(kernel: Kernel) -> str:
     said = {"project": str(kernel.root), "environment": kernel.environment, "full": kernel.full}
+    python = str(kernel.root / venvs.LINK / "bin/python")
     spec = {
-        "argv": ["/bin/sh", str(kernel.folder / _START), "{connection_file}"],
+        "argv": ["/bin/sh", str(kernel.folder / _START), "-f", "{connection_file}"],
         "display_name": kernel.title,
         "language": "python",
-        "metadata": {"debugger": True, "nixgen": said},
+        "metadata": {"debugger": True, "interpreter": {"path": python}, "nixgen": said},
     }
     return jsontext.dumps(spec) + "\n"
 
 
-def _start(kernel: Kernel) -> str:
+def _script(kernel: Kernel) -> str:
     option = f" --environment {kernel.environment}" if kernel.environment else ""
     again = f"To build it: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
     root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, again))
-    return _SCRIPT.format(root=root, full=full, again=again, name=kernel.name)
+    return _TEXT.format(root=root, full=full, again=again, name=kernel.name)
 
 
 def chosen(names: Sequence[str], root: Path | None) -> list[Kernel]:
@@ -225,7 +240,7 @@ def chosen(names: Sequence[str], root: Path | None) -> list[Kernel]:
 def remove(kernels: Iterable[Kernel]) -> None:
     """Removes what nixgen wrote of kernels; what somebody else has put beside it stays."""
     for kernel in kernels:
-        files.write_all(place(), {}, [f"{kernel.name}/{_SPEC}", f"{kernel.name}/{_START}"])
+        files.write_all(place(), {}, [f"{kernel.name}/{name}" for name in (_SPEC, _START, _SCRIPT)])
 
 
 def as_json(kernels: Iterable[Kernel]) -> str:

@@ -66,6 +66,7 @@ SHARED = (
 )
 
 pytestmark = [
+    pytest.mark.network,
     pytest.mark.one_nix,
     pytest.mark.skipif(not SYSTEM.endswith("-linux"), reason="the debian base is Linux"),
 ]
@@ -102,8 +103,11 @@ class Notebook:
     def spec(self, name: str = "nixgen-demo") -> Any:
         return json.loads((self.data / f"kernels/{name}/kernel.json").read_text())
 
-    def start(self, spec: Any) -> Output:
+    def start(self, spec: Any, *, vscode: bool = False) -> Output:
         argv = [word.format(connection_file="file.json") for word in spec["argv"]]
+        if vscode:  # as it rewrites what it starts (kernelProcess.node.ts)
+            assert argv[-2:] == ["-f", "file.json"]
+            argv = [f"{self.project.folder}/.venv/bin/python", *argv[1:-2], "--f=file.json"]
         set_ = [f"{name}={value.replace('${PATH}', os.environ['PATH'])}" for name, value in spec.get("env", {}).items()]
         return self.nix.inside("env", *set_, *argv, cwd=self.data, check=False)
 
@@ -123,13 +127,14 @@ def test_a_kernel_is_what_the_shell_is(notebook: Notebook, project: Project, nix
     (own,) = (project.folder / ".venv/share/jupyter/kernels").glob("nixgen-*/kernel.json")
     for spec in (notebook.spec(), json.loads(own.read_text())):
         assert Path(spec["argv"][0]).is_absolute()
-        done = notebook.start(spec)
-        argv, found, demo, place, code, left = json.loads(done.stdout)
-        assert argv == ["-f", "file.json"]
-        assert {name: found[name] for name in SHARED} == {name: shell[name] for name in SHARED}
-        assert found["PATH"].split(":")[:2] == shell["PATH"].split(":")[:2]
-        assert (demo, place, code, left) == (f"{project.folder}/src/demo/__init__.py", str(notebook.data), [], 0)
-        assert done.stderr == ""
+        for vscode in (False, True):
+            done = notebook.start(spec, vscode=vscode)
+            argv, found, demo, place, code, left = json.loads(done.stdout)
+            assert argv == (["--f=file.json"] if vscode else ["-f", "file.json"])
+            assert {name: found[name] for name in SHARED} == {name: shell[name] for name in SHARED}
+            assert found["PATH"].split(":")[:2] == shell["PATH"].split(":")[:2]
+            assert (demo, place, code, left) == (f"{project.folder}/src/demo/__init__.py", str(notebook.data), [], 0)
+            assert done.stderr == ""
     assert json.loads(notebook.nixgen("kernel", "list", "--json").stdout)["kernels"] == [
         {
             "name": "nixgen-demo",

@@ -173,6 +173,7 @@ def test_kernels_of_projects_that_are_gone(user: Path, root: Path) -> None:
         said = {"project": str(project), "environment": "", "full": "demo-app"}
         (kernels / name / "kernel.json").write_text(json.dumps({"metadata": {"nixgen": said}}))
         (kernels / name / "start").touch()
+        (kernels / name / "start.sh").touch()
     (kernels / "nixgen-torn/start").unlink()
     (kernels / "nixgen-mine").mkdir()
     (kernels / "nixgen-mine/kernel.json").write_text("{}")

@@ -86,7 +86,9 @@ def test_where_the_kernels_of_a_user_are(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_kernel_has_the_projects_name_and_an_absolute_command(tmp_path: Path, data: Path) -> None:
     kernels.install(find_project(made(tmp_path / "work")), "")
     spec = json.loads((data / "kernels/nixgen-demo-app/kernel.json").read_text())
-    assert spec["argv"] == ["/bin/sh", f"{data}/kernels/nixgen-demo-app/start", "{connection_file}"]
+    assert spec["argv"] == ["/bin/sh", f"{data}/kernels/nixgen-demo-app/start", "-f", "{connection_file}"]
+    # By this VS Code finds its interpreter.
+    assert spec["metadata"]["interpreter"] == {"path": f"{tmp_path}/work/.venv/bin/python"}
     assert (spec["display_name"], spec["language"]) == ("demo-app", "python")
     before = sorted((data / "kernels").rglob("*"))
     kernels.install(find_project(tmp_path / "work"), "")
@@ -112,7 +114,7 @@ def test_an_environment_with_a_name_has_a_kernel_of_its_own(tmp_path: Path) -> N
     kernels.install(find_project(root), "")
     docs = kernels.install(find_project(root), "docs")
     assert (docs.name, docs.environment, docs.problem()) == ("nixgen-demo-app-docs", "docs", GONE)
-    assert "--environment docs" in (docs.folder / "start").read_text()
+    assert "--environment docs" in (docs.folder / "start.sh").read_text()
     assert len(kernels.chosen((), root)) == 2
 
 
@@ -207,9 +209,15 @@ def test_the_list_says_what_is_wrong_with_each(tmp_path: Path) -> None:
 
 
 def start(kernel: kernels.Kernel) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["/bin/sh", kernel.folder / "start", "file.json"], capture_output=True, text=True, check=False, cwd="/"
+    """As Jupyter starts it; and as VS Code does, which is the same."""
+    jupyter, vscode = (
+        subprocess.run(
+            [program, kernel.folder / "start", "-f", "f"], capture_output=True, text=True, check=False, cwd="/"
+        )
+        for program in ("/bin/sh", sys.executable)
     )
+    assert (jupyter.stdout, jupyter.stderr, jupyter.returncode) == (vscode.stdout, vscode.stderr, vscode.returncode)
+    return jupyter
 
 
 @pytest.mark.usefixtures("entered")
@@ -226,10 +234,10 @@ def test_the_script_starts_the_environment_that_venv_leads_to(tmp_path: Path, na
         program.chmod(0o755)
         folder = venv(root, full, key=key, store=place)
         os.utime(folder / "nixgen", (ord(key), ord(key)))
-    assert start(kernel).stdout == f"b\n{root}\nfile.json\n"  # .venv leads to another environment: the latest
+    assert start(kernel).stdout == f"b\n{root}\n-f\nf\n"  # .venv leads to another environment: the latest
     (root / ".venv").unlink()
     (root / ".venv").symlink_to(".venv-a")
-    assert start(kernel).stdout == f"a\n{root}\nfile.json\n"
+    assert start(kernel).stdout == f"a\n{root}\n-f\nf\n"
     (store / "a" / SETUP.format("demo-app") / "kernel").unlink()
     assert "is of an older nixgen. To build it: cd " in start(kernel).stderr
     (store / "a" / SETUP.format("demo-app")).rmdir()

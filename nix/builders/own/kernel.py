@@ -1,7 +1,7 @@
 """Starts the kernel of a notebook, with what the shell sets set already.
 
 What is to be said of the environment is said below the first cell: what a kernel prints before that, nobody sees.
-Usage: kernel.py ROOT FILE, the project's folder and the connection file that Jupyter has written.
+Usage: kernel.py ROOT OPTION..., the project's folder, and ipykernel's options: -f FILE, or --f=FILE (VS Code).
 """
 
 import hashlib
@@ -43,13 +43,13 @@ def told_below_the_first_cell(shell, text):
     shell.events.register("pre_run_cell", tell)
 
 
-def main(root, connection):
+def main(root, *options):
     try:
         from ipykernel.kernelapp import IPKernelApp
     except ImportError as error:
         raise SystemExit(f"nixgen: {root} has no kernel for notebooks ({error}). To have one: nixgen add --dev ipykernel") from None
     app = IPKernelApp.instance()
-    app.initialize(["-f", connection])
+    app.initialize(list(options))
     if text := changed(root):
         told_below_the_first_cell(app.shell, f"nixgen: this kernel has an older environment: {text}, and restart the kernel.")
     app.start()

@@ -170,7 +170,9 @@ def _kernelspec(target, environment, place, command):
         with open(spec, encoding="utf-8") as source:
             found = json.loads(source.read().replace(environment, json.dumps(place)[1:-1]))
         if command:
-            found |= {"argv": [*command, "{connection_file}"], "env": {}}
+            # VS Code starts a kernel of a venv by the venv's Python, whatever comes first in argv.
+            become = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+            found |= {"argv": [f"{place}/bin/python", "-c", become, *command, "-f", "{connection_file}"], "env": {}}
         os.unlink(spec)
         _write(spec, json.dumps(found, indent=1) + "\n")
 
