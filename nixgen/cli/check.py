@@ -29,7 +29,7 @@ def check(
         typer.Option(
             "--rebuild",
             metavar="all|env|NAME",
-            help="Build these once more and compare bit for bit. Can be repeated.",
+            help="Build these again and compare bit for bit. Can be repeated.",
         ),
     ] = None,
     sample: Annotated[

@@ -67,7 +67,7 @@ def test_a_cache_as_it_was_pushed_is_well(lab: CacheLab) -> None:
     assert (code, report["ok"], report["paths"], report["nars"]) == (0, True, 3, 3)
     assert (report["anomalies"], report["log"], report["checkpoint"]["size"]) == ([], None, 3)
     printed = lab.must("verify").stdout
-    assert f"{lab.url}: 3 paths and 3 NARs are as the log of 3 entries has them." in printed
+    assert f"{lab.url}: 3 paths and 3 NARs match the log of 3 entries." in printed
     assert report["checkpoint"]["root"] in printed
 
 

@@ -74,7 +74,7 @@ def test_some_and_a_sample(checked: Checked) -> None:
     assert verdicts(done) == {"environment": "reproduced", "wheels.plum": "reproduced"}
     done = checked.check("--no-imports", "--rebuild", "all", "--sample", "1", "--json")
     assert len(verdicts(done)) == 1
-    assert "the same again: --seed " in done.stderr
+    assert "to repeat it: --seed " in done.stderr
     assert "--rebuild" in checked.check("--sample", "1", code=2).stderr
     done = checked.check("--rebuild", "plumm", code=2)
     assert done.stderr.endswith("there is no output plumm\n  hint: did you mean wheels.plum?\n")

@@ -200,8 +200,9 @@ def test_a_difference_deep_in_a_dependency_while_the_root_is_equal(lab: Lab, lab
     (told,) = ours.ask("differences", tmp_path / "expected.json", "", built[1])
     assert told["path"] == different[0]
     assert told["said"] == (
-        "built or fetched here with different bytes: disk and database agree; building it again gives yet other bytes, "
-        "so its build is not deterministic; the files are those that differ between two builds here"
+        "built or fetched here with different bytes: disk and database agree; "
+        "building it again gives different bytes each time, so its build is not deterministic; "
+        "the files are those that differ between two builds here"
     )
     assert [file["path"] for file in told["files"]] == ["number"]
     number_here = (ours.nix.real(f"/nix/store/{different[0]}") / "number").read_text().strip()

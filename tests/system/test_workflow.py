@@ -34,4 +34,4 @@ def test_the_demonstration_is_run_checked_and_built_again(workflow: Any, nix28: 
     assert ran.failed is None, ran.text[-4000:]
     assert "--base debian" in ran.text
     assert "The picture:" in ran.text
-    assert "derivations built once more gave the same bytes" in ran.text
+    assert "derivations built again gave the same bytes" in ran.text

@@ -83,7 +83,8 @@ FACTS = Facts(
     artifacts=(Artifact("data", "sales", "sales.csv", "", "CC-BY-4.0", SHA, 1, 3000, 120, used=True),),
     closure=CLOSURE,
     checked=(
-        Checked("demo", "x86_64-linux", 0, "identical: each of 17 paths", DIGEST, "2026-11-30T12:00:00Z",
+        Checked("demo", "x86_64-linux", 0, "identical: 17 store paths match nixgen.hashes.json", DIGEST,
+                "2026-11-30T12:00:00Z",
                 (Item("bytes", "yes", "the same"), Item("rebuild", "unknown", "was not asked for"))),
     ),
     run=WHOLE,

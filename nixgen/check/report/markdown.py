@@ -15,7 +15,7 @@ _QUESTIONS = {
     "recipe": "Is it the same recipe?",
     "build": "Does it build?",
     "bytes": "Are the bytes the same?",
-    "rebuild": "Does building once more give the same bytes?",
+    "rebuild": "Does building again give the same bytes?",
     "works": "Does it work?",
 }
 
