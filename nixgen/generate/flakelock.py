@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from nixgen.machine import files
 from nixgen.nix import vendored
 
 NAME = "flake.lock"
+_SHOWN = 12  # digits of a revision
 DEBIAN_URL = f"path:./{vendored.FOLDER}"
 _REPOSITORY = ("type", "owner", "repo")
 _RELATIVE = f"./{vendored.FOLDER}"
@@ -72,6 +74,16 @@ def in_step(flake: Flake, base: Base, wanted: Mapping[str, bytes]) -> bytes:
         return _dumped(lock)
     except RecursionError:  # json reads deeper than it writes
         raise _no_lock() from None
+
+
+def moved(old: bytes, new: bytes) -> str:
+    """What differs where both lock the input ``nixpkgs`` to a revision, "" where that is something else."""
+    with contextlib.suppress(UserError, KeyError, TypeError):
+        nodes = (lock["nodes"][name] for lock, name in map(_parsed, (old, new)))
+        revisions = [node["locked"]["rev"][:_SHOWN] for node in nodes]
+        if revisions[0] != revisions[1]:
+            return f"has nixpkgs {revisions[0]}, and nixgen.lock has {revisions[1]}"
+    return ""
 
 
 def _nixpkgs_node(base: NixpkgsBase, node: Mapping[str, Any]) -> dict[str, Any]:

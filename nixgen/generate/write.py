@@ -57,7 +57,8 @@ def check(root: Path, wanted: dict[str, bytes]) -> None:
         if old is None:
             problems.append(Problem(path, "is missing"))
         elif old != data:
-            problems.append(Problem(path, "is stale: nixgen would write something else"))
+            moved = flakelock.moved(old, data) if path == flakelock.NAME else ""
+            problems.append(Problem(path, moved or "is stale: nixgen would write something else"))
         elif (root / path).stat().st_mode & 0o111:
             problems.append(Problem(path, "is stale: it is marked as a program"))
     if problems:

@@ -159,6 +159,22 @@ def test_check_names_each_file(project: Project, run: Run) -> None:
     check(project)
 
 
+def test_check_names_both_revisions_of_nixpkgs(tmp_path: Path) -> None:
+    """`nix flake update` moved flake.lock: a shell on it would not be what nixgen.lock pins."""
+    wanted = {flakelock.NAME: flakelock.fresh(NIXPKGS, {})}
+    moved = flakelock.fresh(replace(NIXPKGS, rev="5" * 40), {})
+    (tmp_path / flakelock.NAME).write_bytes(moved)
+    with pytest.raises(Finding) as caught:
+        write.check(tmp_path, wanted)
+    assert str(caught.value) == (
+        f"flake.lock: has nixpkgs 555555555555, and nixgen.lock has {NIXPKGS.rev[:12]}\n"
+        "  hint: write them again: nixgen sync"
+    )
+    other = moved.replace(b'"version": 7', b'"version": 8').replace(b"5" * 40, NIXPKGS.rev.encode())
+    for text in (other, b"{}", b"no JSON"):
+        assert flakelock.moved(text, wanted[flakelock.NAME]) == ""
+
+
 def test_a_file_of_somebody_else_stays_unless_forced(project: Project, run: Run) -> None:
     run(project)
     (project.root / "default.nix").write_text("{ mine = true; }")
