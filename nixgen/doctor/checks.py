@@ -97,6 +97,11 @@ def daemon(facts: Facts) -> Iterator[Fault]:
         mend = f"{install.nix(facts.host, root=False)}; or own /nix: {install.OWN}"
         what = f"is not there, nor a daemon: Nix keeps a store in {found.own_store}, and .venv leads nowhere"
         yield Fault.of("warning", "/nix", what, mend)
+    if found.socket is None and not found.writable:
+        mend = install.OWN
+        if facts.host.systemd:
+            mend = install.start(facts.host) if found.unit else install.nix(facts.host, root=False)
+        yield Fault.of("error", "/nix", f"is not {facts.user.name}'s, and there is no Nix daemon", mend)
     if found.socket is None or not found.refused:
         return
     if "ermission" in found.refused:

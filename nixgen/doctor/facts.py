@@ -55,7 +55,8 @@ class Nix:
 
     ``socket`` is that of the daemon which this user needs, ``refused`` why it does not answer; ``unit`` whether the
     system has the daemon as a service, ``environment`` the daemon's variables, None where nobody may see them.
-    ``own_store`` is the folder that Nix takes for a store of this user's. ``build_group`` is whether the group of
+    ``writable`` is whether the store is, to a user without a daemon, ``own_store`` a folder that Nix takes instead;
+    ``build_group`` is whether the group of
     build-users-group exists; ``sandboxes`` whether a sandbox can be made by this user, None where that was not tried.
     """
 
@@ -67,6 +68,7 @@ class Nix:
     socket: str | None = None
     refused: str = ""
     unit: bool = True
+    writable: bool = True
     environment: Mapping[str, str] | None = None
     own_store: str = ""
     build_group: bool = True

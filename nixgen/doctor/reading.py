@@ -40,7 +40,6 @@ _VARIABLES = ("NIX_USER_CONF_FILES", "WSL_DISTRO_NAME", "XDG_CONFIG_HOME")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}
 _DISPLAY = "0x03"  # of the class of a device on the PCI bus
-_UNITS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 _T = TypeVar("_T")
 
 
@@ -123,9 +122,8 @@ def _nix(root: Path) -> tuple[facts.Nix | None, Problem | None]:
         folder=str(Path(place).parent),
         socket=location,
         refused=refused,
-        unit=any(
-            (root / folder / f"nix-daemon.{kind}").exists() for folder in _UNITS for kind in ("service", "socket")
-        ),
+        unit=any((root / f"{folder}/nix-daemon.service".lstrip("/")).exists() for folder in install.UNITS),
+        writable=location is not None or bool(own) or os.access(_there(Path(STORE)), os.W_OK),
         environment=_daemon_environment(root) if location is not None and not refused else None,
         own_store=own,
         build_group=not (alone and group) or _has_group(group),

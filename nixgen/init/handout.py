@@ -71,6 +71,7 @@ def enter_sh() -> str:
         "enter.sh.j2",
         known=" | ".join(f"{name}:other" for kind in _NAMED for name in kind.ids),
         beside=" ".join(f'"${{HOME:-}}{one[1:]}"' if one.startswith("~") else one for one in tools.BESIDE),
+        units=" ".join(install.UNITS),
         rows=[(pattern, shlex.quote(command)) for pattern, command in _rows()],
     )
 

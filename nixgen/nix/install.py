@@ -127,8 +127,11 @@ def start(machine: Host | None = None) -> str:
     return "sudo systemctl start nix-daemon" if where.systemd else "sudo sh -c 'nix-daemon &'"
 
 
-OWN = "sudo install -d -o $USER /nix /nix/var /nix/var/nix"
+OWN = "sudo mkdir -p /nix/var/nix && sudo chown -R $USER /nix"
 """What gives this user a store of their own, where there is no daemon."""
+
+UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+"""Where systemd has its services: nix-daemon.service, where the daemon is installed as one."""
 
 STARTED = "start Nix's daemon: sudo systemctl start nix-daemon (without systemd: sudo sh -c 'nix-daemon &')"
 """The same in words, for any Linux."""

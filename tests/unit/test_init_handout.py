@@ -169,6 +169,16 @@ def test_a_user_without_nixs_folder_gets_no_store_of_their_own(bare: Bare) -> No
     assert bare.enter() == (3, ["error: Nix has no folder /nix here, and no daemon", f"  hint: {install.OWN}"])
 
 
+def test_a_daemon_that_is_a_service_makes_the_folder(bare: Bare) -> None:
+    bare.nix("error: creating directory '/nix/store': Permission denied", 1)
+    bare.put("etc/os-release", DEBIAN)
+    bare.put("run/systemd/system/x", "")
+    machine = Host("linux", ("debian",), systemd=True)
+    assert bare.enter()[1][1] == f"  hint: {install.nix(machine, root=False)}"
+    bare.put("usr/lib/systemd/system/nix-daemon.service", "")
+    assert bare.enter()[1][1] == f"  hint: {install.start(machine)}"
+
+
 def test_a_command_arrives_as_it_was_typed(bare: Bare) -> None:
     bare.nix()
     code, lines = bare.enter("python", "a b", "it's", "$HOME\n")

@@ -66,7 +66,7 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
         ("error: creating directory '/nix/store': Permission denied\n", MachineError,
          "Nix: cannot evaluate the project: creating directory '/nix/store': Permission denied\n"
          "  hint: install Nix's daemon: "
-         "sudo apt install nix-setup-systemd (or own /nix: sudo install -d -o $USER /nix /nix/var /nix/var/nix)"),
+         "sudo apt install nix-setup-systemd (or own /nix: sudo mkdir -p /nix/var/nix && sudo chown -R $USER /nix)"),
         ("Killed\n", UserError, "default.nix: cannot be evaluated: Killed"),
     ],
 )  # fmt: skip
