@@ -4,9 +4,9 @@ A kernel of the user's is a folder with ``kernel.json``, which says what it is o
 the venv that the project's shell made last, so that a kernel is what the shell is. Where that is gone, the script says
 what to type, on stderr, which Jupyter logs and editors show.
 
-VS Code lists a kernel of Python's only where it knows an interpreter for it, and starts it by that: it runs Python with
-what follows behind the first word of ``argv``, and wants ``-f`` before the connection file, which becomes ``--f=FILE``.
-So the first script is one of Python's as well, and both lead to the second.
+Some versions of VS Code list a kernel of Python's only where they know an interpreter for it, and start it by that: it
+runs what follows behind the first word of ``argv``, where ``-f`` has to stand before the connection file, and becomes
+``--f=FILE``. So the first script is one of Python's as well, and both lead to the second.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ fail() {{
     echo "nixgen: $*" >&2
     exit 1
 }}
-[ -d "$root" ] || fail "the project of this kernel is gone: $root. To remove the kernel: nixgen kernel remove {name}"
+# VS Code shows the first hundred characters: what to type comes early.
+[ -d "$root" ] || fail "the project of this kernel is gone. Run: nixgen kernel remove {name} (it was in $root)"
 found= setup=
 # The venv of this environment that .venv leads to, else the one that was entered last.
 for note in "$root"/.venv-*/nixgen; do
@@ -72,7 +73,7 @@ for note in "$root"/.venv-*/nixgen; do
 done
 again={again}
 [ -n "$setup" ] || fail "$full has no environment. $again"
-[ -e "$setup" ] || fail "the environment of $full is gone: Nix's garbage collection has removed it. $again"
+[ -e "$setup" ] || fail "the environment of $full is gone. $again (Nix's garbage collection has removed it)"
 [ -x "$setup/kernel" ] || fail "the environment of $full is of an older nixgen. $again"
 # By the way by which it was entered, which may have links in it.
 entered=$(sed -n 3p "$found")
@@ -215,7 +216,7 @@ def _spec(kernel: Kernel) -> str:
 
 def _script(kernel: Kernel) -> str:
     option = f" --environment {kernel.environment}" if kernel.environment else ""
-    again = f"To build it: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
+    again = f"Run: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
     root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, again))
     return _TEXT.format(root=root, full=full, again=again, name=kernel.name)
 

@@ -189,13 +189,16 @@ def test_a_kernel_says_what_is_wrong(notebook: Notebook, project: Project, nix: 
     assert "removed by Nix's garbage collection" in notebook.nixgen("kernel", "list").stdout
     gone = notebook.start(spec)
     assert gone.returncode == 1
-    assert f"garbage collection has removed it. To build it: cd {folder} && nixgen kernel install" in gone.stderr
+    assert f"the environment of demo is gone. Run: cd {folder} && nixgen kernel install (Nix's garbage" in gone.stderr
     shutil.rmtree(venv)
-    assert "demo has no environment. To build it: " in notebook.start(spec).stderr
+    assert "demo has no environment. Run: cd " in notebook.start(spec).stderr
     assert notebook.nixgen("kernel", "install").returncode == 0
     assert notebook.start(spec).ok
     folder.rename(folder.with_name("moved"))
-    assert f"the project of this kernel is gone: {folder}. To remove the kernel: nixgen" in notebook.start(spec).stderr
+    assert (
+        f"this kernel is gone. Run: nixgen kernel remove nixgen-demo (it was in {folder})"
+        in notebook.start(spec).stderr
+    )
 
 
 def test_an_environment_without_ipykernel_is_told_what_to_type(notebook: Notebook) -> None:

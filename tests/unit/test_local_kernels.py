@@ -239,7 +239,7 @@ def test_the_script_starts_the_environment_that_venv_leads_to(tmp_path: Path, na
     (root / ".venv").symlink_to(".venv-a")
     assert start(kernel).stdout == f"a\n{root}\n-f\nf\n"
     (store / "a" / SETUP.format("demo-app") / "kernel").unlink()
-    assert "is of an older nixgen. To build it: cd " in start(kernel).stderr
+    assert "is of an older nixgen. Run: cd " in start(kernel).stderr
     (store / "a" / SETUP.format("demo-app")).rmdir()
     assert start(kernel).returncode == 1
-    assert "garbage collection has removed it. To build it: cd " in start(kernel).stderr
+    assert "is gone. Run: cd " in start(kernel).stderr
