@@ -345,7 +345,7 @@ def test_no_daemon_is_the_machines_matter(own: Nix, project: Path) -> None:
     kind, text = ask(own, code, project, SYSTEM, NIX_REMOTE="daemon")
     assert kind == "MachineError"
     assert "cannot connect to socket at '/nix/var/nix/daemon-socket/socket'" in text
-    assert "\n  hint: start Nix's daemon: sudo systemctl start nix-daemon" in text
+    assert "NIX_REMOTE or: start Nix's daemon: sudo systemctl start nix-daemon" in text
 
 
 def test_a_store_of_nobody_elses_system(nix: Nix, tmp_path: Path) -> None:
