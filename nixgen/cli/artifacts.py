@@ -36,7 +36,7 @@ IncludeOption = Annotated[
     list[str] | None, typer.Option("--include", metavar="GLOB", help="Only files like this. Can be repeated.")
 ]
 ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="No files like this. Can be repeated.")
+    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Skip files like this. Can be repeated.")
 ]
 LayoutOption = Annotated[
     list[str] | None,
@@ -46,7 +46,9 @@ MemberOption = Annotated[
     str | None,
     typer.Option("--member", metavar="PATH", help="The file in the archive that the source is; with / a folder."),
 ]
-Sha256Option = Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="What the source's file must have.")]
+Sha256Option = Annotated[
+    str | None, typer.Option("--sha256", metavar="HEX", help="Expected SHA-256 of the source's file.")
+]
 RepoOption = Annotated[
     str | None,
     typer.Option(

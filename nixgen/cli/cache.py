@@ -182,7 +182,7 @@ def challenge(
     url: UrlArgument = None,
     only: OnlyOption = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of the outputs, by chance.")
+        int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of the outputs, at random.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="NUMBER", help="Random seed: repeats an earlier sample.")

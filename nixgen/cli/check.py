@@ -33,7 +33,7 @@ def check(
         ),
     ] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", min=1, help="With --rebuild: only N of them, by chance.")
+        int | None, typer.Option("--sample", metavar="N", min=1, help="With --rebuild: only N of them, at random.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="NUMBER", help="Random seed: repeats an earlier sample.")
@@ -61,7 +61,7 @@ def check(
     store: Annotated[str, typer.Option("--store", metavar="URL", help="Nix's store to build in.")] = "",
     copy: Annotated[str, typer.Option("--copy", metavar="URL", help="Store to fetch the expected version from.")] = "",
     imports: Annotated[
-        bool, typer.Option("--imports/--no-imports", help="Whether to try that what was built works.")
+        bool, typer.Option("--imports/--no-imports", help="Whether to test imports and smoke commands.")
     ] = True,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work

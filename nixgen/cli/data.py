@@ -15,7 +15,7 @@ app = artifacts.group("data", "Add, remove, list, fetch and compare the project'
 @artifacts.command(
     app,
     "add",
-    "Write a dataset into models.toml; `nixgen lock` then pins it.\n\n"
+    "Add a dataset to models.toml; `nixgen sync` then pins it.\n\n"
     "Comments and everything else in the file stay.\n\n"
     "Example: nixgen data add transactions s3://ml-data/transactions/2024-07-31/ --format parquet",
 )

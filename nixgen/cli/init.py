@@ -37,7 +37,7 @@ def init(
         typer.Option(
             "--ci",
             metavar="github|gitlab|none",
-            help="Whose CI job to write; the first run writes GitHub's where nothing is said.",
+            help="Which CI job to write; the first run writes GitHub's.",
         ),
     ] = None,
     mirror: options.MirrorOption = None,
@@ -52,7 +52,7 @@ def init(
         ),
     ] = None,
     enter: Annotated[
-        bool, typer.Option("--enter", help="Write ./enter and ENVIRONMENT.md, for who is sent the repository.")
+        bool, typer.Option("--enter", help="Write ./enter and ENVIRONMENT.md, for people who get the repository.")
     ] = False,
     direnv: Annotated[
         bool, typer.Option("--direnv", help="Write .envrc: direnv then enters the environment by itself.")

@@ -69,7 +69,8 @@ def list_(
 )
 def remove(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Kernels.", show_default="this project's")
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="Names, as in nixgen kernel list.", show_default="this project's"),
     ] = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the same

@@ -17,7 +17,7 @@ def lock(
     ] = None,
     project: options.ProjectOption = Path(),
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Pin everything anew, the base, models and data, and print what changed.")
+        bool, typer.Option("--upgrade", help="Pin everything again: base, models and data. Prints what changed.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not use the network; say what is missing instead.")

@@ -15,7 +15,7 @@ app = artifacts.group("model", "Add, remove, list, fetch and sign the project's 
 @artifacts.command(
     app,
     "add",
-    "Write a model into models.toml; `nixgen lock` then pins it.\n\nComments and everything else in the file stay.\n\n"
+    "Add a model to models.toml; `nixgen sync` then pins it.\n\nComments and everything else in the file stay.\n\n"
     "Example: nixgen model add minilm hf:sentence-transformers/all-MiniLM-L6-v2 --include '*.json'",
 )
 def add(

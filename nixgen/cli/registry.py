@@ -39,11 +39,11 @@ ByOption = Annotated[
         "--by",
         metavar="NAME",
         envvar="NIXGEN_BY",
-        help="Who does it, for the log.",
+        help="Your name in the log.",
         show_default="GIT_AUTHOR_EMAIL, or user@machine",
     ),
 ]
-WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the log.", show_default=False)]
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason, for the log.", show_default=False)]
 ModelArgument = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A model, @ a version or an alias.", show_default=False)
 ]
@@ -198,7 +198,7 @@ def show(
 @artifacts.command(
     app,
     "history",
-    "Show all that happened to a model. Published, promoted, rolled back, approved, deprecated; by whom, and why.\n\n"
+    "Show the history of a model. Published, promoted, rolled back, approved, deprecated; by whom, and why.\n\n"
     "Example: nixgen registry history fraud-detector",
 )
 def history(
@@ -248,10 +248,11 @@ def at(
     "Example: nixgen registry verify",
 )
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make every alias on the disk what the log says, before.")
-    ] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Only these; without a name all.", show_default=False),
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="First restore every alias from the log.")] = False,
     signed_by: Annotated[
         Path | None,
         typer.Option(
@@ -414,12 +415,12 @@ def rollback(
 @artifacts.command(
     app,
     "deprecate",
-    "Say in the log that a version is not to be used any more. Its files stay.\n\n"
+    "Mark a version as deprecated in the log. Its files stay.\n\n"
     "Example: nixgen registry deprecate fraud-detector@1.1.0 --why 'trained on leaked labels'",
 )
 def deprecate(
     model: ModelArgument,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the log.", show_default=False)],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason, for the log.", show_default=False)],
     registry: AddressOption = None,
     key: KeyOption = None,
     by: ByOption = "",

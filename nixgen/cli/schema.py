@@ -11,7 +11,7 @@ from nixgen.cli import options
 
 def schema(
     what: Annotated[
-        str, typer.Argument(metavar="settings|models|promotion", help="Of which file.", show_default=False)
+        str, typer.Argument(metavar="settings|models|promotion", help="Which file's schema.", show_default=False)
     ],
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
