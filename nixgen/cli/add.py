@@ -34,4 +34,4 @@ def add(
     from nixgen.sync import sync, uvchange
 
     asked = sync.Options(build=not no_sync, offline="--offline" in words)
-    uvchange.change(project, ["add", "--no-sync", *words], asked)
+    uvchange.change(project, "add", words, asked)

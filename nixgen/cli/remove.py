@@ -34,4 +34,4 @@ def remove(
     from nixgen.sync import sync, uvchange
 
     asked = sync.Options(build=not no_sync, offline="--offline" in words)
-    uvchange.change(project, ["remove", "--no-sync", *words], asked)
+    uvchange.change(project, "remove", words, asked)

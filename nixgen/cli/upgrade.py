@@ -31,5 +31,4 @@ def upgrade(
     """
     from nixgen.sync import sync, uvchange
 
-    named = [word for name in packages or () for word in ("--upgrade-package", name)]
-    uvchange.change(project, ["lock", *(named or ["--upgrade"])], sync.Options(build=not no_sync))
+    uvchange.upgrade(project, packages or (), sync.Options(build=not no_sync))

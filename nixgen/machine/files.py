@@ -210,13 +210,18 @@ class _Change:
     backup: Path | None = None
     begun: bool = False
 
+    @property
+    def no_program(self) -> int:
+        """The bits that mark a program, which no file is that nixgen writes: but for scripts, which are the user's."""
+        return 0 if self.path.endswith(".py") else 0o111
+
     def needed(self) -> bool:
         if self.data is None and self.target.is_symlink():
             return True
         old = _read(self.target, self.path)
         if old is None or self.data is None:
             return old is not self.data
-        return old != self.data or bool(self.target.stat().st_mode & 0o111)
+        return old != self.data or bool(self.target.stat().st_mode & self.no_program)
 
     def stage(self) -> None:
         """Puts the new file beside the old one, and a second name for the old one, or a copy where it can have none.
@@ -229,7 +234,7 @@ class _Change:
         self.staged = self._beside("new")
         with os.fdopen(_create(self.staged), "wb") as file:
             with contextlib.suppress(FileNotFoundError, PermissionError):  # not every file system keeps modes
-                os.fchmod(file.fileno(), stat.S_IMODE(self.target.stat().st_mode) & ~0o111)
+                os.fchmod(file.fileno(), stat.S_IMODE(self.target.stat().st_mode) & ~self.no_program)
             file.write(self.data)
             file.flush()
             os.fsync(file.fileno())

@@ -104,8 +104,8 @@ def check(start: Path) -> tuple[Problem, ...]:
     """What :func:`sync` would change of the files, one problem each. Writes nothing and uses no network."""
     project = find(start)
     stale = [
-        Problem(view.lock, f"is out of date with {_PYPROJECT}: {why}", COMMAND)
-        for view in _uv_views(project)
+        Problem(view.lock, f"is out of date with {view.script.path if view.script else _PYPROJECT}: {why}", COMMAND)
+        for view in uv_views(project)
         if (why := _outdated(view, check=True))
     ]
     return tuple(stale) or tuple(replace(one, mend=COMMAND) for one in _stale(find_project(project.root)))
@@ -132,7 +132,7 @@ def _stale(project: Project) -> Sequence[Problem]:
     return []
 
 
-def _uv_views(project: Project) -> Iterator[Project]:
+def uv_views(project: Project) -> Iterator[Project]:
     """The project, and its scripts, once for each lock that uv makes."""
     seen = set()
     for view in environments.views(project).values():
@@ -155,7 +155,7 @@ def _outdated(view: Project, *, check: bool = False) -> str:
 def _lock(project: Project) -> tuple[str, ...]:
     """Runs uv lock where that is needed; the locks that changed."""
     changed = []
-    for view in _uv_views(project):
+    for view in uv_views(project):
         with console.step(f"looking at {view.lock}"):
             why = _outdated(view)
         if not why:

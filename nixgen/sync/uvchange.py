@@ -25,18 +25,32 @@ _TOLD = ("Added ", "Removed ", "Updated ", "warning: ")
 _PYPROJECT = "pyproject.toml"
 
 
-def change(start: Path, words: Sequence[str], options: sync.Options) -> sync.Done:
-    """Runs uv with these words in a folder, then syncs; what the sync did.
+def change(start: Path, verb: str, words: Sequence[str], options: sync.Options) -> sync.Done:
+    """Runs ``uv add`` or ``uv remove`` (``verb``) with these words in a folder, then syncs; what was done.
 
     Raises what uv and :func:`nixgen.sync.sync.sync` raise: the project is then as it was.
     """
+    own = [] if "--script" in words else ["--no-sync"]  # a script has nothing to sync, which uv would warn of
+    return _change(sync.find(start), start, [[verb, *own, *words]], options)
+
+
+def upgrade(start: Path, names: Sequence[str], options: sync.Options) -> sync.Done:
+    """Runs ``uv lock --upgrade`` for the project and its scripts, or only for some packages, then syncs; as above."""
     project = sync.find(start)
+    asked = [word for name in names for word in ("--upgrade-package", name)] or ["--upgrade"]
+    scripts = (["--script", view.script.path] if view.script else [] for view in sync.uv_views(project))
+    return _change(project, project.root, [["lock", *asked, *script] for script in scripts], options)
+
+
+def _change(project: Project, start: Path, commands: Sequence[Sequence[str]], options: sync.Options) -> sync.Done:
     if project.pylock is not None or (project.lock != UV_LOCK and project.script is None):
         mend = f"change what it is made of with that tool, then: {sync.COMMAND}"
         raise UserError.of(project.lock, "was made by another tool than uv", mend)
+    words = [word for command in commands for word in command]
     with files.exclusive(project.root, console.info), _all_or_nothing(project, start.resolve(), words) as before:
         files.refuse_read_only(project.root)
-        for line in uv.change(start.resolve(), *words).splitlines():
+        said = [uv.change(start.resolve(), *command) for command in commands]
+        for line in dict.fromkeys("\n".join(said).splitlines()):
             if line.startswith(_TOLD):
                 console.info(line)
         changed = [path for path, data in before.items() if files.read(project.root, path) != data]
@@ -51,7 +65,6 @@ def _all_or_nothing(project: Project, start: Path, words: Sequence[str]) -> Iter
     """Puts every file back that uv and sync write, where what is done in it fails; gives those of uv, as they are."""
     root = project.root
     by_uv = {path: files.read(root, path) for path in sorted(_written_by_uv(project, start, words))}
-    modes = {path: (root / path).stat().st_mode for path, data in by_uv.items() if data is not None}
     before = by_uv | {path: files.read(root, path) for path in _ours(root)}
     try:
         yield by_uv
@@ -60,8 +73,6 @@ def _all_or_nothing(project: Project, start: Path, words: Sequence[str]) -> Iter
         gone = {path for path, data in before.items() if data is None} | (_ours(root) - before.keys())
         differing = {path: data for path, data in wanted.items() if files.read(root, path) != data}
         files.write_all(root, differing, sorted(path for path in gone if (root / path).exists()))
-        for path in differing.keys() & modes.keys():
-            (root / path).chmod(modes[path])
         files.forget_changes()
         if isinstance(error, NixgenError):
             console.info(f"Took it back: {_PYPROJECT} and {UV_LOCK} are as before")

@@ -451,3 +451,11 @@ def test_whose_a_file_is() -> None:
     assert written_by_nixgen(b"# Written by nixgen from uv.lock; do not edit.\n{ }\n")
     assert not written_by_nixgen(b"{ }\n# Written by nixgen\n")
     assert not written_by_nixgen(b"")
+
+
+def test_a_script_that_is_a_program_stays_one(tmp_path: Path) -> None:
+    for name, mode in (("tool.py", 0o755), ("default.nix", 0o644)):
+        (tmp_path / name).write_text("old")
+        (tmp_path / name).chmod(0o755)
+        write_all(tmp_path, {name: b"new"})
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from records import SYSTEM, recipe
 from support.index import Index, serve
 from support.program import nixgen
 from support.wheels import make_wheel
 
+from nixgen.check import facts, record
 from nixgen.lock.lockfile import read_lock
-from nixgen.sync import sync
+from nixgen.nix.tools import Shell
+from nixgen.resolve import uv
+from nixgen.sync import shell, sync
 
 FIRST = """\
 [project]
@@ -61,9 +65,6 @@ def origin(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(origin: Path, tmp_path: Path) -> Path:
     """A copy of it for one test."""
     return shutil.copytree(origin, tmp_path / "demo")
-
-
-Run = Callable[..., list[str]]
 
 
 def said(root: Path, *words: str, code: int = 0) -> str:
@@ -201,6 +202,58 @@ def test_an_interrupt_and_a_failing_build_take_all_back(root: Path, monkeypatch:
         "wrote pyproject.toml, uv.lock\nwrote default.nix\ninterrupted; nothing in the project was changed\n"
     )
     assert tree(root) == before
+
+
+def test_a_member_of_a_workspace_and_a_script_are_put_back_too(root: Path) -> None:
+    member = root / "libs/core"
+    member.mkdir(parents=True)
+    (member / "pyproject.toml").write_text('[project]\nname = "core"\nversion = "1"\n[tool.uv]\npackage = false\n')
+    workspace = 'workspace = { members = ["libs/*"] }\nsources = { core = { workspace = true } }'
+    edit(root, "package = false", f"package = false\n{workspace}")
+    edit(root, '["alpha"]', '["alpha", "core"]')
+    script = root / "tool.py"
+    text = '# /// script\n# requires-python = ">=3.11"\n# dependencies = ["alpha<2"]\n# [tool.nixgen]\n# ///\n'
+    address = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["index"][0]["url"]
+    own = f'# [[tool.uv.index]]\n# url = "{address}"\n# default = true\n'
+    script.write_text(text.replace("# [tool.nixgen]\n", f"{own}# [tool.nixgen]\n"))
+    script.chmod(0o755)
+    uv.lock(root, script="tool.py")
+    said(root, "sync", "--no-build")
+    before = tree(root)
+    assert "gamma" in said(member, "add", "gamma", "--no-sync", code=2)
+    assert "gamma" in said(root, "add", "--script", "tool.py", "gamma", "--no-sync", code=2)
+    assert tree(root) == before
+    assert script.stat().st_mode & 0o777 == 0o755
+    assert said(member, "add", "beta", "--no-sync").startswith("wrote libs/core/pyproject.toml, uv.lock\n")
+    script.write_text(script.read_text().replace("alpha<2", "alpha"))
+    why = "is out of date with tool.py: the dependencies changed (changed: alpha)"
+    assert said(root, "sync", "--check", code=1) == f"error: tool.py.lock: {why}\n  hint: nixgen sync\n"
+    said(root, "sync", "--no-build")
+    assert script.stat().st_mode & 0o777 == 0o755
+    assert said(root, "upgrade", "--no-sync").startswith("Updated alpha v1.0 -> v2.0\nwrote tool.py.lock\n")
+
+
+def test_a_record_that_is_of_before_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nix is not asked: what it would build is given."""
+    here = "x86_64-linux"
+    monkeypatch.setattr(facts, "system", lambda: here)
+    known = SYSTEM
+    made = {"recipes": known.outputs}
+
+    def ready(*_: object, recipes: bool) -> shell.Ready:
+        return shell.Ready(Shell("", "", "", made["recipes"] if recipes else {}), 2, 1, "/venv")
+
+    monkeypatch.setattr(shell, "ready", ready)
+    assert said(root, "sync") == "environment: 2 built, 1 fetched\n"
+    record.update(root / record.NAME, "demo", here, known)
+    assert json.loads(nixgen("sync", "--json", cwd=root).stdout)["record"] == "current"
+    made["recipes"] = {**known.outputs, "environment": recipe("environment", "2")}
+    done = nixgen("sync", "--json", cwd=root)
+    assert json.loads(done.stdout)["record"] == "stale"
+    assert done.stderr == (
+        "environment: 2 built, 1 fetched\n"
+        "nixgen.hashes.json is of before this change. To record what is built now: nixgen sync --record\n"
+    )
 
 
 def test_a_lock_of_another_tool_is_for_that_tool(root: Path) -> None:
