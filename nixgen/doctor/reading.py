@@ -49,7 +49,11 @@ def read(start: Path, *, offline: bool = False, root: Path = Path("/")) -> facts
     ``root`` is where the files of the machine are looked for.
     """
     machine = host.here(root)
-    nix, nix_problem = _nix(root)
+    try:
+        nix, nix_problem = Beside(lambda: _nix(root)).result(_LONG)
+    except TimeoutError:
+        what = f"did not answer within {_LONG:g} seconds"
+        nix, nix_problem = None, Problem("Nix", what, "nix-store --version says why, typed by hand")
     servers = _asked(nix.settings or {}) if nix is not None and not offline else None
     project, project_problem, times = _project(start)
     user = _user()

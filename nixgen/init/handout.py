@@ -5,6 +5,7 @@ Both have how Nix is installed from ``nix/install.py``, the one place that says 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ _MACHINES = {
     "x86_64-darwin": "macOS on Intel",
     "x86_64-linux": "Linux on Intel and AMD",
 }
+_PLAIN = re.compile(r"[\w ./:=,@%+-]*")  # what no shell changes
 _BYTES = 50_000_000 // 8  # a second, of the line that the page names
 _MINUTE = 60
 _NAMED = [kind for kind in install.KINDS if kind.ids]
@@ -79,6 +81,7 @@ def enter_sh() -> str:
 def page_of(plan: Plan, pyproject: Mapping[str, Any], origin: str) -> str:
     """ENVIRONMENT.md, from mark to mark. ``origin`` is the repository's public address, "" for none."""
     run = lookup(pyproject, "tool", "nixgen", "run")
+    line = run if isinstance(run, str) else ""
     count = max((len(one.packages) for one in plan.resolutions), default=0)
     download = max((_download(plan, system) for system in plan.systems), default=0)
     seconds = max(download // _BYTES, 1)
@@ -91,8 +94,8 @@ def page_of(plan: Plan, pyproject: Mapping[str, Any], origin: str) -> str:
         packages=f"{count} package{'' if count == 1 else 's'}",
         systems=[_line(kind) for kind in install.KINDS if kind is not install.NIXOS],
         served=", ".join(sorted((_MACHINES.get(system, system) for system in plan.systems), key=_linux_first)),
-        command=f"./enter {run}" if isinstance(run, str) else "./enter",
-        run=run,
+        command=f"./enter {line if _PLAIN.fullmatch(line) else f'sh -c {shlex.quote(line)}'}" if line else "./enter",
+        run=line,
         download=size(download),
         more="" if isinstance(plan.base, DebianBase) else ", and Python with its libraries from nixpkgs",
         minutes=took,

@@ -303,6 +303,13 @@ def test_a_nix_that_says_nothing_useful_is_told(machine: Machine) -> None:
     assert "nonsense in nix.conf" in found.problem.what
 
 
+def test_a_nix_that_hangs_is_not_waited_for(machine: Machine) -> None:
+    machine.patch.setattr(reading, "_LONG", 0.2)
+    (machine.folder / "nix-store").write_text("#!/bin/sh\nexec sleep 20\n")
+    (found,) = [one.fault for one in machine.ask().found if one.id == "nix"]
+    assert "did not answer" in found.problem.what
+
+
 def test_a_daemon_is_knocked_at(machine: Machine, tmp_path: Path) -> None:
     machine.patch.setenv("NIX_REMOTE", "daemon")
     machine.patch.chdir(tmp_path)  # the name of a socket has 108 letters at most

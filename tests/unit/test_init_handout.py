@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,21 @@ def test_what_is_the_users_stays_theirs(project: Path, run: Run) -> None:
         False,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("python -m app --year=2026", "./enter python -m app --year=2026"),
+        ("a 'b' && c", "./enter sh -c 'a '\"'\"'b'\"'\"' && c'"),
+    ],
+)
+def test_the_page_has_the_main_command(project: Path, run: Run, line: str, command: str) -> None:
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(f"\n[tool.nixgen]\nrun = {json.dumps(line)}\n")
+    run(project, enter=True)
+    page = (project / "ENVIRONMENT.md").read_text()
+    assert f"```sh\n{command}\n```\n\n`./enter` alone opens a shell" in page
 
 
 def test_the_files_are_what_people_are_to_see(project: Path, run: Run, golden: Callable[[str, str], None]) -> None:
