@@ -7,6 +7,7 @@ whose stores are used and kept between runs (quick while working on one test; CI
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -36,7 +37,7 @@ LIMIT, LIMIT_ON_NIX = 300, 1500  # seconds
 settings.register_profile(
     "nixgen", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("quick", settings.get_profile("nixgen"), max_examples=20)  # make test-fast
+settings.register_profile("quick", settings.get_profile("nixgen"), max_examples=10)  # make test-fast
 settings.load_profile("nixgen")
 
 
@@ -69,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files with real builds first: a long one that starts last would leave all other workers idle.
     building = {item.path for item in items if item.get_closest_marker("nix")}
     items.sort(key=lambda item: item.path not in building)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: to look through it again and again for what is in circles takes a while."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.hookimpl(tryfirst=True)

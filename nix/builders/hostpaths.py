@@ -23,8 +23,8 @@ _GO, _ZONES, _GO_PATH = b"\xff Go build", b"/usr/share/zoneinfo", re.compile(rb"
 _TEXT, _BEHIND = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)]), re.compile(rb"[\t\x20-\x7e\x80-\xff]*(?=\0)")
 _LONGEST = 4096
 # A path that the compiler cut into pieces of 8 bytes, each a number in an instruction (x86_64: ``movabs``): its first.
-PIECE = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(usr)(?=/sha)")
-_PIECES = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])/(?:usr/sha|etc/[a-z]{3})")
+_MOVABS = rb"(?<=[\x48\x49][\xb8-\xbf])"
+PIECE, _PIECES = re.compile(_MOVABS + rb"/(usr)(?=/sha)"), re.compile(_MOVABS + rb"/(?:usr/sha|etc/[a-z]{3})")
 # git puts its prefix before these, unless they are whole.
 _RELATIVE = re.compile(rb"(?<=\0)share/(?:git-core/templates|locale)(?=\0)")
 # What is the machine's: its settings and secrets, its terminals, its programs that no package here brings.

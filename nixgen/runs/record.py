@@ -131,6 +131,7 @@ def record(
         _write(folder, run)
         (folder / _RESERVE).write_bytes(bytes(_RESERVED))
     except BaseException as error:
+        over.set()
         _remove(folder)
         if isinstance(error, OSError):
             raise MachineError.of(str(folder), f"cannot be written: {error.strerror}", "free some room") from None

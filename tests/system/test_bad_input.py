@@ -160,6 +160,7 @@ def test_check_finds_what_is_stale_and_changes_nothing(project: Project) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.heavy
 def test_a_read_only_folder(project: Project) -> None:
     project.replace("greeting", "grating", "default.nix")
     before = project.files()
@@ -169,6 +170,7 @@ def test_a_read_only_folder(project: Project) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.heavy
 def test_a_full_disk(project: Project) -> None:
     fill = "mount -t tmpfs -o size=1m none ../full && cp -R . ../full && rm -r ../full/nix && cd ../full && "
     fill += "dd if=/dev/zero of=fill bs=4k 2>/dev/null; cd ../full"

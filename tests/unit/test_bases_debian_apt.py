@@ -78,6 +78,7 @@ def test_a_conflict_is_refused_with_apts_reason(sources: list[Source], tmp_path:
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_a_changed_index_of_the_same_size_and_time_is_read(archive: Archive, tmp_path: Path) -> None:
     """What apt has parsed of the one before stays; some mirrors give all files one time."""
     sources = [Source(archive.address, "trixie", (str(archive.keyring),))]
@@ -93,6 +94,7 @@ def test_a_changed_index_of_the_same_size_and_time_is_read(archive: Archive, tmp
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_apt_is_asked_once_until_what_it_reads_or_apt_itself_changes(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ def test_an_index_that_is_not_the_signed_one_is_not_used(archive: Archive, tmp_p
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_where_a_suite_has_no_index_the_next_suite_is_asked(
     archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

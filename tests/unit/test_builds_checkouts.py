@@ -16,7 +16,7 @@ from support.tls import certified
 
 from nixgen.nix import nar
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+pytestmark = [pytest.mark.skipif(shutil.which("git") is None, reason="there is no git"), pytest.mark.heavy]
 
 PROGRAM = ROOT / "nix/builders/git.py"
 LOGIN = "!f() { echo username=demo; echo password=plum; }; f"
@@ -178,6 +178,7 @@ def test_files_in_lfs_without_the_program(server: Server, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="there is no git-lfs")
+@pytest.mark.heavy
 def test_files_in_lfs(tmp_path: Path) -> None:
     """From the disk, which git-lfs reads by itself: the file, and not the pointer that the commit has."""
     files = {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "b.txt": "text\n"}

@@ -224,6 +224,7 @@ def test_pins_that_fit_are_kept(world: World, capsys: pytest.CaptureFixture[str]
         '[tool.uv]\nconfig-settings = {fast = "1"}\n',
     ],
 )
+@pytest.mark.heavy
 def test_what_decides_the_requirements_makes_pins_old(world: World, more: str) -> None:
     world.depend("old")
     (world.root / "old.patch").write_text("--- a\n")
@@ -348,6 +349,7 @@ def test_no_binary_and_no_build_hold_for_what_builds_require(world: World) -> No
 
 
 @pytest.mark.parametrize("place", ["itself", "its sources", "the project's sources", "an address"])
+@pytest.mark.heavy
 def test_a_requirement_from_git_or_an_address(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: GitServer, place: str
 ) -> None:
@@ -395,6 +397,7 @@ ext-modules = [{{ name = "{name}._made", sources = ["{name}/made.c"] }}]
 """
 
 
+@pytest.mark.heavy
 def test_a_package_of_the_project_that_another_one_requires_to_build(world: World) -> None:
     """By ``workspace`` or ``path``, of its own pyproject.toml or the project's, and also where it is not installed."""
     world.systems = BOTH
@@ -472,6 +475,7 @@ def log_in(how: str, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("how", ["netrc", "variables", "uv auth login", "an address", "keyring", "keyring of the host"])
+@pytest.mark.heavy
 def test_a_private_index(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Sources, wheels and what builds require are put where Nix finds them, and the login nowhere."""
     world.index.credentials = "demo:plum"
@@ -581,6 +585,7 @@ def test_a_requirement_without_a_wheel_is_built(world: World) -> None:
     assert "installed" not in world.rows(both)["plugin"]
 
 
+@pytest.mark.heavy
 def test_a_system_where_a_build_lacks_what_it_requires_is_left_out_unless_it_is_named(world: World) -> None:
     make_wheel(world.index.folder, "fast", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
     make_wheel(world.index.folder, "slow", "1.0", tag="cp311-cp311-macosx_11_0_arm64")

@@ -30,6 +30,7 @@ def test_the_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.heavy
 def test_a_closed_stream_is_no_crash(tmp_path: Path, closed: str) -> None:
     script = f'"$0" -m nixgen show --project "$1" {closed}'
     good = ["sh", "-c", script, sys.executable, str(make(tmp_path))]
@@ -158,6 +159,7 @@ def test_an_interrupt_while_it_starts_or_ends(tmp_path: Path, where: str, progra
 
 
 @pytest.mark.parametrize("command", ["generate", "lock"])
+@pytest.mark.heavy
 def test_an_interrupt_is_told_with_what_it_left(tmp_path: Path, command: str) -> None:
     assert interrupted(tmp_path, command, "--quiet") == "interrupted; nothing in the project was changed\n"
     write = "from nixgen.machine import files; files.write_all(pathlib.Path(), {'a': b'1'})"

@@ -143,6 +143,7 @@ def test_zsh_and_fish_are_told_how_a_word_goes_on(line: str, wanted: str) -> Non
     assert fish.stdout.split("\t")[0].split() == [wanted]
 
 
+@pytest.mark.heavy
 def test_bash_completes(tmp_path: Path) -> None:
     program = tmp_path / "nixgen"
     code = "import sys; sys.argv[0] = 'nixgen'; from nixgen.__main__ import main; main()"

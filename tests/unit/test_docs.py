@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +173,12 @@ def test_the_settings_page_has_the_table_of_known_needs(*, update_goldens: bool)
     assert sorted(KNOWN, key=lambda row: row.name) == list(KNOWN)
 
 
+whole = cache(full)
+
+
 def options_of(words: list[str]) -> set[str]:
     """The options of the command that these words begin with: ["data", "diff", "OLD", "NEW"] is ``data diff``."""
-    command: Any = full(words[0])
+    command: Any = whole(words[0])
     for word in words[1:]:
         command = getattr(command, "commands", {}).get(word, command)
     return {"--help", *(option for parameter in command.params for option in parameter.opts)}

@@ -255,6 +255,7 @@ def plans(draw: st.DrawFn) -> Plan:
 @needs_nix
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(plan=plans())
+@pytest.mark.heavy
 def test_nix_reads_exactly_what_went_in(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
     seen = evaluate(tmp_path_factory.mktemp("plan"), plan)
     base = plan.base

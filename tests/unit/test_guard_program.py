@@ -102,6 +102,7 @@ def test_names_choose_what_is_checked(program: Run, tmp_path: Path) -> None:
     assert program("--", "true", expected="two.json").returncode == 79
 
 
+@pytest.mark.heavy
 def test_the_stamp_is_in_the_users_state_or_where_it_is_told(program: Run, tmp_path: Path) -> None:
     if in_memory(tmp_path):
         pytest.skip("files in memory are not stamped")

@@ -227,6 +227,7 @@ def test_a_compiled_file_is_the_lock_of_the_one_it_was_made_of(root: Path, index
     assert locked(made) == {"app": "1.0", "old-project": "0.1.0", "plain": "1.5"}
 
 
+@pytest.mark.heavy
 def test_the_lowest_python_that_the_pins_allow(root: Path, index: Index) -> None:
     made = requirements(root, index, "late==1.0\n")
     assert toml(made)["project"]["requires-python"] == ">=3.13"

@@ -71,6 +71,7 @@ def test_a_checkout_with_other_line_ends_is_up_to_date(project: Path, run: Run, 
     assert tree(clone) == theirs
 
 
+@pytest.mark.heavy
 def test_without_the_lines_all_would_be_stale(project: Path, run: Run, tmp_path: Path) -> None:
     run(project)
     (project / ".gitattributes").unlink()

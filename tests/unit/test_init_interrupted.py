@@ -91,6 +91,7 @@ def test_a_signal_at_any_moment_leaves_nothing_half_written(
     assert tree(project) == after
 
 
+@pytest.mark.heavy
 def test_a_read_only_project(mounted: Path, project: Path) -> None:
     root = mounted / "demo"
     shutil.copytree(project, root)

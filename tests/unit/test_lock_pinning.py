@@ -122,6 +122,7 @@ def test_the_base_is_pinned_once(archive: Archive, project: Path, capsys: pytest
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_upgrade_prints_what_changed(archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(project, BOTH)
     run(project)
@@ -166,6 +167,7 @@ def test_nix_is_looked_at_before_apt(tmp_path: Path, index: Serve, monkeypatch: 
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_compilers_are_pinned_while_something_is_built(
     archive: Archive, tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +213,7 @@ def test_compilers_are_pinned_while_something_is_built(
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_a_system_that_lacks_what_a_build_requires_is_left_out(
     archive: Archive, tmp_path: Path, index: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +251,7 @@ def versions(made: Lock, system: str = "x86_64-linux") -> dict[str, str]:
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_a_library_more_leaves_all_other_pins_as_they_are(
     archive: Archive, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,6 +289,7 @@ def test_the_index_is_fetched_once_for_all_projects(archive: Archive, project: P
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_ubuntus_noble_from_a_mirror_of_its_own(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +319,7 @@ def test_ubuntus_noble_from_a_mirror_of_its_own(
 
 
 @needs_apt
+@pytest.mark.heavy
 def test_a_system_more_leaves_the_pins_of_the_others(archive: Archive, tmp_path: Path) -> None:
     project = make(tmp_path / "project", ONE)
     before = versions(run(project))

@@ -178,6 +178,7 @@ def test_a_full_disk(tmp_path: Path, after: int) -> None:
     assert list(read(log)) == entries(0, 300)
 
 
+@pytest.mark.heavy
 def test_killed_processes(tmp_path: Path) -> None:
     """Real processes that are killed at a random moment; the folder is good after each."""
     context = multiprocessing.get_context("fork")

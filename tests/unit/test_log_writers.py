@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import SIGNER, VERIFIER, CrashError, Memory, Watched, append, crashing, entries, entry, filled, opened
@@ -19,6 +20,7 @@ from nixgen.log.log import Log
 from nixgen.log.stores.folder import Folder
 
 
+@pytest.mark.heavy
 def test_two_processes_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_append_some, args=(tmp_path, index * 1000, 12)) for index in range(3)]

@@ -88,6 +88,7 @@ def test_verify_as_json(nixgen: Nixgen, project: Path) -> None:
     ]
 
 
+@pytest.mark.heavy
 def test_a_plain_folder_without_nix_or_a_shell(nixgen: Nixgen, project: Path, tmp_path: Path) -> None:
     plain = fill(tmp_path / "elsewhere", FILES)
     assert nixgen("verify", "m", "--path", str(plain), shell=False).returncode == 0
@@ -125,6 +126,7 @@ def test_bad_input(nixgen: Nixgen, project: Path) -> None:
     assert "there is no nixgen.lock here or above" in done.stderr
 
 
+@pytest.mark.heavy
 def test_a_lock_that_pins_nothing(nixgen: Nixgen, project: Path) -> None:
     """Case 37: nothing is verified, so nothing is started; but a service without models has nothing to verify."""
     (project / "nixgen.lock").write_text(lock())
@@ -152,6 +154,7 @@ def test_run_sets_a_seed_before_python_starts(nixgen: Nixgen) -> None:
     assert nixgen("run", "--seed", "-7", "--", "true").returncode == 2
 
 
+@pytest.mark.heavy
 def test_run_never_starts_the_command_after_one_flipped_bit(nixgen: Nixgen, project: Path) -> None:
     flip(project.parent / "files/models/m/model.onnx", 0)
     done = nixgen("run", "--", "touch", "started")
@@ -194,6 +197,7 @@ def test_run_is_told_what_it_lacks(nixgen: Nixgen, arguments: list[str], sentenc
     assert done.stderr.startswith(sentence)
 
 
+@pytest.mark.heavy
 def test_outside_the_shell_the_guard_runs_inside_of_it(nixgen: Nixgen, project: Path, tmp_path: Path) -> None:
     """A double of nix-shell: it sets what the project's shell sets, and runs what it is given with a shell."""
     files = project.parent / "files"

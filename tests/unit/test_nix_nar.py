@@ -70,6 +70,7 @@ def test_on_disk_and_in_memory_are_one(tree: dict[str, object]) -> None:
 @needs_nix
 @settings(max_examples=25)
 @given(trees)
+@pytest.mark.heavy
 def test_nix_says_the_same(tree: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, "tree"), flat(tree))

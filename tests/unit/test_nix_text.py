@@ -51,6 +51,7 @@ def test_a_string_evaluates_to_itself(strings: list[str]) -> None:
 @needs_nix
 @settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(VALUES, min_size=20, max_size=100))
+@pytest.mark.heavy
 def test_a_value_evaluates_to_itself(values: list[Any]) -> None:
     assert evaluate(to_nix(values)) == values
 
@@ -58,6 +59,7 @@ def test_a_value_evaluates_to_itself(values: list[Any]) -> None:
 @needs_nix
 @settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(STRINGS, min_size=50, max_size=200, unique=True))
+@pytest.mark.heavy
 def test_an_attribute_name_evaluates_to_itself(names: list[str]) -> None:
     body = " ".join(f"{nix_attr(name)} = {place};" for place, name in enumerate(names))
     assert evaluate(f"{{ {body} }}") == {name: place for place, name in enumerate(names)}

@@ -258,6 +258,7 @@ def test_killed_at_every_moment(lab: Lab, act: str) -> None:
     sound(lab)
 
 
+@pytest.mark.heavy
 def test_twenty_at_once(lab: Lab) -> None:
     for number in range(20):
         lab.publish(f"1.{number}.0", str(number).encode())

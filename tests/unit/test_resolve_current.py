@@ -268,6 +268,7 @@ def test_the_stand_in_answers_from_memory(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_forgotten")
 @pytest.mark.parametrize("spoil", ["text", "list", "uv", "answer", "folder", "pipe", "endless"])
+@pytest.mark.heavy
 def test_an_answer_that_is_not_this_uvs_is_asked_for_again(tmp_path: Path, spoil: str) -> None:
     project = make(tmp_path)
     stand_in_of(project, "")

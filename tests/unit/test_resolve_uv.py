@@ -67,6 +67,7 @@ def test_another_python_is_looked_for_where_that_one_does_not_fit(
     lock(project(tmp_path / "demo"))
 
 
+@pytest.mark.heavy
 def test_without_a_python_none_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

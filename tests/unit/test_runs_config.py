@@ -165,6 +165,12 @@ def test_a_command_is_kept_without_secrets(words: list[str], kept: list[str], op
 
 
 SECRET = "api_key: 'hunter2'\n"
+PIECE = 1 << 14
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "_PIECE", PIECE)
 
 
 @pytest.mark.parametrize(
@@ -175,16 +181,14 @@ SECRET = "api_key: 'hunter2'\n"
         *(SECRET.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")),
         b"\0\1\2" * 500 + b"x = 'ghp_" + b"a" * 36 + b"'\0",
         b"\xc4\xb0" * 500 + b"\n" + SECRET.encode(),  # a letter that is two in small letters
-        b"x" * 1_048_560 + b"\n" + SECRET.encode(),  # over the border of two pieces
-        *(
-            (b"n = 7\n" * 400_000)[: (1 << 20) - before] + b"\n" + SECRET.encode() + b"n = 7\n" * 99
-            for before in range(25)
-        ),
-        (b"n: 7, " * 500_000) + SECRET.encode(),  # a line of three megabytes
+        b"x" * (PIECE - 16) + b"\n" + SECRET.encode(),  # over the border of two pieces
+        *((b"n = 7\n" * 4_000)[: PIECE - before] + b"\n" + SECRET.encode() + b"n = 7\n" * 99 for before in range(25)),
+        (b"n: 7, " * 50_000) + SECRET.encode(),  # a long line
     ],
     ids=lambda content: f"{len(content)}-{zlib.crc32(content):x}",
 )
 @pytest.mark.parametrize("name", ["a.py", "a.yaml"])
+@pytest.mark.usefixtures("small_pieces")
 def test_a_secret_is_found_in_a_file_of_any_size_and_encoding(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     assert len(config.secrets(tmp_path / name)) == 1
@@ -196,16 +200,18 @@ def test_a_secret_is_found_in_a_file_of_any_size_and_encoding(tmp_path: Path, na
         b"",
         b"api_key",
         b"\xff\xfe",
-        *(b"n" * ((1 << 20) - at) + b"pad_token: 'hunter2'\n" for at in range(25)),  # "token" begins the second piece
+        *(b"n" * (PIECE - at) + b"pad_token: 'hunter2'\n" for at in range(25)),  # "token" begins the second piece
         gzip.compress(SECRET.encode() * 3, compresslevel=0, mtime=0),  # what is compressed is not looked into
     ],
     ids=lambda content: f"{len(content)}-{zlib.crc32(content):x}",
 )
+@pytest.mark.usefixtures("small_pieces")
 def test_a_file_without_secrets_has_none_whatever_its_size(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.py").write_bytes(content)
     assert config.secrets(tmp_path / "a.py") == ()
 
 
+@pytest.mark.heavy
 def test_of_a_file_in_which_secrets_are_looked_for_a_piece_is_in_memory(tmp_path: Path) -> None:
     with (tmp_path / "a.py").open("wb") as file:
         file.seek(96 << 20)

@@ -212,6 +212,7 @@ def test_a_command_does_not_start_after_a_flipped_bit_and_that_is_recorded(proje
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.heavy
 def test_a_signal_reaches_the_command_once_and_the_record_is_written(project: Project, number: signal.Signals) -> None:
     process = project.start(TELLS.format(int(number)))
     project.ready(process)
@@ -223,6 +224,7 @@ def test_a_signal_reaches_the_command_once_and_the_record_is_written(project: Pr
     assert project.printed().count(b"told") == 1
 
 
+@pytest.mark.heavy
 def test_a_command_that_a_signal_ends(project: Project) -> None:
     process = project.start(SLEEPS)
     project.ready(process)
@@ -275,6 +277,7 @@ def test_killed_at_every_write_there_is_a_whole_record_or_none(project: Project)
     assert (seen, killed > 6) == ({"none", "running", "finished"}, True)
 
 
+@pytest.mark.heavy
 def test_much_output_takes_no_memory(project: Project) -> None:
     """A gigabyte would do, too: a fifth of it has no room in what this process may have."""
     limit = 120 << 20
@@ -303,6 +306,7 @@ def test_input_is_the_commands(project: Project) -> None:
     assert done.stdout == b"a\x00b"
 
 
+@pytest.mark.heavy
 def test_nobody_reads_on(project: Project) -> None:
     """``| head``: the run goes on, and all is in the file."""
     reads, writes = os.pipe()
@@ -321,6 +325,7 @@ def test_what_a_command_leaves_behind_is_not_waited_for(project: Project) -> Non
     assert (done.returncode, project.printed()) == (0, done.stdout)
 
 
+@pytest.mark.heavy
 def test_a_limit_of_file_sizes_costs_the_rest_of_the_output_alone(project: Project) -> None:
     code = "import sys; sys.stdout.write('x' * 3000000); print('end', file=sys.stderr); open('out', 'w').write('w')"
     done = project.python(
@@ -407,6 +412,7 @@ def terminal(project: Project) -> Iterator[Callable[[str], Terminal]]:
         os.close(one.ours)
 
 
+@pytest.mark.heavy
 def test_a_terminal_stays_one(project: Project, terminal: Callable[[str], Terminal]) -> None:
     """So that nothing is held back in buffers; what is recorded has no terminal's line ends."""
     one = terminal("import os; print(os.isatty(0), os.isatty(1), os.isatty(2)); print(os.get_terminal_size().columns)")
@@ -415,6 +421,7 @@ def test_a_terminal_stays_one(project: Project, terminal: Callable[[str], Termin
     assert project.printed().startswith(b"True True True\n")
 
 
+@pytest.mark.heavy
 def test_ctrl_c_reaches_the_command_once(project: Project, terminal: Callable[[str], Terminal]) -> None:
     one = terminal(TELLS.format(int(signal.SIGINT)))
     project.ready(one.process)
@@ -564,6 +571,7 @@ def test_a_large_new_file_is_named_and_left_out(project: Project) -> None:
     assert (done.returncode, project.record.missing) == (0, ("diff.patch: large (17 MiB, which git does not know)",))
 
 
+@pytest.mark.heavy
 def test_a_project_below_the_top_on_a_detached_head_of_a_shallow_clone(tmp_path: Path) -> None:
     origin = Project(tmp_path / "origin/sub/project")
     fill(tmp_path / "origin", {"other": b"x"})
@@ -642,6 +650,7 @@ def test_a_clock_that_jumps_changes_no_duration(project: Project) -> None:
         (["runs", "show", "x"], "has no runs"),
     ],
 )
+@pytest.mark.heavy
 def test_mistakes_are_told_before_anything_is_made(project: Project, words: list[str], sentence: str) -> None:
     done = subprocess.run(
         [*NIXGEN, *words], cwd=project.root, env=project.env, capture_output=True, text=True, check=False

@@ -117,6 +117,7 @@ def test_a_run_of_a_folder_below_is_made_again_from_git_on_another_number_of_cor
     assert reproductions.best([first, second], "0" * 64) == ""
 
 
+@pytest.mark.heavy
 def test_what_differs_is_told_with_its_place(project: Project) -> None:
     project.record()
     project.env["NOISE"] = "!"
@@ -138,6 +139,7 @@ def test_what_differs_is_told_with_its_place(project: Project) -> None:
     assert "has no metric f1" in project.again("--tolerance", "f1=1", "--tolerance", "auc", code=2)
 
 
+@pytest.mark.heavy
 def test_a_tree_with_changes_is_made_again_and_an_output_that_is_missing_differs(project: Project) -> None:
     fill(project.root, {"train.py": TRAIN.replace("rate}", "rate} changed").encode(), "new.py": b"x = 1\n"})
     folder = project.record()
@@ -158,6 +160,7 @@ def test_a_tree_with_changes_is_made_again_and_an_output_that_is_missing_differs
     assert "  outputs: model/w: 1 bytes → not there\n" in project.again(run=folder.name, code=1)
 
 
+@pytest.mark.heavy
 def test_a_configuration_that_git_does_not_have_comes_from_here_or_from_its_copy(
     project: Project, tmp_path: Path
 ) -> None:
@@ -178,6 +181,7 @@ def test_a_configuration_that_git_does_not_have_comes_from_here_or_from_its_copy
     assert "its copy is without password" in project.again(code=2)
 
 
+@pytest.mark.heavy
 def test_pinned_files_of_the_project_that_git_does_not_have(project: Project) -> None:
     pinned = {"files": [{**rows({"s.csv": b"a\n"})[0], "local": "ignored.yaml"}], "source": "x", "scheme": "file"}
     fill(project.root, {"nixgen.lock": lock(data__sales=pinned).encode(), "ignored.yaml": b"a\n"})
@@ -203,6 +207,7 @@ def cloned(project: Project, *words: str) -> Project:
 
 
 @pytest.mark.parametrize("shallow", [True, False])
+@pytest.mark.heavy
 def test_a_commit_of_a_branch_that_was_squashed_is_fetched_by_its_id(project: Project, *, shallow: bool) -> None:
     project.git("config", "uploadpack.allowAnySHA1InWant", "true")
     project.git("checkout", "-q", "-b", "work")
@@ -225,6 +230,7 @@ def test_a_commit_of_a_branch_that_was_squashed_is_fetched_by_its_id(project: Pr
     assert commit not in out
 
 
+@pytest.mark.heavy
 def test_a_submodule_is_checked_out_or_said_to_be_missing(project: Project, tmp_path: Path) -> None:
     inner = Project(tmp_path / "inner")
     project.git("submodule", "add", "-q", f"file://{inner.top}", "part")
@@ -241,6 +247,7 @@ def test_a_submodule_is_checked_out_or_said_to_be_missing(project: Project, tmp_
     assert str(inner.top) in out
 
 
+@pytest.mark.heavy
 def test_a_seed_that_the_program_drew_by_itself_is_given_to_it_again(project: Project) -> None:
     seeding = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport nixgen\nnixgen.seed_everything()\n"
     fill(project.root, {"train.py": f"{seeding}{TRAIN}".encode()})
@@ -252,6 +259,7 @@ def test_a_seed_that_the_program_drew_by_itself_is_given_to_it_again(project: Pr
     assert found.differences == ()
 
 
+@pytest.mark.heavy
 def test_an_interrupted_one_leaves_nothing(project: Project, tmp_path: Path) -> None:
     """The command is told, and is given the time to end."""
     waits = "import os, pathlib, time\n" + TRAIN.replace("import json, os", "import json")

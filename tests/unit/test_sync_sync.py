@@ -157,6 +157,7 @@ def test_before_init_it_says_to_set_the_project_up(tmp_path: Path) -> None:
         assert said(tmp_path, *words, code=2) == f"error: {tmp_path}: is not set up yet\n  hint: nixgen init\n"
 
 
+@pytest.mark.heavy
 def test_add_upgrade_and_remove(root: Path) -> None:
     assert said(root, "add", "--no-sync", "--group", "dev", "beta") == (
         "wrote pyproject.toml, uv.lock\nwrote default.nix\n"

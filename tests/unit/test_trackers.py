@@ -113,6 +113,7 @@ def test_a_recorded_run_is_logged(project: Project) -> None:
         ("client", "MLflow's client is not installed"),
     ],
 )
+@pytest.mark.heavy
 def test_a_tracker_that_fails_costs_one_warning(project: Project, fails: str, why: str) -> None:
     if fails == "client":
         (Path(project.env["PYTHONPATH"].partition(":")[0]) / "mlflow/__init__.py").write_text(
@@ -133,6 +134,7 @@ def test_a_tracker_that_fails_costs_one_warning(project: Project, fails: str, wh
     assert (again.returncode, why.encode() in again.stderr) == (3, True)
 
 
+@pytest.mark.heavy
 def test_a_run_is_logged_later_and_its_record_stays(project: Project) -> None:
     uri = project.env.pop("MLFLOW_TRACKING_URI")
     assert project.python(WRITES, *OPTIONS).returncode == 0
