@@ -6,7 +6,8 @@ none of the machine's folders, so whatever these libraries need comes from the e
 programs nothing changes: behind the links are the files that they load anyway.
 
 It is of the standard library alone, since the environment's own Python runs it: a copy of this file lies beside shells
-and services. Usage: driver.py auto|off ENVIRONMENT, which prints LD_LIBRARY_PATH and TRITON_LIBCUDA_PATH, a line each.
+and services. Usage: driver.py auto|off ENVIRONMENT, which prints LD_LIBRARY_PATH and TRITON_LIBCUDA_PATH, a line each;
+with `export` behind it, what a shell evaluates to set them.
 """
 
 from __future__ import annotations
@@ -407,9 +408,14 @@ def _tell(what: str, hint: str = "") -> None:
     print(f"nixgen: {what}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
 
 
-def main(wanted: str, environment: str) -> None:
+def main(wanted: str, environment: str, form: str = "") -> None:
     """What the shell reads."""
-    print(*variables(wanted, [environment]).values(), sep="\n")
+    for name, value in variables(wanted, [environment]).items():
+        if form != "export":
+            print(value)
+        elif value or name in os.environ:
+            quoted = value.replace("'", "'\\''")
+            print(f"export {name}='{quoted}'")
 
 
 if __name__ == "__main__":

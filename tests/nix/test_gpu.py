@@ -110,6 +110,17 @@ def test_a_shell_leads_to_the_driver_and_to_nothing_else_of_the_machine(
     assert "nixgen: " not in done.stderr
 
 
+def test_an_activated_venv_leads_to_the_driver(lab: Lab, shell: str, host: Path, tmp_path: Path) -> None:
+    """As in an editor's terminal, which knows nothing of the shell."""
+    venv = lab.nix.inside(
+        "sh", "-c", f"{shell} --run 'echo $VIRTUAL_ENV'", XDG_RUNTIME_DIR=str(tmp_path)
+    ).stdout.strip()
+    (tmp_path / "code.py").write_text(f"{LOADED}print(driver(), loaded())\n")
+    script = f"set -eu; . {venv}/bin/activate; python {tmp_path}/code.py; deactivate"
+    done = lab.nix.inside("sh", "-c", script, NIXGEN_DRIVER=f"{host}/lib", XDG_RUNTIME_DIR=str(tmp_path))
+    assert done.stdout == f"{ANSWER} ['{host}/lib/libcuda.so.{VERSION}']\n"
+
+
 def test_where_there_is_no_driver_nothing_is_set(lab: Lab, shell: str, tmp_path: Path) -> None:
     if any(map(os.path.exists, driver.SIGNS)):
         pytest.skip("this machine has a driver")

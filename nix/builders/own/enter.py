@@ -15,6 +15,7 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,10 @@ class Venv:
     def make(self, target, place=None):
         settings = self.settings
         kernel = [f"{self.setup}/kernel", self.root] if self.root else []
-        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel)
+        # What an editor's terminal has of the shell: the GPU's driver.
+        finder = [settings["python"], "-ISB", f"{self.setup}/lib/driver.py", settings["cuda"], settings["environment"], "export"]
+        activated = f'[ ! -x {shlex.quote(finder[0])} ] || eval "$({shlex.join(finder)})"\n'
+        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel, activated)
 
     def in_project(self):
         """Makes the project's venv where it is not there as it was made, and has .venv lead to it."""
