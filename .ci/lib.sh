@@ -6,10 +6,15 @@ venv=$cache/venv
 
 say() { printf '%s\n' "$*" >&2; }
 
+# fail WHAT [MEND…]: ends with a sentence, and what mends it in the lines below, as nixgen prints it.
 fail() {
     say "error: $1"
     shift
-    for line in "$@"; do say "    $line"; done
+    before="  hint: "
+    for line in "$@"; do
+        say "$before$line"
+        before="    "
+    done
     exit 3
 }
 

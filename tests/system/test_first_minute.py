@@ -68,7 +68,7 @@ def test_who_is_not_in_nix_users_is_told_the_group(folder: Path) -> None:
     (folder / "state" / "daemon-socket").chmod(0o755)
     assert code == 3
     assert said[0].startswith("error: Nix's daemon does not let ")
-    assert said[1].startswith("    sudo usermod -aG nix-users ")
+    assert said[1].startswith("  hint: sudo usermod -aG nix-users ")
     assert said[2:] == ["    then log in again"]
 
 
@@ -86,7 +86,7 @@ def test_a_state_folder_from_before_the_daemon_is_handed_to_it(folder: Path) -> 
     code, said = _prepare(folder)
     assert code == 3
     assert said[0].startswith(f"error: Nix's daemon runs, and {folder}/state is still ")
-    assert said[1:] == ["    hand it to the daemon: sudo chown -R root /nix"]
+    assert said[1:] == ["  hint: hand it to the daemon: sudo chown -R root /nix"]
 
 
 def test_a_daemon_that_does_not_run_is_started_as_this_machine_starts_it(folder: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_daemon_that_does_not_run_is_started_as_this_machine_starts_it(folder:
     start = "systemctl start nix-daemon" if Path("/run/systemd/system").is_dir() else "sh -c 'nix-daemon &'"
     assert code == 3
     assert said[0].endswith("and no Nix daemon runs")
-    assert said[1:] == [f"    start the daemon: sudo {start}"]
+    assert said[1:] == [f"  hint: start the daemon: sudo {start}"]
 
 
 def test_a_daemon_that_does_not_answer_is_found_before_anything_is_made(folder: Path) -> None:
@@ -112,4 +112,4 @@ exit 1
     code, said = _prepare(folder, "check_nix")
     assert code == 3
     assert said[0] == "error: Nix's daemon does not answer"
-    assert said[1].startswith("    start it: sudo ")
+    assert said[1].startswith("  hint: start it: sudo ")
