@@ -530,6 +530,36 @@ def test_scripts_are_apps_of_the_flake(project: Project, nix: Nix) -> None:
     )
 
 
+@pytest.mark.one_nix
+def test_nixgen_shell_in_the_users_bash(project: Project, nix: Nix, tmp_path: Path) -> None:
+    """What somebody types: the prompt, the code, pip, and that the prompt tells of a lock that changed, once."""
+    typed = (
+        'echo "<$PS1>"',
+        "demo; python -c 'import alpha; print(alpha.NAME)'",
+        "pip install six; command -v pip",
+        'until [ uv.lock -nt "$NIXGEN_MARK" ]; do touch uv.lock; done',
+        "true",
+        "exit 6",
+    )
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.bashrc").write_text("PS1='own> '\n")
+    lines = " ".join(map(shlex.quote, typed))
+    command = f"printf '%s\\n' {lines} | {sys.executable} -m nixgen shell"
+    env = {"PYTHONPATH": str(ROOT), "SHELL": shutil.which("bash") or "", "HOME": str(tmp_path / "home")}
+    done = nix.inside("bash", "-c", command, cwd=project.folder, check=False, **env)
+    venv = project.folder / (project.folder / ".venv").readlink()
+    assert done.returncode == 6, done.stderr
+    assert done.stdout.splitlines() == [
+        "<(demo) own> >",
+        f"demo {project.folder}/src/demo/__init__.py",
+        "alpha",
+        f"{venv}/bin/pip",
+    ]
+    assert "To add packages: nixgen add six\n" in done.stderr
+    assert done.stderr.count("nixgen: uv.lock changed since this shell was entered.") == 1
+    assert not list(venv.glob("entered-*"))
+
+
 TASKS = """
 run = 'python -c "import demo; demo.main()"; echo ran'
 
