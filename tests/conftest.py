@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Names the markers, and makes the folder that the stores of all workers lie in."""
     if config.getoption("--update-goldens") and os.environ.get("CI"):
         raise pytest.UsageError("goldens are updated by a person, never in CI")
+    gc.disable()  # until all is collected
     # What is started in the background by a shell, and all that it starts, is deaf to Ctrl-C: these tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "network: needs a package index and a Debian mirror")
@@ -74,9 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: to look through it again and again for what is in circles takes a while."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

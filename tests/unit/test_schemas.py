@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
 from projects import make
 from support.program import nixgen
 from test_docs import blocks, page, setting_rows
@@ -23,6 +22,11 @@ from nixgen.registry import policy
 
 ROOT = Path(__file__).resolve().parents[2]
 Document = dict[str, Any]
+
+
+def validators() -> Any:
+    """Imported by who needs it: it takes more than a second."""
+    return pytest.importorskip("jsonschema")
 
 
 def documents(*folders: str) -> Iterator[Document]:
@@ -96,8 +100,9 @@ def spoilt(document: Document) -> Iterator[tuple[str, Document]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_takes_every_example_and_refuses_what_the_reader_refuses(kind: str) -> None:
     schema, read, found = KINDS[kind]
-    Draft7Validator.check_schema(schema())
-    judge = Draft7Validator(schema())
+    draft = validators().Draft7Validator
+    draft.check_schema(schema())
+    judge = draft(schema())
     accepted = [one for one in found() if not refused(read, one)]
     assert accepted
     tried = 0
@@ -139,7 +144,7 @@ def test_every_setting_has_a_form() -> None:
 )
 def test_values_that_cannot_be(kind: str, document: Document) -> None:
     schema, read, _ = KINDS[kind]
-    assert (refused(read, document), Draft7Validator(schema()).is_valid(document)) == (True, False)
+    assert (refused(read, document), validators().Draft7Validator(schema()).is_valid(document)) == (True, False)
 
 
 def test_the_command_prints_them() -> None:
