@@ -180,7 +180,7 @@ def find(
         *known.get(CUDA, ()),
         *(f"{folder}/{CUDA}" for folder in usual),
     ]
-    there = [path for path in places if os.path.lexists(path) and "stubs" not in path.split("/")]
+    there = [os.path.abspath(path) for path in places if os.path.lexists(path) and "stubs" not in path.split("/")]
     path = next((path for path in there if read(path)), None)
     if path is None:
         # WSL without NVIDIA's driver: what ROCm needs there.

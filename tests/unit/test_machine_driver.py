@@ -129,6 +129,14 @@ def test_a_cache_that_is_none(tmp_path: Path, content: bytes) -> None:
     assert driver.cached(str(tmp_path / "cache")) == {}
 
 
+def test_a_folder_that_is_named_from_the_current_one(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(host.parent)
+    found = driver.find(host.name)
+    assert found is not None
+    folder = Path(driver.link(driver.usable(found)))
+    assert {path.readlink().parent for path in folder.iterdir()} == {host}
+
+
 def test_of_two_drivers_one_is_taken_whole(host: Path, tmp_path: Path) -> None:
     """CUDA's "compat" folder has a newer libcuda than the machine, and no libnvidia-ml."""
     newer = tmp_path / "compat"
