@@ -116,9 +116,21 @@ def first(tree: Path, nix28: Nix, tmp_path_factory: pytest.TempPathFactory) -> B
 
 
 @pytest.fixture(scope="module")
-def second(first: Built, tree: Path, nix_new: Nix) -> Built:
-    """The same project with a current Nix and its store."""
+def second(first: Built, tree: Path, nix_new: Nix, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same project with a current Nix, whose store is given the set; what nixgen makes, it builds itself."""
     nix_new.run("nix-store", "--add", tree)
+    record = json.loads((first.project.folder / "nixgen.hashes.json").read_text())["systems"][SYSTEM]
+    own = {output["outPath"] for output in record["outputs"].values()}
+    compilers = first.nix.evaluate(
+        f'with import {tree} {{ system = "{SYSTEM}"; }}; '
+        "map toString [ stdenv.cc stdenv.cc.bintools gnumake pkg-config ]"
+    )
+    roots = [record["outputs"]["root"]["outPath"], *compilers]
+    given = first.nix.run("nix-store", "--query", "--requisites", *roots).stdout.split()
+    dump = tmp_path_factory.mktemp("set") / "dump"
+    first.nix.inside("sh", "-euc", 'nix-store --export "$@" > "$0"', dump, *sorted({*given} - own))
+    nix_new.inside("sh", "-euc", 'nix-store --import < "$0"', dump)
+    dump.unlink()
     return replace(first, nix=nix_new)
 
 
