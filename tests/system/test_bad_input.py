@@ -81,7 +81,7 @@ def test_no_uv_lock(project: Project, command: str) -> None:
 def test_uv_lock_out_of_date_with_pyproject(project: Project, command: str) -> None:
     project.replace('"greeting"', '"greeting", "another"')
     before = project.files()
-    refused(project.nixgen(command), USER, "uv.lock: is out of date with pyproject.toml", "uv lock")
+    refused(project.nixgen(command), USER, "uv.lock: is out of date with pyproject.toml", "nixgen sync")
     assert project.files() == before
 
 
@@ -155,7 +155,7 @@ def test_check_finds_what_is_stale_and_changes_nothing(project: Project) -> None
     (project.folder / "nix" / "nixgen" / "base.nix").unlink()
     before = project.files()
     said = project.nixgen("generate", "--check")
-    refused(said, FINDING, "default.nix: is stale", "nix/nixgen/base.nix: is missing", "nixgen generate")
+    refused(said, FINDING, "default.nix: is stale", "nix/nixgen/base.nix: is missing", "nixgen sync")
     assert project.files() == before
 
 
