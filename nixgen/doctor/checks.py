@@ -60,7 +60,8 @@ Check = Callable[[Facts], Iterator[Fault]]
 def nix(facts: Facts) -> Iterator[Fault]:
     """Whether there is a Nix, and it can be started."""
     if facts.nix_problem is not None:
-        yield Fault("error", facts.nix_problem)
+        mend = facts.nix_problem.mend or f"correct what it names, in {_CONF}, ~/.config/nix/nix.conf or NIX_CONFIG"
+        yield Fault.of("error", facts.nix_problem.where, facts.nix_problem.what.partition("\n")[0], mend)
     elif facts.nix is None:
         yield Fault.of("error", "", "Nix is not installed", install.nix(facts.host, root=_is_root(facts)))
     elif not facts.nix.on_path:
@@ -203,6 +204,8 @@ def proxy(facts: Facts) -> Iterator[Fault]:
     mine = [name for name in _PROXIES if facts.variables.get(name)]
     if not mine or facts.nix is None or facts.nix.socket is None:
         return
+    if facts.nix.refused:
+        raise NotLookedAtError("Nix's daemon does not answer")
     if facts.nix.environment is None:
         raise NotLookedAtError(f"{mine[0]} is set, and only root sees the variables of Nix's daemon")
     theirs = {name.lower() for name in _PROXIES if facts.nix.environment.get(name)}

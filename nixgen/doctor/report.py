@@ -133,7 +133,8 @@ def as_json(report: Report) -> str:
 
 
 def _headline(facts: Facts) -> str:
-    nix = f"Nix {'.'.join(map(str, facts.nix.version))}" if facts.nix else "no Nix"
+    without = "Nix, which cannot be used" if facts.nix_problem else "no Nix"
+    nix = f"Nix {'.'.join(map(str, facts.nix.version))}" if facts.nix else without
     inside = f" in a {facts.host.container} container" if facts.host.container else ""
     wsl = f" in WSL {facts.host.wsl}" if facts.host.wsl else ""
     cores = f"{facts.cores} core{'s' if facts.cores > 1 else ''}"

@@ -93,6 +93,7 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
     ("nix", "error", replace(FINE, nix=None, user=ROOT), "not installed", "apt install nix-setup-systemd"),
     ("nix", "error", replace(FINE, nix=None, host=Host("darwin")), "Nix is not installed", CURL),
     ("nix", "error", replace(FINE, nix_problem=Problem("Nix", "cannot be used: x", "y")), "cannot be used: x", "y"),
+    ("nix", "error", replace(FINE, nix_problem=Problem("Nix", "max-jobs\nTry")), "Nix: max-jobs\n  hint", "NIX_CONFIG"),
     ("nix", "warning", with_nix(on_path=False, folder="/n x/bin"), "not in PATH", "export PATH=$PATH:'/n x/bin'"),
     ("nix-version", "error", with_nix(version=(2, 3, 16)), "2.3.16 is older than nixgen needs (2.8)", "https://"),
     ("nix-version", "error", with_nix(version=(2, 8, 0)), "older than nixpkgs asks for (2.18)", "--base debian"),
@@ -281,6 +282,7 @@ def test_without_nix_on_the_path_it_is_missing(machine: Machine, tmp_path: Path)
     machine.patch.setenv("PATH", str(tmp_path))
     machine.patch.setattr(tools, "BESIDE", (str(tmp_path / "profile"),))
     assert {"nix", "git"} <= ids(machine.ask())
+    assert as_text(machine.ask())[0][1].endswith(", no Nix")
     shutil.copytree(machine.folder, tmp_path / "profile")
     tools._version.cache_clear()
     (found,) = [one.fault for one in machine.ask().found if one.id == "nix"]
@@ -301,6 +303,7 @@ def test_a_nix_that_says_nothing_useful_is_told(machine: Machine) -> None:
     tools._version.cache_clear()
     (found,) = [one.fault for one in machine.ask().found if one.id == "nix"]
     assert "nonsense in nix.conf" in found.problem.what
+    assert as_text(machine.ask())[0][1].endswith(", Nix, which cannot be used")
 
 
 def test_a_nix_that_hangs_is_not_waited_for(machine: Machine) -> None:
