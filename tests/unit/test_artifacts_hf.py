@@ -272,6 +272,7 @@ def test_a_renamed_repo_is_followed(hub: Hub, tmp_path: Path, capsys: pytest.Cap
     assert "the hub now calls old/name by the name org/model; both names work" in capsys.readouterr().err
 
 
+@pytest.mark.heavy
 def test_ten_thousand_files(hub: Hub, tmp_path: Path) -> None:
     hub.repo("org/many", {f"d{n % 10}/f{n}.bin": Big(declared=(n, f"{n:064x}")) for n in range(10_000)})
     found = pin(tmp_path, source="hf:org/many")

@@ -189,6 +189,7 @@ def test_a_name_that_is_not_pinned(project: Project) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_tables_of_thousands_of_columns_are_bounded(tmp_path: Path) -> None:
     """Case 36: one long type made every row as long as it is; 3,000 columns were 300 MB."""
     deep = {f"field{number}": {"y": [number]} for number in range(3000)}

@@ -230,6 +230,7 @@ def test_bad_input(tmp_path: Path, files: dict[str, str | bytes], form: str | No
     assert sentence in refused(tmp_path, files, form)
 
 
+@pytest.mark.heavy
 def test_names_of_columns_cost_what_they_are_long(tmp_path: Path) -> None:
     """Case 36: a new key in each of 100,000 lines, which took a look at every other line each."""
     text = "".join(f'{{"k{number}": {{"k{number}": 1}}}}\n' for number in range(100_000))

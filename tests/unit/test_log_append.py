@@ -104,7 +104,10 @@ def test_refusals() -> None:
 # A crash at any operation
 
 
-@pytest.mark.parametrize(("size", "more"), [(0, 3), (3, 2), (250, 10), (256, 300), (300, 300)])
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [(0, 3), (3, 2), (250, 10), *(pytest.param(size, 300, marks=pytest.mark.heavy) for size in (256, 300))],
+)
 def test_a_crash_at_any_write(size: int, more: int) -> None:
     whole = filled(size, size + more) if size else filled(more)
     at = 0

@@ -172,6 +172,7 @@ def test_a_log_in_it(make: Make) -> None:
     assert make().read("pending/3") is None
 
 
+@pytest.mark.heavy
 def test_writers_without_a_lock(bucket: str) -> None:
     """Conditional writes alone keep them apart."""
 

@@ -116,8 +116,8 @@ def test_no_token_survives(key: str, token: str, userinfo: bool) -> None:  # noq
 @pytest.mark.timeout(300)  # what is quadratic takes hours
 @pytest.mark.parametrize("part", ["a.", "a+", "+", "-_.", "https://", "https://a@", "ssh://a:", "https://x?token", "@"])
 @pytest.mark.parametrize("end", [" @", "@", "?", "https://a@b.example"])
-def test_an_address_of_megabytes_is_read_in_linear_time(part: str, end: str) -> None:  # case 36
-    text = part * (1_000_000 // len(part)) + end
+def test_a_long_address_is_read_in_linear_time(part: str, end: str) -> None:  # case 36
+    text = part * (400_000 // len(part)) + end
     assert all("s3cret" not in shown for shown in addresses.found(text))
 
 
