@@ -22,12 +22,7 @@ app = artifacts.group("kernel", "Show the environment to notebooks: Jupyter, VS 
     "Example: nixgen kernel install",
 )
 def install(
-    environment: Annotated[
-        str,
-        typer.Option(
-            "--environment", "--env", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False
-        ),
-    ] = "",
+    environment: options.EnvironmentOption = "",
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same

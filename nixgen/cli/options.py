@@ -60,7 +60,8 @@ PythonOption = Annotated[
     str | None, typer.Option("--python", metavar="VERSION", help="As if for this Python, like 3.12.")
 ]
 EnvironmentOption = Annotated[
-    str, typer.Option("--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False)
+    str,
+    typer.Option("--env", "--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
 ]
 MirrorOption = Annotated[
     list[str] | None,

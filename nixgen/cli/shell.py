@@ -23,12 +23,7 @@ def shell(
         list[str] | None,
         typer.Argument(metavar="COMMAND", help="Run this instead of a shell.", show_default=False),
     ] = None,
-    environment: Annotated[
-        str,
-        typer.Option(
-            "--env", "--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False
-        ),
-    ] = "",
+    environment: options.EnvironmentOption = "",
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same

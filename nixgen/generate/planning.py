@@ -104,7 +104,7 @@ def plan(
     exported = environments.export(project, known)
     resolutions, dropped = environments.select(project, exported, wanted, base.glibc, known, hints=True)
     for one in dropped:
-        option = f" --environment {one.environment}" if one.environment else ""
+        option = f" --env {one.environment}" if one.environment else ""
         console.warn(f"{left_out(one)} (nixgen show{option} --system {one.target.system})")
     problems = merged_problems(resolutions) + hashes.changed(project.root, resolutions)
     wanted_builds = asked.read(project, base, resolutions)

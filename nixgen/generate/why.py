@@ -154,7 +154,7 @@ def as_text(why: Why) -> str:
         lines.append("")
     for name in why.others:
         place = f"the environment {name}" if name else "the default environment"
-        lines.append(f"It is in {place}: nixgen why {why.package}{f' --environment {name}' if name else ''}")
+        lines.append(f"It is in {place}: nixgen why {why.package}{f' --env {name}' if name else ''}")
     return "\n".join(lines).rstrip()
 
 

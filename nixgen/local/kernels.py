@@ -215,7 +215,7 @@ def _spec(kernel: Kernel) -> str:
 
 
 def _script(kernel: Kernel) -> str:
-    option = f" --environment {kernel.environment}" if kernel.environment else ""
+    option = f" --env {kernel.environment}" if kernel.environment else ""
     again = f"Run: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
     root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, again))
     return _TEXT.format(root=root, full=full, again=again, name=kernel.name)

@@ -115,7 +115,7 @@ class Project:
         if environment not in self.settings.environments:
             known = ", ".join(self.settings.environments) or "none"
             what = f"pyproject.toml has no environment {environment}"
-            raise UserError.of("--environment", what, f"the environments: {known} (tool.nixgen.environments)")
+            raise UserError.of("--env", what, f"the environments: {known} (tool.nixgen.environments)")
         settings = self.settings.of(environment)
         if environment in self.scripts:
             return _of_script(replace(self, settings=settings), self.scripts[environment])

@@ -181,7 +181,7 @@ def test_a_package_of_another_environment(root: Path) -> None:
     path.write_text(path.read_text() + '\n[tool.nixgen.environments.gpu]\nextras = ["gpu"]\n')
     done = nixgen("why", "maths", "--project", str(root), "--python", "3.13", "--system", "x86_64-linux")
     assert "maths 2 is in uv.lock, and installed for no target. It would come in by:" in done.stdout
-    assert done.stdout.splitlines()[-1] == "It is in the environment gpu: nixgen why maths --environment gpu"
+    assert done.stdout.splitlines()[-1] == "It is in the environment gpu: nixgen why maths --env gpu"
     words = ("why", "maths", "--environment", "gpu", "--project", str(root), "--python", "3.13")
     done = nixgen(*words, "--system", "x86_64-linux")
     assert done.stdout.startswith("maths 2, environment gpu\n  demo[gpu] → maths\n")

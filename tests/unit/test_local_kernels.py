@@ -114,7 +114,7 @@ def test_an_environment_with_a_name_has_a_kernel_of_its_own(tmp_path: Path) -> N
     kernels.install(find_project(root), "")
     docs = kernels.install(find_project(root), "docs")
     assert (docs.name, docs.environment, docs.problem()) == ("nixgen-demo-app-docs", "docs", GONE)
-    assert "--environment docs" in (docs.folder / "start.sh").read_text()
+    assert "--env docs" in (docs.folder / "start.sh").read_text()
     assert len(kernels.chosen((), root)) == 2
 
 
