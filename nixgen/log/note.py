@@ -184,4 +184,6 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _missing() -> UserError:
-    return UserError.of("", "a cache's log needs the library cryptography, which is not here", _LIBRARY)
+    return UserError.of(
+        "", "the log of a cache or registry needs the library cryptography, which is not here", _LIBRARY
+    )

@@ -256,6 +256,17 @@ def ignored_paths(root: Path, paths: Iterable[str]) -> set[str]:
     return set(_listed(root, ["-c", "core.quotePath=false", "check-ignore", "--", *wanted], separator="\n"))
 
 
+def rules(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Those of the paths below ``folder`` that git ignores, each with the rule ("FILE:LINE: PATTERN") that says so.
+
+    Empty where git refuses. A path that git knows already is not ignored.
+    """
+    words = ["git", "check-ignore", "--stdin", "--verbose", "-z"]
+    found = start(words, cwd=folder, input_pipe=True).wait(data=os.fsencode("\0".join(paths))).out.split("\0")
+    said = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=False)
+    return {path: f"{file}:{line}: {rule}" for file, line, rule, path in said if not rule.startswith("!")}
+
+
 def with_unix_line_ends(root: Path, paths: Iterable[str]) -> set[str]:
     """Those of the paths that git checks out as they are, or with Unix' line ends, by gitattributes(5)."""
     wanted = list(paths)

@@ -97,8 +97,8 @@ class State:
         model = self.model(f"{project}/{ref.name}")
         word = ref.version or (model.alias(ref.alias) if ref.alias else "")
         if ref.alias and not word:
-            known = ", ".join(model.aliases()) or "none yet"
-            raise UserError.of(str(ref), "there is no such alias", f"aliases that it has: {known}")
+            known = f"versions: {', '.join(model.ordered()[-5:])}; aliases: {', '.join(model.aliases()) or 'none yet'}"
+            raise UserError.of(str(ref), f"{ref.alias} is neither a version (like 1.2.3) nor an alias", known)
         if not word:
             fit = [one for one in model.ordered() if one not in model.deprecated]
             released = [one for one in fit if not Version.parse(one).before]

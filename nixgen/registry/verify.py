@@ -99,7 +99,7 @@ def damages(files: Files, entry: Entry) -> list[Problem]:
     except Finding as error:
         return list(error.problems)
     wrong = [Problem(f"{folder}/{path}", why, _RESTORE) for path, why in differing(files, folder, hashes)]
-    extra = sorted(set(_all(files, folder)) - {*hashes, CHECKSUMS, PUBLISHING})
+    extra = sorted(set(below(files, folder)) - {*hashes, CHECKSUMS, PUBLISHING})
     return wrong + [Problem(f"{folder}/{path}", "was not published", _EXTRA) for path in extra]
 
 
@@ -143,11 +143,11 @@ def differing(files: Files, folder: str, hashes: Mapping[str, str]) -> Iterator[
             yield path, f"has SHA-256 {state.hexdigest()}, published was {wanted}"
 
 
-def _all(files: Files, folder: str) -> Iterator[str]:
+def below(files: Files, folder: str) -> Iterator[str]:
     """Every file below a folder, by its path there."""
     for name, is_folder in files.names(folder).items():
         if is_folder:
-            yield from (f"{name}/{below}" for below in _all(files, f"{folder}/{name}"))
+            yield from (f"{name}/{path}" for path in below(files, f"{folder}/{name}"))
         else:
             yield name
 

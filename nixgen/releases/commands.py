@@ -20,7 +20,7 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
 from nixgen.project.project import Project, find_project
-from nixgen.registry import conditions, modelpack, publish
+from nixgen.registry import conditions, modelpack, publish, tracked
 from nixgen.registry import promote as moving
 from nixgen.registry import verify as verifying
 from nixgen.registry.address import checked as address_of
@@ -30,6 +30,7 @@ from nixgen.registry.fetch import fetch
 from nixgen.registry.known import Trust
 from nixgen.registry.modelpack import Exported
 from nixgen.registry.names import Ref, Version, shown
+from nixgen.registry.opening import open_files
 from nixgen.registry.policy import NAME as POLICY
 from nixgen.registry.policy import Rules, read_policy
 from nixgen.registry.promote import Moved
@@ -42,6 +43,7 @@ from nixgen.releases import pinning, pushing
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
     from nixgen.models.signing import Signer as Signing
+    from nixgen.runs.model import Run
 
 _KEYGEN = "make one: nixgen registry init"
 
@@ -94,6 +96,7 @@ def init(asked: Asked) -> Begun:
         if pin.url == address and pin.verifier != signer.verifier:
             raise UserError.of(address, f"has the key {pin.verifier.name} in nixgen.lock", "name that one with --key")
     checkpoint = pinning.begin(project.root, address, signer)
+    tracked.keep(open_files(local(project.root, address)))
     return Begun(address, str(signer.verifier), checkpoint, folder, made)
 
 
@@ -132,6 +135,7 @@ def writing(asked: Asked, name: str) -> Iterator[Registry]:
     """The registry, to write to a model of it; its checkpoint is noted in nixgen.lock afterwards, failed or not."""
     registry = opened(asked, name, write=True)
     before = registry.log.size
+    tracked.keep(registry.files)
     try:
         yield registry
     finally:
@@ -151,7 +155,11 @@ def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool
     found = finding.find(root, word)
     run = found.run
     if run.status != "finished":
-        raise UserError.of(run.id, f"did not end well: it is {run.status}", "publish a run that is finished")
+        mend = finding.instead(root, _publishable, "publish a run that is finished")
+        raise UserError.of(run.id, f"did not end well: it is {run.status}", mend)
+    if not run.outputs:
+        mend = finding.instead(root, _publishable, "record the run with --output PATH")
+        raise UserError.of(run.id, "has no outputs: there is no file to publish", mend)
     artifacts = {one.path: Artifact(root / run.folder / one.path, one.sha256) for one in run.outputs}
     with writing(asked, ref.name) as registry:
         version = ref.version or publish.next_version(registry, ref.name, bump)
@@ -162,7 +170,13 @@ def publish_run(asked: Asked, word: str, ref: Ref, bump: str, *, take_over: bool
             provenance.NAME: provenance.document(registry, whole, found, asked.sign, asked.password),
         }
         content = Content(artifacts, beside, run.id)
-        return publish.publish(registry, whole, content, stamp, take_over=take_over)
+        done = publish.publish(registry, whole, content, stamp, take_over=take_over)
+        tracked.warn(registry.files, f"{done.entry.model}/{done.entry.version}")
+        return done
+
+
+def _publishable(run: Run) -> bool:
+    return run.status == "finished" and bool(run.outputs)
 
 
 def verified(registry: Registry, names: frozenset[str], signer: Signing | None = None) -> verifying.Report:
@@ -212,6 +226,8 @@ def promote(asked: Asked, ref: Ref, alias: str, override: str) -> Promoted:
     root = find_project(asked.project, lock=False).root
     with writing(asked, ref.name) as registry:
         entry = registry.state().version(registry.project, ref)
+        if not ref.version and not ref.alias:
+            console.info(f"{ref} names no version: takes the newest, {entry.version}")
         verdict = tuple(checked(registry, root, entry, alias))
         whole, stamp = Ref(ref.name, version=entry.version), Stamp.now(asked.by, override)
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,15 @@ def runs(root: Path) -> list[Run]:
     for problem in problems:
         console.warn(f"{problem.where}: {problem.what}")
     return [one.run for one in found]
+
+
+def instead(root: Path, fits: Callable[[Run], bool], mend: str) -> str:
+    """What to type where a run does not do: ``mend``, and the id of the newest run that does."""
+    for folder in reversed(folders(root)):
+        with contextlib.suppress(NixgenError):
+            if fits(recordfile.read(folder)):
+                return f"{mend}; the newest that would do: {folder.name}"
+    return mend
 
 
 def find(root: Path, word: str) -> Found:

@@ -26,17 +26,40 @@ from nixgen.bases.model import Base
 from nixgen.console import console
 from nixgen.errors import Finding, MachineError, NixgenError, Problem, UserError
 from nixgen.lock import lockfile
-from nixgen.machine import files
+from nixgen.machine import files, git
 from nixgen.machine.background import Beside
 from nixgen.models import verify
-from nixgen.runs import begin, capture, config, facts, metrics, outputs, recordfile
-from nixgen.runs.model import FOLDER, NAME, STDERR, STDOUT, Artifact, Asked, Environment, Machine, Run, Seeds, Status
+from nixgen.runs import begin, capture, config, facts, metrics, outputs, recordfile, reproductions
+from nixgen.runs.model import (
+    DIFF,
+    FOLDER,
+    NAME,
+    STDERR,
+    STDOUT,
+    Artifact,
+    Asked,
+    Environment,
+    Machine,
+    Run,
+    Seeds,
+    Status,
+)
 
 SEEDS_FILE = "NIXGEN_RUN_SEEDS"
 """The variable that names the file in which ``nixgen.seed_everything`` notes what it did, a line of JSON each time."""
 
 _NOTE, _SEEDS, _RESERVE = ".began", ".seeds", ".reserve"
 _RESERVED = 256 << 10  # bytes that are kept free for the record's end
+_IGNORE = ".gitignore"
+_KEPT = "".join(
+    f"{line}\n"
+    for line in (
+        "# The record of a run needs these files, so no rule of the project's .gitignore counts for them.",
+        *(f"!/*/{name}" for name in (NAME, STDOUT, STDERR, DIFF)),
+        *(f"!/*/{reproductions.FOLDER}/{rest}" for rest in ("", "*")),
+    )
+).encode()
+"""What git takes of runs. Not the copies of configurations: one that git ignores may be secret."""
 _OFTEN = 0.02  # seconds between two looks at whether the command has begun
 
 
@@ -257,6 +280,8 @@ def _folder(root: Path) -> Path:
     """
     try:
         (root / FOLDER).mkdir(exist_ok=True)
+        if not (root / FOLDER / _IGNORE).exists() and git.top(root) is not None:
+            files.write_all(root / FOLDER, {_IGNORE: _KEPT})
         while True:
             now = datetime.now(UTC)
             part = (now.microsecond << 12) // 1_000_000

@@ -49,7 +49,12 @@ def reproduce(root: Path, found: Found, times: int, given: list[str]) -> Iterato
     """
     run = found.run
     tolerance = verdict.tolerances(given, run)
-    _refuse(run, root)
+    try:
+        _refuse(run, root)
+    except UserError as error:
+        (problem,) = error.problems
+        mend = finding.instead(root, lambda one: _can(one, root), problem.mend)
+        raise UserError([replace(problem, mend=mend)]) from None
     record = reproductions.digest(found.folder)
     one_first = run.machine is None or run.machine.cores != 1
     for number in range(times):
@@ -101,6 +106,14 @@ def _refuse(run: Run, root: Path) -> None:
         if os.path.isabs(path) or os.path.normpath(f"{below}/{run.folder}/{path}").startswith(".."):  # noqa: PTH117 -- a text
             what = f"{path} is outside of the repository: to make it again would be to write over it"
             raise UserError.of(run.id, what, "record it with an output in the project")
+
+
+def _can(run: Run, root: Path) -> bool:
+    """Whether a run could be made again, as far as its record says."""
+    with contextlib.suppress(UserError):
+        _refuse(run, root)
+        return run.git is not None and bool(run.git.commit)
+    return False
 
 
 def _asked(run: Run, root: Path) -> Asked:

@@ -245,7 +245,7 @@ def test_which_registry(project: Project) -> None:
     ("word", "said"),
     [
         ("other@prod", "demo/other: there is no such model in the registry"),
-        (f"{NAME}@staging", f"{NAME}@staging: there is no such alias"),
+        (f"{NAME}@staging", f"{NAME}@staging: staging is neither a version (like 1.2.3) nor an alias"),
         (f"{NAME}@2.0.0", f"{NAME}@2.0.0: there is no such version"),
         (f"others/{NAME}@prod", f"others/{NAME}: there is no such model in the registry"),
     ],

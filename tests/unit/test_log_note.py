@@ -221,7 +221,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cryptography", None)
     wanted = re.escape(
-        "a cache's log needs the library cryptography, which is not here\n"
+        "the log of a cache or registry needs the library cryptography, which is not here\n"
         "  hint: install it beside nixgen: uv tool install 'nixgen[cache]'"
     )
     with pytest.raises(UserError, match=wanted):

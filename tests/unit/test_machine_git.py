@@ -10,7 +10,7 @@ import pytest
 
 from nixgen.check.explain.text import moment
 from nixgen.errors import MachineError
-from nixgen.machine.git import Visibility, committed, ignored_paths, in_work_tree, make_visible, unknown_files
+from nixgen.machine.git import Visibility, committed, ignored_paths, in_work_tree, make_visible, rules, unknown_files
 
 FILES = ["default.nix", "nix/nixgen/bootstrap/a.tar.xz", "[odd] *name", "uv.lock"]
 
@@ -60,6 +60,21 @@ def test_what_is_ignored_stays_so_and_is_told(project: Path) -> None:
     assert make_visible(project, FILES) == Visibility(tuple(FILES[:3]), ("uv.lock",))
     assert ignored_paths(project, ["result", "a.lock"]) == {"a.lock"}
     assert ignored_paths(project, []) == set()
+
+
+def test_the_rule_that_ignores_a_path(project: Path) -> None:
+    (project / ".gitignore").write_text("# ours\n*.bin\nbuild/\nä b\n")
+    (project / "kept").mkdir()
+    (project / "kept/.gitignore").write_text("!*\n")
+    for name in ("build", "kept/build"):
+        (project / name).mkdir()
+    paths = ["m.bin", "build/x", "ä b", "free", "kept/m.bin", "kept/build/x", "kept/ä b"]
+    assert rules(project, paths) == {
+        "m.bin": "sub/project/.gitignore:2: *.bin",
+        "build/x": "sub/project/.gitignore:3: build/",
+        "ä b": "sub/project/.gitignore:4: ä b",
+    }
+    assert rules(project, []) == {}
 
 
 def test_unknown_files_are_those_that_are_neither_known_nor_ignored(project: Path) -> None:

@@ -113,7 +113,11 @@ def test_which_version_a_word_means() -> None:
     state.extend([Entry("deprecate", "demo/fraud", "1.10.0", AT, "ann", "leaks")])
     assert state.version("demo", Ref.parse("fraud")).version == "1.9.0"
     for word, said in {
-        "fraud@beta": "fraud@beta: there is no such alias\n  hint: aliases that it has: prod",
+        "fraud@beta": (
+            "fraud@beta: beta is neither a version (like 1.2.3) nor an alias\n"
+            "  hint: versions: 1.0.0, 1.9.0, 1.10.0, 2.0.0-rc.1; aliases: prod"
+        ),
+        "fraud@9": "fraud@9: 9 is neither a version (like 1.2.3) nor an alias",
         "fraud@3.0.0": (
             "fraud@3.0.0: there is no such version\n  hint: the highest are: 1.0.0, 1.9.0, 1.10.0, 2.0.0-rc.1"
         ),

@@ -395,6 +395,62 @@ def test_a_run_that_did_not_end_well(home: Home) -> None:
     assert "did not end well: it is failed" in home.told("publish", "latest", "fraud", "--bump", "minor", code=2)[1]
 
 
+def test_a_run_that_cannot_be_published_names_one_that_can(home: Home) -> None:
+    home.told("init")
+    good = home.run(1)
+    for number, change in ((2, {"status": "failed", "exit": 1}), (3, {"outputs": ()})):
+        folder = home.root / "runs" / home.run(number)
+        changed = replace(recordfile.read(folder), **change)  # type: ignore[arg-type]
+        (folder / RECORD).write_bytes(recordfile.dump(changed))
+        err = home.told("publish", "latest", "fraud", "--bump", "minor", code=2)[1]
+        assert err.endswith(f"; the newest that would do: {good}\n")
+
+
+def test_a_promotion_says_which_version_it_takes(home: Home) -> None:
+    home.told("init")
+    home.publish(1, "0.1.0")
+    home.publish(2, "0.2.0", content=b"better")
+    out, err = home.told("promote", "fraud", "prod")
+    assert "fraud names no version: takes the newest, 0.2.0\n" in err
+    assert out.endswith("demo/fraud@prod: nothing → 0.2.0\n")
+    assert home.told("promote", "fraud@9", "prod", code=2)[1] == (
+        "error: fraud@9: 9 is neither a version (like 1.2.3) nor an alias\n"
+        "  hint: versions: 0.1.0, 0.2.0; aliases: prod\n"
+    )
+
+
+def test_git_takes_a_whole_registry_whatever_the_project_ignores(home: Home, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        given = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *given, *words], cwd=home.root, check=True, capture_output=True)
+
+    git("init", "-q")
+    (home.root / ".gitignore").write_text("model.bin\n*.json\nfraud/\nlog/\nprod\n*.txt\n")
+    home.told("init")
+    assert "git ignores" not in home.told("publish", home.run(1), "fraud", "--version", "0.1.0")[1]
+    home.told("promote", "fraud", "prod")
+    git("add", "--all")
+    git("commit", "-q", "-m", "all")
+    git("clone", "-q", ".", str(tmp_path / "clone"))
+    clone = Home.__new__(Home)
+    clone.root = tmp_path / "clone"
+    assert "1 version" in clone.told("verify")[0]
+    (home.root / "registry/.gitignore").unlink()
+    home.publish(2, "0.2.0", content=b"better")
+    assert (home.root / "registry/.gitignore").read_text().endswith("\n!*\n")
+
+
+def test_a_registry_that_git_ignores_is_told(home: Home) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=home.root, check=True)
+    (home.root / ".gitignore").write_text("# ours\nregistry/\n")
+    home.told("init")
+    err = home.told("publish", home.run(1), "fraud", "--version", "0.1.0")[1]
+    assert err.count("warning: ") == 1
+    assert re.search(
+        r"registry/demo/fraud/0\.1\.0/\S+ \(and \d+ more\): git ignores it by \.gitignore:2: registry/;", err
+    )
+
+
 def test_before_there_is_a_registry(home: Home) -> None:
     assert home.told("list", code=2)[1] == (
         "error: nixgen.lock: notes no registry\n  hint: make it: nixgen registry init\n"

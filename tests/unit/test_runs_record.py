@@ -116,6 +116,19 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
+def test_git_takes_a_record_whatever_the_project_ignores(project: Project) -> None:
+    (project.root / ".gitignore").write_text("*.yaml\n*.patch\nstd*\nconfig/\n*.pt\n")
+    project.commit()
+    (project.root / "pyproject.toml").write_bytes(b'[project]\nname = "demo"\nversion = "2"\n')
+    (project.root / "c.yaml").write_text("secret: 1\n")
+    assert project.run("--config", "c.yaml", "--", "true").returncode == 0
+    (project.folder / "model.pt").touch()
+    git(project.root, "add", "runs")
+    told = git(project.root, "diff", "--cached", "--name-only").splitlines()
+    wanted = [f"{project.folder.name}/{name}" for name in ("diff.patch", "run.yaml", "stderr", "stdout")]
+    assert told == [f"runs/{name}" for name in (".gitignore", *wanted)], "no copy of what may be secret, no model"
+
+
 def test_a_run_is_recorded_with_what_it_was_run_with(project: Project) -> None:
     project.commit()
     code = "import os, sys; print('out'); print('err', file=sys.stderr); os.mkdir('model'); "

@@ -296,6 +296,11 @@ def test_runs_that_cannot_be_made_again(project: Project) -> None:
     ):
         (folder / "run.yaml").write_bytes(recordfile.dump(changed))
         assert said in project.again(code=2)
+    other = folder.with_name("20200101-000000-000000")
+    other.mkdir()
+    (other / "run.yaml").write_bytes(recordfile.dump(replace(run, id=other.name)))
+    (folder / "run.yaml").write_bytes(recordfile.dump(replace(run, outputs=(), metrics={}, asked=None)))
+    assert f"; the newest that would do: {other.name}" in project.again(code=2)
     gone = replace(run, project=replace(run.project, files={"default.nix": "1" * 64}))  # type: ignore[type-var]
     (folder / "run.yaml").write_bytes(recordfile.dump(gone))
     assert "default.nix: was there, and is neither in the commit nor here" in project.again(code=2)
