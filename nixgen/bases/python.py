@@ -88,7 +88,7 @@ def choose_python(
     when the one that is named is not a version, is not in the base or is not allowed by ``requires_python``, or when
     none fits; it lists what there is.
     """
-    has = ", ".join(available)
+    has = _listed(available)
     allowed = [python for python in available if allows(requires_python, python)]
     for where, text in (
         ("--python", option),
@@ -98,7 +98,7 @@ def choose_python(
         if text is None:
             continue
         python = minor_version(text)
-        fits = f"use one of {', '.join(allowed)}" if allowed else _none_fits(requires_python, has)
+        fits = f"use one of {_listed(allowed)}" if allowed else _none_fits(requires_python, has)
         if python is not None and python not in available:
             having = elsewhere().get(python)
             if having and allows(requires_python, python):
@@ -124,6 +124,11 @@ def choose_python(
             [Problem(where, what, f"{others[0]}, or change requires-python" if others else _other_base(settings))]
         )
     return allowed[0]
+
+
+def _listed(pythons: Sequence[str]) -> str:
+    """For people: the newest first."""
+    return ", ".join(sorted(pythons, key=lambda python: int(python.partition(".")[2]), reverse=True))
 
 
 def allows(requires_python: str | None, python: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nixgen.errors import Finding, MachineError, UserError
+from nixgen.machine import extras
 from nixgen.nix import base32
 
 STORE = "/nix/store"
@@ -98,7 +99,7 @@ class PublicKey:
             from cryptography.exceptions import InvalidSignature
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         except ImportError:
-            raise MachineError.of("", "signatures need the extra nixgen[cache]", "install nixgen[cache]") from None
+            raise MachineError.of("", "signatures need the extra nixgen[cache]", extras.install("cache")) from None
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(
                 base64.b64decode(encoded, validate=True), fingerprint.encode("utf-8")

@@ -11,6 +11,16 @@ import typer
 
 from nixgen.errors import NixgenError, Problem, UserError
 
+_MEANT = {
+    "No such command 'help'": "nixgen --help",
+    "No such command 'install'": "did you mean add?",
+    "No such command 'uninstall'": "did you mean remove?",
+    "No such command 'develop'": "did you mean shell?",
+    "No such command 'update'": "did you mean upgrade?",
+    "No such option: -V": "did you mean --version?",
+}
+"""What mends a word that other programs know, by click's sentence."""
+
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 
 
@@ -43,6 +53,8 @@ def told(error: Any) -> UserError:  # noqa: ANN401 -- click's UsageError
     what, _, near = re.sub(r" ?\((Possible options: )", r". Did you mean \1", what).partition(". Did you mean ")
     near = near.removeprefix("Possible options: ").rstrip("?)").replace("'", "")
     mend = [f"did you mean {near}?"] if near else [f"{ctx.command_path if ctx else 'nixgen'} --help"]
+    if ctx and ctx.parent is None:
+        mend = [_MEANT.get(what, mend[0])]
     what = what if where else what[:1].lower() + what[1:]
     return UserError([Problem(where, what, "\n".join(mend))])
 

@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from nixgen.errors import MachineError
+from nixgen.machine import extras
 
 
 @functools.cache
@@ -20,5 +21,5 @@ def arrow(module: str = "") -> Any:  # noqa: ANN401 -- a module of pyarrow, whic
         raise MachineError.of(
             "",
             "to read datasets, nixgen needs pyarrow, which is not installed",
-            "install nixgen with it: uv tool install 'nixgen[data]' (or: pip install 'nixgen[data]')",
+            extras.install("data"),
         ) from None

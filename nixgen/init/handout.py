@@ -58,6 +58,21 @@ def wanted(
     return found, tuple(notes)
 
 
+def renewed(root: Path, plan: Plan, pyproject: Mapping[str, Any]) -> dict[str, bytes]:
+    """ENVIRONMENT.md as it is to be, where it is there and has nixgen's marks.
+
+    The repository's address stays the one that is in it: another clone's remote is no news.
+    """
+    there = (files.read(root, PAGE) or b"").decode(errors="surrogateescape")
+    _, begin, rest = there.partition(BEGIN)
+    part, end, _ = rest.partition(f"{END}\n")
+    if not (begin and end):
+        return {}
+    origin = next(iter(re.findall(r"^- (https://\S+)$", part, re.MULTILINE)), "")
+    page = with_page(there, "", page_of(plan, pyproject, origin))
+    return {} if page is None else {PAGE: page.encode(errors="surrogateescape")}
+
+
 def with_page(there: str, title: str, page: str) -> str | None:
     """A file with the page between its marks; a new one where nothing is ``there``. None for one without marks."""
     if not there:

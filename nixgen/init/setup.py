@@ -122,7 +122,7 @@ def _tell_how_to_enter(project: Project, changed: Sequence[str], *, offer: bool)
         why = "nix develop cannot: there is an apostrophe in the path of this folder"
         console.info(f"Enter the environment: nix-shell ({why})")
     else:
-        console.info("Enter the environment: nix develop (without flakes: nix-shell)")
+        console.info("Enter the environment: nixgen shell (teammates: nix develop, or nix-shell without flakes)")
     if editors.ENVRC in changed:
         console.info("Let direnv enter it: direnv allow")
     if offer and sys.stderr is not None and sys.stderr.isatty():

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Self
 
 from nixgen.errors import UserError
+from nixgen.machine import extras
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,7 +24,6 @@ _KEY = 32  # bytes of a public key and of a private one
 _ID = 4  # bytes of a key's ID
 _PRIVATE = "PRIVATE+KEY+"
 _SIGNATURE = re.compile("— ([^ ]+) ([A-Za-z0-9+/]+=*)")
-_LIBRARY = "install it beside nixgen: uv tool install 'nixgen[cache]'"
 
 
 class NoteError(ValueError):
@@ -184,6 +184,5 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _missing() -> UserError:
-    return UserError.of(
-        "", "the log of a cache or registry needs the library cryptography, which is not here", _LIBRARY
-    )
+    what = "the log of a cache or registry needs the library cryptography, which is not here"
+    return UserError.of("", what, extras.install("cache"))

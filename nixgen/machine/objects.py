@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nixgen.errors import MachineError, NixgenError, UserError
+from nixgen.machine import extras
 from nixgen.machine.addresses import confidential, loopback, origin
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def open_store(
         from obstore.exceptions import BaseError
         from obstore.store import from_url
     except ImportError:
-        mend = f"install it beside nixgen: uv tool install 'nixgen[{extra}]'"
-        raise UserError.of(where, f"{scheme}: needs a library that is not here", mend) from None
+        raise UserError.of(where, f"{scheme}: needs a library that is not here", extras.install(extra)) from None
     config = _s3(where, settings) if scheme == "s3" else {}
     if not own and not signed(config.get("endpoint") if settings.get("endpoint") else None):
         config = {"endpoint": config["endpoint"], "skip_signature": True}

@@ -20,8 +20,8 @@ from typing import Any
 from nixgen import guard
 from nixgen.errors import Finding, MachineError, UserError
 from nixgen.formats.foreign import lookup
+from nixgen.machine import extras
 
-_LIBRARY = 'install it: uv tool install "nixgen[sign]"'
 _HASH = "sha256"
 _SHOWN = 12  # letters of a key's hash
 _IN_TOTO = "application/vnd.in-toto+json"
@@ -253,4 +253,6 @@ def _module(name: str) -> Any:  # noqa: ANN401 -- the same
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MachineError.of("", f"the library model-signing cannot be used: {error}", _LIBRARY) from None
+        raise MachineError.of(
+            "", f"the library model-signing cannot be used: {error}", extras.install("sign")
+        ) from None

@@ -69,6 +69,7 @@ _ANSWER = """case "$*" in
 esac"""
 _UNPARSED = r"Failed to parse:? `?([^;`]+)"
 _MISSING = "install it beside nixgen: pip install uv"
+ASK = "ask uv by itself: uv lock"
 _FINDING = threading.Lock()  # the standard library's sysconfig, which uv asks, is not made for several threads
 
 
@@ -221,7 +222,8 @@ def change(root: Path, *words: str) -> str:
     Which Python runs it matters no more than for :func:`lock`, which has what is raised.
     """
     result = _with_a_python(root, words)
-    _done(result)
+    if result.code != 0:
+        raise explained(result, otherwise=f"uv {words[0]} --help" if words[0] != "lock" else ASK)
     return result.err
 
 
@@ -296,25 +298,24 @@ def _done(result: process.Result) -> None:
         raise explained(result)
 
 
-def explained(
-    result: process.Result, table: str = "tool.nixgen", otherwise: str = "ask uv by itself: uv lock"
-) -> NixgenError:
+def explained(result: process.Result, table: str = "tool.nixgen", otherwise: str = ASK) -> NixgenError:
     """uv's own error as ours: its ``error:`` line, its causes, and its hint as what mends it.
 
     ``table`` is the one of pyproject.toml that extras and groups stand in, ``otherwise`` what mends it where uv gives
-    no hint. A network, a disk or a Python that is
+    no hint. What uv says of its own command line is shown line by line. A network, a disk or a Python that is
     missing is a MachineError, everything else a UserError.
     """
     lines = [line.strip() for line in result.err.splitlines() if line.strip() and not re.match(_DRAWN, line)]
     first = next((index for index, line in enumerate(lines) if line.startswith("error:")), None)
     if result.code < 0 or first is None:
         return process.failure(result)
+    end = next((index for index, line in enumerate(lines) if line.startswith("Usage: ")), len(lines))
     said: list[str] = []
     hints: list[str] = []
-    for line in lines[first:]:
+    for line in lines[first:end]:
         plain = addresses.blotted(re.sub(r"^(error|hint|cause): ?", "", line))
         (hints if line.startswith("hint:") else said).append(plain)
-    what = "; ".join(said)
+    what = "\n".join(said) if end < len(lines) else "; ".join(said).replace(":; ", ": ")
     if unknown := re.match(_UNKNOWN, what):
         key = f"{unknown[1].lower()}s"
         return UserError.of(f"pyproject.toml: {table}.{key}", what, f"define it there, or take it out of {key}")

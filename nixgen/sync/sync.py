@@ -18,6 +18,7 @@ from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
 from nixgen.generate import flakelock, planning, write
 from nixgen.generate.digest import of_bytes
+from nixgen.init import handout
 from nixgen.lock import fit, lockfile, pinning
 from nixgen.machine import files
 from nixgen.project import edit, pylockfile
@@ -212,8 +213,9 @@ def _planned(
         wanted_files = planning.rendered(plan, pins, flake)
     if said:
         choice.warn_of_python_version(project, lock.base.python)
+    page = handout.renewed(project.root, plan, project.pyproject)
     own = {} if pyproject is None else {_PYPROJECT: pyproject}
-    return plan, {**own, planning.LOCK: pins.text, **wanted_files}
+    return plan, {**own, **page, planning.LOCK: pins.text, **wanted_files}
 
 
 def _written(project: Project, flake: flakelock.Flake | None, options: Options) -> tuple[Plan, tuple[str, ...]]:

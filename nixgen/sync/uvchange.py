@@ -14,6 +14,7 @@ from pathlib import Path
 from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
 from nixgen.generate import gitindex
+from nixgen.init import handout
 from nixgen.machine import files
 from nixgen.nix import vendored
 from nixgen.project import uvlock
@@ -96,4 +97,4 @@ def _written_by_uv(project: Project, start: Path, words: Sequence[str]) -> set[s
 
 def _ours(root: Path) -> set[str]:
     """The files that a sync writes."""
-    return {*gitindex.NEEDED, *vendored.present(root)}
+    return {*gitindex.NEEDED, handout.PAGE, *vendored.present(root)}

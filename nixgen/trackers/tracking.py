@@ -20,7 +20,7 @@ from typing import Any
 
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.machine import addresses, files, process
+from nixgen.machine import addresses, extras, files, process
 from nixgen.runs import outputs, recordfile
 from nixgen.runs.finding import Found
 from nixgen.runs.lineage import configurations
@@ -96,7 +96,7 @@ def _logged(root: Path, found: Found, noted: Callable[[Tracker], object]) -> Tra
         told.seek(0)
         err = told.read().decode("utf-8", "replace")
     if running.returncode == client.NO_CLIENT:
-        raise MachineError.of("", f"{VARIABLE} is set, and MLflow's client is not installed", "install nixgen[mlflow]")
+        raise MachineError.of("", f"{VARIABLE} is set, and MLflow's client is not installed", extras.install("mlflow"))
     if running.returncode or not identity:
         said = (err.strip().splitlines() or [f"its client ended with {running.returncode}"])[-1]
         raise MachineError.of(addresses.bare(uri), addresses.blotted(said.replace(uri, addresses.bare(uri))))

@@ -16,7 +16,7 @@ from nixgen.artifacts.model import ArtifactSpec, PinnedArchive, PinnedArtifact, 
 from nixgen.artifacts.sources import Context, fetch, resolve
 from nixgen.artifacts.store import Folder
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
-from nixgen.machine import objects
+from nixgen.machine import extras, objects
 from nixgen.registry.known import Registries, Trust
 
 pytest.importorskip("obstore")
@@ -133,8 +133,7 @@ def test_absent(endpoint: str, tmp_path: Path) -> None:
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore.store", None)
     assert refusal("", tmp_path, "s3://ml-data/a.csv") == (
-        f"{WHERE}: s3: needs a library that is not here\n"
-        f"  hint: install it beside nixgen: uv tool install 'nixgen[remote]'"
+        f"{WHERE}: s3: needs a library that is not here\n  hint: {extras.install('remote')}"
     )
 
 

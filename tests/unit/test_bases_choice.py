@@ -62,7 +62,7 @@ def test_what_is_named_first_counts(tmp_path: Path) -> None:
             "3.11",
             'set base = "debian" and suite = "bookworm", which has it, or use one of 3.13',
         ),
-        (DEBIAN, None, "3.12", 'set base = "debian" and suite = "noble", which has it, or use one of 3.13, 3.11, 3.14'),
+        (DEBIAN, None, "3.12", 'set base = "debian" and suite = "noble", which has it, or use one of 3.14, 3.13, 3.11'),
         (
             DEBIAN,
             "==3.12.*",
@@ -70,7 +70,7 @@ def test_what_is_named_first_counts(tmp_path: Path) -> None:
             'set base = "debian" and suite = "noble", which has 3.12, or change requires-python',
         ),
         (DEBIAN, "==3.12.*", "3.12", 'set base = "debian" and suite = "noble", which has it'),
-        (DEBIAN, None, "3.2", "use one of 3.13, 3.11, 3.14"),
+        (DEBIAN, None, "3.2", "use one of 3.14, 3.13, 3.11"),
         (DEBIAN, "<3.9", None, 'change requires-python, or try base = "nixpkgs"'),
     ],
 )

@@ -172,3 +172,18 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         done = nixgen("--install-completion", HOME=str(tmp_path / "home/none"))
     assert done.returncode == 3
     assert done.stderr.startswith(f"error: {tmp_path}/home")
+
+
+@pytest.mark.parametrize(
+    ("word", "mend"),
+    [
+        ("help", "nixgen --help"),
+        ("install", "did you mean add?"),
+        ("uninstall", "did you mean remove?"),
+        ("develop", "did you mean shell?"),
+        ("update", "did you mean upgrade?"),
+        ("-V", "did you mean --version?"),
+    ],
+)
+def test_a_word_of_other_programs_is_answered_by_what_it_means(word: str, mend: str) -> None:
+    assert nixgen(word).stderr.splitlines()[1:] == [f"  hint: {mend}"]

@@ -22,6 +22,7 @@ from nixgen.data.arrow import arrow
 from nixgen.data.manifest import content_hash, describe
 from nixgen.data.schema import Column, schema_hash
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import extras
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 NOON = datetime(2026, 7, 31, 12, tzinfo=UTC)
@@ -147,8 +148,7 @@ def test_without_pyarrow_the_command_to_get_it_is_told(tmp_path: Path, monkeypat
     with pytest.raises(MachineError) as caught:
         described(tmp_path, {"a.csv": CSV})
     assert str(caught.value) == (
-        "to read datasets, nixgen needs pyarrow, which is not installed\n"
-        "  hint: install nixgen with it: uv tool install 'nixgen[data]' (or: pip install 'nixgen[data]')"
+        f"to read datasets, nixgen needs pyarrow, which is not installed\n  hint: {extras.install('data')}"
     )
     assert described(tmp_path / "json", {"a.jsonl": '{"a": 1}'}).record_count == 1
 

@@ -147,6 +147,7 @@ def test_the_first_screen_of_the_readme_has_what_a_newcomer_types() -> None:
     commands = next(blocks(page("README.md"), "sh"))
     assert "nixgen init " in commands
     assert "nix develop" in commands
+    assert "nixgen shell -- " in commands  # the author's: also with flakes off, as apt's Nix has them
     assert len(commands.splitlines()) <= 10
 
 

@@ -192,7 +192,7 @@ def test_new_files_become_visible_to_a_flake(project: Path, run: Run) -> None:
             "To change that: git add --force models.toml"
         ),
         "warning: mine.py is not known to git, so a flake does not see it. To change that: git add --all",
-        "Enter the environment: nix develop (without flakes: nix-shell)",
+        "Enter the environment: nixgen shell (teammates: nix develop, or nix-shell without flakes)",
     ]
     known = set(git_command(project, "ls-files").splitlines())
     assert known == set(tree(project)) - {"mine.py", "models.toml"}

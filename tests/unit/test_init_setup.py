@@ -106,7 +106,7 @@ def test_what_is_written_and_said(project: Path, run: Run, monkeypatch: pytest.M
         "The base is nixpkgs, fetched from GitHub; without it: nixgen init --base debian",
         "No git repository: Nix copies all that lies in this folder, data included. "
         "To have one: git init && git add --all",
-        "Enter the environment: nix develop (without flakes: nix-shell)",
+        "Enter the environment: nixgen shell (teammates: nix develop, or nix-shell without flakes)",
     ]
     assert outside_library(project) == EVERY_FILE
     assert (project / "pyproject.toml").read_text() == (

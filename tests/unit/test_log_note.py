@@ -15,6 +15,7 @@ from logs import SIGNER, VERIFIER
 
 from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Note, NoteError, Signer, Verifier
+from nixgen.machine import extras
 
 # Go's (golang.org/x/mod/sumdb/note)
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -222,7 +223,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     wanted = re.escape(
         "the log of a cache or registry needs the library cryptography, which is not here\n"
-        "  hint: install it beside nixgen: uv tool install 'nixgen[cache]'"
+        f"  hint: {extras.install('cache')}"
     )
     with pytest.raises(UserError, match=wanted):
         opened(EXAMPLE_NOTE, EXAMPLE)

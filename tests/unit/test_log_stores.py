@@ -371,7 +371,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     wanted = re.escape(
-        "s3://bucket/log: s3: needs a library that is not here\n  hint: install it beside nixgen: uv tool"
+        "s3://bucket/log: s3: needs a library that is not here\n  hint: in a clone of nixgen: uv tool install"
     )
     with pytest.raises(UserError, match=wanted):
         open_storage("s3://bucket/log")

@@ -144,3 +144,17 @@ def test_whose_matter_a_failure_is(printed: str, kind: type[NixgenError]) -> Non
 
 def test_a_uv_that_says_nothing_is_shown_as_it_is() -> None:
     assert isinstance(uv.explained(Result(("uv", "lock"), 2, "", "Segmentation fault")), MachineError)
+
+
+def test_what_uv_says_of_its_own_words_is_shown_line_by_line(tmp_path: Path) -> None:
+    root = project(tmp_path / "demo")
+    for words, said in (
+        (
+            ("add", "--dev"),
+            "the following required arguments were not provided:\n<PACKAGES|--requirements <REQUIREMENTS>>",
+        ),
+        (("remove", "nosuch"), "The dependency `nosuch` could not be found in `project.dependencies`"),
+    ):
+        with pytest.raises(UserError) as caught:
+            uv.change(root, *words)
+        assert str(caught.value) == f"uv: {said}\n  hint: uv {words[0]} --help"

@@ -15,6 +15,7 @@ from support.program import nixgen
 from support.wheels import make_wheel
 
 from nixgen.check import facts, record
+from nixgen.init import handout
 from nixgen.lock.lockfile import read_lock
 from nixgen.nix.tools import Shell
 from nixgen.resolve import uv
@@ -99,6 +100,28 @@ def test_an_edit_is_followed_to_its_end_once(root: Path) -> None:
     assert said(root, "sync", "--check") == UP_TO_DATE
     assert said(root, "sync", "--no-build") == UP_TO_DATE
     assert tree(root) == after
+
+
+def test_the_page_for_readers_is_renewed_between_its_marks(root: Path) -> None:
+    page = root / handout.PAGE
+    page.write_text("mine\n")
+    assert said(root, "sync", "--no-build") == UP_TO_DATE
+    page.unlink()
+    address = "- https://git.example.org/team/demo"  # of the clone that it was written in
+    page.write_text(f"mine\n{handout.BEGIN}\n{address}\n{handout.END}\nmine, too\n")
+    stale = "error: ENVIRONMENT.md: is stale: nixgen would write something else\n  hint: nixgen sync\n"
+    assert said(root, "sync", "--check", code=1) == stale
+    before = tree(root)
+    said(root, "remove", "nosuch", "--no-sync", code=2)
+    assert tree(root) == before
+    assert said(root, "add", "beta", "--no-sync") == (
+        "wrote pyproject.toml, uv.lock\nwrote ENVIRONMENT.md\nwrote default.nix\n"
+    )
+    text = page.read_text()
+    assert text.startswith(f"mine\n{handout.BEGIN}\n")
+    assert text.endswith(f"\n{address}\n{handout.END}\nmine, too\n")
+    assert "and 2 packages." in text
+    assert said(root, "sync", "--check") == UP_TO_DATE
 
 
 def test_a_setting_and_what_was_removed(root: Path) -> None:
