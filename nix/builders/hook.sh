@@ -74,7 +74,7 @@ nixgen_is_current() {
   local venv=$1/.venv-$NIXGEN_KEY setup= root= count= seen= entries
   [ -O "$venv/nixgen" ] || return
   { read -r _ && IFS= read -r setup && IFS= read -r root && read -r count && IFS= read -r seen; } < "$venv/nixgen"
-  entries=("$venv"/lib/python3.*/site-packages/*)
+  entries=("$venv"/lib/python3.*/site-packages/*[!_]) # all but __pycache__, as enter.py counts them
   [ "$setup" = "$NIXGEN_SETUP" ] && [ "$root" = "$1" ] && [ "$count" = "${#entries[@]}" ] || return
   [ -n "${NIXGEN_AGAIN:-}" ] || [ "${seen%% *}" = "${NIXGEN_DIGEST:-}" ] || return
   [ -n "${NIXGEN_PLACE:-}" ] || [ "${seen#* }" = "${NIXGEN_SOURCE:-}" ] || return

@@ -19,10 +19,7 @@ from nixgen.lock import lockfile
 from nixgen.machine import process
 from nixgen.nix import inputs, install
 
-_NOTHING = (
-    "pin something (nixgen model add, nixgen data add), or start the command by itself: nix develop -c COMMAND "
-    "(in another environment: nix develop .#NAME -c COMMAND)"
-)
+_NOTHING = "pin something: nixgen model add, nixgen data add"
 _LARGEST_SEED = (1 << 32) - 1  # NumPy's, and that of PYTHONHASHSEED
 _PLACES = """
 { root }:
@@ -39,15 +36,13 @@ in {
 class Options:
     """How a check is done: with a stamp or without, where it is kept, its age in seconds, and the report's form.
 
-    ``optional``: a lock that pins nothing lets the command start, as a service does that has no models. ``environment``
-    is the name of the one to run in, "" for the default one, or that of the shell in which this runs.
+    ``environment`` is the name of the one to run in, "" for the default one, or that of the shell in which this runs.
     """
 
     stamp: bool = True
     stamps: Path | None = None
     age: float = guard.STAMP_AGE
     report: str = "text"
-    optional: bool = False
     environment: str = ""
 
 
@@ -111,7 +106,7 @@ def start(lock: Path, names: Sequence[str], command: Sequence[str], options: Opt
     Inside the project's shell the environment is there; from outside it is entered first, by nix-shell, which works
     with every version of Nix and with flakes or without.
     """
-    unpinned = _unpinned(lock, names, options)
+    unpinned = _unpinned(lock, names)
     if _inside(lock.parent, options, unpinned=unpinned):
         if unpinned:
             return guard.become(command)
@@ -128,7 +123,7 @@ def command_line(
 ) -> tuple[list[str], Mapping[str, str]]:
     """What starts a process that becomes the command, after the guard and in the environment: words and variables."""
     words = list(command)
-    unpinned = _unpinned(lock, names, options)
+    unpinned = _unpinned(lock, names)
     if not unpinned:
         trees(lock, names, lock.parent)  # what is wrong with the lock or the names is told before a shell is entered
         program = str(Path(guard.__file__).parent)
@@ -152,9 +147,17 @@ def command_line(
     return outer, {**bash, **os.environ}
 
 
-def _unpinned(lock: Path, names: Sequence[str], options: Options) -> bool:
-    """Whether there is nothing to verify, and that is fine."""
-    return options.optional and not names and not lockfile.read_lock(lock).artifacts
+def _unpinned(lock: Path, names: Sequence[str]) -> bool:
+    """Whether there is nothing to verify, and that is fine. Raises UserError where models.toml says that there is."""
+    if names or lockfile.read_lock(lock).artifacts:
+        return False
+    from nixgen.artifacts import fields, manifest
+
+    unlocked = manifest.read_manifest(lock.parent).specs
+    if unlocked:
+        what = f"is not in {lockfile.NAME}"
+        raise UserError(Problem(f"{fields.FILE}: {one.key}", what, "lock it: nixgen sync") for one in unlocked)
+    return True
 
 
 def seed_variables(seed: int | None) -> dict[str, str]:

@@ -397,7 +397,7 @@ def _in_environment(root: Path, command: Sequence[str], folder: Path) -> tuple[b
     """
     from nixgen.models import verify
 
-    how = verify.Options(optional=True)
+    how = verify.Options()
     try:
         words, env = verify.command_line(root / lockfile.NAME, (), command, how)
         done = process.run(words, cwd=root, env={**env, "NIXGEN_VERSION": str(folder)}, check=False)

@@ -242,13 +242,21 @@ def test_uv_outside_the_shell_does_no_harm(project: Project, nix: Nix) -> None:
     done = nix.inside("sh", "-c", install, cwd=project.folder)
     assert done.stdout.split()[1].startswith(environment)
     assert "beta.py" in {path.name for path in site.iterdir()}
+    said = "nixgen: removed from .venv what was installed there: beta. To add a package: nixgen add NAME\n"
+    assert nix.develop(project.folder, "true").stderr == said
     assert nix.inside(uv, "sync", "--offline", "--no-install-project", cwd=project.folder).ok
     nix.inside(uv, "pip", "uninstall", "alpha", cwd=project.folder)
     assert nix.run("nix-store", "--dump", environment).stdout == before
     again = nix.develop(project.folder, "python", "-c", RUN)
     assert again.stdout.split()[1].startswith(environment)
-    assert "something was installed into .venv (by uv sync?): it is the environment again" in again.stderr
-    assert "installed" not in nix.develop(project.folder, "true").stderr
+    said = "nixgen: put back into .venv what was removed there: alpha, demo. To remove a package: nixgen remove NAME\n"
+    assert again.stderr == said
+    assert ".venv" not in nix.develop(project.folder, "true").stderr
+    # What Python writes by itself is nothing that was installed.
+    assert nix.develop(project.folder, "python", "-m", "pip", "install", "six", check=False).returncode == 1
+    (site / "__pycache__").mkdir(exist_ok=True)
+    entered = nix.develop(project.folder, "python", "-c", "import alpha; print(alpha.__file__)")
+    assert (entered.stdout.startswith(environment), ".venv" in entered.stderr) == (True, False)
 
 
 def test_what_is_in_the_shell(project: Project, enter: Enter) -> None:

@@ -128,9 +128,9 @@ def test_bad_input(nixgen: Nixgen, project: Path) -> None:
 
 @pytest.mark.heavy
 def test_a_lock_that_pins_nothing(nixgen: Nixgen, project: Path) -> None:
-    """Case 37: nothing is verified, so nothing is started; but a service without models has nothing to verify."""
+    """Case 37: there is nothing to verify, and a command just starts, unless models.toml has what was never locked."""
     (project / "nixgen.lock").write_text(lock())
-    for arguments in (["verify"], ["verify", "--path", "."], ["run", "--", "echo", "started"]):
+    for arguments in (["verify"], ["verify", "--path", "."]):
         done = nixgen(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: nixgen.lock: pins no model and no data: there is nothing to verify\n"), (
@@ -139,6 +139,15 @@ def test_a_lock_that_pins_nothing(nixgen: Nixgen, project: Path) -> None:
     (project / "models.toml").write_text('version = 1\n[services.api]\ncommand = "echo started"\n')
     done = nixgen("run", "--service", "api")
     assert (done.returncode, done.stdout) == (0, "started\n")
+    done = nixgen("run", "--", "echo", "started")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+    (project / "models.toml").write_text('version = 1\n[models.m]\nsource = "m"\n[data.d]\nsource = "d"\n')
+    done = nixgen("run", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "".join(
+        f"error: models.toml: {name}: is not in nixgen.lock\n  hint: lock it: nixgen sync\n"
+        for name in ("models.m", "data.d")
+    )
 
 
 def test_run_becomes_the_command(nixgen: Nixgen, project: Path) -> None:

@@ -48,6 +48,12 @@ def run(place: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def first_of(folder: Path) -> str:
+    """What comes before the venv's own folder in sys.path, as long as nothing was installed there."""
+    (site,) = (folder / "environment").glob("lib/python3.*/site-packages")
+    return str(site)
+
+
 WAYS = (
     ("pip",),
     ("pip3",),
@@ -64,6 +70,8 @@ def test_every_way_to_install_ends_in_one_sentence(ownvenv: ModuleType, tmp_path
         expected = (1, "", f"{SAID} 'six>=1' idna\n")
         assert run(place, *way, "install", "-U", "six>=1", "--quiet", "idna") == expected, way
         assert run(place, *way, "-q", "install", "-r", "more.txt") == (1, "", f"{SAID} -r more.txt\n")
+    (site,) = place.glob("lib/python3.*/site-packages")
+    assert run(place, "python", "-c", "import sys; print(sys.path[-2:])")[1] == f"{[first_of(tmp_path), str(site)]}\n"
     assert run(place, "pip", "install") == (1, "", f"{SAID} NAME\n")
     assert run(place, "pip", "uninstall", "-y", "six")[2].endswith("To remove packages: nixgen remove six\n")
 

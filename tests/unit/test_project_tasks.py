@@ -123,19 +123,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "nixgen.lock").write_text("{}")
     (tmp_path / "src").mkdir()
 
-    def start(_lock: Path, _names: object, words: tuple[str, ...], options: verify.Options) -> int:
-        print(json.dumps([words, Path.cwd().name, options.optional]))
+    def start(_lock: Path, _names: object, words: tuple[str, ...], _options: verify.Options) -> int:
+        print(json.dumps([words, Path.cwd().name]))
         return 0
 
     monkeypatch.setattr(verify, "start", start)
     return tmp_path
 
 
-def command(root: Path, *words: str) -> tuple[list[str], str, bool]:
+def command(root: Path, *words: str) -> tuple[list[str], str]:
     done = nixgen("run", *words, cwd=root / "src")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    return found[0], found[1], found[2]
+    return found[0], found[1]
 
 
 def test_a_name_is_a_task_and_behind_two_hyphens_a_program(root: Path) -> None:
@@ -143,13 +143,44 @@ def test_a_name_is_a_task_and_behind_two_hyphens_a_program(root: Path) -> None:
     assert command(root, "train", "--epochs", "3") == (
         ["sh", "-c", 'python train.py "$@"', "train", "--epochs", "3"],
         top,
-        True,
     )
-    assert command(root, "--", "train", "--epochs") == (["train", "--epochs"], "src", False)
-    assert command(root, "--no-stamp", "--", "train") == (["train"], "src", False)
-    assert command(root, "python", "--", "train") == (["python", "--", "train"], "src", False)
+    assert command(root, "--", "train", "--epochs") == (["train", "--epochs"], "src")
+    assert command(root, "--no-stamp", "--", "train") == (["train"], "src")
+    assert command(root, "sh", "--", "train") == (["sh", "--", "train"], "src")
     assert command(root, "train", "--", "x")[0] == ["sh", "-c", 'python train.py "$@"', "train", "--", "x"]
-    assert command(root) == (["sh", "-c", "python -m demo"], top, True)
+    assert command(root) == (["sh", "-c", "python -m demo"], top)
+
+
+def test_a_misspelt_task_is_told(root: Path) -> None:
+    """Where the word is no program: on PATH, in .venv, or in an environment of which nothing is known yet."""
+    done = nixgen("run", "trian", cwd=root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: there is no task trian\n"
+        "  hint: did you mean train? The tasks: train, plot, all; for a program: nixgen run -- trian\n"
+    )
+    assert command(root, "--", "trian")[0] == ["trian"]
+    assert command(root, "fit-it", "--record")[0] == ["fit-it", "--record"]
+    bin_folder = root / ".venv/bin"
+    bin_folder.mkdir(parents=True)
+    for name in ("python", "trian"):
+        (bin_folder / name).touch(0o755)
+    assert command(root, "trian")[0] == ["trian"]
+    assert "there is no task fit-it\n  hint: the tasks: train, plot, all;" in nixgen("run", "fit-it", cwd=root).stderr
+
+
+def test_options_of_nixgen_behind_a_task_are_told(root: Path) -> None:
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("[tool.nixgen.environments.gpu]\n")
+    for words, said in (
+        (("train", "--record"), "--record was given to train; for nixgen: nixgen run --record train"),
+        (("train", "x", "--env", "gpu"), "--env gpu was given to train; for nixgen: nixgen run --env gpu train"),
+        (("train", "--stamp-age=7"), "--stamp-age was given to train; for nixgen: nixgen run --stamp-age train"),
+    ):
+        assert nixgen("run", *words, cwd=root).stderr == f"warning: {said}\n"
+        assert command(root, *words)[0][3:] == list(words)
+    for quiet in (("train", "--", "--record"), ("train", "--env", "CartPole"), ("--", "train", "--record")):
+        assert nixgen("run", *quiet, cwd=root).stderr == ""
 
 
 def test_without_a_command_it_says_what_to_write(root: Path) -> None:

@@ -105,9 +105,10 @@ class Venv:
         place = f"{self.root}/{name}"
         setup, root, count = noted(place)
         if setup is None or root != self.root or count != visible(place):
-            if setup == self.setup and root == self.root:
-                tell("something was installed into .venv (by uv sync?): it is the environment again. To add a package: nixgen add")
+            had = entries(place)
             self.replace(place)
+            if setup == self.setup and root == self.root:
+                tell_changes(had, entries(place))
             self.keep(place)
             prune(self.root, KEPT)
         self.write_note(place)
@@ -227,9 +228,25 @@ def noted_digest(place):
         return ""
 
 
+def entries(venv):
+    """What the site-packages of a venv have, but for __pycache__: Python writes that by itself, and nothing is installed then."""
+    return {os.path.basename(path) for path in glob.glob(f"{glob.escape(venv)}/lib/python3.*/site-packages/*[!_]")}
+
+
 def visible(venv):
-    """How many entries the site-packages of a venv has, as the shell counts them."""
-    return len(glob.glob(f"{glob.escape(venv)}/lib/python3.*/site-packages/*"))
+    """How many those are, as the shell counts them."""
+    return len(entries(venv))
+
+
+def tell_changes(had, has):
+    """Says what a venv had that is no part of the environment, and what it lacked."""
+    removed, back = "removed from .venv what was installed there", "put back into .venv what was removed there"
+    for text, verb, found in ((removed, "add", had - has), (back, "remove", has - had)):
+        packages = {name.partition("-")[0] for name in found if name.endswith(".dist-info")}
+        if found and all("editable" in name or name.endswith(".pth") for name in found):
+            packages = {"the project itself (by uv sync?), which is there anyway"}
+        if found:
+            tell(f"{text}: {', '.join(sorted(packages or found))}. To {verb} a package: nixgen {verb} NAME")
 
 
 def main(start, owner):

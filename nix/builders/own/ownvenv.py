@@ -23,7 +23,7 @@ TRAMPOLINE = """#!/bin/sh
 FIRST = (
     "import os, site, sys; s, e, t = {site!r}, {environment!r}, os.path.join(sys.prefix, {inside!r}); "
     "s in sys.path and e not in site.PREFIXES and site.PREFIXES.append(e); site.addsitedir(s); "
-    "len(os.listdir(t)) == {count} and t in sys.path and (sys.path.remove(s), sys.path.insert(sys.path.index(t), s))"
+    "len(set(os.listdir(t)) - {{'__pycache__'}}) == {count} and t in sys.path and (sys.path.remove(s), sys.path.insert(sys.path.index(t), s))"
 )
 
 
