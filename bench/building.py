@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.evaluation import through, version
 from bench.manywheels import COUNT, many_wheels
 from bench.measure import Row, Series, ratio, timed, within
-from bench.project import CACHE, UV, nix_versions, notebook, plain_python, wheel_files
+from bench.project import CACHE, UV, let_go, nix_versions, notebook, plain_python, wheel_files
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -24,6 +24,7 @@ def build() -> list[Row]:
     for nix in nix_versions():
         nix.build(folder, "environment")
         made = _made(nix, folder)
+        let_go(nix)
         # Nix's own default is one build at a time: measured once, because it takes longest and has no limit.
         for jobs, runs in (("auto", 2), ("1", 1)) if nix is nix_versions()[-1] else (("auto", 2),):
             command = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(folder), "-A", "environment"]

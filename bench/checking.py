@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.evaluation import through
 from bench.measure import Row, Series, show, timed, within
-from bench.project import NIXGEN, ROOT, nixgen, notebook, with_a_shell
+from bench.project import NIXGEN, ROOT, let_go, nixgen, notebook, with_a_shell
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -55,6 +55,7 @@ def rebuilding() -> list[Row]:
         nix.inside(NIXGEN, "check", "--update", "--quiet", cwd=folder)
         ours = sorted({entry["out"] for entry in _recipes(nix, folder).values()})
         gone = nix.run("nix-store", "--query", "--referrers-closure", *ours).stdout.split()
+        let_go(nix)
         build = [str(nix.bin / "nix-build"), "--no-out-link", "-j", "auto", str(folder), "-A", "root"]
         again = [NIXGEN, "check", "--quiet", "--no-imports", "--rebuild", "all"]
         before = [[str(nix.bin / "nix-store"), "--delete", *sorted(set(gone))], None]

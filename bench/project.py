@@ -62,6 +62,12 @@ def _nix(folder: Path) -> Nix:
     return Nix(folder, store).with_settings(max_jobs="auto")
 
 
+def let_go(nix: Nix) -> None:
+    """What the project's .venv keeps from garbage collection in this store can be deleted then."""
+    for root in (nix.store / "nix/var/nix/gcroots/auto").glob("*"):
+        root.unlink()
+
+
 def chosen() -> list[dict[str, object]]:
     """The wheels of the notebook for this machine, as ``nixgen show --json`` tells them."""
     shown = subprocess.run(

@@ -19,5 +19,5 @@ def install(*wanted: str) -> str:
     """What to type for these extras: nixgen is on no index, and ``uv tool install`` drops what it is not told again."""
     present = (extra for extra, module in MODULES.items() if util.find_spec(module) is not None)
     names = ",".join(sorted({*_USUAL, *wanted, *present}))
-    locked = "--constraints requirements.lock --build-constraints requirements.lock"
+    locked = "--constraints .ci/requirements-dev.lock --build-constraints requirements.lock"
     return f"in a clone of nixgen: uv tool install {locked} '.[{names}]'"
