@@ -156,6 +156,7 @@ AVOID = "To avoid it: NIX_BUILD_SHELL=bash nix-shell"
 def test_an_edit_of_the_code_asks_no_cache(project: Project, nix: Nix) -> None:
     """Case 57: where the cache is out of reach, asking it costs 4.5 s and five warnings, at each edit."""
     nix.run("nix", "flake", "check", cwd=project.folder)
+    nix.run("nix", "run", cwd=project.folder)  # what only a start by Nix needs
     nix.develop(project.folder, "true")
     with (project.folder / "src/demo/__init__.py").open("a") as file:
         file.write(f"# {project.folder}\n")  # new to a store that is kept
