@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from nixgen.cli import options
-
-if TYPE_CHECKING:
-    from nixgen.project.settings import Settings
 
 
 class Parsed(TyperCommand):
@@ -28,9 +23,6 @@ class Parsed(TyperCommand):
         ctx.meta["separated"] = given[: len(given) - len(words)][-1:] == ["--"]
         return left
 
-
-_NIXGENS = {"--record", "--stamp", "--stamp-age", "--no-stamp"}
-"""Options that a task hardly has, too. Of the others (--seed, --config, --output) many do."""
 
 CONTEXT = {"allow_interspersed_args": False}
 """How the command is registered: what follows COMMAND's first word is COMMAND's, options too."""
@@ -115,15 +107,17 @@ def run(
     if service is not None:
         own = implementation.service(lock.parent, service)
         words, names, environment = own.command + words, own.models, environment or own.environment
-    if environment:
+    named = service is None and not ctx.meta["separated"] and (lock.parent / "pyproject.toml").is_file()
+    if named or environment:
+        from nixgen.project import tasks
         from nixgen.project.project import find_project
 
-        find_project(lock.parent, lock=False).of(environment)
-    task = None if service is not None or ctx.meta["separated"] else _task(lock.parent, words, environment)
-    if task is not None:
-        _warn(lock.parent, words)
-        words = task
-        os.chdir(lock.parent)
+        found = find_project(lock.parent, lock=False)
+        if environment:
+            found.of(environment)
+        if named and (task := tasks.chosen(found, words, environment)) is not None:
+            words = task
+            os.chdir(lock.parent)
     if not words:
         mend = 'nixgen run -- COMMAND; or write run = "python -m app" under [tool.nixgen]'
         raise UserError.of("", "there is no command to run", mend)
@@ -142,55 +136,3 @@ def run(
         raise typer.Exit(recording.record(lock, names, words, how, what, after_record))
     os.environ.update(implementation.seed_variables(seed))
     raise typer.Exit(implementation.start(lock, names, words, how))
-
-
-def _task(root: Path, words: tuple[str, ...], environment: str) -> tuple[str, ...] | None:
-    """The command of the task that the first word names; without a word, the project's own. None where that is none.
-
-    Raises UserError where the word is no program either, such as a task's name with a mistake in it.
-    """
-    from nixgen.project import tasks
-    from nixgen.project.project import find_project
-
-    if not (root / "pyproject.toml").is_file():
-        return None
-    settings = find_project(root, lock=False).settings
-    if words and words[0] in settings.tasks:
-        return "sh", "-c", tasks.script(settings.tasks, words[0]), *words
-    if not words and settings.run is not None:
-        return "sh", "-c", settings.run
-    if words and settings.tasks:
-        _refuse_unknown(root, words[0], settings, environment)
-    return None
-
-
-def _refuse_unknown(root: Path, word: str, settings: Settings, environment: str) -> None:
-    """Raises UserError for what is no task and no program of the environment; .venv tells of it from outside."""
-    from nixgen.errors import UserError
-
-    path = os.pathsep.join((str(root / ".venv/bin"), os.environ.get("PATH", os.defpath)))
-    if "/" in word or shutil.which(word, path=path):
-        return
-    near = difflib.get_close_matches(word, settings.tasks, n=1)
-    inside = os.environ.get("NIXGEN_ROOT") == str(root)
-    known = not environment and (inside or (not settings.tools and (root / ".venv/bin/python").exists()))
-    if near or known:
-        mend = f"did you mean {near[0]}? The tasks" if near else "the tasks"
-        mend = f"{mend}: {', '.join(settings.tasks)}; for a program: nixgen run -- {word}"
-        raise UserError.of("", f"there is no task {word}", mend)
-
-
-def _warn(root: Path, words: tuple[str, ...]) -> None:
-    """Says which words behind a task's name look like options of nixgen, which come before it."""
-    from nixgen.console import console
-    from nixgen.project.project import find_project
-
-    for place, word in enumerate(words[1:], 1):
-        if word == "--":
-            break
-        option, _, value = word.partition("=")
-        value = value or "".join(words[place + 1 : place + 2])
-        named = option in {"--env", "--environment"} and value in find_project(root, lock=False).settings.environments
-        if option in _NIXGENS or named:
-            given = f"{option} {value}" if named else option
-            console.warn(f"{given} was given to {words[0]}; for nixgen: nixgen run {given} {words[0]}")
