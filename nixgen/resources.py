@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jinja2 import Environment
 
 
 def folder(name: str) -> Path:
@@ -10,6 +16,25 @@ def folder(name: str) -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "_data" / name
     return installed if installed.is_dir() else package.parent / name
+
+
+def templates(finalize: Callable[..., object] | None = None, *, autoescape: bool = False, **marks: str) -> Environment:
+    """The templates. ``finalize`` makes text of what is spliced in, and escapes it for what the file is read by.
+
+    ``marks`` are delimiters, where a file has jinja's own for something else.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(folder("templates")),
+        finalize=finalize,
+        undefined=StrictUndefined,
+        autoescape=autoescape,  # noqa: S701 -- finalize escapes what is no HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **marks,  # type: ignore[arg-type]  # each is a text
+    )
 
 
 def library() -> dict[str, bytes]:

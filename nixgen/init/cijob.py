@@ -124,22 +124,14 @@ def _value(scalar: str) -> str:
 @cache
 def _environment() -> Environment:
     """The templates, with delimiters that YAML and GitHub's own ``${{ }}`` leave free."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        finalize=_scalar,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 -- finalize escapes, for YAML instead of HTML
+    return resources.templates(
+        _scalar,  # which escapes, for YAML
         variable_start_string="<<",
         variable_end_string=">>",
         block_start_string="<%",
         block_end_string="%>",
         comment_start_string="<#",
         comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
 
 

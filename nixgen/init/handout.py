@@ -84,12 +84,15 @@ def with_page(there: str, title: str, page: str) -> str | None:
 
 def enter_sh() -> str:
     """The script ./enter."""
-    return _render(
-        "enter.sh.j2",
-        known=" | ".join(f"{name}:other" for kind in _NAMED for name in kind.ids),
-        beside=" ".join(f'"${{HOME:-}}{one[1:]}"' if one.startswith("~") else one for one in tools.BESIDE),
-        units=" ".join(install.UNITS),
-        rows=[(pattern, shlex.quote(command)) for pattern, command in _rows()],
+    return (
+        resources.templates()
+        .get_template("enter.sh.j2")
+        .render(
+            known=" | ".join(f"{name}:other" for kind in _NAMED for name in kind.ids),
+            beside=" ".join(f'"${{HOME:-}}{one[1:]}"' if one.startswith("~") else one for one in tools.BESIDE),
+            units=" ".join(install.UNITS),
+            rows=[(pattern, shlex.quote(command)) for pattern, command in _rows()],
+        )
     )
 
 
@@ -101,20 +104,25 @@ def page_of(plan: Plan, pyproject: Mapping[str, Any], origin: str) -> str:
     download = max((_download(plan, system) for system in plan.systems), default=0)
     seconds = max(download // _BYTES, 1)
     took = f"{seconds} s" if seconds < _MINUTE else f"{seconds // _MINUTE} min"
-    return _render(
-        "environment.md.j2",
-        begin=BEGIN,
-        end=END,
-        python=plan.base.python,
-        packages=f"{count} package{'' if count == 1 else 's'}",
-        systems=[_line(kind) for kind in install.KINDS if kind is not install.NIXOS],
-        served=", ".join(sorted((_MACHINES.get(system, system) for system in plan.systems), key=_linux_first)),
-        command=f"./enter {line if _PLAIN.fullmatch(line) else f'sh -c {shlex.quote(line)}'}" if line else "./enter",
-        run=line,
-        download=size(download),
-        more="" if isinstance(plan.base, DebianBase) else ", and Python with its libraries from nixpkgs",
-        minutes=took,
-        ask="\n".join(f"- {who}" for who in _people(pyproject, origin)),
+    return (
+        resources.templates()
+        .get_template("environment.md.j2")
+        .render(
+            begin=BEGIN,
+            end=END,
+            python=plan.base.python,
+            packages=f"{count} package{'' if count == 1 else 's'}",
+            systems=[_line(kind) for kind in install.KINDS if kind is not install.NIXOS],
+            served=", ".join(sorted((_MACHINES.get(system, system) for system in plan.systems), key=_linux_first)),
+            command=f"./enter {line if _PLAIN.fullmatch(line) else f'sh -c {shlex.quote(line)}'}"
+            if line
+            else "./enter",
+            run=line,
+            download=size(download),
+            more="" if isinstance(plan.base, DebianBase) else ", and Python with its libraries from nixpkgs",
+            minutes=took,
+            ask="\n".join(f"- {who}" for who in _people(pyproject, origin)),
+        )
     )
 
 
@@ -172,16 +180,3 @@ def _rows() -> list[tuple[str, str]]:
     rows.append(("start:macos:*", install.start(Host("darwin"))))
     rows += [("start:*:yes:*", install.start(Host("linux", systemd=True))), ("start:*", install.start(Host("linux")))]
     return [*rows, ("store:*", install.OWN)]
-
-
-def _render(template: str, **values: object) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 -- a script and a page of Markdown; what is not ours is in a list of the page alone
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(values)

@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 @cache
 def environment() -> Environment:
     """The templates. What they splice is turned into a Nix literal, unless it is marked as Nix already."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        finalize=to_nix,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - finalize escapes, for Nix instead of HTML
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = resources.templates(to_nix)  # which escapes, for Nix
     made.filters["name"] = nix_attr
     return made
 

@@ -63,7 +63,6 @@ def as_json(report: Report) -> str:
 
 @cache
 def _environment(kind: str) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     def finalize(value: object) -> object:
@@ -73,15 +72,7 @@ def _environment(kind: str) -> Environment:
         text = "" if value is None else visible(str(value))
         return text if kind == "html" else Markup(escaped(text))  # noqa: S704 -- escaped, for Markdown
 
-    made = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        finalize=finalize,
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = resources.templates(finalize, autoescape=True)
     made.filters |= {"size": size, "number": number, "took": took, "words": process.shown, "day": _day}
     return made
 
