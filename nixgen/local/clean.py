@@ -7,7 +7,6 @@ What is in the store is Nix's to remove, once nothing here leads to it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from nixgen import console
 from nixgen.errors import MachineError, Problem
 from nixgen.formats import jsontext
 from nixgen.local import kernels, venvs
-from nixgen.machine import folders
+from nixgen.machine import folders, scratch
 from nixgen.nix import gcroots
 from nixgen.project.project import Project
 
@@ -199,22 +198,8 @@ def _kernels() -> Iterator[Leftover]:
 def _roots() -> Iterator[Leftover]:
     """Links of commands that were killed, by which they kept store paths (:mod:`nixgen.nix.gcroots`)."""
     for path in _children(gcroots.place()):
-        if _is_own(path) and _age(path) > _JUST and not _locked(path):
+        if _is_own(path) and _age(path) > _JUST and not scratch.is_held(path):
             yield _leftover(path, "roots", "left by a command that was killed")
-
-
-def _locked(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _temporary(used: _InUse) -> Iterator[Leftover]:
@@ -228,7 +213,7 @@ def _temporary(used: _InUse) -> Iterator[Leftover]:
         elif private[1] != space:  # another container's: its processes are not seen
             ended = False
         else:
-            ended = age > _DAY if private[2] == "0" else not _alive(int(private[2]))  # 0: a shell of direnv's
+            ended = age > _DAY if private[2] == "0" else not scratch.is_alive(int(private[2]))  # 0: a shell of direnv's
         if ended and _is_own(path) and not used(path, time.time() - age):
             yield _leftover(path, "temporary", "left by a shell or a command that has ended")
 
@@ -239,13 +224,3 @@ def _namespace() -> str:
         return re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
         return "0"
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

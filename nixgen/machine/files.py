@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.machine import scratch
 from nixgen.machine.folders import resolved
 
 HEADER = "Written by nixgen"
@@ -398,21 +399,9 @@ def _clean(folder: Path) -> None:
     """Removes the temporary files of runs that were killed."""
     for name in folder.glob(f".*{TEMPORARY}"):
         found = re.fullmatch(_LEFT, name.name)
-        if found is not None and not _alive(int(found[1])):
+        if found is not None and (int(found[1]) == os.getpid() or not scratch.is_alive(int(found[1]))):
             with contextlib.suppress(OSError):
                 name.unlink()
-
-
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _prune(root: Path, folder: Path) -> None:

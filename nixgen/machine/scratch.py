@@ -38,6 +38,26 @@ def folder(above: Path) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
+def is_held(place: Path) -> bool:
+    """Whether a process works in such a folder; also where that cannot be found out."""
+    try:
+        with _locked(place, wait=False):
+            return False
+    except OSError:
+        return True
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process with this id: for what is named after the process that made it."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _remove_abandoned(place: Path) -> None:
     with contextlib.suppress(OSError), _locked(place, wait=False):  # somebody holds it, or it is gone
         shutil.rmtree(place, ignore_errors=True)
