@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, cast
 
 from nixgen.errors import Problem, UserError
+from nixgen.project import forms
 from nixgen.project.names import normalized
 
 SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
@@ -29,11 +29,6 @@ _REGISTRY = r"""(?:sparse|registry)\+https?://[^\s"'\\<>`]+"""
 _PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*"
 _MODULE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _REV = r"[0-9a-f]{40}"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-_SET = frozenset(
-    {"HOME", "NIX_BUILD_CORES", "NIX_BUILD_TOP", "NIX_STORE", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TMPDIR"}
-)
-_LONGEST = 7 * 24 * 3600  # seconds
 _SRI = r"sha256-[A-Za-z0-9+/]{43}="
 _TASK = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _ENVIRONMENT = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
@@ -147,7 +142,7 @@ class Settings:
         Raises UserError with every problem: an unknown key (with the nearest known one), a value of another type, a
         value that is not one of those allowed, settings that exclude each other.
         """
-        values, wrong = _read(table, _READERS, "is not a setting of nixgen")
+        values, wrong = forms.read(table, _READERS, "is not a setting of nixgen")
         problems = [Problem(f"{where}{one.inside}", one.what, one.mend) for one in wrong]
         if values.get("python", "").count(".") > 1:
             values["python_full"] = values["python"]
@@ -161,7 +156,7 @@ class Settings:
     def of_script(cls, table: Mapping[str, Any], path: str) -> EnvironmentSettings:
         """The environment of a script, from its ``[tool.nixgen]``. Raises UserError for what is wrong with that."""
         readers = {key: reader for key, reader in _READERS.items() if key not in _NOT_OF_SCRIPTS}
-        values, wrong = _read(table, readers, "is not a setting of a script")
+        values, wrong = forms.read(table, readers, "is not a setting of a script")
         if wrong:
             raise UserError(Problem(f"{path}: tool.nixgen{one.inside}", one.what, one.mend) for one in wrong)
         own = {key: values[key] for key in ("systems", "smoke") if key in values}
@@ -239,304 +234,133 @@ def _environment_problems(values: Mapping[str, Any], offered: Sequence[str], whe
 _SAME_EXTRAS = ("says nothing that all-extras does not say", "keep one of the two")
 
 
-class _WrongError(Exception):
-    """What is wrong with one setting; ``inside`` is the rest of its path (``[2]``, ``.rev``); and what else is."""
-
-    def __init__(self, what: str, mend: str = "", inside: str = "", others: Sequence[_WrongError] = ()) -> None:
-        super().__init__(what)
-        self.what, self.mend, self.inside, self.others = what, mend, inside, others
-
-    def below(self, key: str) -> _WrongError:
-        """The same, of a setting inside of ``key``."""
-        return _WrongError(self.what, self.mend, key + self.inside)
-
-
-def _read(
-    table: Mapping[str, object], readers: Mapping[str, Callable[[object], object]], unknown: str
-) -> tuple[dict[str, Any], list[_WrongError]]:
-    """The values of a closed table, by the names of Python, and all that is wrong with it."""
-    values: dict[str, Any] = {}
-    wrong: list[_WrongError] = []
-    for key, value in table.items():
-        try:
-            if key in readers:
-                values[key.replace("-", "_")] = readers[key](value)
-            else:
-                wrong.append(_WrongError(unknown, _nearest(key, readers), f".{key}"))
-        except _WrongError as error:
-            wrong += [one.below(f".{key}") for one in (error, *error.others)]
-    return values, wrong
-
-
-def _nearest(key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "the settings are " + ", ".join(sorted(known))
-
-
-_TYPES = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a table"}
-
-
-def _typed(value: object, kind: type, example: str, inside: str = "") -> None:
-    if type(value) is not kind:
-        raise _WrongError(f"is {_TYPES.get(type(value), 'a date')}, not {_TYPES[kind]}", f"write {example}", inside)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """How a value is read, and what JSON Schema says of it."""
-
-    read: Callable[[object], Any]
-    form: Mapping[str, Any]
-
-    def __call__(self, value: object) -> Any:  # noqa: ANN401 -- of the type that the setting has
-        return self.read(value)
-
-
-def _whole(pattern: str) -> str:
-    """A pattern for all of a text, in JSON Schema's words."""
-    return f"^(?:{pattern})$"
-
-
-def _list(item: Mapping[str, Any], **more: object) -> dict[str, Any]:
-    return {"type": "array", "items": dict(item), **more}
-
-
-def _object(readers: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
-    """A closed table of JSON Schema."""
-    forms = {key: dict(getattr(reader, "form", {})) for key, reader in readers.items()}
-    return {"type": "object", "additionalProperties": False, "properties": forms}
-
-
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 7) of ``[tool.nixgen]``, from what reads it."""
-    found = _object(_READERS)
+    found = forms.closed(_READERS)
     defaults = Settings()
     for key, form in found["properties"].items():
         default = getattr(defaults, key.replace("-", "_"), None)
         if isinstance(default, str | bool):
             form["default"] = default
-    found["properties"]["environments"]["additionalProperties"] = _object(_ENVIRONMENT_READERS)
+    found["properties"]["environments"]["additionalProperties"] = forms.closed(_ENVIRONMENT_READERS)
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "[tool.nixgen] of pyproject.toml", **found}
 
 
-def _choice(*allowed: str) -> _Reader:
-    def read(value: object) -> str:
-        _typed(value, str, f'"{allowed[0]}"')
-        if value not in allowed:
-            raise _WrongError(f'"{value}" is not known', _one_of(str(value), allowed))
-        return str(value)
-
-    return _Reader(read, {"enum": list(allowed)})
-
-
-def _one_of(value: str, allowed: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(value, allowed, n=1)
-    return f"did you mean {close[0]}?" if close else "use one of " + ", ".join(allowed)
-
-
-def _pattern(pattern: str, what: str, example: str) -> _Reader:
-    def read(value: object) -> str:
-        _typed(value, str, f'"{example}"')
-        if not re.fullmatch(pattern, str(value), re.ASCII):
-            raise _WrongError(f'"{value}" is not {what}', f'write it like "{example}"')
-        return str(value)
-
-    return _Reader(read, {"type": "string", "pattern": _whole(pattern), "examples": [example]})
-
-
-def _names(pattern: str, what: str, example: str) -> _Reader:
-    def read(value: object) -> tuple[str, ...]:
-        _typed(value, list, f'["{example}"]')
-        for index, name in enumerate(cast("list[object]", value)):
-            _typed(name, str, f'"{example}"', f"[{index}]")
-            if not re.fullmatch(pattern, str(name)):
-                raise _WrongError(f'"{name}" is not {what}', f'write it like "{example}"', f"[{index}]")
-        return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
-
-    return _Reader(read, _list({"type": "string", "pattern": _whole(pattern)}, examples=[[example]]))
-
-
 def _distributions(value: object) -> tuple[str, ...]:
-    names = _names(_NAME, "a distribution's name", "opencv-python")(value)
+    names = forms.names(_NAME, "a distribution's name", "opencv-python")(value)
     return tuple(dict.fromkeys(normalized(name) for name in names))
 
 
 def _systems(value: object) -> tuple[str, ...]:
-    _typed(value, list, '["x86_64-linux"]')
+    forms.typed(value, list, '["x86_64-linux"]')
     found = cast("list[object]", value)
     if not found:
-        raise _WrongError("names no system", "remove it to have all of the base's")
+        raise forms.WrongError("names no system", "remove it to have all of the base's")
     for index, system in enumerate(found):
-        _typed(system, str, '"x86_64-linux"', f"[{index}]")
+        forms.typed(system, str, '"x86_64-linux"', f"[{index}]")
         if system not in SYSTEMS:
-            raise _WrongError(f'"{system}" is not a system', _one_of(str(system), SYSTEMS), f"[{index}]")
+            raise forms.WrongError(f'"{system}" is not a system', forms.one_of(str(system), SYSTEMS), f"[{index}]")
     return tuple(sorted(set(map(str, found))))
 
 
 def _nixpkgs(value: object) -> str | Mapping[str, str | int]:
     if type(value) is str:
         return value
-    _typed(value, dict, '"nixos-26.05", or {rev = "…", narHash = "sha256-…"}')
+    forms.typed(value, dict, '"nixos-26.05", or {rev = "…", narHash = "sha256-…"}')
     table = cast("dict[str, object]", value)
     shapes = {"rev": (_REV, "40 hexadecimal digits"), "narHash": (_SRI, 'a hash like "sha256-…="')}
     keys = {**shapes, "lastModified": None}
     for key in table:
         if key not in keys:
-            raise _WrongError("is not a key of a revision", _nearest(key, keys), f".{key}")
+            raise forms.WrongError("is not a key of a revision", forms.nearest(key, keys), f".{key}")
     for key, (pattern, what) in shapes.items():
         if key not in table:
-            raise _WrongError(f"lacks {key}", 'write {rev = "…", narHash = "sha256-…"}')
-        _typed(table[key], str, f'"…" ({what})', f".{key}")
+            raise forms.WrongError(f"lacks {key}", 'write {rev = "…", narHash = "sha256-…"}')
+        forms.typed(table[key], str, f'"…" ({what})', f".{key}")
         if not re.fullmatch(pattern, str(table[key])):
-            raise _WrongError(f'"{table[key]}" is not {what}', "copy it from nix flake metadata --json", f".{key}")
+            raise forms.WrongError(f'"{table[key]}" is not {what}', "copy it from nix flake metadata --json", f".{key}")
     found: dict[str, str | int] = {key: str(table[key]) for key in shapes}
     if "lastModified" in table:
         modified = table["lastModified"]
         if type(modified) is not int or not 0 < modified < 1 << 40:
-            raise _WrongError(
+            raise forms.WrongError(
                 "is not a time in Unix seconds", "copy it from nix flake metadata --json", ".lastModified"
             )
         found["lastModified"] = modified
     return found
 
 
-def _command(value: object) -> str:
-    _typed(value, str, '"python -m app"')
-    if not str(value).strip() or "\0" in str(value):
-        raise _WrongError("is not a command", 'write it like "python -m app"')
-    return str(value).strip()
-
-
-def _line(value: object) -> str:
-    _typed(value, str, '"Train the model"')
-    if re.search(r"[\x00-\x1f\x7f]", str(value)):
-        raise _WrongError("is more than one line", "write one sentence")
-    return str(value)
-
-
-def _commands(value: object) -> tuple[str, ...]:
-    example = 'python -c "import demo"'
-    _typed(value, list, f"['{example}']")
-    for index, command in enumerate(cast("list[object]", value)):
-        _typed(command, str, f"'{example}'", f"[{index}]")
-        if not str(command).strip() or "\0" in str(command):
-            raise _WrongError("is not a command", f"write it like '{example}'", f"[{index}]")
-    return tuple(map(str, cast("list[object]", value)))
-
-
-def _variables(value: object, taken: Collection[str] = _SET) -> Mapping[str, str]:
-    example = '{WITH_SSL = "1"}'
-    _typed(value, dict, example)
-    for name, text in cast("dict[str, object]", value).items():
-        if not re.fullmatch(_VARIABLE, name) or name in taken:
-            what = "is set by nixgen itself" if name in taken else "is not a variable's name"
-            raise _WrongError(what, f"write it like {example}", f".{name}")
-        _typed(text, str, f'{name} = "1"', f".{name}")
-        if "\0" in str(text):
-            raise _WrongError("holds the character NUL", "take it out", f".{name}")
-    return {str(name): str(text) for name, text in sorted(cast("dict[str, str]", value).items())}
-
-
-def _paths(value: object, example: str = '["patches/name.patch"]') -> tuple[str, ...]:
-    _typed(value, list, example)
-    for index, path in enumerate(cast("list[object]", value)):
-        _typed(path, str, example, f"[{index}]")
-        parts = str(path).split("/")
-        if any(part in {"", ".", ".."} for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", str(path)):
-            raise _WrongError(f'"{path}" is not a path in the project', f"write it like {example}", f"[{index}]")
-    return tuple(dict.fromkeys(map(str, cast("list[object]", value))))
-
-
 def _script_paths(value: object) -> tuple[str, ...]:
-    paths = _paths(value, '["tools/report.py"]')
+    paths = forms.paths(value, '["tools/report.py"]')
     for index, path in enumerate(paths):
         if not path.endswith(".py"):
-            raise _WrongError(f'"{path}" is not a Python script', "name its file, which ends with .py", f"[{index}]")
+            raise forms.WrongError(
+                f'"{path}" is not a Python script', "name its file, which ends with .py", f"[{index}]"
+            )
     return paths
-
-
-def _seconds(value: object) -> int:
-    _typed(value, int, "3600")
-    if not 0 < int(cast("int", value)) <= _LONGEST:
-        raise _WrongError(f"{value} is not a number of seconds", f"write a number between 1 and {_LONGEST}")
-    return int(cast("int", value))
-
-
-def _tables(value: object, example: str, one: Callable[[str, dict[str, object]], list[_WrongError]]) -> None:
-    """Reads a table of tables; ``one`` is given each with its name, and says what is wrong with it."""
-    _typed(value, dict, example)
-    wrong: list[_WrongError] = []
-    for name, table in cast("dict[str, object]", value).items():
-        if type(table) is not dict:
-            mend = f"write {example.partition(',')[0].replace('NAME', name)}"
-            wrong.append(_WrongError("is not a table", mend, f".{name}"))
-            continue
-        wrong += [each.below(f".{name}") for each in one(name, cast("dict[str, object]", table))]
-    if wrong:
-        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
 
 
 def _packages(value: object) -> Mapping[str, PackageSettings]:
     found: dict[str, PackageSettings] = {}
 
-    def one(name: str, table: dict[str, object]) -> list[_WrongError]:
+    def one(name: str, table: dict[str, object]) -> list[forms.WrongError]:
         if not re.fullmatch(_NAME, name):
-            return [_WrongError("is not a distribution's name", "write it like psycopg2")]
+            return [forms.WrongError("is not a distribution's name", "write it like psycopg2")]
         if normalized(name) in found:
-            return [_WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two")]
-        values, wrong = _read(table, _PACKAGE_READERS, "is not a setting of a package")
+            return [forms.WrongError(f"is there twice, as {normalized(name)}, too", "make one table of the two")]
+        values, wrong = forms.read(table, _PACKAGE_READERS, "is not a setting of a package")
         found[normalized(name)] = PackageSettings(**values)
         return wrong
 
-    _tables(value, '[tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]', one)
+    forms.tables(value, '[tool.nixgen.packages.NAME], and below it build-libraries = ["libpq-dev"]', one)
     return dict(sorted(found.items()))
 
 
 def _environments(value: object) -> Mapping[str, EnvironmentSettings]:
     found: dict[str, EnvironmentSettings] = {}
 
-    def one(name: str, table: dict[str, object]) -> list[_WrongError]:
+    def one(name: str, table: dict[str, object]) -> list[forms.WrongError]:
         if not re.fullmatch(_ENVIRONMENT, name):
             what = "is not a name that an environment can have"
-            return [_WrongError(what, "use letters, digits, - and _, and begin with a letter: gpu")]
+            return [forms.WrongError(what, "use letters, digits, - and _, and begin with a letter: gpu")]
         if name in TAKEN or name.startswith("NIXGEN_"):
-            return [_WrongError("is the name of something else in default.nix", "give it another name, like gpu")]
-        values, wrong = _read(table, _ENVIRONMENT_READERS, "is not a setting of an environment")
+            return [forms.WrongError("is the name of something else in default.nix", "give it another name, like gpu")]
+        values, wrong = forms.read(table, _ENVIRONMENT_READERS, "is not a setting of an environment")
         found[name] = EnvironmentSettings(**values)
         return wrong
 
-    _tables(value, '[tool.nixgen.environments.NAME], and below it extras = ["gpu"]', one)
+    forms.tables(value, '[tool.nixgen.environments.NAME], and below it extras = ["gpu"]', one)
     return dict(sorted(found.items()))
 
 
 def _tasks(value: object) -> Mapping[str, TaskSettings]:
     example = 'train = "python train.py"'
-    _typed(value, dict, f"[tool.nixgen.tasks], and below it {example}")
+    forms.typed(value, dict, f"[tool.nixgen.tasks], and below it {example}")
     found: dict[str, TaskSettings] = {}
-    wrong: list[_WrongError] = []
+    wrong: list[forms.WrongError] = []
     for name, one in cast("dict[str, object]", value).items():
         if not re.fullmatch(_TASK, name):
             mend = "use letters, digits, ., - and _, and begin with a letter or digit: train"
-            wrong.append(_WrongError("is not a name that a task can have", mend, f".{name}"))
+            wrong.append(forms.WrongError("is not a name that a task can have", mend, f".{name}"))
             continue
         table = one if type(one) is dict else {"cmd": one}
-        values, problems = _read(table, _TASK_READERS, "is not a setting of a task")
+        values, problems = forms.read(table, _TASK_READERS, "is not a setting of a task")
         if type(one) is not dict:
-            problems = [_WrongError(each.what, f"write {example}, or a table with cmd") for each in problems]
+            problems = [forms.WrongError(each.what, f"write {example}, or a table with cmd") for each in problems]
         elif not problems and not values.get("cmd") and not values.get("depends_on"):
-            problems = [_WrongError("has neither cmd nor depends-on", f'write {name} = "python {name}.py"')]
+            problems = [forms.WrongError("has neither cmd nor depends-on", f'write {name} = "python {name}.py"')]
         wrong += [each.below(f".{name}") for each in problems]
         found[name] = TaskSettings(**values)
     wrong += _wrong_dependencies(found) if not wrong else []
     if wrong:
-        raise _WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
+        raise forms.WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
     return found
 
 
-def _wrong_dependencies(tasks: Mapping[str, TaskSettings]) -> list[_WrongError]:
+def _wrong_dependencies(tasks: Mapping[str, TaskSettings]) -> list[forms.WrongError]:
     """Tasks that are not there, and circles, each told once."""
     wrong = [
-        _WrongError(f'"{other}" is not a task', _one_of(other, tuple(tasks)), f".{name}.depends-on")
+        forms.WrongError(f'"{other}" is not a task', forms.one_of(other, tuple(tasks)), f".{name}.depends-on")
         for name, task in tasks.items()
         for other in task.depends_on
         if other not in tasks
@@ -548,94 +372,93 @@ def _wrong_dependencies(tasks: Mapping[str, TaskSettings]) -> list[_WrongError]:
         except CycleError as error:
             first, *others = reversed(error.args[1])
             circle = " -> ".join((first, *others))
-            wrong.append(_WrongError(f"runs in a circle: {circle}", "take one of them out", f".{first}.depends-on"))
+            wrong.append(
+                forms.WrongError(f"runs in a circle: {circle}", "take one of them out", f".{first}.depends-on")
+            )
             graph[first].remove(others[0])
         else:
             return wrong
 
 
-def _flag(value: object) -> bool:
-    _typed(value, bool, "true or false")
-    return bool(value)
-
-
 _PACKAGE_READERS: Mapping[str, Callable[[object], object]] = {
-    "build-libraries": _names(_PACKAGE, "a package's name", "libpq-dev"),
-    "build-tools": _names(_PACKAGE, "a package's name", "cmake"),
-    "env": _Reader(
-        _variables,
+    "build-libraries": forms.names(_PACKAGE, "a package's name", "libpq-dev"),
+    "build-tools": forms.names(_PACKAGE, "a package's name", "cmake"),
+    "env": forms.Reader(
+        forms.variables,
         {
             "type": "object",
-            "propertyNames": {"pattern": _whole(_VARIABLE), "not": {"enum": sorted(_SET)}},
+            "propertyNames": {"pattern": forms.whole(forms.VARIABLE), "not": {"enum": sorted(forms.OF_BUILDS)}},
             "additionalProperties": {"type": "string"},
         },
     ),
-    "patches": _Reader(_paths, _list({"type": "string"})),
-    "timeout": _Reader(_seconds, {"type": "integer", "minimum": 1, "maximum": _LONGEST}),
+    "patches": forms.Reader(forms.paths, forms.listed({"type": "string"})),
+    "timeout": forms.Reader(forms.seconds, {"type": "integer", "minimum": 1, "maximum": forms.LONGEST}),
 }
 
 _TASK_READERS: Mapping[str, Callable[[object], object]] = {
-    "cmd": _Reader(_command, {"type": "string", "minLength": 1}),
-    "description": _Reader(_line, {"type": "string"}),
-    "depends-on": _names(_TASK, "a task's name", "train"),
-    "env": _Reader(
-        lambda value: _variables(value, ()),
+    "cmd": forms.Reader(forms.command, {"type": "string", "minLength": 1}),
+    "description": forms.Reader(forms.line, {"type": "string"}),
+    "depends-on": forms.names(_TASK, "a task's name", "train"),
+    "env": forms.Reader(
+        lambda value: forms.variables(value, ()),
         {
             "type": "object",
-            "propertyNames": {"pattern": _whole(_VARIABLE)},
+            "propertyNames": {"pattern": forms.whole(forms.VARIABLE)},
             "additionalProperties": {"type": "string"},
         },
     ),
 }
 
 _READERS: Mapping[str, Callable[[object], object]] = {
-    "base": _choice("nixpkgs", "debian"),
-    "python": _pattern(r"3\.(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?))?", "a Python version", "3.11"),
-    "systems": _Reader(_systems, _list({"enum": list(SYSTEMS)}, minItems=1)),
-    "suite": _pattern(r"[a-z]+", "a Debian suite's code name", "bookworm"),
-    "nixpkgs": _Reader(
+    "base": forms.choice("nixpkgs", "debian"),
+    "python": forms.pattern(r"3\.(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?))?", "a Python version", "3.11"),
+    "systems": forms.Reader(_systems, forms.listed({"enum": list(SYSTEMS)}, minItems=1)),
+    "suite": forms.pattern(r"[a-z]+", "a Debian suite's code name", "bookworm"),
+    "nixpkgs": forms.Reader(
         _nixpkgs,
         {
             "type": ["string", "object"],
             "additionalProperties": False,
             "properties": {
-                "rev": {"type": "string", "pattern": _whole(_REV)},
-                "narHash": {"type": "string", "pattern": _whole(_SRI)},
+                "rev": {"type": "string", "pattern": forms.whole(_REV)},
+                "narHash": {"type": "string", "pattern": forms.whole(_SRI)},
                 "lastModified": {"type": "integer", "minimum": 1},
             },
             "required": ["rev", "narHash"],
         },
     ),
-    "groups": _names(_NAME, "a dependency group's name", "dev"),
-    "extras": _names(_NAME, "an extra's name", "plot"),
-    "all-extras": _Reader(_flag, {"type": "boolean"}),
-    "libraries": _names(_PACKAGE, "a package's name", "ffmpeg"),
-    "tools": _names(_PACKAGE, "a package's name", "git"),
-    "macos": _pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
-    "prefer": _Reader(_distributions, _list({"type": "string", "pattern": _whole(_NAME)})),
-    "skip-imports": _names(_MODULE, "a module's name", "adbc_driver_duckdb"),
-    "smoke": _Reader(_commands, _list({"type": "string", "minLength": 1})),
-    "cuda": _choice("auto", "off"),
-    "packages": _Reader(
+    "groups": forms.names(_NAME, "a dependency group's name", "dev"),
+    "extras": forms.names(_NAME, "an extra's name", "plot"),
+    "all-extras": forms.Reader(forms.flag, {"type": "boolean"}),
+    "libraries": forms.names(_PACKAGE, "a package's name", "ffmpeg"),
+    "tools": forms.names(_PACKAGE, "a package's name", "git"),
+    "macos": forms.pattern(r"1[0-9]\.[0-9]{1,2}|2[0-9]\.[0-9]{1,2}", "a macOS version of two numbers", DEFAULT_MACOS),
+    "prefer": forms.Reader(_distributions, forms.listed({"type": "string", "pattern": forms.whole(_NAME)})),
+    "skip-imports": forms.names(_MODULE, "a module's name", "adbc_driver_duckdb"),
+    "smoke": forms.Reader(forms.commands, forms.listed({"type": "string", "minLength": 1})),
+    "cuda": forms.choice("auto", "off"),
+    "packages": forms.Reader(
         _packages,
         {
             "type": "object",
-            "propertyNames": {"pattern": _whole(_NAME)},
-            "additionalProperties": _object(_PACKAGE_READERS),
+            "propertyNames": {"pattern": forms.whole(_NAME)},
+            "additionalProperties": forms.closed(_PACKAGE_READERS),
         },
     ),
-    "environments": _Reader(_environments, {"type": "object", "propertyNames": {"pattern": _whole(_ENVIRONMENT)}}),
-    "lock": _pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
-    "scripts": _Reader(_script_paths, _list({"type": "string", "pattern": r"\.py$"})),
-    "crate-registries": _names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
-    "unfree": _Reader(_flag, {"type": "boolean"}),
-    "run": _Reader(_command, {"type": "string", "minLength": 1}),
-    "tasks": _Reader(
+    "environments": forms.Reader(
+        _environments, {"type": "object", "propertyNames": {"pattern": forms.whole(_ENVIRONMENT)}}
+    ),
+    "lock": forms.pattern(r"uv\.lock|pylock(\.[^./\\]+)?\.toml", "the name of a lock", "pylock.toml"),
+    "scripts": forms.Reader(_script_paths, forms.listed({"type": "string", "pattern": r"\.py$"})),
+    "crate-registries": forms.names(_REGISTRY, "a registry of crates", "sparse+https://crates.example.org/index/"),
+    "unfree": forms.Reader(forms.flag, {"type": "boolean"}),
+    "run": forms.Reader(forms.command, {"type": "string", "minLength": 1}),
+    "tasks": forms.Reader(
         _tasks,
         {
             "type": "object",
-            "propertyNames": {"pattern": _whole(_TASK)},
-            "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, _object(_TASK_READERS)]},
+            "propertyNames": {"pattern": forms.whole(_TASK)},
+            "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, forms.closed(_TASK_READERS)]},
         },
     ),
 }
