@@ -37,17 +37,16 @@ def sync(
 
     Example: nixgen sync --check
     """
-    import json as form
-
     from nixgen.console import console
     from nixgen.errors import Finding
+    from nixgen.formats.jsontext import dumps
     from nixgen.sync import sync as implementation
 
     if check:
         stale = implementation.check(project)
         if json:
             rows = [{"file": one.where, "problem": one.what, "mend": one.mend} for one in stale]
-            console.result(form.dumps({"version": 1, "stale": rows}, indent=2))
+            console.result(dumps({"version": 1, "stale": rows}))
             raise typer.Exit(Finding.exit_code if stale else 0)
         if stale:
             raise Finding(stale)

@@ -360,10 +360,10 @@ def venv(facts: Facts) -> Iterator[Fault]:
     """Whether editors find the environment."""
     kind = _project(facts).venv
     if kind == "broken":
-        yield Fault.of("warning", ".venv", "leads nowhere, so editors find no Python", "nix develop -c true")
+        yield Fault.of("warning", ".venv", "leads nowhere, so editors find no Python", "nixgen sync")
     elif kind == "foreign":
         what = "is not the shell's: who uses it, an editor say, has other packages"
-        yield Fault.of("warning", ".venv", what, "mv .venv .venv.old && nix develop -c true")
+        yield Fault.of("warning", ".venv", what, "mv .venv .venv.old && nixgen sync")
 
 
 def record(facts: Facts) -> Iterator[Fault]:

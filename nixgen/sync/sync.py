@@ -6,7 +6,6 @@ record of hashes, where that is asked for. The files are worked out first and wr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from nixgen.bases import choice
 from nixgen.bases.python import first_line, minor_version
 from nixgen.console import console
 from nixgen.errors import Finding, Problem, UserError
+from nixgen.formats import jsontext
 from nixgen.generate import flakelock, planning, write
 from nixgen.generate.digest import of_bytes
 from nixgen.init import handout
@@ -65,7 +65,7 @@ class Done:
         made = self.environment
         environment = None if made is None else {"built": made.built, "fetched": made.fetched, "venv": made.venv}
         found = {"version": 1, "project": self.name, "root": str(self.root), "changed": list(self.changed)}
-        return json.dumps(found | {"environment": environment, "record": self.record or None}, indent=2)
+        return jsontext.dumps(found | {"environment": environment, "record": self.record or None})
 
 
 def sync(start: Path, options: Options) -> Done:

@@ -149,7 +149,7 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
      "git add --force nix/nixgen"),
     ("tracked-files", "warning", with_project(code=("a.py", "b.py")), "is not known to git", "git add --all"),
     ("tracked-files", "error", with_project(git_problem=Problem("", "of another", "git config")), "another", "git"),
-    ("venv", "warning", with_project(venv="broken"), "leads nowhere", "nix develop"),
+    ("venv", "warning", with_project(venv="broken"), "leads nowhere", "nixgen sync"),
     ("venv", "warning", with_project(venv="foreign"), "is not the shell's", "mv .venv .venv.old"),
     ("record", "note", with_project(recorded=False), "no hashes for x86_64-linux", "nixgen check --update"),
     ("record", "warning", with_project(record_problems=(Problem("r", "is bad", "git"),), recorded=None), "bad", "git"),

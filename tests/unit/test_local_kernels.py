@@ -84,20 +84,20 @@ def test_where_the_kernels_of_a_user_are(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.usefixtures("entered")
 def test_a_kernel_has_the_projects_name_and_an_absolute_command(tmp_path: Path, data: Path) -> None:
-    kernels.install(find_project(made(tmp_path / "work")), "")
+    kernels.install(find_project(made(tmp_path / "mine")), "")
     spec = json.loads((data / "kernels/nixgen-demo-app/kernel.json").read_text())
     assert spec["argv"] == ["/bin/sh", f"{data}/kernels/nixgen-demo-app/start", "-f", "{connection_file}"]
     # By this VS Code finds its interpreter.
-    assert spec["metadata"]["interpreter"] == {"path": f"{tmp_path}/work/.venv/bin/python"}
+    assert spec["metadata"]["interpreter"] == {"path": f"{tmp_path}/mine/.venv/bin/python"}
     assert (spec["display_name"], spec["language"]) == ("demo-app", "python")
     before = sorted((data / "kernels").rglob("*"))
-    kernels.install(find_project(tmp_path / "work"), "")
+    kernels.install(find_project(tmp_path / "mine"), "")
     assert sorted((data / "kernels").rglob("*")) == before
 
 
 @pytest.mark.usefixtures("entered")
 def test_two_projects_of_one_name_have_a_kernel_each(tmp_path: Path) -> None:
-    first, second = made(tmp_path / "first/work"), made(tmp_path / "second/work")
+    first, second = made(tmp_path / "first/mine"), made(tmp_path / "second/mine")
     assert kernels.install(find_project(first), "").title == "demo-app"
     other = kernels.install(find_project(second), "")
     assert other.title == "demo-app (second)"
@@ -110,7 +110,7 @@ def test_two_projects_of_one_name_have_a_kernel_each(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("entered")
 def test_an_environment_with_a_name_has_a_kernel_of_its_own(tmp_path: Path) -> None:
-    root = made(tmp_path / "work", PYPROJECT + "[tool.nixgen.environments.docs]\n")
+    root = made(tmp_path / "mine", PYPROJECT + "[tool.nixgen.environments.docs]\n")
     kernels.install(find_project(root), "")
     docs = kernels.install(find_project(root), "docs")
     assert (docs.name, docs.environment, docs.problem()) == ("nixgen-demo-app-docs", "docs", GONE)
@@ -132,14 +132,14 @@ GONE = "its environment was removed by Nix's garbage collection"
 )
 def test_without_ipykernel_it_says_what_to_type(tmp_path: Path, more: str, typed: str) -> None:
     groups = "[dependency-groups]\nlab = []\ntest = []\ndev = []\n"
-    root = make(tmp_path / "work", PYPROJECT + groups + more)
+    root = make(tmp_path / "mine", PYPROJECT + groups + more)
     (root / "default.nix").write_text("{ }\n")
     what = "uv.lock: has no ipykernel, which starts a kernel"
     assert problems(root) == [f"{what}\n  hint: {typed}"]
 
 
 def test_a_project_that_is_not_set_up_is_told(tmp_path: Path) -> None:
-    root = made(tmp_path / "work")
+    root = made(tmp_path / "mine")
     (root / "default.nix").unlink()
     assert problems(root) == ["demo-app is not set up yet\n  hint: nixgen init"]
 
@@ -148,7 +148,7 @@ def test_an_environment_that_cannot_be_written_is_told(tmp_path: Path, monkeypat
     for place, mend in (("/tmp/nixgen-venv", "make it writable, or work on a copy"), ("", "nixgen doctor")):
         made_ = shell.Ready(shell.Shell("", "", "", {}), 0, 0, place)
         monkeypatch.setattr(shell, "ready", lambda *_, made_=made_: made_)
-        (told,) = problems(made(tmp_path / "work"))
+        (told,) = problems(made(tmp_path / "mine"))
         assert told.endswith(f"hint: {mend}")
 
 
@@ -164,7 +164,7 @@ def test_what_somebody_else_wrote_stays(tmp_path: Path, data: Path, kind: str) -
     else:
         outside.rename(place)
         outside = place
-    (told,) = problems(made(tmp_path / "work"))
+    (told,) = problems(made(tmp_path / "mine"))
     assert told == f"{place}: is in the way, and nixgen did not write it\n  hint: move it elsewhere"
     assert [path.name for path in outside.iterdir()] == ["kernel.json"]
     assert kernels.known() == []
@@ -172,7 +172,7 @@ def test_what_somebody_else_wrote_stays(tmp_path: Path, data: Path, kind: str) -
 
 @pytest.mark.usefixtures("entered")
 def test_only_what_nixgen_wrote_is_removed(tmp_path: Path, data: Path) -> None:
-    root = made(tmp_path / "work")
+    root = made(tmp_path / "mine")
     kernels.install(find_project(root), "")
     (data / "kernels/nixgen-demo-app/logo-64x64.png").touch()
     (data / "kernels/other").mkdir()
@@ -192,7 +192,7 @@ def test_only_what_nixgen_wrote_is_removed(tmp_path: Path, data: Path) -> None:
 
 @pytest.mark.usefixtures("entered")
 def test_the_list_says_what_is_wrong_with_each(tmp_path: Path) -> None:
-    root, gone = made(tmp_path / "work"), made(tmp_path / "gone/work")
+    root, gone = made(tmp_path / "mine"), made(tmp_path / "gone/mine")
     kernels.install(find_project(root), "")
     kernels.install(find_project(gone), "")
     gone.rename(tmp_path / "elsewhere")
@@ -221,7 +221,7 @@ def start(kernel: kernels.Kernel) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.usefixtures("entered")
-@pytest.mark.parametrize("name", ["work", 'it\'s $HOME `id` "x" \\n', "-n"])
+@pytest.mark.parametrize("name", ["mine", 'it\'s $HOME `id` "x" \\n', "-n"])
 def test_the_script_starts_the_environment_that_venv_leads_to(tmp_path: Path, name: str) -> None:
     root, store = made(tmp_path / name), tmp_path / "store"
     kernel = kernels.install(find_project(root), "")
