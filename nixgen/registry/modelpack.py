@@ -7,11 +7,9 @@ version. All else comes from the log's entry and the files, so the same version 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +18,13 @@ from typing import Any
 
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import scratch
+from nixgen.oci.model import Blob, Descriptor, Image, Unequal, named, write_archive, write_layout
 from nixgen.registry import checksums
 from nixgen.registry.entry import Entry
 from nixgen.registry.fetch import fetch
 from nixgen.registry.publish import DOCUMENTS
 from nixgen.registry.registry import CHECKSUMS, Registry
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
 ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG = "application/vnd.cncf.model.config.v1+json"
 _LAYER = "application/vnd.cncf.model.{}.v1.raw"
@@ -68,17 +65,21 @@ def export(
         raise UserError.of(str(out), "is there already", "name another place with --out, or remove it")
     with _guarded(out), scratch.folder(out.parent if out is not None else Path(tempfile.gettempdir())) as made:
         layout = made / "layout"
-        done = _layout(registry, entry, layout)
+        image = _image(registry, entry, layout)
+        write_layout(layout, [image])
         if out is not None and out.suffix == _ENDING:
-            _archive(layout, made / "whole")
+            with (made / "whole").open("xb") as file:
+                write_archive(file.write, [image])
             (made / "whole").rename(out)
         elif out is not None:
             layout = layout.rename(out)
         push(layout)
-    return done
+    _, *layers = image.blobs
+    return Exported(image.manifest.descriptor.digest, len(layers), sum(layer.descriptor.size for layer in layers))
 
 
-def _layout(registry: Registry, entry: Entry, layout: Path) -> Exported:
+def _image(registry: Registry, entry: Entry, layout: Path) -> Image:
+    """The image, its files fetched to where the layout has them."""
     files = layout.parent / "files"
     fetch(registry, entry, files)
     hashes = {**checksums.parse((files / CHECKSUMS).read_bytes()), CHECKSUMS: entry.digest}
@@ -89,23 +90,14 @@ def _layout(registry: Registry, entry: Entry, layout: Path) -> Exported:
     for path, sha256 in sorted(hashes.items()):
         size = (files / path).stat().st_size
         shutil.move(files / path, blobs / sha256)
-        layers.append(_layer(entry, path, sha256, size))
-    config = _blob(blobs, CONFIG, _config(entry, layers, [*hashes], run))
+        layers.append(Blob.of_file(blobs / sha256, _layer(entry, path, sha256, size)))
+    config = Blob.of(_config(entry, [layer.descriptor for layer in layers], [*hashes], run), CONFIG)
     made = {"org.opencontainers.image.created": entry.at, "org.opencontainers.image.version": entry.version,
             "org.opencontainers.image.title": entry.model}  # fmt: skip
-    manifest = _blob(blobs, MANIFEST, {
-        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": ARTIFACT,
-        "config": config, "layers": layers, "annotations": made,
-    })  # fmt: skip
-    named = {"org.opencontainers.image.ref.name": entry.version}
-    index = {"schemaVersion": 2, "mediaType": INDEX,
-             "manifests": [{**manifest, "artifactType": ARTIFACT, "annotations": named}]}  # fmt: skip
-    (layout / "index.json").write_bytes(_json(index))
-    (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
-    return Exported(manifest["digest"], len(layers), sum(layer["size"] for layer in layers))
+    return named(Image.of(config, layers, artifactType=ARTIFACT, annotations=made), entry.version)
 
 
-def _layer(entry: Entry, path: str, sha256: str, size: int) -> dict[str, Any]:
+def _layer(entry: Entry, path: str, sha256: str, size: int) -> Descriptor:
     name = PurePosixPath(path)
     metadata = {"name": name.name, "mode": 0o644, "uid": 0, "gid": 0, "size": size, "mtime": entry.at,
                 "typeflag": ord("0")}  # fmt: skip
@@ -116,7 +108,7 @@ def _layer(entry: Entry, path: str, sha256: str, size: int) -> dict[str, Any]:
         "org.cncf.model.file.mediatype.untested": "false" if path in DOCUMENTS else "true",
         "org.opencontainers.image.title": path,
     }
-    return {"mediaType": _LAYER.format(_kind(path)), "digest": f"sha256:{sha256}", "size": size, "annotations": notes}
+    return Descriptor(_LAYER.format(_kind(path)), f"sha256:{sha256}", size, notes)
 
 
 def _kind(path: str) -> str:
@@ -128,9 +120,7 @@ def _kind(path: str) -> str:
     return "weight.config" if name.suffix in _CONFIGS else "weight"
 
 
-def _config(
-    entry: Entry, layers: Sequence[Mapping[str, Any]], paths: Sequence[str], run: Mapping[str, Any]
-) -> dict[str, Any]:
+def _config(entry: Entry, layers: Sequence[Descriptor], paths: Sequence[str], run: Mapping[str, Any]) -> dict[str, Any]:
     git = run.get("git")
     known = {"revision": git.get("commit"), "sourceURL": git.get("remote")} if isinstance(git, dict) else {}
     weights = {PurePosixPath(path).suffix for path in paths if _kind(path) == "weight"}
@@ -144,7 +134,7 @@ def _config(
             "version": entry.version,
             **{key: value for key, value in known.items() if isinstance(value, str) and value},
         },
-        "modelfs": {"type": "layers", "diffIds": [layer["digest"] for layer in layers]},
+        "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
         "config": {"format": formats.pop()} if len(formats) == 1 and None not in formats else {},
     }
 
@@ -157,37 +147,11 @@ def _run(files: Path) -> Mapping[str, Any]:
     return {}
 
 
-def _blob(blobs: Path, media: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes JSON as a blob; its descriptor."""
-    data = _json(value)
-    sha256 = hashlib.sha256(data).hexdigest()
-    (blobs / sha256).write_bytes(data)
-    return {"mediaType": media, "digest": f"sha256:{sha256}", "size": len(data)}
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace")  # half a character, which JSON has so
-
-
-def _archive(layout: Path, out: Path) -> None:
-    """One file of a layout, in which nothing is of this machine or moment."""
-    with tarfile.open(out, "x:", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(layout.rglob("*")):
-            entry = tarfile.TarInfo(path.relative_to(layout).as_posix())
-            entry.type = tarfile.DIRTYPE if path.is_dir() else tarfile.REGTYPE
-            entry.mode = 0o755 if path.is_dir() else 0o644
-            if path.is_dir():
-                archive.addfile(entry)
-                continue
-            entry.size = path.stat().st_size
-            with path.open("rb") as file:
-                archive.addfile(entry, file)
-
-
 @contextlib.contextmanager
 def _guarded(out: Path | None) -> Iterator[None]:
     try:
         yield
+    except Unequal as error:
+        raise MachineError.of(error.where, error.what, error.mend) from None
     except OSError as error:
         raise MachineError.of(str(error.filename or out or ""), f"cannot be written: {error.strerror}") from None

@@ -187,8 +187,8 @@ def test_what_is_written_and_pushed_is_made_once(
 ) -> None:
     made: list[Path] = []
     pushed: list[tuple[str, list[str]]] = []
-    make = modelpack._layout
-    monkeypatch.setattr(modelpack, "_layout", lambda *given: made.append(given[2]) or make(*given))  # type: ignore[func-returns-value]
+    make = modelpack._image
+    monkeypatch.setattr(modelpack, "_image", lambda *given: made.append(given[2]) or make(*given))  # type: ignore[func-returns-value]
     monkeypatch.setattr(commands, "opened", lambda _asked, _name: lab.open())
     monkeypatch.setattr(
         pushing, "push", lambda layout, place: pushed.append((place, sorted(one.name for one in layout.iterdir())))

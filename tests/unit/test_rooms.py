@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "nixgen"
 
 FLOORS = (
-    ("errors", "resources", "guard"),
+    ("errors", "resources", "guard", "oci"),
     ("console",),
     ("machine",),
     ("formats",),
