@@ -70,8 +70,15 @@ def parse(text: str, log: str | None = None) -> Place:
     url = urlunsplit(parts)
     if log is None and parts.scheme == "ssh-ng":
         raise UserError.of(url, "a store behind ssh has no place for a log", "name a folder or address with --log")
-    beside = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{LOG}"))
-    return Place(url, _folder(log) if log else beside, upload)
+    return Place(url, _folder(log) if log else beside(url, LOG), upload)
+
+
+def beside(url: str, name: str) -> str:
+    """The address of a folder among a cache's files. Raises UserError for a store that has none."""
+    parts = urlsplit(url)
+    if parts.scheme == "ssh-ng":
+        raise UserError.of(url, f"a store behind ssh has no place for {name}", "use a folder, a bucket or a web server")
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
 def address(text: str) -> str:

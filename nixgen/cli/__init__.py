@@ -49,6 +49,8 @@ COMMANDS = {
     "kernel": "Show the environment to notebooks: Jupyter, VS Code, PyCharm.",
     "clean": "List what no project or shell needs any more, or remove it.",
     "schema": "Print the JSON Schema of a file, for editors.",
+    "build": "Build projects, or one worker's share of many.",
+    "plan": "List what many projects are built from, each once.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

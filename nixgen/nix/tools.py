@@ -176,8 +176,15 @@ class Nix:
 
         Raises MachineError where Nix cannot do its work, UserError with Nix's sentence where the expression fails.
         """
+        return self._value(expression, arguments, "--read-write-mode")
+
+    def told(self, expression: str, **arguments: str) -> Any:  # noqa: ANN401 -- the same
+        """The same, and nothing is written: no derivation is in the store for that."""
+        return self._value(expression, arguments)
+
+    def _value(self, expression: str, arguments: Mapping[str, str], *mode: str) -> Any:  # noqa: ANN401 -- the same
         words = [word for name, value in arguments.items() for word in ("--argstr", name, value)]
-        command = ("--eval", "--strict", "--json", "--read-write-mode", *words, "--expr", expression)
+        command = ("--eval", "--strict", "--json", *mode, *words, "--expr", expression)
         result = self.run("nix-instantiate", *command, check=False)
         if result.code != 0:
             raise failures.evaluation(result.err)

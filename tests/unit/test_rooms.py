@@ -29,7 +29,7 @@ FLOORS = (
     ("check", "init", "models"),
     ("cache", "runs", "bom", "sync"),
     ("releases", "trackers", "doctor", "local"),
-    ("reports",),
+    ("reports", "fleet"),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""

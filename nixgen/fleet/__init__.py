@@ -1,0 +1,1 @@
+"""Many projects built by many machines, on engines that exist: the plan, its shards, receipts, the one who logs."""

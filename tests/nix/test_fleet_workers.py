@@ -1,0 +1,227 @@
+"""A fleet: workers as processes, each with a store of its own, that share a cache; and the one who logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import fleet
+from support.nix import ROOT, SHELL, Nix, Output, enter
+from support.waiting import until
+
+PROJECTS, POOL, EACH, WORKERS = 20, 12, 4, 3
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Projects, a cache in a folder, keys of the workers and of the one who logs; ``nix`` is on no store yet."""
+
+    nix: Nix
+    folder: Path
+    made: fleet.Made
+
+    @property
+    def url(self) -> str:
+        """The cache."""
+        return f"file://{self.folder}/cache?compression=none"
+
+    def machine(self, name: object) -> Nix:
+        """Nix on the store of a machine, in whose sandbox builds may count themselves."""
+        built = self.folder / "built"
+        return self.nix.with_store(self.folder / f"store-{name}").with_settings(sandbox_paths=f"{SHELL} {built}")
+
+    def environment(self) -> dict[str, str]:
+        """What nixgen runs with."""
+        home = self.folder / "home"
+        own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "XDG_CACHE_HOME": str(home / ".cache")}
+        return {**own, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+    def run(self, machine: object, *words: str) -> Output:
+        """Runs nixgen on a machine, whatever comes out."""
+        return self.machine(machine).nixgen(*words, cwd=self.made.folder, **self.environment())
+
+    def must(self, machine: object, *words: str) -> Output:
+        """Runs it; a failure shows what it printed."""
+        done = self.run(machine, *words)
+        assert done.ok, done.tail()
+        return done
+
+    def words(self, index: int, *more: str, count: int = WORKERS) -> list[str]:
+        """The command of a worker, on the plan that all have."""
+        plan = ["--plan", str(self.folder / "plan.json")]
+        return ["build", "--shard", f"{index}/{count}", *plan, "--cache", self.url, "--key", "fleet-1", *more]
+
+    def start(self, index: int, *more: str) -> subprocess.Popen[bytes]:
+        """Starts a worker in a process group of its own."""
+        nix = self.machine(index)
+        (nix.store / "nix").mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"worker-{index}.txt").open("ab") as log:
+            return subprocess.Popen(
+                [*enter(nix.store), sys.executable, "-m", "nixgen", *self.words(index, *more)],
+                cwd=self.made.folder,
+                env={**nix.environ(), **self.environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def said(self, index: int) -> str:
+        """All that a worker has printed."""
+        return (self.folder / f"worker-{index}.txt").read_text()
+
+    def collect(self, *more: str, machine: object = "log") -> Output:
+        """``nixgen build --collect`` by the one who logs, whatever comes out."""
+        workers = ["--worker-key", str(self.folder / "home/.config/nixgen/keys/fleet-1/log.pub")]
+        plan = ["--plan", str(self.folder / "plan.json")]
+        return self.run(machine, "build", "--collect", *plan, "--cache", self.url, "--key", "team-1", *workers, *more)
+
+    def write_plan(self) -> Any:
+        """Makes the plan, and gives it."""
+        text = self.must("log", "plan", "--json").stdout
+        (self.folder / "plan.json").write_text(text)
+        return json.loads(text)
+
+    def path(self, name: str) -> str:
+        """The output of a derivation of the plan by its name: "<hash>-NAME"."""
+        plan = json.loads((self.folder / "plan.json").read_text())
+        (found,) = (one for one in plan["derivations"] if one.partition("-")[2] == name)
+        return str(found)
+
+    def signed(self) -> set[str]:
+        """The hashes of the paths that the one who logs has signed."""
+        files = (self.folder / "cache").glob("*.narinfo")
+        return {path.name[:32] for path in files if "Sig: team-1:" in path.read_text()}
+
+    def built(self) -> Mapping[str, int]:
+        """How often each derivation ran, on all machines together."""
+        return {path.name: len(path.read_text().splitlines()) for path in (self.folder / "built").iterdir()}
+
+    def narinfos(self) -> dict[str, str]:
+        """What the cache says of each path, but for who signed it."""
+        files = (self.folder / "cache").glob("*.narinfo")
+        return {path.name: path.read_text().partition("Sig:")[0] for path in files}
+
+
+def make(nix: Nix, folder: Path, projects: int, pool: int, each: int) -> Fleet:
+    """A fleet with keys, and no plan yet."""
+    (folder / "built").mkdir()
+    made = Fleet(nix, folder, fleet.stand_ins(folder / "projects", projects, pool, each, folder / "built"))
+    for name in ("fleet-1", "team-1"):
+        made.must("log", "cache", "keygen", "--name", name)
+    return made
+
+
+def test_a_worker_is_killed_and_nothing_is_lost_nor_built_twice(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, PROJECTS, POOL, EACH)
+    plan = made.write_plan()
+    assert len(plan["projects"]) == PROJECTS
+    assert len(plan["derivations"]) == PROJECTS + len(made.made.wheels) + 1  # each wheel once, and the base
+    workers = {index: made.start(index, "--wait", "1000") for index in range(1, WORKERS + 1)}
+    dice = random.Random()
+    goal = dice.randrange(1, 2 * PROJECTS)
+    victim = dice.randrange(1, WORKERS + 1)
+    until(lambda: workers[victim].poll() is not None or len(list((made.folder / "built").iterdir())) >= goal)
+    os.killpg(workers[victim].pid, signal.SIGKILL)
+    workers[victim].wait()
+    workers[victim] = made.start(victim, "--wait", "1000")
+    for index, worker in workers.items():
+        assert worker.wait() == 0, (goal, victim, index, made.said(index))
+    counts = made.built()
+    # What ran while its machine was killed may have run once more; all else ran once, wherever it was needed.
+    again = {name for name, count in counts.items() if count > 1}
+    assert counts.keys() >= made.made.wheels
+    assert len(again) <= 2 * (os.cpu_count() or 1), (again, goal, victim)
+    before = made.narinfos()
+    done = made.collect()
+    assert done.ok, done.tail()
+    assert f"signed {len(before)} paths" in done.stdout
+    assert made.collect().stdout.endswith("0 of them new; signed 0 paths\n")
+    # Idempotent: nothing is built nor published again, on a machine that has none of it.
+    for index in range(1, WORKERS + 1):
+        said = made.must("fresh", *made.words(index)).stdout
+        assert f"shard {index}/{WORKERS}: built 0 derivations, " in said
+        assert "published 0 paths, took 0" in said
+    assert made.built() == counts
+    assert made.narinfos() == before
+
+
+def test_other_bytes_and_forged_receipts_are_found_and_not_published(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, projects=2, pool=2, each=2)
+    # A builder that gives other bytes each time.
+    for file in made.made.folder.glob("*/default.nix"):
+        file.write_text(file.read_text().replace("echo $needs > $out", "cat /proc/sys/kernel/random/uuid > $out"))
+    made.write_plan()
+    made.must("first", *made.words(1, count=1))
+    before = made.narinfos()
+    # What is gone from the cache is built again elsewhere, with other bytes: the receipt knows.
+    wheel = made.path("wheel-000")
+    for file in (made.folder / "cache").glob("*.narinfo"):
+        if file.name[:32] != made.path("core")[:32]:
+            file.unlink()
+    done = made.run("second", *made.words(1, count=1))
+    assert done.returncode == 1, done.tail()
+    assert f"error: {wheel}: was built with other bytes before: NAR hash sha256-" in done.stderr
+    assert len(made.narinfos()) == 1
+    # The machine that built it first still has it.
+    made.must("first", *made.words(1, count=1))
+    assert made.narinfos() == before
+    # A receipt that nobody of the fleet signed, and a narinfo that is not what its receipt says.
+    receipt = made.folder / f"cache/nixgen-fleet/{wheel[:32]}.receipt"
+    kept = receipt.read_text()
+    text, _, signature = kept.rpartition("\n\n")
+    receipt.write_text(f"{text.replace('sha256-', 'sha256-A', 1)}\n\n{signature}")
+    other = made.folder / f"cache/{made.path('wheel-001')[:32]}.narinfo"
+    narinfo = other.read_text()
+    other.write_text(narinfo.replace("NarSize: ", "NarSize: 9"))
+    found = made.collect()
+    assert found.returncode == 1, found.tail()
+    assert f"{receipt}: has a wrong signature by fleet-1+" in found.stderr
+    assert f"{made.path('wheel-001')}: rewritten: has a narinfo that is not what was logged" in found.stderr
+    # These were neither logged nor signed; when they are right, they are, too.
+    assert made.signed() == {name[:32] for name in before} - {wheel[:32], other.name[:32]}
+    receipt.write_text(kept)
+    other.write_text(narinfo)
+    done = made.collect()
+    assert done.ok, done.tail()
+    assert made.signed() == {name.partition(".")[0] for name in before}
+
+
+def test_the_faults_of_one_project_hide_no_other(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, projects=4, pool=3, each=2)
+    stale, broken, failing = (made.made.folder / f"project-000{number}/default.nix" for number in (0, 1, 2))
+    whole = stale.read_text()
+    stale.write_text('_: throw "uv.lock changed after default.nix was generated. Run: nixgen sync"')
+    broken.write_text("{ this is no Nix")
+    failing.write_text(failing.read_text().replace("echo $needs > $out", "exit 1"))
+    done = made.run("log", "plan", "--json")
+    assert done.returncode == 2, done.tail()
+    assert "error: project-0000: uv.lock: changed after default.nix was generated\n" in done.stderr
+    assert "  hint: nixgen sync --project project-0000\n" in done.stderr
+    assert "error: project-0001: default.nix: cannot be evaluated: syntax error" in done.stderr
+    plan = json.loads(done.stdout)
+    assert [one["folder"] for one in plan["projects"]] == ["project-0002", "project-0003"]
+    assert [one["where"] for one in plan["problems"]] == ["project-0000: uv.lock", "project-0001: default.nix"]
+    # A build that fails: all else is built and published.
+    (made.folder / "plan.json").write_text(done.stdout)
+    built = made.run("one", *made.words(1, count=1))
+    assert built.returncode == 5, built.tail()
+    roots = {one["folder"]: one["root"] for one in plan["projects"]}
+    assert f"{roots['project-0003'][:32]}.narinfo" in made.narinfos()
+    assert f"{roots['project-0002'][:32]}.narinfo" not in made.narinfos()
+    missing = made.collect()
+    assert missing.returncode == 1
+    assert f"error: {roots['project-0002']}: is in the plan, and no worker has published it\n" in missing.stderr
+    # Files that are not those of the plan.
+    failing.write_text(whole)
+    other = made.run("two", *made.words(1, count=1))
+    assert other.returncode == 4, other.tail()
+    assert "error: project-0002: core is not what the plan was made from" in other.stderr
