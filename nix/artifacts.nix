@@ -176,6 +176,11 @@ let
           HF_DATASETS_OFFLINE = "1";
         });
 
+      # All of it, where there is any.
+      folders =
+        if chosen == [ ] then [ ]
+        else map toString ([ models data ] ++ (if inHub == [ ] then [ ] else [ cache ]));
+
       # The folders in which these files are found, each with exactly what it must hold: the guard's input.
       trees =
         map

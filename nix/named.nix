@@ -17,6 +17,7 @@
 , services
 , skipImports
 , cuda
+, images
 }:
 { label, smoke, elsewhere ? { }, script ? null, run ? null, tasks ? { } }:
 let
@@ -54,8 +55,9 @@ let
     packaged = ownTrees != [ ] || built != [ ];
     artifacts = pinned;
   };
-  served = serve (map (row: removeAttrs row [ "environment" ])
-    (builtins.filter (row: row.environment or "" == label) services));
+  served = serve (map (row: removeAttrs row [ "environment" "health" ])
+    mine);
+  mine = builtins.filter (row: row.environment or "" == label) services;
 
   # A script runs from a copy of what git knows of the project, with its arguments, like any program.
   copy = import ./source.nix { inherit root name; } [ ];
@@ -63,9 +65,37 @@ let
     import ./services.nix
       { inherit base environment cuda; source = copy; packaged = true; artifacts = pinned; }
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
+
+  # Containers: of the environment, which runs the project's main command where that is set, and of each service.
+  image = import ./image.nix { inherit base name; settings = images; };
+  imaged = image {
+    inherit label;
+    environment = bare;
+    artifacts = if run == null then [ ] else together.folders;
+    roots = [ "${environment}" ] ++ (if run == null then [ ] else [ (dirOf (dirOf apps.default.program)) ]);
+    first = [ "${environment}/bin" ];
+    entry.Cmd = if run == null then [ "${environment}/bin/python" ] else [ apps.default.program ];
+  };
+  imagedService = row: image {
+    label = row.name;
+    environment = bare;
+    artifacts = served.${row.name}.folders;
+    roots = [ "${environment}" "${served.${row.name}}" ];
+    first = [ "${environment}/bin" ];
+    entry.Entrypoint = [ "${served.${row.name}}/bin/${row.name}" ];
+    health = row.health or [ ];
+  };
+  apps = import ./apps.nix { inherit base; } {
+    inherit name label run tasks;
+    trees = ownTrees;
+    services = elsewhere // served // scripted;
+    inherit serve;
+  };
 in
 {
-  inherit bare environment;
+  inherit bare environment apps;
+  images = { ${label} = imaged; }
+    // builtins.listToAttrs (map (row: { inherit (row) name; value = imagedService row; }) mine);
   services = served;
   programs = served // scripted;
   shell = import ./shell.nix { inherit base; } {
@@ -95,10 +125,4 @@ in
     };
   });
   wheels = builtins.listToAttrs (map (wheel: { inherit (wheel) name; value = wheel.drv; }) installed);
-  apps = import ./apps.nix { inherit base; } {
-    inherit name label run tasks;
-    trees = ownTrees;
-    services = elsewhere // served // scripted;
-    inherit serve;
-  };
 }

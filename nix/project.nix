@@ -19,6 +19,7 @@
 , run ? null
 , tasks ? { }
 , cuda ? "auto"
+, images ? { }
 , nixpkgs ? null
 }:
 let
@@ -68,7 +69,7 @@ let
   environmentOf = import ./named.nix {
     base = support;
     inherit system root name launcher builder install made pinned together prefer;
-    inherit wheels trees services skipImports cuda;
+    inherit wheels trees services skipImports cuda images;
   };
   own = environmentOf {
     label = "";
@@ -87,6 +88,18 @@ let
   served = elsewhere // own.services;
   apps = builtins.foldl' (found: label: named.${label}.apps // found) own.apps labels;
   checks = own.checks // prefixed (one: one.checks);
+  # Of the environment without a name, of those with one and of services, by their name.
+  containers =
+    if builtins.match ".*-linux" system == null then { }
+    else builtins.foldl' (found: label: found // named.${label}.images) own.images labels;
+  called = builtins.attrNames containers;
+  containerApps = builtins.listToAttrs (map
+    (label: {
+      name = imageOf label;
+      value = { type = "app"; program = "${containers.${label}.program}/bin/${containers.${label}.program.name}"; };
+    })
+    called);
+  imageOf = label: if label == "" then "image" else "image-${label}";
   # What each has by name, as NAME-WHAT.
   prefixed = of: builtins.foldl'
     (found: label:
@@ -138,6 +151,7 @@ current {
   cache = together.cache;
   services = served;
   inherit apps;
+  images = containers;
   # By name, each with its environment, shell, checks and wheels.
   environments = named;
   # Everything that counts, linked by one derivation; and the derivations that are built here, by name.
@@ -148,12 +162,14 @@ current {
   base = support;
   # The outputs of a flake for this system.
   outputs = { inherit formatter; } // builtins.mapAttrs (_: current) {
-    packages = builtins.mapAttrs (_: one: one.environment) named // served // {
+    packages = builtins.listToAttrs (map (label: { name = imageOf label; value = containers.${label}; }) called)
+      // builtins.mapAttrs (_: one: one.environment) named // served // {
       default = own.environment;
       models = together.models;
       data = together.data;
     };
-    inherit apps checks;
+    apps = containerApps // apps;
+    inherit checks;
     devShells = builtins.mapAttrs (_: one: one.shell) named // { default = own.shell; };
   };
 }

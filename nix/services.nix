@@ -38,6 +38,6 @@ let
           };
           expected = { version = 1; inherit (mine) trees; };
         };
-      };
+      } // { inherit (mine) folders; };
 in
 builtins.listToAttrs (map (row: { inherit (row) name; value = service row; }) services)

@@ -12,8 +12,10 @@ in
   own = of ./builders/own;
   source = of ./builders/source;
   wheel = of ./builders/wheel;
-  # Of the package: what services start with, what finds a GPU's driver, and what seeds.
+  # Of the package: what services start with, what finds a GPU's driver, what seeds, and what makes images.
   guard = of ../nixgen/guard;
+  oci = of ../nixgen/oci;
+  nix = { "base32.py" = readFile ../nixgen/nix/base32.py; };
   machine = { "driver.py" = readFile ../nixgen/machine/driver.py; };
   runs = { "seeding.py" = readFile ../nixgen/runs/seeding.py; };
   data = { "othertools.json" = readFile ./othertools.json; };

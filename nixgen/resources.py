@@ -41,10 +41,11 @@ def library() -> dict[str, bytes]:
     """The Nix library's files by their path below ``nix/``, sorted; its tests and caches are not part of it.
 
     Modules of this package that go into projects are a part of it, by their path in the package: the guard, which
-    services start with, what seeds, and what finds a GPU's driver.
+    services start with, what seeds, what finds a GPU's driver, and what makes images of containers.
     """
     root, package = folder("nix"), Path(__file__).parent
     modules = (*package.glob("guard/*.py"), package / "runs/seeding.py", package / "machine/driver.py")
+    modules += (*package.glob("oci/*.py"), package / "nix/base32.py")
     found = {path.relative_to(package).as_posix(): path.read_bytes() for path in modules}
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts

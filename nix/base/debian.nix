@@ -137,6 +137,15 @@ in
   # Parts of the standard library that Debian packages apart: tkinter, gdbm, ensurepip.
   modules = map (tree: "${tree}/usr/lib/python${python}") extras;
   formatter = null;
+  # What images of containers have of it: store paths, links to them, and where programs are.
+  image = {
+    roots = map toString (extras ++ [ core ]);
+    links = {
+      "usr/bin/env" = "${core}/usr/libexec/applets/env";
+      "usr/share/zoneinfo" = "${core}/usr/share/zoneinfo";
+    };
+    path = [ "${core}/usr/bin" "${core}/usr/libexec/applets" ];
+  };
   # `nix develop` takes its bash from the flake input nixpkgs, which is this folder. Nix 2.8 cannot fetch an input with
   # a relative path, but finds it when it is in the store already.
   keep = builtins.path {

@@ -106,6 +106,17 @@ in
   formatter =
     let old = builtins.compareVersions lib.trivial.release "25.11" < 0;
     in pkgs.${if old then "nixfmt-rfc-style" else "nixfmt"} or null;
+  image = {
+    roots = map toString ([ python pkgs.tzdata pkgs.cacert ]
+      ++ map lib.getBin ([ pkgs.bash pkgs.coreutils ] ++ map (package "tools") pins.tools)
+      ++ map lib.getLib wanted);
+    links = {
+      "etc/ssl/certs/ca-certificates.crt" = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+      "usr/bin/env" = "${lib.getBin pkgs.coreutils}/bin/env";
+      "usr/share/zoneinfo" = "${pkgs.tzdata}/share/zoneinfo";
+    };
+    path = map (drv: "${lib.getBin drv}/bin") [ pkgs.coreutils pkgs.bash ];
+  };
   keep = "";
   # Nothing of it is built here but by nixpkgs' own recipes.
   built = { };

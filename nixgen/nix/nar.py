@@ -9,12 +9,12 @@ import base64
 import hashlib
 import os
 import stat
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nixgen.errors import MachineError, UserError
 from nixgen.nix import base32
+from nixgen.oci.narform import CLOSE, DIRECTORY, ENTRY, EXECUTABLE, MAGIC, NODE, REGULAR, SYMLINK, length, packed
 
 _BUFFER = 1 << 17  # bytes that are hashed at once
 
@@ -58,24 +58,13 @@ def hash_tree(files: Mapping[str, tuple[bytes, bool]]) -> str:
         if last in here:
             raise ValueError(f"both a file and a folder: {name!r}")
         here[last] = file
-    state = hashlib.sha256(_packed(b"nix-archive-1"))
+    state = hashlib.sha256(MAGIC)
     _tree(state.update, root)
     return _sri(state.digest())
 
 
-def _packed(*values: bytes) -> bytes:
-    """Strings, each as its length in 8 bytes, little-endian, the bytes, and zeros up to a multiple of 8."""
-    return b"".join(_LENGTH(len(value)) + value + bytes(-len(value) % 8) for value in values)
-
-
-_LENGTH = struct.Struct("<Q").pack
 _ZEROS = tuple(map(bytes, range(8)))
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_REGULAR = _packed(b"(", b"type", b"regular", b"contents")
-_EXECUTABLE = _packed(b"(", b"type", b"regular", b"executable", b"", b"contents")
-_SYMLINK = _packed(b"(", b"type", b"symlink", b"target")
-_DIRECTORY = _packed(b"(", b"type", b"directory")
-_ENTRY, _NODE, _CLOSE = _packed(b"entry", b"(", b"name"), _packed(b"node"), _packed(b")")
 
 _Folder = dict[bytes, "tuple[bytes, bool] | _Folder"]
 
@@ -83,14 +72,14 @@ _Folder = dict[bytes, "tuple[bytes, bool] | _Folder"]
 def _tree(write: Write, node: tuple[bytes, bool] | _Folder) -> None:
     if isinstance(node, tuple):
         content, executable = node
-        write((_EXECUTABLE if executable else _REGULAR) + _packed(content) + _CLOSE)
+        write((EXECUTABLE if executable else REGULAR) + packed(content) + CLOSE)
         return
-    write(_DIRECTORY)
+    write(DIRECTORY)
     for name in sorted(node):
-        write(_ENTRY + _packed(name) + _NODE)
+        write(ENTRY + packed(name) + NODE)
         _tree(write, node[name])
-        write(_CLOSE)
-    write(_CLOSE)
+        write(CLOSE)
+    write(CLOSE)
 
 
 class _Walk:
@@ -100,7 +89,7 @@ class _Walk:
         self._state = hashlib.sha256()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._filled = self._size = 0
-        self._put(_packed(b"nix-archive-1"))
+        self._put(MAGIC)
 
     def end(self) -> tuple[str, int]:
         """The NAR hash and the NAR's size."""
@@ -112,7 +101,7 @@ class _Walk:
         mode = os.lstat(path).st_mode
         if stat.S_ISLNK(mode):
             target = os.readlink(path)  # noqa: PTH115 -- bytes: names need not be text
-            self._put(before + _SYMLINK + _packed(target) + _CLOSE + after)
+            self._put(before + SYMLINK + packed(target) + CLOSE + after)
         elif stat.S_ISREG(mode):
             self._regular(path, before, after)
         elif stat.S_ISDIR(mode):
@@ -123,25 +112,25 @@ class _Walk:
             )
 
     def _folder(self, path: bytes, before: bytes, after: bytes) -> None:
-        self._put(before + _DIRECTORY)
+        self._put(before + DIRECTORY)
         with os.scandir(path) as listed:
             entries = sorted(listed, key=lambda entry: entry.name)
         for entry in entries:
             name = entry.name
-            head = b"%b%b%b%b%b" % (_ENTRY, _LENGTH(len(name)), name, _ZEROS[-len(name) % 8], _NODE)
+            head = b"%b%b%b%b%b" % (ENTRY, length(len(name)), name, _ZEROS[-len(name) % 8], NODE)
             if entry.is_file(follow_symlinks=False):
-                self._regular(entry.path, head, _CLOSE)
+                self._regular(entry.path, head, CLOSE)
             else:
-                self.node(entry.path, head, _CLOSE)
-        self._put(_CLOSE + after)
+                self.node(entry.path, head, CLOSE)
+        self._put(CLOSE + after)
 
     def _regular(self, path: bytes, before: bytes, after: bytes) -> None:
         file = os.open(path, _FLAGS)
         try:
             status = os.fstat(file)
             left = size = status.st_size
-            kind = _EXECUTABLE if status.st_mode & stat.S_IXUSR else _REGULAR
-            self._put(before + kind + _LENGTH(size))
+            kind = EXECUTABLE if status.st_mode & stat.S_IXUSR else REGULAR
+            self._put(before + kind + length(size))
             while left:
                 if self._filled == _BUFFER:
                     self._flush()
@@ -152,7 +141,7 @@ class _Walk:
                 left -= found
         finally:
             os.close(file)
-        self._put(_ZEROS[-size % 8] + _CLOSE + after)
+        self._put(_ZEROS[-size % 8] + CLOSE + after)
 
     def _put(self, piece: bytes) -> None:
         end = self._filled + len(piece)

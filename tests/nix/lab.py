@@ -128,7 +128,7 @@ def make_library(folder: Path, pins: Path) -> Path:
     """A copy of this repository's nix/, with the pins of a project and its first program."""
     package, folder = folder / "nixgen", folder / "nix"
     for name, content in resources.library().items():
-        place = (package if name.startswith(("guard/", "machine/", "runs/")) else folder) / name
+        place = (package if name.startswith(("guard/", "machine/", "nix/", "oci/", "runs/")) else folder) / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     (folder / "base.nix").write_bytes((pins / "nix/nixgen/base.nix").read_bytes())

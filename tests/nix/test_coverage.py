@@ -11,6 +11,14 @@ from nixgen import resources
 
 HERE = Path(__file__).parent
 TESTED = {
+    "image.nix": ["test_images"],
+    "builders/image.py": ["test_images"],
+    "builders/imageprogram.py": ["test_images"],
+    **{
+        f"oci/{name}.py": ["test_images"]
+        for name in ("__init__", "layers", "model", "narform", "parts", "program", "stored", "ustar")
+    },
+    "nix/base32.py": ["test_images"],
     "base/debian.nix": ["test_programs", "test_refusals", "test_shell", "test_real_wheels"],
     "base/nixpkgs.nix": ["test_nixpkgs_base"],
     "builder.nix": ["test_determinism", "test_wheels"],

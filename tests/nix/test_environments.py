@@ -81,6 +81,9 @@ def test_extras_that_conflict_are_both_built_and_entered(each: Checked) -> None:
     assert not list(default.glob("lib/python*/site-packages/torchlet.py"))
 
 
+IMAGES = ["image", "image-cpu", "image-gpu", "image-plain", "image-train"]
+
+
 def test_they_are_outputs_of_the_flake(several: Checked, nix_new: Nix, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     shutil.copytree(several.folder, folder, symlinks=True)
@@ -88,10 +91,10 @@ def test_they_are_outputs_of_the_flake(several: Checked, nix_new: Nix, tmp_path:
     names = f"map (of: builtins.attrNames outputs.${{of}}.{SYSTEM})"
     expression = f'let outputs = {outputs}; in {names} [ "packages" "devShells" "checks" "apps" ]'
     assert nix_new.evaluate(expression) == [
-        ["cpu", "data", "default", "gpu", "models", "plain", "train"],
+        sorted(["cpu", "data", "default", "gpu", "models", "plain", "train", *IMAGES]),
         ["cpu", "default", "gpu"],
         ["cpu-imports", "gpu-imports", "gpu-smoke", "imports"],
-        ["cpu", "default", "gpu", "plain", "train"],
+        sorted(["cpu", "default", "gpu", "plain", "train", *IMAGES]),
     ]
 
 

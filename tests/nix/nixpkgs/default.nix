@@ -72,8 +72,16 @@ let
   # As nixpkgs' own: scripts that start the compilers of another store path.
   wrapper = name: wrapped: package name { inherit wrapped compilers; shell = "${bash}/bin/bash"; };
   bash = package "bash-5.2" { programs = [ "bash" ]; needs = [ glibc ncurses ]; };
-  coreutils = program "coreutils-9.7" [ "cat" "cp" "ls" "mkdir" "rm" "sort" "uname" ] [ acl libselinux gmp openssl ];
+  coreutils = program "coreutils-9.7" [ "cat" "cp" "env" "ls" "mkdir" "rm" "sort" "uname" ]
+    [ acl libselinux gmp openssl ];
   jq = program "jq-1.7.1" [ "jq" ] [ (library "libjq-1.7.1" "lib(jq|onig)[.]so.*" [ ]) ];
+
+  # Files alone, which images of containers have.
+  files = name: command: derivation {
+    inherit name system;
+    builder = "${core}/usr/bin/bash";
+    args = [ "-ec" "PATH=${core}/usr/libexec/applets; ${command}" ];
+  };
 
   python313 = package "python3-${version}" {
     libraries = "libpython3[.]13[.]so.*";
@@ -84,6 +92,8 @@ let
 in
 {
   inherit lib zlib expat libffi libGL util-linux libdeflate python313 bash coreutils jq;
+  tzdata = files "tzdata-2026a" "mkdir -p $out/share && cp -r ${core}/usr/share/zoneinfo $out/share";
+  cacert = files "nss-cacert-3.120" "mkdir -p $out/etc/ssl/certs && echo PEM > $out/etc/ssl/certs/ca-bundle.crt";
   stdenv = {
     hostPlatform.isLinux = true;
     initialPath = [ coreutils bash ];
