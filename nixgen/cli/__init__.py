@@ -42,6 +42,7 @@ COMMANDS = {
     "model": "Add, remove, list, fetch and sign the project's models.",
     "data": "Add, remove, list, fetch and compare the project's datasets.",
     "registry": "Publish and promote models, and prove their history.",
+    "image": "Build and push OCI images of environments, services and models.",
     "sbom": "Print an environment's bill of materials, in CycloneDX.",
     "report": "Write a page that shows a model's origin and checks.",
     "audit": "Look up which packages have known vulnerabilities.",

@@ -46,6 +46,10 @@ _SHOW = (2, 15)  # from here on `derivation show` is the command's name
 _PROJECT = "{ root, system, attribute }: let project = import (/. + root) { inherit system; }; in "
 _RECIPES = _PROJECT + "project.${attribute}"
 _CHECKS = _PROJECT + "builtins.mapAttrs (_: check: { drv = check.drvPath; out = check.outPath; }) project.${attribute}"
+_PART = (
+    "{ root, system, part, name }: let drv = (import (/. + root) { inherit system; }).${part}.${name}; "
+    "in { drv = drv.drvPath; out = drv.outPath; }"
+)
 _SHELL = (
     "{ root, system, environment, recipes }: let project = import (/. + root) { inherit system; }; "
     'shell = if environment == "" then project.shell else project.environments.${environment}.shell; '
@@ -164,6 +168,11 @@ class Nix:
         """The checks of default.nix by name ("imports", "smoke"), sorted; raises as recipes."""
         found = self._evaluated(_CHECKS, root, system=system, attribute="checks")
         return {str(name): Recipe(entry["drv"], entry["out"]) for name, entry in sorted(found.items())}
+
+    def part(self, root: Path, system: str, part: str, name: str) -> Recipe:
+        """One of several: of default.nix's ``images`` or ``models``, say; raises as recipes."""
+        found = self._evaluated(_PART, root, system=system, part=part, name=name)
+        return Recipe(found["drv"], found["out"])
 
     def shell(self, root: Path, system: str, environment: str = "", *, recipes: bool = False) -> Shell:
         """The shell of the environment with this name, and the project's ``recipes`` too; raises as recipes."""

@@ -132,7 +132,7 @@ class Index:
         return cls(Blob.of(value | more, INDEX), tuple(images))
 
 
-Whole = TypeVar("Whole", Image, Index)
+Whole = TypeVar("Whole", bound="Image | Index")
 
 
 def blobs(images: Iterable[Image | Index]) -> tuple[Blob, ...]:

@@ -86,29 +86,63 @@ def _image(registry: Registry, entry: Entry, layout: Path) -> Image:
     run = _run(files)
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
-    layers = []
+    rows = []
     for path, sha256 in sorted(hashes.items()):
         size = (files / path).stat().st_size
         shutil.move(files / path, blobs / sha256)
-        layers.append(Blob.of_file(blobs / sha256, _layer(entry, path, sha256, size)))
-    config = Blob.of(_config(entry, [layer.descriptor for layer in layers], [*hashes], run), CONFIG)
-    made = {"org.opencontainers.image.created": entry.at, "org.opencontainers.image.version": entry.version,
-            "org.opencontainers.image.title": entry.model}  # fmt: skip
-    return named(Image.of(config, layers, artifactType=ARTIFACT, annotations=made), entry.version)
+        rows.append(File(path, sha256, size, blobs / sha256))
+    git = run.get("git")
+    known = {"revision": git.get("commit"), "sourceURL": git.get("remote")} if isinstance(git, dict) else {}
+    about = {
+        "createdAt": entry.at,
+        "authors": [entry.by],
+        "name": entry.model.partition("/")[2],
+        "title": entry.model,
+        "version": entry.version,
+        **{key: value for key, value in known.items() if isinstance(value, str) and value},
+    }
+    return packed(rows, about)
 
 
-def _layer(entry: Entry, path: str, sha256: str, size: int) -> Descriptor:
-    name = PurePosixPath(path)
-    metadata = {"name": name.name, "mode": 0o644, "uid": 0, "gid": 0, "size": size, "mtime": entry.at,
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a model: its path in it, and where it lies."""
+
+    path: str
+    sha256: str
+    size: int
+    place: Path
+
+
+def packed(files: Sequence[File], about: Mapping[str, Any]) -> Image:
+    """The artifact of these files; ``about`` is the specification's "descriptor", with title, version and createdAt."""
+    layers = [Blob.of_file(file.place, _layer(about["createdAt"], file)) for file in files]
+    weights = {PurePosixPath(file.path).suffix for file in files if _kind(file.path) == "weight"}
+    formats = {_FORMATS.get(suffix) for suffix in weights}
+    config = {
+        "descriptor": dict(about),
+        "modelfs": {"type": "layers", "diffIds": [layer.descriptor.digest for layer in layers]},
+        "config": {"format": formats.pop()} if len(formats) == 1 and None not in formats else {},
+    }
+    made = {"org.opencontainers.image.created": about["createdAt"],
+            "org.opencontainers.image.version": about["version"],
+            "org.opencontainers.image.title": about["title"]}  # fmt: skip
+    image = Image.of(Blob.of(config, CONFIG), layers, artifactType=ARTIFACT, annotations=made)
+    return named(image, about["version"])
+
+
+def _layer(at: str, file: File) -> Descriptor:
+    name = PurePosixPath(file.path)
+    metadata = {"name": name.name, "mode": 0o644, "uid": 0, "gid": 0, "size": file.size, "mtime": at,
                 "typeflag": ord("0")}  # fmt: skip
     notes = {
-        "org.cncf.model.filepath": path,
+        "org.cncf.model.filepath": file.path,
         "org.cncf.model.file.metadata+json": json.dumps(metadata, sort_keys=True, separators=(",", ":")),
         # The kind of a file is told by its name.
-        "org.cncf.model.file.mediatype.untested": "false" if path in DOCUMENTS else "true",
-        "org.opencontainers.image.title": path,
+        "org.cncf.model.file.mediatype.untested": "false" if file.path in DOCUMENTS else "true",
+        "org.opencontainers.image.title": file.path,
     }
-    return Descriptor(_LAYER.format(_kind(path)), f"sha256:{sha256}", size, notes)
+    return Descriptor(_LAYER.format(_kind(file.path)), f"sha256:{file.sha256}", file.size, notes)
 
 
 def _kind(path: str) -> str:
@@ -118,25 +152,6 @@ def _kind(path: str) -> str:
     if name.suffix in _CODE:
         return "code"
     return "weight.config" if name.suffix in _CONFIGS else "weight"
-
-
-def _config(entry: Entry, layers: Sequence[Descriptor], paths: Sequence[str], run: Mapping[str, Any]) -> dict[str, Any]:
-    git = run.get("git")
-    known = {"revision": git.get("commit"), "sourceURL": git.get("remote")} if isinstance(git, dict) else {}
-    weights = {PurePosixPath(path).suffix for path in paths if _kind(path) == "weight"}
-    formats = {_FORMATS.get(suffix) for suffix in weights}
-    return {
-        "descriptor": {
-            "createdAt": entry.at,
-            "authors": [entry.by],
-            "name": entry.model.partition("/")[2],
-            "title": entry.model,
-            "version": entry.version,
-            **{key: value for key, value in known.items() if isinstance(value, str) and value},
-        },
-        "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
-        "config": {"format": formats.pop()} if len(formats) == 1 and None not in formats else {},
-    }
 
 
 def _run(files: Path) -> Mapping[str, Any]:

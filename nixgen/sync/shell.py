@@ -128,7 +128,7 @@ def _built(
     nix = Nix.here()
     with console.step("evaluating"):
         found = nix.shell(project.root, system(), environment, recipes=recipes)
-    last, progress, later = [State()], shown("building"), _Later(project, plan)
+    last, progress, later = [State()], shown("building"), Later(project, plan)
 
     def show(state: State) -> None:
         last[0] = state
@@ -139,7 +139,7 @@ def _built(
     return nix, found, last[0]
 
 
-class _Later(Mapping[str, "Owner"]):
+class Later(Mapping[str, "Owner"]):
     """Whose files are fetched, and what helps a build that failed: worked out when one has."""
 
     def __init__(self, project: Project, plan: Plan | None) -> None:

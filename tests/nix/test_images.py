@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from nixgen.nix.base32 import encode
 from nixgen.oci import stored
 
 if TYPE_CHECKING:
+    from checking import Checked
     from lab import Lab
 
 WEIGHTS = bytes(range(256)) * 10
@@ -230,3 +232,142 @@ def test_the_hashes_of_an_image_are_those_of_the_database(demo: Demo) -> None:
     for path, sri in demo.image().paths.items():
         digest = encode(base64.b64decode(sri.removeprefix("sha256-")))
         assert demo.lab.nix.nar_hash(path) == f"sha256:{digest}"
+
+
+MODELS = """version = 1
+
+[models.vad]
+source = "weights/vad.onnx"
+
+[services.api]
+command = ["python", "-c", "print('served')"]
+"""
+
+
+@pytest.fixture(scope="module")
+def project(first: Checked, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A project with a record, a model and a service."""
+    folder = tmp_path_factory.mktemp("project") / "demo"
+    shutil.copytree(first.folder, folder)
+    (folder / "models.toml").write_text(MODELS)
+    (folder / "weights").mkdir()
+    (folder / "weights" / "vad.onnx").write_bytes(WEIGHTS)
+    made = type(first)(type(first.project)(folder), first.nix, first.index)
+    for words in (["lock"], ["generate"]):
+        done = made.run(*words)
+        assert done.ok, done.tail()
+    return made
+
+
+def built(project: Checked, *words: str | Path) -> Mapping[str, Any]:
+    done = project.run("image", "build", *words, "--json")
+    assert done.ok, done.tail()
+    return dict(json.loads(done.stdout))
+
+
+def test_a_command_writes_a_layout_and_an_archive_with_the_digest_that_nix_has(
+    project: Checked, tmp_path: Path
+) -> None:
+    told = built(project, "api", "--out", tmp_path / "layout")
+    assert told["name"] == "demo-api:latest"
+    index = json.loads((tmp_path / "layout" / "index.json").read_text())
+    assert [one["digest"] for one in index["manifests"]] == [told["digest"]]
+    assert {"models", "project"} <= {layer["title"] for layer in told["images"][0]["layers"]}
+    done = project.run("image", "build", "api", "--archive", tmp_path / "api.tar")
+    assert done.stdout == f"{told['digest']}\n"
+    assert done.stderr.endswith(f" layers, linux/amd64; wrote {tmp_path}/api.tar\n") or SYSTEM != "x86_64-linux"
+    program = project.nix.build_expression(f"(import {project.folder} {{ }}).images.api.program")
+    project.nix.inside("sh", "-c", f'{program}/bin/* > "$1"', "sh", tmp_path / "nix.tar")
+    assert (tmp_path / "api.tar").read_bytes() == (tmp_path / "nix.tar").read_bytes()
+    piped = project.run("image", "build", "api", "--archive", "-", "-q")
+    assert len(piped.stdout) > 1000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["api.tar", "layout", "nix.tar"]
+    again = project.run("image", "build", "api", "--archive", tmp_path / "api.tar")
+    assert again.returncode == 2
+    assert f"{tmp_path}/api.tar: is there already" in again.stderr
+
+
+def test_a_model_alone_is_its_files(project: Checked, tmp_path: Path) -> None:
+    told = built(project, "vad", "--out", tmp_path / "vad")
+    assert told["name"] == "vad:latest"
+    [layer] = told["images"][0]["layers"]
+    assert layer["title"] == "vad.onnx"
+    assert (tmp_path / "vad/blobs/sha256" / layer["digest"][7:]).read_bytes() == WEIGHTS
+    assert built(project, "vad", "--model")["digest"] == told["digest"]
+
+
+def test_layers_are_compressed_where_that_is_asked_for(project: Checked, tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("zstd is not here")
+    plain = built(project, "api")
+    told = built(project, "api", "--compress", "zstd", "--out", tmp_path / "small")
+    assert told["size"] < plain["size"] / 2
+    [manifest] = json.loads((tmp_path / "small" / "index.json").read_text())["manifests"]
+    blobs = tmp_path / "small" / "blobs" / "sha256"
+    found = json.loads((blobs / manifest["digest"][7:]).read_text())
+    assert {layer["mediaType"] for layer in found["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    config = json.loads((blobs / found["config"]["digest"][7:]).read_text())
+    unpacked = subprocess.run(
+        ["zstd", "-dc", blobs / found["layers"][0]["digest"][7:]], capture_output=True, check=True
+    ).stdout
+    assert config["rootfs"]["diff_ids"][0] == f"sha256:{hashlib.sha256(unpacked).hexdigest()}"
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+def test_what_cannot_be_done_is_said(project: Checked, tmp_path: Path) -> None:
+    done = project.run("image", "build", "apo")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: apo: there is no environment or service or model with this name\n  hint: did you mean api?\n",
+    )
+    assert "there is no model with this name" in project.run("image", "build", "api", "--model").stderr
+    assert "are two kinds of image" in project.run("image", "build", "--env", "--service").stderr
+    assert "are two forms" in project.run("image", "build", "--out", "x", "--archive", "y").stderr
+    assert "write --compress zstd" in project.run("image", "build", "--compress", "gzip").stderr
+    gone = project.run("image", "build", "--archive", tmp_path / "no" / "folder" / "image.tar")
+    assert gone.ok
+    full = project.run(
+        "image", "build", "--archive", "full/image.tar", before="mkdir -p full; mount -t tmpfs -o size=1m none full"
+    )
+    assert full.returncode == 3
+    assert "error: full/image.tar: cannot be written: No space left on device" in full.stderr
+
+
+def test_a_path_that_changed_on_the_disk_is_named_and_nothing_is_written(project: Checked, tmp_path: Path) -> None:
+    told = project.nix.build(project.folder, "images.api")
+    image = stored.read(project.nix.real(told), str(project.nix.store))
+    plum = next(path for path in image.paths if "-plum-" in path)
+    [data] = project.nix.real(plum).rglob("data.txt")
+    whole = data.read_bytes()
+    data.chmod(0o600)
+    try:
+        data.write_bytes(b"rotten\n")
+        done = project.run("image", "build", "api", "--archive", tmp_path / "image.tar")
+        layout = project.run("image", "build", "api", "--out", tmp_path / "layout")
+    finally:
+        data.write_bytes(whole)
+        data.chmod(0o444)
+    assert done.returncode == layout.returncode == 1
+    assert done.stderr.splitlines()[-2].startswith(f"error: {plum}: changed on the disk: its NAR hash is sha256-")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_path_that_is_not_as_recorded_is_named(project: Checked, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(project.folder, folder)
+    other = type(project)(type(project.project)(folder), project.nix, project.index)
+    entry = other.system()
+    # What the record says of a path is another hash, and its digest fits that.
+    from nixgen.check import record
+    from nixgen.check.digest import closure_digest
+
+    found = record.read_record(other.record)
+    assert found is not None
+    closure = dict(found.systems[SYSTEM].closure)
+    plum = next(name for name in closure if "-plum-" in name)
+    closure[plum] = replace(closure[plum], nar_hash="sha256-" + "A" * 43 + "=")
+    entry["closure"][plum]["narHash"] = closure[plum].nar_hash
+    other.change({"closure": entry["closure"], "digest": closure_digest(closure.values())})
+    done = other.run("image", "build", "api")
+    assert done.returncode == 1
+    assert f"error: /nix/store/{plum}: has the NAR hash sha256-" in done.stderr

@@ -28,7 +28,7 @@ FLOORS = (
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs", "bom", "sync"),
-    ("releases", "trackers", "doctor", "local"),
+    ("releases", "trackers", "doctor", "local", "images"),
     ("reports", "fleet"),
     ("cli",),
 )
