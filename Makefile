@@ -1,6 +1,6 @@
 # Everything a person types in this repository. Each target installs what it needs; the scripts are in .ci/.
 
-BUILDS = toolchain builds nixpkgs_built crates fortran known_needs aarch64 suites native_libraries
+BUILDS = toolchain builds nixpkgs_built crates fortran known_needs aarch64 suites native_libraries fleet_workers
 
 .PHONY: help docs demo inference embeddings experiment walk test test-fast test-builds fuzz corpus bench lint format
 

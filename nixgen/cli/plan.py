@@ -23,6 +23,21 @@ def plan(
         str, typer.Option("--system", metavar="SYSTEM", help="For this system.", show_default="this machine's")
     ] = "",
     json: options.JsonOption = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="ENGINE", help="Print its file instead: github, gitlab, slurm, kubernetes or hydra."
+        ),
+    ] = None,
+    shards: Annotated[
+        int, typer.Option("--shards", metavar="N", min=1, max=256, help="With --for: how many workers.")
+    ] = 8,
+    cache: Annotated[
+        str | None, typer.Option("--cache", metavar="URL", help="With --for: the cache that the workers share.")
+    ] = None,
+    feature: Annotated[
+        str, typer.Option("--feature", metavar="NAME", help="With --for: what these machines have besides, like gpu.")
+    ] = "",
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
@@ -31,13 +46,20 @@ def plan(
     Evaluates all projects at and below the folders, and builds nothing. A project that cannot be evaluated is told at
     the end, and hides no other. `nixgen build --plan` takes what --json prints.
 
+    With --for, prints the file that has an engine run the workers; it is yours to change.
+
     Example: nixgen plan --json . > plan.json
     """
     from nixgen.check import facts
     from nixgen.console import console
-    from nixgen.fleet import planning, report
+    from nixgen.fleet import asked, planning, report
 
+    if engine is not None and json:
+        raise typer.BadParameter("prints no JSON", param_hint="--for")
     found = planning.plan(folders or [Path()], system or facts.system())
-    console.result(found.json() if json else report.table(found))
+    if engine is None:
+        console.result(found.json() if json else report.table(found))
+    else:
+        console.result(asked.engine(engine, found, folders or [Path()], shards, cache, feature).rstrip("\n"))
     if error := found.error():
         raise error

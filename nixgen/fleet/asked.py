@@ -12,16 +12,18 @@ from nixgen.cache.keys import Keys
 from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import text_of
 from nixgen.cache.place import Place
+from nixgen.console import console
 from nixgen.errors import NixgenError, UserError
-from nixgen.fleet import model, planning
+from nixgen.fleet import engines, model, planning
 from nixgen.fleet.collect import Collected
 from nixgen.fleet.collect import collect as collected
 from nixgen.fleet.collect import missing as unpublished
 from nixgen.fleet.model import STAGES, Plan
 from nixgen.fleet.worker import Share, Shared, Worked, work
+from nixgen.init import installsource
 from nixgen.log.note import NoteError, Verifier
 
-__all__ = ["Worked", "collect", "plan", "shard", "share", "shared", "unpublished", "work"]
+__all__ = ["Worked", "collect", "engine", "plan", "shard", "share", "shared", "unpublished", "work"]
 
 _MOST = 10_000  # workers
 
@@ -77,6 +79,22 @@ def collect(
     except NoteError as error:
         raise UserError.of("--worker-key", str(error), "it is the line in log.pub") from None
     return place, collected(place, keys, verifiers, found)
+
+
+def engine(name: str, found: Plan, folders: Sequence[Path], shards: int, cache: str | None, feature: str) -> str:
+    """The file of an engine for a plan; what it leaves out is told. Raises UserError for one that is none."""
+    if name not in engines.ENGINES:
+        raise UserError.of(
+            "--for", f"{name!r} is no engine that nixgen knows", f"they are {', '.join(engines.ENGINES)}"
+        )
+    system = found.members[0].system if found.members else ""
+    named = [one.folder for one in found.members] if name == "hydra" else [path.as_posix() for path in folders]
+    fleet = engines.fleet(named, system, shards, cache, installsource.requirement(), feature)
+    for other, count in engines.others(found, feature) if name != "hydra" else ():
+        console.info(
+            f"Not in it: {count} derivations that need {other}; theirs: nixgen plan --for {name} --feature {other}"
+        )
+    return engines.render(name, fleet)
 
 
 def _keys(name: str | None) -> Keys:

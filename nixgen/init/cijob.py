@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from nixgen import resources
 
@@ -36,6 +36,16 @@ RUNNERS = {
 
 TAGS = {"aarch64-linux": "saas-linux-small-arm64", "x86_64-linux": ""}
 """GitLab's machines with a container, by their tag; what runs without a tag is x86_64."""
+
+MARKS: dict[str, Any] = {
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+}
+"""Delimiters of templates that leave free what YAML, GitHub and shells have for themselves."""
 
 _MEANINGS: dict[Kind, tuple[str, str]] = {"github": ("${{", "${{ '${{' }}"), "gitlab": ("$", "$$")}
 """What begins an expression or a variable in a text, for each kind, and how it is written to stand for itself."""
@@ -124,18 +134,10 @@ def _value(scalar: str) -> str:
 @cache
 def _environment() -> Environment:
     """The templates, with delimiters that YAML and GitHub's own ``${{ }}`` leave free."""
-    return resources.templates(
-        _scalar,  # which escapes, for YAML
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="<%",
-        block_end_string="%>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
+    return resources.templates(scalar, **MARKS)  # which escapes, for YAML
 
 
-def _scalar(value: object) -> str:
+def scalar(value: object) -> str:
     """A text as a scalar of YAML 1.2: as it is where that is safe, else in double quotes, with escapes (5.7)."""
     text = str(value)
     if _PLAIN.fullmatch(text) and text.lower() not in _AMBIGUOUS:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import fleet
-from support.nix import ROOT, SHELL, Nix, Output, enter
+from support.nix import ROOT, SHELL, SYSTEM, Nix, Output, enter
 from support.waiting import until
 
 PROJECTS, POOL, EACH, WORKERS = 20, 12, 4, 3
@@ -225,3 +228,119 @@ def test_the_faults_of_one_project_hide_no_other(nix28: Nix, tmp_path: Path) -> 
     other = made.run("two", *made.words(1, count=1))
     assert other.returncode == 4, other.tail()
     assert "error: project-0002: core is not what the plan was made from" in other.stderr
+
+
+def test_hydra_sees_each_project_as_a_job(both_nix: tuple[Nix, Nix], tmp_path: Path) -> None:
+    made = make(both_nix[0], tmp_path, projects=3, pool=3, each=2)
+    roots = {one["folder"]: one["root"] for one in made.write_plan()["projects"]}
+    text = made.must("log", "plan", "--for", "hydra", ".").stdout
+    (made.made.folder / "flake.nix").write_text(text)
+    flake = f"path:{made.made.folder}"
+    ask = "builtins.mapAttrs (_: builtins.mapAttrs (_: job: [ job.type (baseNameOf job.outPath) ]))"
+    for nix in both_nix:
+        machine = nix.with_store(made.folder / "store-log")
+        machine.run("nix", "flake", "check", "--no-build", flake)
+        told = machine.run("nix", "eval", "--json", f"{flake}#hydraJobs", "--apply", ask).stdout
+        assert json.loads(told) == {SYSTEM: {name: ["derivation", root] for name, root in roots.items()}}
+    # What asks for a machine with something special has shards of its own.
+    file = made.made.folder / "project-0001/default.nix"
+    asked = ' // { requiredSystemFeatures = [ "gpu" ]; };\n  root = '
+    file.write_text(file.read_text().replace(";\n  root = ", asked))
+    units = made.write_plan()["derivations"]
+    assert [one["key"] for one in units.values() if one["features"] == ["gpu"]] == ["project-0001"]
+    assert "project-0001-root (gpu)" in made.must("log", "plan").stdout
+    done = made.must("log", "plan", "--for", "slurm", ".")
+    assert "Not in it: 1 derivations that need gpu; theirs: nixgen plan --for slurm --feature gpu" in done.stderr
+
+
+SLURM = """ClusterName=nixgen
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={worker}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+StateSaveLocation={folder}
+SlurmdSpoolDir={folder}
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SwitchType=switch/none
+MpiDefault=none
+NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("NIXGEN_TEST_BUILDS"), reason="only with NIXGEN_TEST_BUILDS=1")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("munged", "slurmctld", "slurmd", "sbatch"))),
+    reason="needs root, and Debian's slurmctld, slurmd, slurm-client and munge",
+)
+def test_a_slurm_array_builds_a_fleet(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, projects=6, pool=5, each=3)
+    plan = made.write_plan()
+    shutil.copy(tmp_path / "plan.json", made.made.folder)
+    text = made.must("log", "plan", "--for", "slurm", "--shards", "3", "--cache", made.url, ".").stdout
+    (made.made.folder / "fleet.sh").write_text(text)
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    (folder / "key").write_bytes(os.urandom(1024))
+    (folder / "key").chmod(0o600)
+    host = socket.gethostname().partition(".")[0]
+    ports = {"controller": free_port(), "worker": free_port()}
+    (folder / "slurm.conf").write_text(SLURM.format(host=host, folder=folder, **ports))
+    files = [f"--{name}-file={folder}/{name}" for name in ("key", "pid", "log", "seed")]
+    node = made.machine("node")
+    (node.store / "nix").mkdir(parents=True)
+    environment = {**node.environ(), **made.environment(), "SLURM_CONF": str(folder / "slurm.conf")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+
+    def run(*argv: str) -> str:
+        done = subprocess.run(argv, cwd=made.made.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (argv, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    daemons = []
+    try:
+        # All in the namespace of the node's store: what a job runs is a child of slurmd.
+        for daemon in (
+            ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *files],
+            ["slurmctld", "-D"],
+            ["slurmd", "-D"],
+        ):
+            with (folder / f"{daemon[0]}.txt").open("wb") as log:
+                command = [*enter(node.store), *daemon]
+                daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+            until((folder / "munge.socket").exists, running=daemons[0])
+        until(lambda: "idle" in run("sinfo"))
+        assert "to start at" in run("sbatch", "--test-only", "fleet.sh")
+        run("sbatch", "--wait", "fleet.sh")
+    finally:
+        for one in reversed(daemons):
+            one.terminate()
+            one.wait()
+    said = [(made.made.folder / f"nixgen-fleet-{index}.out").read_text() for index in (1, 2, 3)]
+    assert ["/3: built " in one for one in said] == [True] * 3, said
+    assert made.built().keys() >= made.made.wheels
+    done = made.collect()
+    assert done.ok, done.tail()
+    assert (
+        made.signed()
+        == {name.partition(".")[0] for name in made.narinfos()}
+        >= {name[:32] for name in plan["derivations"]}
+    )
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
