@@ -54,7 +54,7 @@ let
     inherit parts;
     exportReferencesGraph.graph = map toString ([ environment ] ++ artifacts ++ roots ++ base.image.roots);
     image = {
-      name = "${full}:${settings.version or "latest"}";
+      name = "${full}:${builtins.replaceStrings [ "+" "!" ] [ "_" "_" ] (settings.version or "latest")}";
       platform = { x86_64-linux = "linux/amd64"; aarch64-linux = "linux/arm64"; }.${base.system};
       inherit annotations;
       environment = "${environment}";

@@ -67,7 +67,11 @@ let
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 
   # Containers: of the environment, which runs the project's main command where that is set, and of each service.
-  image = import ./image.nix { inherit base name; settings = images; };
+  versions = map (tree: { inherit (tree) version; }) (builtins.filter (tree: tree.path == ".") trees);
+  image = import ./image.nix {
+    inherit base name;
+    settings = (if versions == [ ] then { } else builtins.head versions) // images;
+  };
   imaged = image {
     inherit label;
     environment = bare;

@@ -125,6 +125,10 @@ let
       models = pinned.folders "models";
       data = pinned.folders "data";
       services = served;
+      # Those whose digests the project wants to have compared.
+      images = builtins.listToAttrs (map
+        (label: { name = imageOf label; value = containers.${label}; })
+        (builtins.filter (label: builtins.elem label (images.record or [ ])) called));
     } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; }) named;
     wheels = own.wheels;
     more = builtins.mapAttrs (_: one: one.wheels) named;

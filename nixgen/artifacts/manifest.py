@@ -21,7 +21,7 @@ _KEYS = ("source", "revision", "sha256", "include", "exclude", "layout", "member
 _KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "models": (*_KEYS, "endpoint", "registry"),
     "data": (*_KEYS, "endpoint", "registry", "format"),
-    "services": ("command", "environment", "models"),
+    "services": ("command", "environment", "health", "models"),
 }
 _ONE_OF = {"models": "a model", "data": "a dataset", "services": "a service"}
 _EXAMPLES = {"models": "minilm", "data": "transactions", "services": "api"}
@@ -175,18 +175,23 @@ def _artifact(entry: Entry, kind: Kind) -> ArtifactSpec:
 
 
 def _service(entry: Entry) -> ServiceSpec:
-    value = entry.get("command")
-    command = entry.texts("command", "python", alone=True)
+    command, health = _command(entry, "command"), _command(entry, "health", optional=True)
+    models = tuple(dict.fromkeys(entry.texts("models", "minilm")))
+    return ServiceSpec(entry.name, command, models, entry.text("environment", "gpu") or "", health)
+
+
+def _command(entry: Entry, key: str, *, optional: bool = False) -> tuple[str, ...]:
+    value = entry.get(key)
+    command = entry.texts(key, "python", alone=True)
     if isinstance(value, str):
         try:
             command = tuple(shlex.split(value))
         except ValueError:
-            entry.wrong("command", "has a quote that does not end", 'end it, or write a list: ["python", "-m", "app"]')
-    if not any(command) and (value is None or isinstance(value, str) or value == []):
+            entry.wrong(key, "has a quote that does not end", 'end it, or write a list: ["python", "-m", "app"]')
+    if not any(command) and ((value is None and not optional) or isinstance(value, str) or value == []):
         what = "is missing" if value is None else "is empty"
-        entry.wrong("command", what, 'write command = "python -m app"')
-    models = tuple(dict.fromkeys(entry.texts("models", "minilm")))
-    return ServiceSpec(entry.name, command, models, entry.text("environment", "gpu") or "")
+        entry.wrong(key, what, f'write {key} = "python -m app"')
+    return command
 
 
 def _unknown_models(services: Sequence[ServiceSpec], names: Collection[str]) -> Iterator[Problem]:

@@ -66,13 +66,15 @@ class ArtifactSpec:
 class ServiceSpec:
     """A service of models.toml: ``command`` is a program and its arguments; no ``models`` means all models and data.
 
-    ``environment`` is the name of the one that it runs in, "" for the default one.
+    ``environment`` is the name of the one that it runs in, "" for the default one. ``health`` is the command that tells
+    whether it still works, for its image; none where there is none.
     """
 
     name: str
     command: tuple[str, ...]
     models: tuple[str, ...] = ()
     environment: str = ""
+    health: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,7 @@ class SystemRecord:
     """What was found for one system. ``outputs`` are named as nix/project.nix names its ``recipes``.
 
     ``digest`` is "sha256:" and the closure's digest in hexadecimal (:func:`nixgen.check.digest.closure_digest`).
+    ``images`` are the digests ("sha256:…") of those images that the project wants to have recorded, by output.
     """
 
     digest: str
@@ -131,6 +132,7 @@ class SystemRecord:
     outputs: Mapping[str, Recipe]
     closure: Mapping[str, ClosurePath]
     builder: Builder
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

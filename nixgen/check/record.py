@@ -126,7 +126,7 @@ def update(path: Path, project: str, system: str, found: SystemRecord, *, alone:
 
 
 def _system(table: Table) -> SystemRecord:
-    table.closed("digest", "inputs", "outputs", "closure", "builder")
+    table.closed("digest", "inputs", "outputs", "closure", "builder", "images")
     closure = _closure(table.table("closure"))
     outputs = {}
     listed = table.table("outputs")
@@ -150,7 +150,12 @@ def _system(table: Table) -> SystemRecord:
         outputs=outputs,
         closure=closure,
         builder=_builder(table.table("builder")),
+        images=_images(table.table("images")) if "images" in table else {},
     )
+
+
+def _images(table: Table) -> dict[str, str]:
+    return {name: table.text(name, f"sha256:{_SHA256}") for name in sorted(table.keys())}
 
 
 def _closure(table: Table) -> dict[str, ClosurePath]:
@@ -240,6 +245,7 @@ def _dump_system(entry: SystemRecord) -> dict[str, Any]:
     }
     builder = entry.builder
     return {
+        **({"images": dict(entry.images)} if entry.images else {}),
         "digest": entry.digest,
         "inputs": {
             **inputs.files,

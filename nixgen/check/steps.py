@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nixgen.project.project import Project
 
 
+_IMAGES = "images."
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is asked of a check.
@@ -61,6 +64,7 @@ class _Check:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     inputs: Inputs | None = None
     closure: Mapping[str, ClosurePath] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     chosen: Choice | None = None
     owners: Mapping[str, Owner] = field(default_factory=dict)
     advise: Advise | None = None
@@ -97,7 +101,7 @@ class _Check:
 
         assert self.inputs is not None  # noqa: S101 -- the first step has set it
         digest = closure_digest(self.closure.values())
-        return SystemRecord(digest, self.inputs, self.recipes, self.closure, builder(nix.version()))
+        return SystemRecord(digest, self.inputs, self.recipes, self.closure, builder(nix.version()), self.images)
 
     def report(self, *, updated: bool = False) -> Report:
         """All that was found so far."""
@@ -236,6 +240,11 @@ def _hashed(run: _Check, nix: Nix) -> bool:
         run.closure = closure.on_disk(nix, infos)
     except MachineError as error:
         return run.add(Step("bytes", None, "the store could not be read", MachineError.exit_code, error.problems))
+    run.images = {
+        name.removeprefix(_IMAGES): nix.read(f"{recipe.out}/digest").strip()
+        for name, recipe in run.recipes.items()
+        if name.startswith(_IMAGES)
+    }
     same_recipe = run.expected is not None and not recipe_changes(run.expected.outputs, run.recipes)
     copy = Other.here(run.options.copy) if run.options.copy else None
     step = closure.bytes_step(
@@ -250,8 +259,20 @@ def _hashed(run: _Check, nix: Nix) -> bool:
         changed = path_changes(run.expected.closure, run.closure)
         told = messages.bytes_updated(len(run.closure), size(run.closure), len(changed), run.where)
         step = replace(step, summary=told, findings=tuple(messages.rehashed(old, new) for old, new in changed))
+    elif run.expected is not None and (wrong := _other_images(run.expected.images, run.images, run.where)):
+        told = f"{messages.count(len(wrong), 'image')} with another digest than {run.where} has"
+        step = replace(step, ok=False, code=Finding.exit_code, summary=told, findings=(*step.findings, *wrong))
     run.add(step)
     return True
+
+
+def _other_images(old: Mapping[str, str], new: Mapping[str, str], where: str) -> tuple[Problem, ...]:
+    """Images that have other digests than the record says."""
+    return tuple(
+        Problem(f"{where}: images.{name}", f"is {old[name]}, and this image is {new[name]}", messages.UPDATE)
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    )
 
 
 def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:

@@ -49,7 +49,8 @@ class Plan:
     the files of those that are a script's;
     ``exact_python`` is the version that the base's Python must have, where that counts and Nix alone can tell;
     ``builds`` and ``build_wheels`` are rows of what is built from its source, and of the wheels that this needs
-    (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services`` those of models.toml; ``lock`` is the file
+    (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services`` those of models.toml, ``images`` what
+    images are made with (:mod:`nixgen.generate.imagerow`); ``lock`` is the file
     that the default environment's packages stand in.
     """
 
@@ -72,4 +73,5 @@ class Plan:
     builds: tuple[dict[str, object], ...] = ()
     artifacts: tuple[PinnedArtifact, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
+    images: Mapping[str, object] = field(default_factory=dict)
     lock: str = "uv.lock"

@@ -13,7 +13,7 @@ from nixgen.bases.model import DebianBase, NixpkgsBase
 from nixgen.builds import asked, use
 from nixgen.console import console
 from nixgen.errors import Problem, UserError
-from nixgen.generate import flakelock, flakenix, render
+from nixgen.generate import flakelock, flakenix, imagerow, render
 from nixgen.generate.digest import of_bytes, of_lock, of_pyproject, of_script
 from nixgen.generate.model import Plan, SourceTree
 from nixgen.lock import fit
@@ -143,18 +143,20 @@ def plan(
         builds=tuple(use.planned_row(wanted_builds, row) for row in builds.builds),
         artifacts=pins.lock.artifacts,
         services=manifest.services,
+        images=imagerow.row(project),
         lock=project.lock,
     )
 
 
 def service_problems(settings: Settings, manifest: Manifest) -> list[Problem]:
-    """Services that are called as an environment is, or that run in one that is not there."""
+    """Services that are called as an environment is, or that run in one that is not there; images of neither."""
     names = settings.environments
     taken = sorted({service.name for service in manifest.services} & names.keys())
     what, mend = "is the name of a service in models.toml, too", "give one of the two another name"
     problems = [Problem(f"{PYPROJECT}: tool.nixgen.environments.{name}", what, mend) for name in taken]
     both = sorted({service.name for service in manifest.services} & settings.tasks.keys())
     problems += [Problem(f"{PYPROJECT}: tool.nixgen.tasks.{name}", what, mend) for name in both]
+    problems += imagerow.problems(settings, [service.name for service in manifest.services])
     for service in manifest.services:
         if service.environment and service.environment not in names:
             where = f"{MANIFEST}: services.{service.name}.environment"

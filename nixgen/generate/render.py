@@ -34,6 +34,7 @@ def default_nix(plan: Plan) -> str:
         smoke=plan.smoke,
         cuda=plan.cuda,
         run=plan.run,
+        images=to_nix(plan.images) if plan.images else "",
         tasks=sorted(plan.tasks.items()),
         environments=[
             (name, to_nix(_given(systems=by_environment[name], smoke=smoke or None, script=plan.scripts.get(name))))
@@ -184,6 +185,7 @@ def service_rows(plan: Plan) -> list[dict[str, object]]:
             command=service.command,
             models=service.models or None,
             environment=service.environment or None,
+            health=service.health or None,
         )
         for service in sorted(plan.services, key=lambda service: service.name)
     ]

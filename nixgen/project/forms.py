@@ -196,6 +196,29 @@ def seconds(value: object) -> int:
     return int(cast("int", value))
 
 
+def number(least: int, most: int, example: int) -> Reader:
+    """A whole number between two."""
+
+    def read(value: object) -> int:
+        typed(value, int, str(example))
+        if not least <= int(cast("int", value)) <= most:
+            raise WrongError(f"{value} is out of range", f"write a number between {least} and {most}")
+        return int(cast("int", value))
+
+    return Reader(read, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def strings(value: object, pattern: str, what: str, example: str) -> Mapping[str, str]:
+    """Texts by name."""
+    shown = f'{{"{example}" = "…"}}'
+    typed(value, dict, shown)
+    for name, text in cast("dict[str, object]", value).items():
+        if not re.fullmatch(pattern, name):
+            raise WrongError(f"is not {what}", f"write it like {shown}", f".{name}")
+        typed(text, str, f'"{name}" = "…"', f".{name}")
+    return {str(name): str(text) for name, text in sorted(cast("dict[str, str]", value).items())}
+
+
 def tables(value: object, example: str, one: Callable[[str, dict[str, object]], list[WrongError]]) -> None:
     """Reads a table of tables; ``one`` is given each with its name, and says what is wrong with it."""
     typed(value, dict, example)

@@ -35,7 +35,7 @@ _ENVIRONMENT = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
 TAKEN = frozenset(
     """
     default shell environment environments imports smoke checks wheels models data models-all data-all cache services
-    apps formatter base root recipes
+    apps formatter base root recipes images image
     all args builder drvAttrs drvPath keep name out outPath outputName outputs shellHook stdenv system type
     """.split()  # noqa: SIM905 -- quoted one by one, the words would take 30 lines
 )
@@ -76,6 +76,22 @@ class EnvironmentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """What ``[tool.nixgen.image]`` says of images of containers.
+
+    ``record`` are the environments and services whose images' digests a check compares; ``layers`` how many they have
+    at most, ``user`` is UID:GID, ``ports`` are those that are listened on, ``env`` variables and ``labels`` labels.
+    """
+
+    record: tuple[str, ...] = ()
+    layers: int = 64
+    user: str = "1000:1000"
+    ports: tuple[int, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSettings:
     """What ``[tool.nixgen.tasks]`` says of one task: a line for a POSIX shell, "" where it only stands for others.
 
@@ -106,7 +122,7 @@ class Settings:
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
     those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
     ``unfree``: packages of nixpkgs that are not free software may be named. ``run`` is the project's main command, None
-    where it has none; ``tasks`` are those by name, in their order.
+    where it has none; ``tasks`` are those by name, in their order; ``image`` is what is said of images.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -134,6 +150,7 @@ class Settings:
     unfree: bool = False
     run: str | None = None
     tasks: Mapping[str, TaskSettings] = field(default_factory=dict)
+    image: ImageSettings | None = None
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -357,6 +374,19 @@ def _tasks(value: object) -> Mapping[str, TaskSettings]:
     return found
 
 
+def _image(value: object) -> ImageSettings:
+    forms.typed(value, dict, "layers = 64 below [tool.nixgen.image]")
+    values, wrong = forms.read(cast("dict[str, object]", value), _IMAGE_READERS, "is not a setting of images")
+    if wrong:
+        raise forms.WrongError(wrong[0].what, wrong[0].mend, wrong[0].inside, wrong[1:])
+    return ImageSettings(**values)
+
+
+def _ports(value: object) -> tuple[int, ...]:
+    forms.typed(value, list, "[8000]")
+    return tuple(dict.fromkeys(map(forms.number(1, 65535, 8000), cast("list[object]", value))))
+
+
 def _wrong_dependencies(tasks: Mapping[str, TaskSettings]) -> list[forms.WrongError]:
     """Tasks that are not there, and circles, each told once."""
     wrong = [
@@ -395,15 +425,33 @@ _PACKAGE_READERS: Mapping[str, Callable[[object], object]] = {
     "timeout": forms.Reader(forms.seconds, {"type": "integer", "minimum": 1, "maximum": forms.LONGEST}),
 }
 
+_VARIABLES = forms.Reader(
+    lambda value: forms.variables(value, ()),
+    {
+        "type": "object",
+        "propertyNames": {"pattern": forms.whole(forms.VARIABLE)},
+        "additionalProperties": {"type": "string"},
+    },
+)
+
 _TASK_READERS: Mapping[str, Callable[[object], object]] = {
     "cmd": forms.Reader(forms.command, {"type": "string", "minLength": 1}),
     "description": forms.Reader(forms.line, {"type": "string"}),
     "depends-on": forms.names(_TASK, "a task's name", "train"),
-    "env": forms.Reader(
-        lambda value: forms.variables(value, ()),
+    "env": _VARIABLES,
+}
+
+_IMAGE_READERS: Mapping[str, Callable[[object], object]] = {
+    "record": forms.names(_TASK, "the name of an environment or service", "api"),
+    "layers": forms.number(8, 120, 64),
+    "user": forms.pattern(r"[0-9]{1,10}:[0-9]{1,10}", "a user and a group, as numbers", "1000:1000"),
+    "ports": forms.Reader(_ports, forms.listed({"type": "integer", "minimum": 1, "maximum": 65535})),
+    "env": _VARIABLES,
+    "labels": forms.Reader(
+        lambda value: forms.strings(value, r"[a-z0-9]+([._/-][a-z0-9]+)*", "a label's name", "com.example.team"),
         {
             "type": "object",
-            "propertyNames": {"pattern": forms.whole(forms.VARIABLE)},
+            "propertyNames": {"pattern": forms.whole(r"[a-z0-9]+([._/-][a-z0-9]+)*")},
             "additionalProperties": {"type": "string"},
         },
     ),
@@ -461,6 +509,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
             "additionalProperties": {"anyOf": [{"type": "string", "minLength": 1}, forms.closed(_TASK_READERS)]},
         },
     ),
+    "image": forms.Reader(_image, forms.closed(_IMAGE_READERS)),
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
@@ -473,6 +522,7 @@ _NOT_OF_SCRIPTS = {
     "lock",
     "scripts",
     "crate-registries",
+    "image",
     "run",
     "tasks",
 }

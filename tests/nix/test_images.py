@@ -371,3 +371,23 @@ def test_a_path_that_is_not_as_recorded_is_named(project: Checked, tmp_path: Pat
     done = other.run("image", "build", "api")
     assert done.returncode == 1
     assert f"error: /nix/store/{plum}: has the NAR hash sha256-" in done.stderr
+
+
+def test_a_check_compares_the_digest_of_images_that_the_project_records(project: Checked, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(project.folder, folder)
+    mine = type(project)(type(project.project)(folder), project.nix, project.index)
+    text = (folder / "pyproject.toml").read_text()
+    image = '[tool.nixgen.image]\nrecord = ["api"]\nports = [8000]\nlabels = {"com.example.team" = "search"}\n'
+    (folder / "pyproject.toml").write_text(f"{text}\n{image}")
+    for words in (["generate"], ["check", "--update"]):
+        assert (done := mine.run(*words)).ok, done.tail()
+    [told] = mine.system()["images"].items()
+    assert told == ("image-api", built(mine, "api")["digest"])
+    assert (done := mine.run("check")).ok, done.tail()
+    mine.change({"images": {"image-api": f"sha256:{'0' * 64}"}})
+    done = mine.run("check")
+    assert done.returncode == 1
+    assert f"nixgen.hashes.json: images.image-api: is sha256:{'0' * 64}, and this image is {told[1]}" in (
+        done.stderr + done.stdout
+    )

@@ -131,6 +131,7 @@ def system_records(draw: st.DrawFn) -> SystemRecord:
         {**draw(st.dictionaries(_keys, _recipes, max_size=3)), "root": root},
         paths,
         draw(st.builds(Builder, _lines, _lines, _lines, st.integers(0, 512))),
+        draw(st.dictionaries(_keys, _hex.map("sha256:{}".format), max_size=2)),
     )
 
 

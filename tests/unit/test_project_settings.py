@@ -131,6 +131,17 @@ def test_a_revision_of_nixpkgs_is_a_rev_and_a_hash() -> None:
             f"{WHERE}.smoke[0]: is not a command\n  hint: write it like 'python -c \"import demo\"'",
         ),
         ('smoke = "true"', f"{WHERE}.smoke: is a string, not a list\n  hint: write ['python -c \"import demo\"']"),
+        ("image.layers = 500", f"{WHERE}.image.layers: 500 is out of range\n  hint: write a number between 8 and 120"),
+        ("image.ports = [0]", f"{WHERE}.image.ports: 0 is out of range\n  hint: write a number between 1 and 65535"),
+        (
+            'image.user = "app"',
+            f'{WHERE}.image.user: "app" is not a user and a group, as numbers\n  hint: write it like "1000:1000"',
+        ),
+        (
+            'image.labels = {"A b" = ""}',
+            f'{WHERE}.image.labels.A b: is not a label\'s name\n  hint: write it like {{"com.example.team" = "…"}}',
+        ),
+        ("image.port = 1", f"{WHERE}.image.port: is not a setting of images\n  hint: did you mean ports?"),
         ('tools = ["a b"]', f'{WHERE}.tools[0]: "a b" is not a package\'s name\n  hint: write it like "git"'),
     ],
 )
