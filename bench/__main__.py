@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, logs, pinning, registry, runs, sources, verification
+from bench import building, checking, command, evaluation, images, logs, pinning, registry, runs, sources, verification
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -36,6 +36,7 @@ MEASUREMENTS = {
     "registry": registry.registry,
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
+    "images": images.images,
 }
 
 

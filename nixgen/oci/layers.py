@@ -23,6 +23,7 @@ from .model import CHUNK, LAYER, Blob, Descriptor, Unequal
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STORE = "/nix/store/"
 _ABOVE = b"".join(ustar.header(name, ustar.DIRECTORY, 0o755) for name in (b"nix/", b"nix/store/"))
+_SMALL = 1 << 18  # bytes that are collected before they are hashed
 _WAITING = 4  # pieces that are read before the first of them is hashed
 
 
@@ -155,14 +156,17 @@ class _Path:
                 if not piece:
                     raise OSError(0, "it changed while it was read", place)
                 left -= len(piece)
-                self._tar += piece
-                self._nar += piece
-                if len(self._tar) >= CHUNK:
+                if len(piece) < _SMALL:
+                    self._tar += piece
+                    self._nar += piece
+                if len(piece) >= _SMALL or len(self._tar) >= _SMALL:
                     yield bytes(self._tar)
-                    self._tar.clear()
-                if len(self._nar) >= CHUNK:
                     self._hash.update(bytes(self._nar))
+                    self._tar.clear()
                     self._nar.clear()
+                if len(piece) >= _SMALL:  # not copied
+                    yield piece
+                    self._hash.update(piece)
         finally:
             os.close(file)
         self._tar += ustar.padding(size)

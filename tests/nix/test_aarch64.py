@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -143,3 +144,22 @@ def test_a_source_with_c_code_is_built_there_and_the_same_again(aarch64: Nix, pi
     (report,) = json.loads(done.stdout)["reports"]
     assert {step["name"]: step["ok"] for step in report["steps"]}["rebuild"]
     assert THERE in json.loads((made.folder / "nixgen.hashes.json").read_text())["systems"]
+
+
+@needs_time
+def test_an_image_is_an_index_of_both_machines_and_runs(project: Project, aarch64: Nix, tmp_path: Path) -> None:
+    words = ["image", "build", "--system", THERE, "--system", HERE, "--json", "--out", str(tmp_path / "layout")]
+    done = aarch64.inside(sys.executable, "-m", "nixgen", *words, cwd=project.folder, PYTHONPATH=str(ROOT))
+    told = json.loads(done.stdout)
+    assert [image["platform"] for image in told["images"]] == ["linux/arm64", "linux/amd64"]
+    blobs = tmp_path / "layout" / "blobs" / "sha256"
+    index = json.loads((blobs / told["digest"][7:]).read_text())
+    assert [one["platform"]["architecture"] for one in index["manifests"]] == ["arm64", "amd64"]
+    root = tmp_path / "root"
+    root.mkdir()
+    for layer in told["images"][0]["layers"]:
+        subprocess.run(["tar", "-xpf", blobs / layer["digest"][7:], "-C", root], check=True)
+    manifest = json.loads((blobs / told["images"][0]["digest"][7:]).read_text())
+    command = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())["config"]["Cmd"]
+    said = aarch64.inside("chroot", "--userspec=1000:1000", root, *command, "-c", RUN)
+    assert json.loads(said.stdout) == ["aarch64", [3, 13], True]

@@ -158,6 +158,7 @@ def test_memory_is_small_whatever_a_file_is_large(
     tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "CHUNK", 1 << 14)
+    monkeypatch.setattr(layers, "_SMALL", 1 << 12)
     top = tmp_path / NAME.lstrip("/")
     top.mkdir(parents=True)
     with (top / "weights").open("wb") as file:
