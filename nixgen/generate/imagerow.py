@@ -8,7 +8,7 @@ from typing import Any
 from nixgen.errors import Problem
 from nixgen.project.forms import one_of
 from nixgen.project.project import Project
-from nixgen.project.settings import Settings
+from nixgen.project.settings import ImageSettings, Settings
 
 DEFAULT = "default"
 """What ``record`` calls the environment that has no name."""
@@ -17,19 +17,18 @@ _SOURCES = ("source", "source code", "repository", "github", "homepage")  # of p
 
 
 def row(project: Project) -> dict[str, object]:
-    """The row, empty where the project says nothing of images."""
-    image = project.settings.image
-    if image is None:
-        return {}
+    """The row: what is said, and nothing of what is usual."""
+    image = project.settings.image or ImageSettings()
     table = project.pyproject.get("project")
     own: Mapping[str, Any] = table if isinstance(table, dict) else {}
     version = own.get("version")
+    usual = ImageSettings()
     found: dict[str, object] = {
-        "layers": image.layers,
+        "layers": image.layers if image.layers != usual.layers else 0,
         "labels": {**_labels(own), **image.labels},
         "ports": list(image.ports),
         "record": ["" if name == DEFAULT else name for name in image.record],
-        "user": image.user,
+        "user": image.user if image.user != usual.user else "",
         "variables": dict(image.env),
         "version": version if isinstance(version, str) else "",
     }

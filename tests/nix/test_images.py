@@ -269,7 +269,7 @@ def test_a_command_writes_a_layout_and_an_archive_with_the_digest_that_nix_has(
     project: Checked, tmp_path: Path
 ) -> None:
     told = built(project, "api", "--out", tmp_path / "layout")
-    assert told["name"] == "demo-api:latest"
+    assert told["name"].startswith("demo-api:")
     index = json.loads((tmp_path / "layout" / "index.json").read_text())
     assert [one["digest"] for one in index["manifests"]] == [told["digest"]]
     assert {"models", "project"} <= {layer["title"] for layer in told["images"][0]["layers"]}

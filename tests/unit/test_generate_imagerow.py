@@ -1,4 +1,4 @@
-"""What default.nix says of images: nothing where the project does, else its settings, and labels from [project]."""
+"""What default.nix says of images: labels from [project], and settings that are not the usual ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ def project(image: ImageSettings | None, **table: Any) -> Project:
     return Project(Path(), "demo", {"project": {"name": "demo", **table}}, Settings(image=image), None, has_lock=True)
 
 
-def test_a_project_that_says_nothing_of_images_has_nothing_in_default_nix() -> None:
-    assert imagerow.row(project(None, version="1.0")) == {}
+def test_a_project_that_says_nothing_of_images_has_a_version_and_labels_alone() -> None:
+    assert imagerow.row(project(None)) == {}
+    assert imagerow.row(project(None, version="1.0")) == {"version": "1.0"}
+    given = ImageSettings(layers=20, user="7:8", ports=(80,), env={"A": "b"})
+    assert imagerow.row(project(given)) == {"layers": 20, "user": "7:8", "ports": [80], "variables": {"A": "b"}}
 
 
 def test_labels_come_from_the_project_and_settings_win() -> None:
@@ -29,9 +32,7 @@ def test_labels_come_from_the_project_and_settings_win() -> None:
             "org.opencontainers.image.licenses": "MIT",
             "org.opencontainers.image.source": "https://git.example.org/demo",
         },
-        "layers": 64,
         "record": ["", "api"],
-        "user": "1000:1000",
     }
     other = imagerow.row(project(ImageSettings(), license={"text": "BSD"}, urls=3))
     assert other["labels"] == {"org.opencontainers.image.licenses": "BSD"}
