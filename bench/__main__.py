@@ -10,7 +10,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import building, checking, command, evaluation, images, logs, pinning, registry, runs, sources, verification
+from bench import (
+    building,
+    checking,
+    command,
+    evaluation,
+    fleet,
+    images,
+    logs,
+    pinning,
+    registry,
+    runs,
+    sources,
+    verification,
+)
 from bench.measure import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -37,6 +50,7 @@ MEASUREMENTS = {
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
     "images": images.images,
+    "fleet": fleet.fleet,
 }
 
 

@@ -25,6 +25,7 @@ from nixgen.nix.tools import Nix
 
 _AT_ONCE = 40  # projects of one evaluation: Nix frees no memory before its end
 _MARK = "nixgen.lock"
+_SIZE = re.compile(r'([^/"\n]+\.whl)"[^\n]*?\bsize = ([0-9]{1,15})\b')  # of a wheel in uv.lock, behind its address
 _BESIDE = {"nix", "node_modules"}
 _HASH = 33  # letters of a store path's hash and its hyphen
 
@@ -200,7 +201,7 @@ def _packed(root: Path) -> dict[str, int]:
         text = (files.read(root, "uv.lock") or b"").decode("utf-8", "replace")
     except NixgenError:
         return {}
-    return {name: int(size) for name, size in re.findall(r"([^/\"\n]+\.whl)\"[^\n]*?\bsize = ([0-9]{1,15})\b", text)}
+    return {name: int(size) for name, size in _SIZE.findall(text)}
 
 
 def _base(path: str) -> str:

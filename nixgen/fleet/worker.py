@@ -110,6 +110,7 @@ class _Worker:
     members: dict[str, list[Member]] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     drvs: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.mine = {unit.name: unit for unit in self.share.units(self.plan)}
@@ -131,7 +132,8 @@ class _Worker:
             lacking = self._lacking(left, waited)
             ready = [unit for unit in left if not lacking & self._needs(unit)]
             if not ready and not waited.over():
-                waited.pause(len(lacking))
+                if not self._ahead():
+                    waited.pause(len(lacking))
                 continue
             some = (ready or left)[:_BATCH]
             try:
@@ -140,6 +142,13 @@ class _Worker:
                 self.errors.append(error)
             names = {unit.name for unit in some}
             left = [unit for unit in left if unit.name not in names]
+
+    def _ahead(self) -> bool:
+        """Does what can be done while others are waited for: some of the .drv files. Whether there was anything."""
+        some = [unit for unit in self.mine.values() if unit.name not in self.tried][:_BATCH]
+        self.tried.update(unit.name for unit in some)
+        self._write(some)
+        return bool(some)
 
     def _needs(self, unit: Unit) -> set[str]:
         """What of earlier stages a unit is built from, as the plan says."""

@@ -198,39 +198,6 @@ def test_a_server_that_does_not_answer_is_the_machines_matter(lab: CacheLab) -> 
     assert "/nixgen-log/checkpoint: cannot be read: " in done.stderr
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
-    """The settings of an empty bucket called "team" that everybody may read and write; and the bucket."""
-    server = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("obstore")
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
-        files = boto3.resource("s3", endpoint_url=f"http://{host}:{port}").Bucket("team")
-        if files.creation_date:  # all of moto's servers of a process have the same buckets
-            files.objects.all().delete()
-            files.delete()
-        files.create(ACL="public-read-write")
-        policy = (
-            '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*",'
-            '"Resource":["arn:aws:s3:::team","arn:aws:s3:::team/*"]}]}'
-        )
-        files.Policy().put(Policy=policy)
-        yield f"endpoint={host}:{port}&scheme=http&region=us-east-1", files
-    finally:
-        running.stop()
-
-
 def readable(files: Any) -> None:
     """Lets everybody read: Debian's Nix does not sign what it asks a bucket for."""
     for row in files.objects.all():

@@ -72,7 +72,7 @@ def stand_ins(folder: Path, projects: int, pool: int, each: int, built: Path) ->
 
 
 def real(folder: Path, first: Path, projects: int, pool: int, each: int) -> Made:
-    """Projects with the base of ``first``, which nixgen has set up, over a pool of wheels that lie in a folder."""
+    """Projects with the base of ``first``, which nixgen has set up; each has those wheels of a pool that it needs."""
     wheels = {}
     for number in range(pool):
         name = f"package-{number:03}"
@@ -89,16 +89,19 @@ def real(folder: Path, first: Path, projects: int, pool: int, each: int) -> Made
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             os.link(first / path, root / path)
         rows = [(one, *wheels[one]) for one in names]
+        (root / "wheels").mkdir()
+        for _, wheel, _ in rows:
+            os.link(wheel, root / "wheels" / wheel.name)
         uv = "version = 1\n" + "".join(
             f'\n[[package]]\nname = "{one}"\nversion = "1.0"\nwheels = [\n'
-            f'    {{ url = "file://{wheel}", hash = "sha256:{digest}", size = {wheel.stat().st_size} }},\n]\n'
+            f'    {{ filename = "{wheel.name}", hash = "sha256:{digest}", size = {wheel.stat().st_size} }},\n]\n'
             for one, wheel, digest in rows
         )
         (root / "uv.lock").write_text(uv)
         (root / "nixgen.lock").write_bytes(lock)
         listed = "".join(
             f'    {{ name = "{one}"; version = "1.0"; file = "{wheel.name}"; systems = [ "{SYSTEM}" ]; '
-            f'sha256 = "{digest}"; url = "file://{wheel}"; }}\n'
+            f'sha256 = "{digest}"; path = "wheels/{wheel.name}"; }}\n'
             for one, wheel, digest in rows
         )
         (root / "default.nix").write_text(
