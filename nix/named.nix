@@ -66,19 +66,24 @@ let
       { inherit base environment cuda; source = copy; packaged = true; artifacts = pinned; }
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 
-  # Containers: of the environment, which runs the project's main command where that is set, and of each service.
+  # Containers: of the environment, which runs the project's main command or the script, if any, and of each service.
   versions = map (tree: { inherit (tree) version; }) (builtins.filter (tree: tree.path == ".") trees);
   image = import ./image.nix {
     inherit base name;
     settings = (if versions == [ ] then { } else builtins.head versions) // images;
   };
+  program =
+    if run != null then apps.default.program
+    else if script != null then programs.${label}
+    else null;
+  programs = builtins.mapAttrs (called: drv: "${drv}/bin/${called}") scripted;
   imaged = image {
     inherit label;
     environment = bare;
-    artifacts = if run == null then [ ] else together.folders;
-    roots = [ "${environment}" ] ++ (if run == null then [ ] else [ (dirOf (dirOf apps.default.program)) ]);
+    artifacts = if program == null then [ ] else together.folders;
+    roots = [ "${environment}" ] ++ (if program == null then [ ] else [ (dirOf (dirOf program)) ]);
     first = [ "${environment}/bin" ];
-    entry.Cmd = if run == null then [ "${environment}/bin/python" ] else [ apps.default.program ];
+    entry.Cmd = [ (if program == null then "${environment}/bin/python" else program) ];
   };
   imagedService = row: image {
     label = row.name;

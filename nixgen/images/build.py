@@ -75,6 +75,9 @@ def opened(asked: Asked) -> Iterator[Made]:
     kind, name = _found(project, asked)
     nix = Nix.here()
     systems = asked.systems or (own_system(),)
+    if wrong := [system for system in systems if not system.endswith("-linux")]:
+        mend = "name one, which a builder of yours has: --system aarch64-linux"
+        raise UserError.of(wrong[0], "is no system for images, which are of Linux", mend)
     if kind == "model":
         systems = systems[:1]
     with console.step("evaluating"):

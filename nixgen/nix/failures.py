@@ -34,7 +34,7 @@ _OTHER_MACHINE = re.compile(
 )
 _STALE = re.compile(r"(?:^|\s)(\S+(?: and \S+)*) changed after default\.nix was generated")
 _OLDER = re.compile(
-    r"attribute '(?:recipes|root|imports|smoke|checks|project)' (?:in selection path '[^']*' not found|missing)"
+    r"attribute '(?:recipes|root|imports|smoke|checks|project|images)' (?:in selection path '[^']*' not found|missing)"
     r"|called (?:with unexpected|without required) argument"
 )
 _MACHINE = re.compile(

@@ -12,7 +12,9 @@ END = b"\0" * (2 * BLOCK)
 TIME = 1
 """Seconds since 1970 of everything, as in the Nix store."""
 _NAME, _PREFIX, _LARGEST = 100, 155, 8**11 - 1
-_CHECKSUM = slice(148, 156)
+_MIDDLE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"  # no names of user and group, no device
+_LAST = BLOCK - 345
+_BLANKS = 8 * ord(" ")  # for the sum, its own field has blanks
 
 
 def header(name: bytes, kind: bytes, mode: int, size: int = 0, link: bytes = b"") -> bytes:
@@ -48,18 +50,9 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _block(prefix: bytes, name: bytes, kind: bytes, mode: int, size: int, link: bytes) -> bytes:
-    block = bytearray(BLOCK)
-    block[0 : len(name)] = name
-    block[100:124] = b"%07o\0%07o\0%07o\0" % (mode, 0, 0)
-    block[124:148] = b"%011o\0%011o\0" % (size, TIME)
-    block[_CHECKSUM] = b" " * 8
-    block[156:157] = kind
-    block[157 : 157 + len(link)] = link
-    block[257:265] = b"ustar\x0000"
-    block[329:345] = b"0000000\x000000000\0"
-    block[345 : 345 + len(prefix)] = prefix
-    block[_CHECKSUM] = b"%06o\0 " % sum(block)
-    return bytes(block)
+    head = b"%b%07o\x000000000\x000000000\0%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, size, TIME)
+    tail = b"%b%b%b%b" % (kind, link.ljust(_NAME, b"\0"), _MIDDLE, prefix.ljust(_LAST, b"\0"))
+    return b"%b%06o\0 %b" % (head, sum(head) + sum(tail) + _BLANKS, tail)
 
 
 def _record(key: bytes, value: bytes) -> bytes:

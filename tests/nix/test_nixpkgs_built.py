@@ -21,6 +21,7 @@ from support.project import Project
 from test_toolchain import pinned
 
 from nixgen.nix import nar
+from nixgen.oci import stored
 from nixgen.project.settings import Settings
 
 pytestmark = [
@@ -213,6 +214,23 @@ def test_a_source_is_built_with_its_compilers(first: Built) -> None:
     drv = first.nix.evaluate(f"(import {first.project.folder} {{}}).wheels.crcmod.drvPath")
     names = [path.partition("-")[2] for path in first.nix.requisites(drv)]
     assert {"gcc-wrapper-14.2.0.drv", "python3-3.13.5.drv", "jq-1.7.1.drv"} <= set(names)
+
+
+def test_an_image_has_the_sets_certificates_and_time_zones(second: Built) -> None:
+    nix = second.nix
+    place = nix.build_expression(f'(import {second.project.folder} {{ }}).images.""')
+    image = stored.read(nix.real(place), str(nix.store))
+    assert all(sum(map(len, blob.checked())) == blob.descriptor.size for blob in image.image.blobs)
+    config = json.loads(b"".join(image.image.blobs[0].open()))["config"]
+    assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in config["Env"]
+    [system] = [
+        layer for layer in json.loads(nix.real(place / "image.json").read_text())["layers"] if "entries" in layer
+    ]
+    links = {entry["name"]: entry["link"] for entry in system["entries"] if "link" in entry}
+    assert links.keys() == {"bin/sh", "etc/ssl/certs/ca-certificates.crt", "usr/bin/env", "usr/share/zoneinfo"}
+    for target in links.values():
+        assert target.split("/")[3] in {path.rpartition("/")[2] for path in image.paths}
+        assert nix.real(target).exists() or nix.real(target).is_symlink()
 
 
 def test_the_flake_is_checked(second: Built) -> None:
