@@ -76,19 +76,20 @@ def build(
     index, count = asked.shard(shard)
     share = asked.share(facts.system(), index, count, feature or (), stage)
     if collect:
-        found, error = asked.plan(folders, plan, share.system)
+        found = asked.plan(folders, plan, share.system)
         place, done = asked.collect(cache, log, key, worker_key or (), found)
         console.result(
             f"{place.url}: the log has {done.checkpoint.size} entries, {done.logged} of them new; "
             f"signed {done.signed} paths"
         )
-        error = asked.unpublished(done) or error
+        error = asked.unpublished(done) or found.error()
     else:
         shared = asked.shared(cache, log, key, public_key or (), count)
-        found, error = asked.plan(folders, plan, share.system)
+        found = asked.plan(folders, plan, share.system)
         worked = asked.work(found, share, shared, wait)
         published = f"; published {worked.published} paths, took {worked.taken}" if shared else ""
         there = f", {worked.there} were there" if shared else ""
         console.result(f"shard {index}/{count}: built {worked.built} derivations{there}{published}")
+        error = worked.error()
     if error is not None:
         raise error

@@ -13,7 +13,7 @@ from nixgen.cache.narinfo import PublicKey
 from nixgen.cache.pinning import text_of
 from nixgen.cache.place import Place
 from nixgen.console import console
-from nixgen.errors import NixgenError, UserError
+from nixgen.errors import UserError
 from nixgen.fleet import engines, model, planning
 from nixgen.fleet.collect import Collected
 from nixgen.fleet.collect import collect as collected
@@ -55,14 +55,13 @@ def shared(url: str | None, log: str | None, key: str | None, public: Sequence[s
     return Shared(places.parse(url, log), _keys(key), trusted)
 
 
-def plan(folders: Sequence[Path] | None, file: Path | None, system: str) -> tuple[Plan, NixgenError | None]:
-    """The plan, and what is wrong with projects that cannot be planned. Raises UserError where none is named well."""
+def plan(folders: Sequence[Path] | None, file: Path | None, system: str) -> Plan:
+    """The plan, with what is wrong with projects. Raises UserError where none is named well."""
     if file is not None:
         if folders:
             raise UserError.of("--plan", "has its projects, and folders are named, too", "leave one of both out")
-        return model.read(file), None
-    found = planning.plan(folders or [Path()], system)
-    return found, found.error()
+        return model.read(file)
+    return planning.plan(folders or [Path()], system)
 
 
 def collect(

@@ -63,36 +63,38 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """What a worker did: units that were in the cache, that it built; paths that it published, and took from others."""
+    """What a worker did: units that were in the cache, that it built; paths that it published, and took from others.
+
+    ``errors`` are all that went wrong, after which it went on with the rest.
+    """
 
     there: int = 0
     built: int = 0
     published: int = 0
     taken: int = 0
+    errors: tuple[NixgenError, ...] = ()
+
+    def error(self) -> NixgenError | None:
+        """All of it at once, of the gravest kind: other bytes before all else, then what cannot be built."""
+        kinds = {type(error) for error in self.errors}
+        kind = min(kinds, key=lambda kind: (kind is not Finding, -kind.exit_code), default=None)
+        problems = dict.fromkeys(problem for error in self.errors for problem in error.problems)
+        return kind(problems) if kind is not None else None
 
 
 def work(plan: Plan, share: Share, shared: Shared | None, patience: float) -> Worked:
     """Builds a share of the plan and publishes it, where there is a cache.
 
     ``patience`` is how many seconds nothing has to come from others before what they were to build is built here.
-    Raises, after all that can be built is built: BuildFailed; Finding for bytes that are not those that were published
-    or recorded, which are not published; Stale where the files here are others than those of the plan.
+    What is wrong with projects and builds is in what it gives: BuildFailed; Finding for bytes that are not those that
+    were published or recorded, which are not published; Stale where the files here are others than those of the plan.
     """
     nix = Nix.here()
     with ExitStack() as stack:
         worker = _Worker(nix, plan, share, patience, stack.enter_context(nix.roots()), _Cache.of(nix, shared))
         for stage in share.stages:
             worker.stage([unit for unit in worker.mine.values() if unit.stage == stage])
-    if worker.errors:
-        kinds = {type(error) for error in worker.errors}
-        kind = kinds.pop() if len(kinds) == 1 else _gravest(kinds)
-        raise kind(dict.fromkeys(problem for error in worker.errors for problem in error.problems))
     return worker.done()
-
-
-def _gravest(kinds: Iterable[type[NixgenError]]) -> type[NixgenError]:
-    """A finding before all else: two builds gave other bytes."""
-    return min(kinds, key=lambda kind: (kind is not Finding, -kind.exit_code))
 
 
 @dataclass(slots=True)
@@ -120,7 +122,8 @@ class _Worker:
 
     def done(self) -> Worked:
         cache = self.cache
-        return Worked(self.there, self.built, cache.published if cache else 0, cache.taken if cache else 0)
+        moved = (cache.published, cache.taken) if cache else (0, 0)
+        return Worked(self.there, self.built, *moved, (*self.plan.errors, *self.errors))
 
     def stage(self, units: Sequence[Unit]) -> None:
         """Builds units of one stage, those first whose needs are there."""

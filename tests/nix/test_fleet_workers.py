@@ -232,6 +232,11 @@ def test_the_faults_of_one_project_hide_no_other(nix28: Nix, tmp_path: Path) -> 
     roots = {one["folder"]: one["root"] for one in plan["projects"]}
     assert f"{roots['project-0003'][:32]}.narinfo" in made.narinfos()
     assert f"{roots['project-0002'][:32]}.narinfo" not in made.narinfos()
+    # Without a plan: what cannot be planned is told beside what cannot be built, and the rest is there.
+    plain = made.run("one", "build", ".", "--cache", made.url, "--key", "fleet-1")
+    assert plain.returncode == 5, plain.tail()
+    assert plain.stdout.startswith("shard 1/1: built 0 derivations, 4 were there; ")
+    assert plain.stderr.count("error: ") >= 3, plain.stderr
     missing = made.collect()
     assert missing.returncode == 1
     assert f"error: {roots['project-0002']}: is in the plan, and no worker has published it\n" in missing.stderr
