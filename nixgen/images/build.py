@@ -75,11 +75,11 @@ def opened(asked: Asked) -> Iterator[Made]:
     kind, name = _found(project, asked)
     nix = Nix.here()
     systems = asked.systems or (own_system(),)
-    if wrong := [system for system in systems if not system.endswith("-linux")]:
-        mend = "name one, which a builder of yours has: --system aarch64-linux"
-        raise UserError.of(wrong[0], "is no system for images, which are of Linux", mend)
     if kind == "model":
         systems = systems[:1]
+    elif wrong := [system for system in systems if not system.endswith("-linux")]:
+        mend = "name one that a builder of yours has: --system aarch64-linux"
+        raise UserError.of(wrong[0], "is no system for images, which are of Linux", mend)
     with console.step("evaluating"):
         part = "models" if kind == "model" else "images"
         recipes = {system: nix.part(project.root, system, part, name) for system in systems}

@@ -206,6 +206,9 @@ def test_the_program_names_what_changed(demo: Demo, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {source}: changed on the disk: its NAR hash is sha256-")
     assert "nix-store --repair-path" in done.stderr
+    # One that is not built yet is not built.
+    told = mine.lab.failure('images.""', mine.wheels)
+    assert f"error: {source}: changed on the disk" in told
 
 
 def test_a_flake_has_images_as_packages_and_apps(demo: Demo) -> None:
