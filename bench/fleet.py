@@ -35,6 +35,7 @@ BUILT = int(
 )  # of these, how many are built: a second of processor time each
 WORKERS = 8
 MODELLED = (8, 32, 100, 300)
+NETWORK = 1.25e9  # bytes a second that the cache gives to all workers together: 10 Gbit/s
 _FOLDER = CACHE / "fleet"
 _URL = f"file://{_FOLDER}/cache-"
 
@@ -71,6 +72,7 @@ class Times:
     wheel: float
     environment: float
     logged: float
+    packed: int  # bytes of the base, as the cache has it
 
 
 def _building(nix: Nix) -> list[Row]:
@@ -105,6 +107,7 @@ def _building(nix: Nix) -> list[Row]:
         alone["wheels"] / sum(unit.stage == "wheels" for unit in plan.units.values()),
         alone["environments"] / BUILT,
         collected.seconds / paths,
+        sum(_packed(name) for name, unit in plan.units.items() if unit.stage == "base"),
     )
     rows = [
         Row(what, measured, "≤ 1.30", ratio <= 1.3, "processor time"),
@@ -136,7 +139,7 @@ def modelled(made: Made, times: Times, nix: Nix) -> list[Row]:
         told = (
             f"{total:.0f} s, {times.base:.0f} s of them for the base, {total / ((times.base + rest) / count):.2f} x; "
             f"with the base in the cache {later:.1f} s, {later / (rest / count):.2f} x; "
-            f"then logging {parts['logging']:.0f} s"
+            f"the base moves to all in {count * times.packed / NETWORK:.1f} s; logging {parts['logging']:.0f} s"
         )
         rows.append(
             Row(f"model: {count} workers build {PROJECTS:,} projects ({times.base + rest:.0f} s of work)", told)
@@ -167,6 +170,12 @@ def simulated(plan: Plan, count: int, times: Times) -> tuple[float, Mapping[str,
         "logging": times.logged * (len(ready) + 3 * environments),
     }
     return max(free), parts
+
+
+def _packed(name: str) -> int:
+    """How many bytes the file of a path has in the cache."""
+    text = (_FOLDER / "cache-many" / f"{name[:32]}.narinfo").read_text()
+    return int(text.split("FileSize: ")[1].split()[0])
 
 
 def _made(name: str, count: int) -> Made:
@@ -215,5 +224,6 @@ def _nixgen(nix: Nix, folder: Path, *words: str) -> Ended:
 def _emptied(nix: Nix) -> None:
     """Removes a store, whose folders are read-only."""
     if nix.store.exists():
-        subprocess.run(["chmod", "-R", "u+w", nix.store], check=True)
-        shutil.rmtree(nix.store)
+        if os.geteuid() != 0:
+            subprocess.run(["chmod", "-R", "u+w", nix.store], check=True)
+        subprocess.run(["rm", "-rf", nix.store], check=True)  # several times as quick as Python

@@ -50,8 +50,8 @@ map told (builtins.fromJSON roots)"""
 # Seconds of processor time, measured on the debian base; only their ratios count, for even shards.
 _START, _PER_BYTE = 0.1, 3e-8  # a wheel: to start, and to unpack, relink and compile
 _SOURCE = 60.0  # what is built from its source, beside that
-_BASE = 5.0
-_ENVIRONMENT, _LINK = 0.5, 0.02  # an environment with its shell, and each wheel in it
+_BASE = 3.0
+_ENVIRONMENT, _LINK = 0.2, 0.01  # an environment with its shell, and each wheel in it
 _UNPACKED = 3.5  # times a wheel's file
 _UNKNOWN = 1 << 20  # bytes of what no lock or record has a size of
 

@@ -9,43 +9,43 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
+from math import inf
 
-from nixgen.fleet.model import Unit, total
+from nixgen.fleet.model import STAGES, Unit, total
 
-BOUND = 1.1
+BOUND = 1.02
 
 
 def shards(units: Iterable[Unit], count: int) -> dict[str, int]:
-    """The shard, from 0 on, of each unit by its name. What machines it asks for and its stage are told apart.
+    """The shard, from 0 on, of each unit by its name. Machines that offer different things are told apart.
 
-    The base of a project is a chain: all of it is one shard's.
+    The base of a project is a chain, all of it one shard's, which has the less of what comes after it: others wait.
     """
-    groups: dict[tuple[str, ...], list[Unit]] = defaultdict(list)
+    kinds: dict[tuple[str, ...], list[Unit]] = defaultdict(list)
     for unit in units:
-        groups[unit.stage, unit.system, *unit.features].append(unit)
+        kinds[unit.system, *unit.features].append(unit)
     found: dict[str, int] = {}
-    for (stage, *_), group in groups.items():
-        found |= _chain(group, count) if stage == "base" else _bounded(group, count)
+    for kind in kinds.values():
+        loads = [0.0] * count
+        for stage in STAGES:
+            group = sorted(
+                (unit for unit in kind if unit.stage == stage), key=lambda unit: (-unit.cost, unit.key, unit.name)
+            )
+            bound = BOUND * (sum(loads) + total(group)) / count if stage != "base" else inf
+            for unit in group:
+                shard = _shard(unit, loads, bound)
+                loads[shard] += unit.cost
+                found[unit.name] = shard
     return found
 
 
-def _chain(units: Iterable[Unit], count: int) -> dict[str, int]:
-    return {unit.name: max(range(count), key=lambda shard: _wish(unit.key, shard)) for unit in units}
-
-
-def _bounded(units: list[Unit], count: int) -> dict[str, int]:
-    loads = [0.0] * count
-    bound = BOUND * total(units) / count
-    found = {}
-    for unit in sorted(units, key=lambda unit: (-unit.cost, unit.key, unit.name)):
-        free = [shard for shard in range(count) if loads[shard] + unit.cost <= bound]
-        if free:
-            shard = max(free, key=lambda shard: _wish(unit.key, shard))
-        else:  # one that is larger than the bound, or the last of large ones
-            shard = min(range(count), key=lambda shard: (loads[shard], -_wish(unit.key, shard)))
-        loads[shard] += unit.cost
-        found[unit.name] = shard
-    return found
+def _shard(unit: Unit, loads: list[float], bound: float) -> int:
+    """The one that a unit prefers among those that have room."""
+    free = [shard for shard, load in enumerate(loads) if load + unit.cost <= bound]
+    if free:
+        return max(free, key=lambda shard: _wish(unit.key, shard))
+    # It is larger than the bound, or the last of large ones.
+    return min(range(len(loads)), key=lambda shard: (loads[shard], -_wish(unit.key, shard)))
 
 
 def _wish(key: str, shard: int) -> int:
