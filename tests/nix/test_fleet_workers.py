@@ -13,12 +13,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import fleet
 from support.nix import ROOT, SHELL, SYSTEM, Nix, Output, enter
 from support.waiting import until
+
+if TYPE_CHECKING:
+    from checking import Checked
 
 PROJECTS, POOL, EACH, WORKERS = 20, 12, 4, 3
 
@@ -383,3 +386,20 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def test_a_real_project_is_planned_as_it_is_recorded(first: Checked) -> None:
+    done = first.run("plan", "--json")
+    assert done.ok, done.tail()
+    plan = json.loads(done.stdout)
+    recorded = first.system()
+    outputs = {one["outPath"][11:]: one["drvPath"][11:] for one in recorded["outputs"].values()}
+    (project,) = plan["projects"]
+    assert project["root"] == recorded["outputs"]["root"]["outPath"][11:]
+    assert [name.partition("-")[2] for name in project["wheels"]] == ["plum-1.0"]
+    assert len(project["base"]) >= 3
+    for name, unit in plan["derivations"].items():
+        assert unit["drv"] == outputs[name]
+        if unit["stage"] == "wheels":
+            assert unit["size"] == recorded["closure"][name]["narSize"]
+    assert {unit["stage"] for unit in plan["derivations"].values()} == {"base", "wheels", "environments"}
