@@ -43,6 +43,7 @@ COMMANDS = {
     "data": "Add, remove, list, fetch and compare the project's datasets.",
     "registry": "Publish and promote models, and prove their history.",
     "image": "Build and push OCI images of environments, services and models.",
+    "bundle": "Put a project and its environment into one file.",
     "sbom": "Print an environment's bill of materials, in CycloneDX.",
     "report": "Write a page that shows a model's origin and checks.",
     "audit": "Look up which packages have known vulnerabilities.",

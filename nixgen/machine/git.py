@@ -280,6 +280,11 @@ def unknown_files(root: Path, pattern: str) -> list[str]:
     return sorted(_listed(root, ["ls-files", "-z", "--others", "--exclude-standard", "--", pattern]))
 
 
+def known_files(root: Path) -> list[str]:
+    """The files below ``root`` that git knows, relative to it, sorted; those that were removed since, too."""
+    return sorted({*_listed(root, ["ls-files", "-z", "--cached"])})
+
+
 def _but(without: Iterable[str]) -> list[str]:
     """Pathspecs (gitglossary(7)) for the whole work tree but these paths, relative to the current folder."""
     return [":(top)", *(f":(exclude,literal){path}" for path in without)]

@@ -23,7 +23,7 @@ from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.machine import process
 from nixgen.nix import failures, gcroots, inputs, install, stores
 from nixgen.nix.failures import Owner
-from nixgen.nix.json import Derivation, PathInfo, derivations, path_infos
+from nixgen.nix.json import STORE, Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
 
 __all__ = ["Derivation", "Nix", "PathInfo", "Program", "Progress", "Recipe", "Shell"]
@@ -276,6 +276,10 @@ class Nix:
             gone = set(self.run("nix-store", "--check-validity", "--print-invalid", *some).out.split())
             valid += [path for path in some if path not in gone]
         return valid
+
+    def valid(self, names: Iterable[str]) -> list[str]:
+        """Those store paths, by name, that the store has."""
+        return [path.removeprefix(f"{STORE}/") for path in self._valid(f"{STORE}/{name}" for name in names)]
 
     def outputs_of(self, drv: str) -> dict[str, str]:
         """The outputs of a derivation in the store: name → full path."""

@@ -566,6 +566,35 @@ def addresses() -> Parser:
     return Parser(read, seeds, words=(b"@", b"://", b"?token=", b"[::1]", b"a." * 8000, b" @" * 8000))
 
 
+def bundle() -> Parser:
+    """A bundle, and its parts by themselves: what comes behind the script is compressed, and hides the rest."""
+    import io
+    import zlib
+
+    from test_bundle import make
+
+    from nixgen.bundle import model, reading, start, tarform
+
+    folder = Path(tempfile.mkdtemp())
+    whole = make(folder / "made").write(folder / "a.nixgen").read_bytes()
+    tar = zlib.decompress(whole[start.SIZE :], 31)
+
+    def read(data: bytes) -> object:
+        reading.read_file(io.BytesIO(data), "a.nixgen", reading.Sink())
+        return None
+
+    def both(data: bytes) -> object:
+        if data.startswith(b"{"):
+            return model.parse(data, "a.nixgen")
+        if data.startswith(b"#!"):
+            return read(data)
+        packed = zlib.compressobj(1, zlib.DEFLATED, 31)
+        return read(whole[: start.SIZE] + packed.compress(data) + packed.flush())
+
+    listed = tar[512 : 512 + tarform.read(io.BytesIO(tar).read).size]  # type: ignore[union-attr]
+    return Parser(both, (tar[:20000], listed, whole), text=False)
+
+
 # Files of wheels and archives
 
 
@@ -744,7 +773,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
         run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
-        wheel_archive, wheel_elf, archive_member, source_archive, explained,
+        bundle, wheel_archive, wheel_elf, archive_member, source_archive, explained,
         json_with_comments, csv, json_lines, parquet, arrow_ipc,
     )
 }  # fmt: skip

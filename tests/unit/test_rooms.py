@@ -28,7 +28,7 @@ FLOORS = (
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs", "bom", "sync"),
-    ("releases", "trackers", "doctor", "local", "images"),
+    ("releases", "trackers", "doctor", "local", "images", "bundle"),
     ("reports", "fleet"),
     ("cli",),
 )

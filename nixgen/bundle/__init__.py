@@ -1,0 +1,1 @@
+"""What ``nixgen bundle`` does: a project with its environments in one file, for machines without a network."""

@@ -1,0 +1,159 @@
+#!/bin/sh
+# {{ project }} for {{ system }}, in one file, made by nixgen. It needs neither Nix nor nixgen, and no network:
+#   sh FILE run [--dir DIR] [--env NAME] [COMMAND…]
+# The environment is unpacked below ~/.cache/nixgen/bundles, once, and starts there.
+set -u
+umask 022
+id={{ id }} size={{ size }} skip={{ skip }} file=$0 dir= label=
+
+say() { printf '%s\n' "$@" >&2; }
+fail() {
+    say "error: $1"
+    [ -z "${2:-}" ] || say "  hint: $2"
+    exit 3
+}
+usage() {
+    say "usage: sh $file run [--dir DIR] [--env NAME] [COMMAND…]" \
+        "{{ project }} for {{ system }}, $size MiB. Without COMMAND, a shell. Unpacks in DIR, or ~/.cache/nixgen/bundles." \
+        "With Nix: nixgen bundle open $file. To check it: nixgen bundle verify $file"
+    exit "$1"
+}
+
+case ${1:-} in
+    run) shift ;;
+    -h | --help | help) usage 0 ;;
+    *) usage 2 ;;
+esac
+while [ $# -gt 0 ]; do
+    case $1 in
+        --dir=*) dir=${1#*=} ;;
+        --env=*) label=${1#*=} ;;
+        --dir | --env)
+            [ $# -gt 1 ] || usage 2
+            case $1 in --dir) dir=$2 ;; --env) label=$2 ;; esac
+            shift
+            ;;
+        -h | --help) usage 0 ;;
+        --) shift && break ;;
+        -*) usage 2 ;;
+        *) break ;;
+    esac
+    shift
+done
+case $label in
+{% for label, setup in environments %}
+    '{{ label }}') setup=/nix/store/{{ setup }} ;;
+{% endfor %}
+    *)
+        say "error: --env: there is no environment '$label' in this file" "  hint: it has:{% for label, setup in environments %} '{{ label }}'{% endfor %}"
+        exit 2
+        ;;
+esac
+[ -f "$file" ] && [ -r "$file" ] || fail "$file cannot be read" "start it by its path: sh ./FILE run"
+case "$(uname -s)-$(uname -m)" in
+    {{ machine }}) ;;
+    *) fail "this file is for {{ system }}, and this machine is $(uname -m) with $(uname -s)" "nixgen bundle --system, on a machine that can build for this one" ;;
+esac
+for program in tail gzip tar mkdir mv rm; do
+    command -v "$program" > /dev/null 2>&1 || fail "there is no program $program on this machine" "install it, or busybox, which has it"
+done
+if [ -z "$dir" ]; then
+    dir=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+    [ -n "$dir" ] || fail "this user has no home folder to unpack in" "name a folder: sh $file run --dir DIR"
+    dir=$dir/nixgen/bundles
+fi
+mkdir -p "$dir" 2> /dev/null && [ -w "$dir" ] || fail "$dir: cannot be made, or not be written to" "name a folder: sh $file run --dir DIR"
+dir=$(cd "$dir" && pwd -P) || exit 3
+there=$dir/$id
+
+# Whole, or not there at all. A folder of a run that was killed is in nobody's way.
+if [ ! -e "$there/bundle.json" ]; then
+    new=$dir/.$id.$$
+    clear() { rm -rf "$new"; }
+    trap clear EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    [ ! -t 2 ] || say "unpacking $size MiB in $dir …"
+    mkdir "$new" || exit 3
+    { tail -c "+$((skip + 1))" "$file" | { gzip -dc || : > "$new/.broken"; } | tar -xf - -C "$new"; } || : > "$new/.failed"
+    if [ -e "$new/.broken" ] || [ -e "$new/.failed" ] || [ ! -e "$new/bundle.json" ]; then
+        fail "$file: cannot be unpacked in $dir (what gzip and tar said is above)" "$size MiB must be free there: df -h $dir; else the file is damaged: copy it again"
+    fi
+    [ -e "$there/bundle.json" ] || rm -rf "$there"
+    [ -e "$there" ] || mv "$new" "$there" || fail "$there: cannot be made"
+    clear
+    trap - EXIT INT TERM HUP
+fi
+
+enter='. "$0/setup"; nixgen_enter_again "$1"; shift; [ $# -gt 0 ] || exec "$NIXGEN_BASH" --norc -i; exec "$@"'
+place=$PWD nix=$there/nix
+bash=$(sed -n 's/^NIXGEN_BASH=//p' "$nix${setup#/nix}/setup")
+[ -n "$bash" ] || fail "$there: is not whole any more" "remove it: rm -rf $there"
+
+# /nix/store as it is, where it has the paths; else in a namespace of its own, where the kernel lets this user have one.
+if [ -e "$setup/setup" ]; then
+    exec "$bash" -c "$enter" "$setup" "$there/project" "$@"
+fi
+if command -v bwrap > /dev/null 2>&1 && bwrap --dev-bind / / true 2> /dev/null; then
+    set -- "$bash" -c "$enter" "$setup" "$there/project" "$@"
+    if [ -d /nix ]; then
+        exec bwrap --dev-bind / / --ro-bind "$nix" /nix --chdir "$place" -- "$@"
+    fi
+    set -- --ro-bind "$nix" /nix --chdir "$place" -- "$@"
+    for entry in /* /.[!.]*; do
+        if [ -h "$entry" ]; then
+            set -- --symlink "$(readlink "$entry")" "$entry" "$@"
+        elif [ -e "$entry" ] && [ "$entry" != /nix ]; then
+            set -- --dev-bind "$entry" "$entry" "$@"
+        fi
+    done
+    exec bwrap "$@"
+fi
+# The new root is a folder in memory with all that / has, and /nix. $1 is the folder, $2 the store's, $3 where to start.
+inner='
+set -e
+root=$1 nix=$2 place=$3
+shift 3
+if [ -d /nix ]; then
+    mount -o bind "$nix" /nix
+    cd "$place"
+    exec "$@"
+fi
+mount -t tmpfs tmpfs "$root"
+for entry in /* /.[!.]*; do
+    if [ -h "$entry" ]; then
+        ln -s "$(readlink "$entry")" "$root$entry"
+    elif [ -d "$entry" ]; then
+        mkdir "$root$entry"
+        mount -o rbind "$entry" "$root$entry"
+    elif [ -e "$entry" ]; then
+        : > "$root$entry"
+        mount -o bind "$entry" "$root$entry"
+    fi
+done
+mkdir "$root/nix"
+mount -o bind "$nix" "$root/nix"
+cd "$root"
+if command -v pivot_root > /dev/null 2>&1; then
+    mkdir .old
+    pivot_root . .old
+    cd "$place"
+    umount -l /.old
+    rmdir /.old
+    exec "$@"
+fi
+exec chroot . /bin/sh -c "cd \"\$0\" && exec \"\$@\"" "$place" "$@"
+'
+PATH=$PATH:/usr/sbin:/sbin
+for way in '-U -r -m' '-m'; do
+    if command -v unshare > /dev/null 2>&1 && unshare $way mount -t tmpfs tmpfs /tmp 2> /dev/null; then
+        mkdir -p "$there/root" || exit 3
+        exec unshare $way /bin/sh -c "$inner" sh "$there/root" "$nix" "$place" "$bash" -c "$enter" "$setup" "$there/project" "$@"
+    fi
+done
+if [ ! -e /nix ] && [ ! -h /nix ] && [ -w / ] && ln -s "$nix" /nix 2> /dev/null; then
+    say "made /nix, a link to $nix: no other way is open on this machine"
+    exec "$bash" -c "$enter" "$setup" "$there/project" "$@"
+fi
+fail "the environment must lie at /nix/store, and this machine lets nobody but root put it there" "one of these, by its administrator: install bubblewrap; allow user namespaces (sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0); ln -s $nix /nix"
+exit 3
