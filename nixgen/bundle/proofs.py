@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nixgen.bundle.model import Bundle
 from nixgen.cache import place as places
@@ -32,24 +33,34 @@ def made(root: Path, paths: Mapping[str, ClosurePath]) -> bytes:
     for pin in pins:
         with console.step(f"reading the log of {pin.url}"):
             storage = open_storage(places.parse(pin.url, pin.log).log, own=False)
-            log = Log.open(storage, pin.verifier, pin.checkpoint)
-            entries = {}
-            for index, line in enumerate(log.lines()):
-                name = _named(line)
-                if name in paths and _same(line, paths[name]):
-                    entries[name] = (index, line)
-            rows = {
-                name: {
-                    "index": index,
-                    "line": line.decode(),
-                    "proof": [base64.b64encode(one).decode() for one in log.inclusion(index)],
-                }
-                for name, (index, line) in sorted(entries.items())
-            }
-        checkpoint = log.checkpoint()
-        if rows and checkpoint is not None:
-            found.append({"url": pin.url, "key": str(pin.verifier), "checkpoint": checkpoint.note, "entries": rows})
+            found.append(proved(pin.url, Log.open(storage, pin.verifier, pin.checkpoint), paths))
+    return dump(found)
+
+
+def dump(logs: Iterable[Mapping[str, Any]]) -> bytes:
+    """The file of these, b"" where none has an entry."""
+    found = [log for log in logs if log["entries"]]
     return json.dumps(found, sort_keys=True, separators=(",", ":")).encode() + b"\n" if found else b""
+
+
+def proved(url: str, log: Log, paths: Mapping[str, ClosurePath]) -> dict[str, Any]:
+    """The proofs for those of the paths that are in a log. Raises LogFinding."""
+    entries = {}
+    for index, line in enumerate(log.lines()):
+        name = _named(line)
+        if name in paths and _same(line, paths[name]):
+            entries[name] = (index, line)
+    rows = {
+        name: {
+            "index": index,
+            "line": line.decode(),
+            "proof": [base64.b64encode(one).decode() for one in log.inclusion(index)],
+        }
+        for name, (index, line) in entries.items()
+    }
+    checkpoint = log.checkpoint()
+    note = checkpoint.note if checkpoint is not None else ""
+    return {"url": url, "key": str(log.verifier), "checkpoint": note, "entries": rows}
 
 
 def logged(data: bytes, bundle: Bundle, name: str) -> frozenset[str]:

@@ -11,18 +11,22 @@ import shutil
 import subprocess
 import zlib
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import exported
 import pytest
 
-from nixgen.bundle import making, model, opening, start, tarform
+from nixgen.bundle import making, model, opening, proofs, start, tarform
 from nixgen.bundle.model import Bundle, File
 from nixgen.bundle.tarform import FILE, LINK, Entry
+from nixgen.cache.entry import Entry as CacheEntry
 from nixgen.check.digest import closure_digest
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
+from nixgen.models import signing
 from nixgen.nix import nar
 from nixgen.runs import statement
 
@@ -230,6 +234,45 @@ def test_a_path_that_changed_on_the_disk_is_named_and_nothing_is_left(tmp_path: 
     with full, making.placed(place / "a.nixgen"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(place.iterdir()) == []
+
+
+def test_proofs_of_a_log_hold_or_are_refused(made: Made, tmp_path: Path) -> None:
+    from logs import append, filled, opened
+
+    store = filled(300)
+    paths = made.bundle.paths.values()
+    append(opened(store), [CacheEntry(one.name, one.nar_hash, one.nar_size, one.references) for one in paths])
+    log = proofs.dump([proofs.proved("https://cache.example.org", opened(store), made.bundle.paths)])
+
+    def write(log: bytes) -> Path:
+        bundle = replace(made.bundle, log=hashlib.sha256(log).hexdigest())
+        (tmp_path / "x").unlink(missing_ok=True)
+        return made.write(tmp_path / "x", bundle, **{model.LOG: log})
+
+    seen, _ = opening.verify(write(log), None)
+    assert seen.logged == 2
+    changes = ((b'"index":30', b'"index":29'), (b'"proof":["', b'"proof":["AAAA'), (b'"line":"{', b'"line":" {'))
+    for old, new in changes:
+        with pytest.raises(Finding, match="proof"):
+            opening.verify(write(log.replace(old, new, 1)), None)
+    with pytest.raises(Finding, match=r"log\.json"):
+        opening.verify(write(b"[1]"), None)
+
+
+@pytest.mark.skipif(find_spec("model_signing") is None, reason="needs the extra sign")
+def test_who_signed_is_checked_where_somebody_is_named(made: Made, tmp_path: Path) -> None:
+    secret, public = exported.keys(tmp_path, "key")
+    _, other = exported.keys(tmp_path, "other")
+    whole, _ = start.started(made.bundle)
+    data = model.dump(whole)
+    document = model.statement(whole, model.digest(data), closure_digest(whole.paths.values()))
+    text = signing.sign_statement(document, secret).encode()
+    file = made.write(tmp_path / "x", **{model.STATEMENT: text})
+    seen, _ = opening.verify(file, opening.Signer(key=public))
+    assert seen.checked
+    assert opening.verify(file, None)[0].signer.startswith("the key ")
+    with pytest.raises(Finding, match="not a good signature"):
+        opening.verify(file, opening.Signer(key=other))
 
 
 def shell(file: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
