@@ -19,8 +19,8 @@ embeddings: ## the same with a model that from_pretrained finds, offline
 experiment: ## a model from its environment to production and back, each step's promise checked
 	@.ci/experiment $(FOLDER)
 
-walk: ## the first hour on bare machines, typing what one is told (root, debootstrap; ten minutes)
-	@.ci/walk
+walk: ## the first hour on bare machines, typed (root; half an hour; some: make walk WAYS="fish ubuntu")
+	@.ci/walk $(WAYS)
 
 test: ## all tests (one: make test ARGS="-k plot")
 	@.ci/test $(ARGS)
