@@ -116,8 +116,10 @@ class Importing:
     def _failed(self) -> MachineError:
         process.end(self._process)
         self._said.seek(0)
-        said = self._said.read()[-4000:].decode("utf-8", "replace").strip() or "it ended"
-        return MachineError.of("", f"Nix does not take the paths: {said}", _TRUST if _UNTRUSTED in said else "")
+        said = self._said.read()[-4000:].decode("utf-8", "replace").rpartition("error: ")[2].strip() or "it ended"
+        return MachineError.of(
+            "", f"Nix does not take what the bundle has: {said}", _TRUST if _UNTRUSTED in said else ""
+        )
 
 
 def _number(value: int) -> bytes:

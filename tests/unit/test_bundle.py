@@ -24,6 +24,7 @@ from nixgen.bundle.model import Bundle, File
 from nixgen.bundle.tarform import FILE, LINK, Entry
 from nixgen.cache.entry import Entry as CacheEntry
 from nixgen.check.digest import closure_digest
+from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
 from nixgen.models import signing
@@ -273,6 +274,41 @@ def test_who_signed_is_checked_where_somebody_is_named(made: Made, tmp_path: Pat
     assert opening.verify(file, None)[0].signer.startswith("the key ")
     with pytest.raises(Finding, match="not a good signature"):
         opening.verify(file, opening.Signer(key=other))
+
+
+class FakeNix:
+    """What opening asks of Nix; ``says`` is what it prints when paths come."""
+
+    def __init__(self, says: str = "", valid: tuple[str, ...] = ()) -> None:
+        self._says, self._valid = says, valid
+
+    def valid(self, names: list[str]) -> list[str]:
+        return [name for name in names if name in self._valid]
+
+    def command(self, *_words: str) -> list[str]:
+        return ["sh", "-c", 'printf "%s\\n" "$0" >&2; exit 1', self._says]
+
+
+def test_what_cannot_be_opened_here_is_said_and_leaves_nothing(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def error(bundle: Bundle, nix: FakeNix) -> str:
+        (tmp_path / "x").unlink(missing_ok=True)
+        made.write(tmp_path / "x", bundle)
+        monkeypatch.setattr(opening.Nix, "here", lambda: nix)
+        with pytest.raises(NixgenError) as raised:
+            opening.open_bundle(tmp_path / "x", tmp_path / "to/demo", None)
+        assert list((tmp_path / "to").iterdir()) == []
+        return str(raised.value)
+
+    here = replace(made.bundle, system=own_system())
+    says = "warning: a\nerror: cannot add path 'x' because it lacks a signature by a trusted key"
+    untrusted = error(here, FakeNix(says))
+    assert "the bundle has: cannot add path" in untrusted
+    assert "a user that Nix trusts (trusted-users in /etc/nix/nix.conf)" in untrusted
+    assert "is for riscv64-linux" in error(replace(here, system="riscv64-linux"), FakeNix())
+    missing = replace(here, missing=(f"{'1' * 32}-weights",))
+    assert f"does not have them: {'1' * 32}-weights" in error(missing, FakeNix())
 
 
 def shell(file: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
