@@ -106,6 +106,53 @@ def build(
             console.result(made.digest)
 
 
+@artifacts.command(
+    app,
+    "push",
+    "Send an image to a registry, and print its digest.\n\n"
+    "Only what the registry lacks is sent. Logins are those of podman, docker and skopeo. Without a tag, "
+    "the version is the tag.\n\n"
+    "Example: nixgen image push registry.example.org/team/demo api --tag latest",
+)
+def push(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="HOST/NAME or HOST/NAME:TAG.", show_default=False)],
+    name: NameArgument = "",
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Its tag; can be repeated.", show_default="version")
+    ] = None,
+    env: EnvFlag = False,
+    service: ServiceFlag = False,
+    model: ModelFlag = False,
+    system: SystemsOption = None,
+    compress: CompressOption = None,
+    json: options.JsonOption = False,
+    project: options.ProjectOption = Path(),
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen image push``."""
+    import contextlib
+
+    from nixgen.console import console, size
+    from nixgen.formats.jsontext import dumps
+    from nixgen.images import push, write
+    from nixgen.images.build import opened
+
+    target = push.target(address, tag or ())
+    _place(None, None, compress, json=json)
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(opened(asked(project, name, system, env=env, service=service, model=model)))
+        if compress is not None:
+            made = stack.enter_context(write.compressed(made, Path.cwd()))
+        done = push.push(made, target)
+    if json:
+        console.result(dumps({"version": 1, "digest": made.digest, "sent": done.sent, "tags": list(done.tags)}))
+        return
+    places = ", ".join(f"{target.place.host}/{target.place.name}:{one}" for one in done.tags)
+    console.info(f"{_line(made)}; sent {size(done.sent)} to {places}")
+    console.result(made.digest)
+
+
 def _place(out: Path | None, archive: Path | None, compress: str | None, *, json: bool) -> Path:
     """Where an image is written, or could be. Raises UserError for words that exclude each other."""
     from nixgen.errors import UserError

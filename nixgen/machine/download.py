@@ -19,7 +19,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import responses
 from pathlib import Path
@@ -182,7 +182,7 @@ class Client:
         headers: Headers | None = None,
         *,
         method: str = "GET",
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         accepted: Collection[int] = (),
     ) -> Iterator[Answer]:
         """The answer to a request; redirects are followed. Raises UserError or MachineError with a sentence.
@@ -203,7 +203,9 @@ class Client:
                 manager.clear()
             self._ways.known.clear()
 
-    def _patiently(self, url: str, headers: Headers, method: str, body: bytes | None, fine: Collection[int]) -> Answer:
+    def _patiently(
+        self, url: str, headers: Headers, method: str, body: bytes | Iterable[bytes] | None, fine: Collection[int]
+    ) -> Answer:
         attempt = 0
         while True:
             attempt += 1
@@ -213,18 +215,18 @@ class Client:
             except _FailureError as failure:
                 if self.patience or not (again and failure.passing and attempt < _CONNECTIONS):
                     raise failure.sentence from None
-                wait = _pause(None, attempt)
+                wait = pause(None, attempt)
             else:
                 if 200 <= answer.status < 300 or answer.status in fine:  # noqa: PLR2004 -- Successful (RFC 9110, 15.3)
                     return answer
                 answer.close()
-                wait = _pause(answer.headers, attempt)
+                wait = pause(answer.headers, attempt)
                 again = again and not self.patience and answer.status in _PASSING and attempt < _TRIES
                 if not again or wait > _LONGEST_PAUSE:
                     raise self._sentence(url, method, answer, wait)
             time.sleep(wait)
 
-    def _follow(self, url: str, headers: Headers, method: str, body: bytes | None) -> Answer:
+    def _follow(self, url: str, headers: Headers, method: str, body: bytes | Iterable[bytes] | None) -> Answer:
         """The answer behind the redirects; each address on the way is looked at before it is asked."""
         trail: list[Headers] = []
         here = url
@@ -254,7 +256,7 @@ class Client:
             what = f"it redirects more than {_MOST_REDIRECTS} times"
         raise MachineError.of(without_query(start), f"the server answered {status}: {what}", "use another address")
 
-    def _ask(self, url: str, headers: Headers, method: str, body: bytes | None) -> BaseHTTPResponse:
+    def _ask(self, url: str, headers: Headers, method: str, body: bytes | Iterable[bytes] | None) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
 
         way = self._way(url)
@@ -552,7 +554,7 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _pause(headers: Headers | None, attempt: int) -> float:
+def pause(headers: Headers | None, attempt: int) -> float:
     """Seconds to wait: Retry-After (RFC 9110, 10.2.3), else the reset of RateLimit, else longer each time."""
     from urllib3 import Retry
     from urllib3.exceptions import InvalidHeader

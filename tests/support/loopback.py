@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 class Reply:
     """An answer on its way: a test may change it."""
 
-    status: int = 200
+    status: int = 200  # 0: the connection breaks off before there is one
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None  # the connection breaks off after so many bytes
@@ -92,6 +92,9 @@ def _handler(answer: Callable[[Asked, bytes], Reply], host: str) -> type[BaseHTT
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.title(): value for name, value in self.headers.items()}
             reply = answer(Asked(host, self.command, self.path, headers, self.client_address[1]), body)
+            if not reply.status:
+                self.close_connection = True
+                return
             self.send_response(reply.status)
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)

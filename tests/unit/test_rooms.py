@@ -16,7 +16,7 @@ FLOORS = (
     ("errors", "resources", "guard", "oci"),
     ("console",),
     ("machine",),
-    ("formats",),
+    ("formats", "registries"),
     ("project",),
     ("resolve",),
     ("bases",),

@@ -1,0 +1,141 @@
+"""Logins for registries, as Docker's and Podman's own files and their credential helpers have them; nothing is written.
+
+One registry's login is found by its name alone: there is none for "all others".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nixgen.errors import MachineError, UserError
+
+HUB = "registry-1.docker.io"
+_HUB_KEY = "https://index.docker.io/v1/"
+_HUB_NAMES = frozenset({"docker.io", "index.docker.io", HUB})
+_HELPER = re.compile(r"[\w.-]+", re.ASCII)
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who enters a registry: a user with a password, or an identity token (OAuth 2.0's refresh token)."""
+
+    user: str
+    password: str = field(repr=False)
+    identity: str = field(default="", repr=False)
+
+
+def places(env: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """The files that may have logins, the first first: Podman's, then Docker's (containers-auth.json(5))."""
+    if given := env.get("REGISTRY_AUTH_FILE"):
+        return (Path(given),)
+    home = Path(env.get("HOME") or Path.home())
+    found = [Path(run) / "containers" / "auth.json"] if (run := env.get("XDG_RUNTIME_DIR")) else []
+    found.append(Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json")
+    found.append(Path(env.get("DOCKER_CONFIG") or home / ".docker") / "config.json")
+    return tuple(found)
+
+
+def login(host: str, name: str = "", env: Mapping[str, str] = os.environ) -> Login | None:
+    """The login for a registry, or for what in it has this name. Raises UserError and MachineError."""
+    for path in places(env):
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise UserError.of(str(path), f"cannot be read: {error}", "log in anew, or remove it") from None
+        if found := _of_file(text, path, host, name):
+            return found
+    return None
+
+
+def _of_file(text: str, path: Path, host: str, name: str) -> Login | None:
+    try:
+        whole = json.loads(text or "{}")
+    except ValueError:
+        whole = None
+    if not isinstance(whole, dict):
+        raise UserError.of(str(path), "is no JSON object", "log in anew, or remove it")
+    helpers, entries = _table(whole, "credHelpers"), _table(whole, "auths")
+    names = _HUB_NAMES if host in _HUB_NAMES else {host}
+    for key in names & helpers.keys():
+        return _helped(str(helpers[key]), key, path)
+    if (store := whole.get("credsStore")) and (found := _helped(str(store), _key(host), path)):
+        return found
+    wanted = list(_scopes(name))
+    known = {_plain(key): value for key, value in entries.items()}
+    for scope in wanted:
+        for one in names:
+            entry = known.get(f"{one}/{scope}" if scope else one)
+            if isinstance(entry, dict) and (found := _entry(entry, path)):
+                return found
+    return None
+
+
+def _scopes(name: str) -> Iterator[str]:
+    """Podman's keys, the longest first: team/demo, team, and the registry itself."""
+    while name:
+        yield name
+        name = name.rpartition("/")[0]
+    yield ""
+
+
+def _plain(key: str) -> str:
+    """A key of ``auths`` as host or host/name: Docker writes addresses, with /v1/ behind them."""
+    bare = key.partition("://")[2] or key
+    return re.sub(r"/(v[12]/?)?$", "", bare)
+
+
+def _key(host: str) -> str:
+    return _HUB_KEY if host in _HUB_NAMES else host
+
+
+def _table(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = whole.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _entry(entry: Mapping[str, Any], path: Path) -> Login | None:
+    identity = entry.get("identitytoken")
+    user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+    if given := entry.get("auth"):
+        try:
+            user, _, password = base64.b64decode(str(given), validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            raise UserError.of(str(path), "has a login that is not in base64", "log in anew") from None
+    if identity or user:
+        return Login(user, password.rstrip("\0"), str(identity or ""))
+    return None
+
+
+def _helped(helper: str, key: str, path: Path) -> Login | None:
+    """What a credential helper has (docker-credential-NAME get); None where it knows no login."""
+    if not _HELPER.fullmatch(helper):
+        raise UserError.of(str(path), f"names {helper!a} as its credential helper", "correct it")
+    command = f"docker-credential-{helper}"
+    try:
+        done = subprocess.run([command, "get"], input=key.encode(), capture_output=True, timeout=_TIMEOUT, check=False)
+    except FileNotFoundError:
+        raise MachineError.of(str(path), f"needs {command}, which is not there", "install it, or log in anew") from None
+    except (OSError, subprocess.TimeoutExpired):
+        raise MachineError.of(str(path), f"needs {command}, which does not answer", "try it by itself") from None
+    if done.returncode:
+        if b"not found" in done.stdout + done.stderr:
+            return None
+        raise MachineError.of(str(path), f"{command} ended with exit code {done.returncode}", "try it by itself")
+    try:
+        answer = json.loads(done.stdout)
+        user, password = str(answer["Username"]), str(answer["Secret"])
+    except (ValueError, KeyError, TypeError):
+        raise MachineError.of(str(path), f"{command} gave no login that can be read", "try it by itself") from None
+    return Login("", "", password) if user == "<token>" else Login(user, password)
