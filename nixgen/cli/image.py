@@ -135,7 +135,7 @@ def push(
 
     from nixgen.console import console, size
     from nixgen.formats.jsontext import dumps
-    from nixgen.images import push, write
+    from nixgen.images import attached, push, write
     from nixgen.images.build import opened
 
     target = push.target(address, tag or ())
@@ -144,7 +144,7 @@ def push(
         made = stack.enter_context(opened(asked(project, name, system, env=env, service=service, model=model)))
         if compress is not None:
             made = stack.enter_context(write.compressed(made, Path.cwd()))
-        done = push.push(made, target)
+        done = push.push(made, target, attached.documents(made))
     if json:
         console.result(dumps({"version": 1, "digest": made.digest, "sent": done.sent, "tags": list(done.tags)}))
         return

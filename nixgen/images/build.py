@@ -50,6 +50,8 @@ class Made:
     name: str
     titles: Mapping[str, str]
     project: Project
+    environment: str | None = None
+    """The name of the environment in it, "" for the default one; None for a model's image, which has none."""
 
     @property
     def digest(self) -> str:
@@ -72,7 +74,7 @@ def opened(asked: Asked) -> Iterator[Made]:
     a path of it has another hash than the project's record.
     """
     project = find_project(asked.project)
-    kind, name = _found(project, asked)
+    kind, name, environment = _found(project, asked)
     nix = Nix.here()
     systems = asked.systems or (own_system(),)
     if kind == "model":
@@ -93,7 +95,7 @@ def opened(asked: Asked) -> Iterator[Made]:
         found = {system: place for system, place in places.items() if place is not None}
         root = str(nix.physical(STORE)).removesuffix(STORE)
         with told():
-            yield _model(project, name, root, found) if kind == "model" else _read(project, root, found)
+            yield _model(project, name, root, found) if kind == "model" else _read(project, environment, root, found)
 
 
 @contextlib.contextmanager
@@ -105,8 +107,8 @@ def told() -> Iterator[None]:
         raise Finding.of(error.where, error.what, error.mend) from None
 
 
-def _found(project: Project, asked: Asked) -> tuple[Kind, str]:
-    """What kind of thing the name is."""
+def _found(project: Project, asked: Asked) -> tuple[Kind, str, str]:
+    """What kind of thing the name is, and the environment of that."""
     manifest = read_manifest(project.root)
     names: dict[Kind, Sequence[str]] = {
         "env": ["", *project.settings.environments],
@@ -123,13 +125,14 @@ def _found(project: Project, asked: Asked) -> tuple[Kind, str]:
         every = [name for known in names.values() for name in known if name]
         what = f"there is no {' or '.join(_A[kind].partition(' ')[2] for kind in names)} with this name"
         raise UserError.of(asked.name, what, nearest(asked.name, every) if every else "add one: docs/ship.md")
-    return kinds[0], asked.name
+    inner = [service.environment for service in manifest.services if service.name == asked.name]
+    return kinds[0], asked.name, inner[0] if kinds[0] == "service" else asked.name
 
 
 _A: Mapping[Kind, str] = {"env": "an environment", "service": "a service", "model": "a model"}
 
 
-def _read(project: Project, root: str, places: Mapping[str, Path]) -> Made:
+def _read(project: Project, environment: str, root: str, places: Mapping[str, Path]) -> Made:
     images = {system: stored.read(place, root) for system, place in places.items()}
     if wrong := [one for system, image in images.items() for one in _unlike(project, system, image)]:
         raise Finding(wrong)
@@ -145,7 +148,7 @@ def _read(project: Project, root: str, places: Mapping[str, Path]) -> Made:
         for one in images.values()
         for blob, title in zip(one.image.blobs[1:], one.titles, strict=True)
     }
-    return Made(whole, first.name, titles, project)
+    return Made(whole, first.name, titles, project, environment)
 
 
 def _unnamed(image: Image) -> Image:

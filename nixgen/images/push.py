@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nixgen.console import Line, console, size
+from nixgen.images.attached import Document
 from nixgen.images.build import Made
 from nixgen.registries.client import Place, Registry, tagged
+from nixgen.registries.push import attach
 from nixgen.registries.push import push as send
 
 
@@ -34,8 +36,8 @@ def target(address: str, tags: Sequence[str]) -> Target:
     return Target(place, tuple(dict.fromkeys(filter(None, (place.tag, *map(tagged, tags))))))
 
 
-def push(made: Made, to: Target) -> Done:
-    """Sends an image. Raises UserError, MachineError, and Unequal for what changed on the disk."""
+def push(made: Made, to: Target, documents: Sequence[Document] = ()) -> Done:
+    """Sends an image, and attaches documents to it. Raises UserError, MachineError, and Unequal for what changed."""
     version = made.name.rpartition(":")[2]
     tags = to.tags or (re.sub(r"[^\w.-]", "_", version, flags=re.ASCII),)  # 1.0+cu126: a tag has no plus sign
     total, done, line = made.size, [0], Line()
@@ -48,6 +50,8 @@ def push(made: Made, to: Target) -> Done:
     registry = Registry(to.place, "pull,push")
     try:
         sent = send(registry, made.whole, tags, seen)
+        for document in documents:
+            attach(registry, made.whole.manifest.descriptor, document.data, document.media_type, document.title)
     finally:
         line.write("")
         registry.close()

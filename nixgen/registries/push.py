@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from nixgen.errors import MachineError
-from nixgen.oci.model import Blob, Image, Index, Unequal
+from nixgen.oci.model import INDEX, Blob, Descriptor, Image, Index, Unequal
 from nixgen.registries.client import Registry, Reply
 
 _AT_ONCE = 4  # uploads; a registry's disk is not faster with more
 _TIMES = 4  # that an upload which broke off begins anew
 _MISSING = 404
+_EMPTY = "application/vnd.oci.empty.v1+json"
+_TITLE = "org.opencontainers.image.title"
 _CREATED = 201
 _ACCEPTED = 202
 
@@ -80,6 +85,43 @@ def manifest(registry: Registry, blob: Blob, by: str = "") -> Reply:
         what = f"took the manifest {digest}, and does not have it"
         raise MachineError.of(registry.place.host, what, "run the command again; else tell its host")
     return reply
+
+
+def attach(registry: Registry, subject: Descriptor, data: bytes, media_type: str, title: str) -> Descriptor:
+    """Attaches a document to an image, as a referrer of it; the same bytes are the same referrer.
+
+    Where the registry has no list of referrers, the tag that stands for it gets one (specification, "Referrers tag
+    schema"). Raises UserError and MachineError.
+    """
+    layer = Blob.of_bytes(data, media_type)
+    layer = replace(layer, descriptor=replace(layer.descriptor, annotations={_TITLE: title}))
+    bare = Descriptor(subject.media_type, subject.digest, subject.size).json()
+    made = Image.of(Blob.of_bytes(b"{}", _EMPTY), [layer], artifactType=media_type, subject=bare)
+    _blobs(registry, {blob.descriptor.digest: blob for blob in made.blobs}, lambda _: None, lambda _: None)
+    found = made.manifest.descriptor
+    if manifest(registry, made.manifest).headers.get("oci-subject") != subject.digest:
+        _list(registry, subject.digest.replace(":", "-"), found)
+    return found
+
+
+def _list(registry: Registry, tag: str, new: Descriptor) -> None:
+    """Adds a referrer to the index of a tag."""
+    url = registry.place.url("manifests", tag)
+    reply = registry.ask("GET", url, {"Accept": INDEX})
+    rows: list[dict[str, Any]] = []
+    if reply.status != _MISSING:
+        _expect(registry, reply, 200, f"does not show the list of referrers {tag}")
+        try:
+            whole = json.loads(reply.body)
+            rows = [dict(row) for row in whole["manifests"]] if whole["mediaType"] == INDEX else [{}]
+            known = {str(row["digest"]) for row in rows}
+        except (ValueError, LookupError, TypeError):
+            what = f"has a tag {tag} that is no list of referrers"
+            raise MachineError.of(f"{registry.place.host}/{registry.place.name}", what, "remove the tag") from None
+        if new.digest in known:
+            return
+    value = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*rows, new.json()]}
+    manifest(registry, Blob.of(value, INDEX), tag)
 
 
 class _Stopped(Exception):  # noqa: N818 -- no error: another upload has one

@@ -20,7 +20,7 @@ from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index, Unequal
 from nixgen.registries import logins
 from nixgen.registries.client import Place, Registry
-from nixgen.registries.push import push
+from nixgen.registries.push import attach, push
 
 
 def digest(data: bytes) -> str:
@@ -42,6 +42,7 @@ class Double:
     manifests: dict[str, bytes] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     instead: list[tuple[str, str, Reply]] = field(default_factory=list)
+    referrers: bool = False
     basic: str = ""
     bearer: str = ""
     realm: str = ""
@@ -106,7 +107,10 @@ class Double:
             if missing:
                 return Reply(400, {}, b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
             self.manifests |= {rest: body, digest(body): body}
-            return Reply(201, {"Docker-Content-Digest": digest(body)})
+            headers = {"Docker-Content-Digest": digest(body)}
+            if self.referrers and "subject" in value:
+                headers["OCI-Subject"] = value["subject"]["digest"]
+            return Reply(201, headers)
         data = (self.blobs if kind == "blobs" else self.manifests).get(rest)
         if data is None:
             return Reply(404)
@@ -215,6 +219,35 @@ def test_another_digest_than_it_was_given(double: Double, method: str, part: str
     with pytest.raises(MachineError, match=wrong):
         push(registry(double), image(), ["1.0"])
     assert "1.0" not in double.manifests
+
+
+@pytest.mark.parametrize("referrers", [False, True])
+def test_documents_refer_to_the_image(double: Double, *, referrers: bool) -> None:
+    double.referrers, whole = referrers, image()
+    push(registry(double), whole, ["1.0"])
+    subject = whole.manifest.descriptor
+    found = [attach(registry(double), subject, text, "application/x", "x.json") for text in (b"1", b"2", b"1")]
+    assert found[0] == found[2]
+    made = json.loads(double.manifests[found[0].digest])
+    assert made["artifactType"] == "application/x"
+    assert made["subject"] == {"mediaType": subject.media_type, "digest": subject.digest, "size": subject.size}
+    assert double.blobs[made["layers"][0]["digest"]] == b"1"
+    tag = subject.digest.replace(":", "-")
+    if referrers:
+        assert tag not in double.manifests
+    else:
+        rows = json.loads(double.manifests[tag])["manifests"]
+        assert [row["digest"] for row in rows] == [one.digest for one in found[:2]]
+        assert {row["artifactType"] for row in rows} == {"application/x"}
+
+
+def test_a_tag_that_is_no_list_of_referrers_stays(double: Double) -> None:
+    whole = image()
+    tag = whole.manifest.descriptor.digest.replace(":", "-")
+    push(registry(double), whole, ["1.0", tag])
+    with pytest.raises(MachineError, match="no list of referrers"):
+        attach(registry(double), whole.manifest.descriptor, b"1", "application/x", "x.json")
+    assert double.manifests[tag] == double.manifests["1.0"]
 
 
 def test_what_changed_on_the_disk_is_named_and_nothing_published(double: Double, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Pushing into a real registry of artifacts on loopback (Debian's), and what the real skopeo says of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.nix import current
+from support.waiting import PATIENCE
+
+from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index
+from nixgen.registries.client import Place, Registry
+from nixgen.registries.push import attach, push
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    try:
+        return current("skopeo")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("skopeo and a registry of artifacts are unpacked with apt-get from a Debian mirror")
+
+
+@pytest.fixture
+def served(programs: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty registry that knows one user, on a port that it finds itself."""
+    users = "mona:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+    (tmp_path / "users").write_text(users)
+    settings = {"version": "0.1", "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/artifacts"}},
+                "auth": {"htpasswd": {"realm": "r", "path": f"{tmp_path}/users"}},
+                "http": {"addr": "127.0.0.1:0"}}  # fmt: skip
+    (tmp_path / "registry.yml").write_text(json.dumps(settings))
+    log = tmp_path / "registry.log"
+    command: list[str | Path] = [programs / "docker-registry", "serve", tmp_path / "registry.yml"]
+    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+        until = time.monotonic() + PATIENCE
+        while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield found[1]
+        process.terminate()
+
+
+def image(code: bytes, architecture: str = "amd64") -> Image:
+    config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
+    layers = [Blob.of_bytes(text, LAYER) for text in (b"base" * 500_000, b"", code)]
+    return Image.of(Blob.of(config, CONFIG), layers)
+
+
+def test_skopeo_gets_what_was_pushed(
+    served: str, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def skopeo(*words: str) -> str:
+        done = subprocess.run([programs / "skopeo", *words], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    skopeo("login", "--tls-verify=false", "--username", "mona", "--password", "secret", served)
+    registry = Registry(Place.of(f"{served}/team/demo"), "pull,push")
+    first, second = image(b"code 1"), image(b"code 2")
+    push(registry, first, ["1.0"])
+    assert push(registry, second, ["1.1", "latest"]) == len(b"code 2")
+    push(registry, Index.of([first, image(b"code 1", "arm64")]), ["both"])
+    place = f"docker://{served}/team/demo"
+    told = json.loads(skopeo("inspect", "--tls-verify=false", "--no-tags", f"{place}:latest"))
+    assert told["Digest"] == second.manifest.descriptor.digest
+    assert told["Layers"] == [blob.descriptor.digest for blob in second.blobs[1:]]
+    raw = skopeo("inspect", "--tls-verify=false", "--raw", f"{place}:both")
+    assert len(json.loads(raw)["manifests"]) == 2
+    found = attach(registry, second.manifest.descriptor, b"{}", "application/vnd.cyclonedx+json", "sbom.json")
+    tag = second.manifest.descriptor.digest.replace(":", "-")
+    rows = json.loads(skopeo("inspect", "--tls-verify=false", "--raw", f"{place}:{tag}"))["manifests"]
+    assert [row["digest"] for row in rows] == [found.digest]
+    registry.close()
