@@ -99,7 +99,7 @@ class Reply:
 class Registry:
     """Asks for one repository, from any thread; ``actions`` are those that a token is for ("pull", "pull,push").
 
-    Its login goes to the registry's own origin, and to where its tokens come from, if the user's login is for that.
+    Its login goes to the registry's own origin alone, and to where two public registries have their tokens.
     """
 
     place: Place
@@ -211,13 +211,13 @@ class Registry:
                 raise odd
         except ValueError:
             raise odd from None
-        # A login goes to where the registry's users have it; a foreign host is asked as anybody, but for a user who has
-        # a login for that one. What for is not the registry's to say, which could use the token elsewhere.
+        # A login goes to where the registry's users have it; a foreign host is asked as anybody. What for is not the
+        # registry's to say, which could use the token elsewhere.
         own = origin(realm) in (origin(self.place.root), ("https", _REALMS.get(host), 443))
-        found = logins.login(host, self.place.name) if own else logins.login(there)
+        found = logins.login(host, self.place.name) if own else None
         asked = {"service": given["service"]} if "service" in given else {}
         asked["scope"] = f"repository:{self.place.name}:{self.actions}"
-        client = Client(realm)
+        client = Client(realm if own else self.place.root)  # what netrc has is for the same hosts
         if found is not None and found.identity:
             form = {"grant_type": "refresh_token", "client_id": "nixgen", "refresh_token": found.identity, **asked}
             body, url = urlencode(form).encode(), realm
@@ -230,7 +230,9 @@ class Registry:
             refused = (400, 401, 403, 404)
             with client.open(url, more, method="POST" if body else "GET", body=body, accepted=refused) as answer:
                 if answer.status in refused:
-                    mend = f"log in: podman login {there if not own else host} (or docker, or skopeo)"
+                    mend = f"log in: podman login {host} (or docker, or skopeo)"
+                    if not own:
+                        mend = f"{there} is another host than {host}, and gets no login: use a registry with its own"
                     raise UserError.of(there, f"gives no token for {host}: {answer.status} {answer.reason}", mend)
                 token = _parsed(answer.whole(_LARGEST))
         finally:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pinned import Rows
+from support.loopback import listen
 from support.nix import SYSTEM
+from support.ociregistry import Double, digest
 from support.wheels import make_wheel
 
 from nixgen.nix.base32 import encode
@@ -383,6 +385,29 @@ def test_a_path_that_is_not_as_recorded_is_named(project: Checked, tmp_path: Pat
     done = other.run("image", "build", "api")
     assert done.returncode == 1
     assert f"error: /nix/store/{plum}: has the NAR hash sha256-" in done.stderr
+
+
+def test_an_image_is_pushed_with_its_documents(project: Checked) -> None:
+    """To a double of a registry; the same again sends nothing."""
+    double = Double()
+    with listen(double.answer) as double.address:
+        words = ("image", "push", f"{double.host}/team/demo", "api", "--tag", "1.2", "--tag", "latest", "--json")
+        first, again = (project.run(*words) for _ in range(2))
+    assert first.ok, first.tail()
+    told = json.loads(first.stdout)
+    assert told["digest"] == built(project, "api")["digest"] == digest(double.manifests["latest"])
+    assert told["tags"] == ["1.2", "latest"]
+    assert told["sent"] > 0
+    assert json.loads(again.stdout) == {**told, "sent": 0}
+    kinds = {}
+    for row in json.loads(double.manifests[told["digest"].replace(":", "-")])["manifests"]:
+        [layer] = json.loads(double.manifests[row["digest"]])["layers"]
+        kinds[row["artifactType"]] = json.loads(double.blobs[layer["digest"]])
+    assert kinds["application/vnd.cyclonedx+json"]["bomFormat"] == "CycloneDX"
+    statement = kinds["application/vnd.in-toto+json"]
+    assert statement["subject"][0]["digest"] == {"sha256": told["digest"][7:]}
+    names = [one["name"] for one in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
+    assert {"pyproject.toml", "models.toml", "nixgen.lock"} <= set(names)
 
 
 def test_a_check_compares_the_digest_of_images_that_the_project_records(project: Checked, tmp_path: Path) -> None:

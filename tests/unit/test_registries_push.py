@@ -3,118 +3,22 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.loopback import Asked, Reply, listen
+from support.loopback import Reply, listen
+from support.ociregistry import DIES, Double, digest
 
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index, Unequal
 from nixgen.registries import logins
 from nixgen.registries.client import Place, Registry
 from nixgen.registries.push import attach, push
-
-
-def digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-DIES = Reply(status=0)
-"""The registry dies, and is there again for the next request."""
-
-
-@dataclass
-class Double:
-    """Takes blobs and manifests as the OCI distribution specification 1.1 has it; answers in ``instead`` come first.
-
-    ``instead`` has, for a method and the end of a path, what is answered in turn.
-    """
-
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    manifests: dict[str, bytes] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    instead: list[tuple[str, str, Reply]] = field(default_factory=list)
-    referrers: bool = False
-    basic: str = ""
-    bearer: str = ""
-    realm: str = ""
-    address: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def host(self) -> str:
-        return self.address.removeprefix("http://")
-
-    @property
-    def sent(self) -> int:
-        return sum(1 for one in self.asked if one.method == "PUT" and "/blobs/" in one.path)
-
-    def answer(self, asked: Asked, body: bytes) -> Reply:
-        with self.lock:
-            self.asked.append(asked)
-            if asked.path == "/token":
-                return self._token(asked)
-            if refused := self._door(asked):
-                return refused
-            for row in self.instead:
-                method, part, reply = row
-                if asked.method == method and part in asked.path:
-                    self.instead.remove(row)
-                    return reply
-            return self._answer(asked, body)
-
-    def _token(self, asked: Asked) -> Reply:
-        if self.basic and asked.token != self.basic:
-            return Reply.error(401, "", "")
-        return Reply.json({"token": self.bearer})
-
-    def _door(self, asked: Asked) -> Reply | None:
-        if self.bearer:
-            realm = self.realm or f"{self.address}/token"
-            scope = 'scope="repository:team/demo:pull"'
-            challenge, right = f'Bearer realm="{realm}",service="double",{scope}', f"Bearer {self.bearer}"
-        elif self.basic:
-            challenge, right = 'Basic realm="double"', self.basic
-        else:
-            return None
-        return None if asked.token == right else Reply(401, {"Www-Authenticate": challenge})
-
-    def _answer(self, asked: Asked, body: bytes) -> Reply:  # noqa: PLR0911
-        found = re.fullmatch(r"/v2/team/demo/(blobs|manifests)/(.+)", asked.path)
-        assert found, asked.path
-        kind, rest = found.groups()
-        if rest == "uploads/" and asked.method == "POST":
-            return Reply(202, {"Location": f"/v2/team/demo/blobs/uploads/{len(self.asked)}?state=x"})
-        if asked.method == "PUT" and kind == "blobs":
-            [named] = parse_qs(urlsplit(asked.target).query)["digest"]
-            if digest(body) != named:
-                return Reply(400, {}, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
-            self.blobs[named] = body
-            return Reply(201, {"Docker-Content-Digest": named})
-        if asked.method == "PUT":
-            value = json.loads(body)
-            parts = [value["config"], *value["layers"]] if "layers" in value else []
-            missing = [one for one in parts if one["digest"] not in self.blobs]
-            missing += [one for one in value.get("manifests", ()) if one["digest"] not in self.manifests]
-            if missing:
-                return Reply(400, {}, b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
-            self.manifests |= {rest: body, digest(body): body}
-            headers = {"Docker-Content-Digest": digest(body)}
-            if self.referrers and "subject" in value:
-                headers["OCI-Subject"] = value["subject"]["digest"]
-            return Reply(201, headers)
-        data = (self.blobs if kind == "blobs" else self.manifests).get(rest)
-        if data is None:
-            return Reply(404)
-        return Reply(200, {"Docker-Content-Digest": digest(data)}, data)
 
 
 @pytest.fixture
@@ -178,7 +82,8 @@ def test_a_login_is_never_shown_to_another(double: Double, tmp_path: Path) -> No
     with listen(other.answer) as address:
         other.address, other.bearer = address, "t"
         double.bearer, double.realm = "t", f"{address}/token"
-        enter(tmp_path, **{double.host: "mona:password"})
+        enter(tmp_path, **{double.host: "mona:password", other.host: "mona:other"})
+        (tmp_path / "netrc").write_text("machine 127.0.0.2 login mona password other\n")
         other.instead = [("PUT", "/elsewhere", Reply(201))] * 3
         double.instead = [("POST", "uploads", Reply(202, {"Location": f"{address}/elsewhere"}))] * 3
         double.instead += [("HEAD", "/blobs/", Reply(307, {"Location": f"{address}/v2/team/demo/blobs/x"}))]
