@@ -95,6 +95,7 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Registry]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     monkeypatch.delenv("NETRC", raising=False)
     made = Registry()
     with listen(made.storage) as made.address:
@@ -177,6 +178,27 @@ def test_an_anonymous_token_stays_with_the_registry(registry: Registry, tmp_path
     assert [token for where, token in asked if where == "stored"] == [None]
     query = next(asked.target for asked in registry.asked if asked.path == "/token")
     assert query == "/token?service=registry.test&scope=repository%3Aorg%2Fkit%3Apull"
+
+
+def test_a_login_comes_from_podman(registry: Registry, tmp_path: Path) -> None:
+    registry.token, registry.login = "t0ken", "Basic bWU6c2VjcmV0"
+    registry.push("v1", [])
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.host: {"auth": "bWU6c2VjcmV0"}}}))
+    assert "has no files" in refusal(registry, tmp_path)
+
+
+def test_a_registry_without_tokens_gets_the_login_itself(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("v1", [])
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.host: {"auth": "bWU6c2VjcmV0"}}}))
+    real = registry.answer
+
+    def answer(asked: Asked) -> Reply:
+        return real(asked) if asked.token == "Basic bWU6c2VjcmV0" else Reply(401, {"WWW-Authenticate": "Basic realm=x"})
+
+    monkeypatch.setattr(registry, "answer", answer)
+    assert "has no files" in refusal(registry, tmp_path)
 
 
 def test_a_login_comes_from_netrc(registry: Registry, tmp_path: Path) -> None:
@@ -286,7 +308,8 @@ def test_indexes_of_indexes_end(registry: Registry, tmp_path: Path) -> None:
 def test_absent(registry: Registry, tmp_path: Path) -> None:
     assert refusal(registry, tmp_path) == (
         f"{WHERE}: the registry {registry.host} has no org/kit at v1, or it is private\n"
-        f"  hint: check the name; for a private one put a login for {registry.host} into the netrc file"
+        "  hint: check the name; for a private one log in (podman login), "
+        f"or put a login for {registry.host} into the netrc file"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.store import store_name
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.machine.addresses import confidential, loopback, origin
-from nixgen.machine.download import Headers
+from nixgen.machine.download import Headers, basic
+from nixgen.registries import logins
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -141,7 +142,7 @@ def _layer(layer: Mapping[str, Any], where: str) -> PinnedFile:
 
 
 def _client(reference: Reference, where: str) -> Client:
-    """A client with the registry's token (distribution spec, "token authentication"): anonymous, or by netrc."""
+    """A client with the registry's token (distribution spec, "token authentication"): anonymous, or by a login."""
     address = reference.url("manifests", reference.by)
     challenge: list[str] = []
 
@@ -154,6 +155,8 @@ def _client(reference: Reference, where: str) -> Client:
         with first.open(address, {"Accept": f"{MANIFEST}, {_INDEX}"}, method="HEAD"):
             return Client(address, None, lambda status, _: _sentence(reference, where, status))
     except NixgenError:
+        if challenge and challenge[0].startswith("Basic ") and (header := _login(reference)):
+            return Client(address, None, lambda status, _: _sentence(reference, where, status), _only(address, header))
         if not challenge or not challenge[0].startswith("Bearer "):
             raise
     given = dict(_CHALLENGE.findall(challenge[0]))
@@ -171,7 +174,9 @@ def _client(reference: Reference, where: str) -> Client:
     asked = {"service": given["service"]} if "service" in given else {}
     asked["scope"] = f"repository:{reference.name}:pull"
     query = "&".join(filter(None, (parts.query, urlencode(asked))))
-    answer, _ = Client(realm if own else address).json(parts._replace(query=query).geturl())
+    header = _login(reference) if own else None
+    known = _only(realm, header) if header else None
+    answer, _ = Client(realm if own else address, logins=known).json(parts._replace(query=query).geturl())
     table = mapping(answer, where)
     token = table.get("token") or text(table, "access_token", where)
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
@@ -179,10 +184,21 @@ def _client(reference: Reference, where: str) -> Client:
     return Client(address, token, lambda status, _: _sentence(reference, where, status))
 
 
+def _login(reference: Reference) -> str | None:
+    """What Docker's and Podman's files have for it, as the header Authorization; netrc is asked behind them."""
+    found = logins.login(reference.host, reference.name)
+    return basic(found.user, found.password) if found is not None and not found.identity else None
+
+
+def _only(place: str, header: str) -> Callable[[str], str | None]:
+    """A login for one origin."""
+    return lambda url: header if origin(url) == origin(place) else None
+
+
 def _sentence(reference: Reference, where: str, status: int) -> NixgenError | None:
     if status in (401, 403, 404):
         host = _REALMS.get(reference.host, reference.host)
-        mend = f"check the name; for a private one put a login for {host} into the netrc file"
+        mend = f"check the name; for a private one log in (podman login), or put a login for {host} into the netrc file"
         what = f"the registry {reference.host} has no {reference.name} at {reference.by}, or it is private"
         return UserError.of(where, what, mend)
     return None
