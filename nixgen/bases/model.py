@@ -41,7 +41,8 @@ class Bootstrap:
 class DebianBase:
     """The debian base of nixgen.lock. ``glibc`` is the lowest of its systems' ("2.36").
 
-    ``build_libraries`` and ``build_tools`` are those of all packages that are built.
+    ``build_libraries`` and ``build_tools`` are those of all packages that are built. ``snapshots`` are the times, as
+    Debian's snapshot service writes them (20261121T091544Z), at which the mirror had the packages, newest first.
     """
 
     suite: str
@@ -53,6 +54,7 @@ class DebianBase:
     debs: tuple[Deb, ...]
     build_libraries: tuple[str, ...] = ()
     build_tools: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
     kind: Literal["debian"] = "debian"
 
     @property

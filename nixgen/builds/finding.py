@@ -9,11 +9,12 @@ import json
 import platform
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nixgen.archive.taking import Archives
 from nixgen.bases.model import DebianBase
 from nixgen.builds import advice, checkouts, crates, downloads, probe, pure, requirements, use
 from nixgen.builds.asked import Asked, Source
@@ -44,10 +45,11 @@ class NoGitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``upgrade`` finds everything anew; ``offline`` forbids the network."""
+    """``upgrade`` finds everything anew; ``offline`` forbids the network; ``archives``: where else sources are."""
 
     upgrade: bool = False
     offline: bool = False
+    archives: Callable[[], Archives] = field(default=Archives, compare=False)
 
 
 def find(
@@ -102,7 +104,7 @@ def find(
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     with (
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
-        probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise) as probed,
+        probe.opened(project.root, base, tarballs, sorted(targets), here.system, advise, options.archives) as probed,
     ):
         finder = _Finder(
             asked, resolver, probed, here, targets, kept, git, project, _unnamed(project, targets), Trust.of(project)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from nixgen.archive.taking import Archives, realise
 from nixgen.builds import owners
 from nixgen.builds.crates import Named
 from nixgen.errors import MachineError, NixgenError, UserError
@@ -66,6 +67,7 @@ class Probe:
     _folder: Path
     _keep: Path
     _advise: Advise
+    _archives: Callable[[], Archives]
     _owners: Mapping[str, Owner] = field(default_factory=dict)
     errors: list[NixgenError] = field(default_factory=list)
 
@@ -151,7 +153,8 @@ class Probe:
 
     def _realise(self, title: str, recipes: Sequence[Mapping[str, str]], whose: Mapping[str, Owner]) -> None:
         drvs = sorted({recipe["drv"] for recipe in recipes})
-        self.nix.realise(drvs, shown(title), self._keep, {**self._owners, **whose}, self._advise)
+        named, show = {**self._owners, **whose}, shown(title)
+        realise(self.nix, drvs, show, self._keep, owners=named, advise=self._advise, archives=self._archives)
 
     def _table(self, name: str, text: str) -> Table:
         try:
@@ -166,12 +169,18 @@ class Probe:
 
 
 @contextmanager
-def opened(
-    root: Path, base: Base, tarballs: Mapping[str, bytes], systems: Sequence[str], system: str, advise: Advise
+def opened(  # noqa: PLR0913, PLR0917 -- each is a part of the question
+    root: Path,
+    base: Base,
+    tarballs: Mapping[str, bytes],
+    systems: Sequence[str],
+    system: str,
+    advise: Advise,
+    archives: Callable[[], Archives],
 ) -> Iterator[Probe]:
     """A way to ask, while the context is open: the Nix library in a folder of its own.
 
-    ``advise`` says what to do about a build that fails.
+    ``advise`` says what to do about a build that fails, ``archives`` where else files are.
 
     Raises MachineError where there is no Nix.
     """
@@ -182,4 +191,4 @@ def opened(
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        yield Probe(nix, root, system, base.python, folder, keep, advise, owners.of_base(base))
+        yield Probe(nix, root, system, base.python, folder, keep, advise, archives, owners.of_base(base))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from nixgen.errors import BuildFailed, Finding, MachineError, NixgenError, Probl
 from nixgen.machine.background import Beside
 
 if TYPE_CHECKING:
+    from nixgen.bases.model import Base
     from nixgen.check.rebuild import Choice
     from nixgen.generate.model import Plan
     from nixgen.nix.failures import Advise, Owner
@@ -68,6 +70,7 @@ class _Check:
     chosen: Choice | None = None
     owners: Mapping[str, Owner] = field(default_factory=dict)
     advise: Advise | None = None
+    base: Base | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -171,6 +174,7 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
     from nixgen.generate.origins import owners
 
     run.owners = owners(plan)
+    run.base = plan.base
     run.advise = Adviser(run.project.settings, plan.base, run.system, run.project.pyproject_text())
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
@@ -216,11 +220,19 @@ def _same_recipe(run: _Check) -> Step:
     return messages.recipe_step(changes, causes, len(run.recipes), run.where, update=run.options.update)
 
 
-def _built(run: _Check, nix: Nix, keep: Path) -> bool:
+def _realised(run: _Check, nix: Nix, drvs: Sequence[str], title: str, keep: Path) -> None:
+    from nixgen.archive.taking import realise
+    from nixgen.lock.archives import archives
     from nixgen.nix.progress import shown
 
+    elsewhere = partial(archives, run.project, run.base)
+    realise(nix, drvs, shown(title), keep, owners=run.owners, advise=run.advise, archives=elsewhere)
+
+
+def _built(run: _Check, nix: Nix, keep: Path) -> bool:
     try:
-        nix.realise([run.recipes["root"].drv], shown("building"), keep, run.owners, run.advise)
+        drvs = [run.recipes["root"].drv]
+        _realised(run, nix, drvs, "building", keep)
     except BuildFailed as error:
         told = f"{messages.count(len(error.problems), 'derivation')} could not be built"
         return run.add(Step("build", False, told, BuildFailed.exit_code, error.problems))
@@ -291,12 +303,11 @@ def _rebuilt(run: _Check, nix: Nix, chosen: Choice) -> Step:
 
 def _works(run: _Check, nix: Nix, keep: Path) -> Step:
     """The import check and the smoke commands, as builds: in the sandbox, where Nix makes one."""
-    from nixgen.nix.progress import shown
-
     there: dict[str, Recipe] = {}
     try:
         there = nix.checks(run.project.root, run.system)
-        nix.realise([recipe.drv for recipe in there.values()], shown("checking"), keep, run.owners, run.advise)
+        drvs = [recipe.drv for recipe in there.values()]
+        _realised(run, nix, drvs, "checking", keep)
     except BuildFailed as error:
         told = "what was built does not work: " + messages.which_check(error.problems, there)
         return Step("works", False, told, BuildFailed.exit_code, error.problems)

@@ -53,6 +53,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a file, for editors.",
     "build": "Build projects, or one worker's share of many.",
     "plan": "List what many projects are built from, each once.",
+    "archive": "Keep every source by its hash, for when servers lose it.",
     "cache": "Share builds in a binary cache with a tamper-evident log.",
 }
 """The commands, and the first sentence of each one's help."""

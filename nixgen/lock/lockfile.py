@@ -35,6 +35,7 @@ _DEBIAN_VERSION = r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~\-]*"  # Debian Policy 5.6.12
 _ATTRIBUTE = r"[A-Za-z0-9_][A-Za-z0-9_.+'\-]*"
 _DOTTED = r"[0-9]+\.[0-9]+"
 _SHA256 = r"[0-9a-f]{64}"
+_STAMP = r"[0-9]{8}T[0-9]{6}Z"
 _OPEN = 4  # objects that are indented by less have one line for each key
 _ALWAYS = ("core", "extra")
 _BUILDING = ("build-libraries", "build-tools")
@@ -142,7 +143,7 @@ def _nixpkgs(table: Table) -> NixpkgsBase:
 
 
 def _debian(table: Table) -> DebianBase:
-    table.closed("kind", "suite", "python", "glibc", "libraries", "tools", *_BUILDING, "bootstrap", "debs")
+    table.closed("kind", "suite", "python", "glibc", "libraries", "tools", *_BUILDING, "bootstrap", "debs", "snapshots")
     tarballs = table.table("bootstrap")
     tarballs.closed(*_DEBIAN_SYSTEMS)
     systems = table.table("debs")
@@ -175,6 +176,7 @@ def _debian(table: Table) -> DebianBase:
         debs=tuple(sorted(debs, key=_deb_order)),
         build_libraries=table.texts("build-libraries", _DEBIAN_NAME) if "build-libraries" in table else (),
         build_tools=table.texts("build-tools", _DEBIAN_NAME) if "build-tools" in table else (),
+        snapshots=table.texts("snapshots", _STAMP) if "snapshots" in table else (),
     )
 
 
@@ -236,6 +238,7 @@ def _dump_debian(base: DebianBase) -> dict[str, Any]:
         "libraries": list(base.libraries),
         "tools": list(base.tools),
         **_dump_building(base),
+        **({"snapshots": list(base.snapshots)} if base.snapshots else {}),
         "bootstrap": {entry.system: {"file": entry.file, "sha256": entry.sha256} for entry in base.bootstrap},
         "debs": debs,
     }

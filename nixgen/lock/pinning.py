@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nixgen.artifacts import locking
@@ -376,8 +377,10 @@ def _builds(
     if not _builds_any(resolutions):
         return Builds()
     from nixgen.builds import finding
+    from nixgen.lock.archives import archives
 
-    asked = finding.Options(upgrade=options.upgrade_base, offline=options.offline)
+    elsewhere = partial(archives, project, base, old)
+    asked = finding.Options(upgrade=options.upgrade_base, offline=options.offline, archives=elsewhere)
     try:
         return finding.find(project, base, tarballs, resolutions, old.builds if old else Builds(), asked)
     except finding.NoGitError:

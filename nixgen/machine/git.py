@@ -198,6 +198,11 @@ def in_work_tree(root: Path) -> bool:
     return found.out.strip() == "true"
 
 
+def tags(root: Path, pattern: str = "*") -> list[str]:
+    """The repository's tags that match (git-tag(1), "--list"), in git's order; none where there is no repository."""
+    return run(["git", "tag", "--list", pattern], cwd=root).out.split() if in_work_tree(root) else []
+
+
 def top(root: Path) -> Path | None:
     """The uppermost folder of the work tree that ``root`` is in, None outside of one (or without git)."""
     if shutil.which("git") is None:

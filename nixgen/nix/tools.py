@@ -291,10 +291,17 @@ class Nix:
 
     def drvs_show(self, drvs: Iterable[str]) -> dict[str, Derivation]:
         """The same of several, by full path."""
+        return self._show(drvs)
+
+    def graph(self, drvs: Iterable[str]) -> dict[str, Derivation]:
+        """The same with all that they are built from."""
+        return self._show(drvs, "--recursive")
+
+    def _show(self, drvs: Iterable[str], *more: str) -> dict[str, Derivation]:
         words = ("derivation", "show") if self.version() >= _SHOW else ("show-derivation",)
         found: dict[str, Derivation] = {}
         for some in process.batches(sorted(set(drvs))):
-            found |= derivations(self.run("nix", *words, *some).out)
+            found |= derivations(self.run("nix", *words, *more, *some).out)
         return found
 
     def physical(self, path: str) -> Path | None:

@@ -26,6 +26,8 @@ DEFAULT_MACOS = "14.0"
 
 _NAME = r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]"
 _REGISTRY = r"""(?:sparse|registry)\+https?://[^\s"'\\<>`]+"""
+_PLAIN = r"""[^\s"'\\<>`@#?]"""
+_ARCHIVE = rf"(?:https?|file)://{_PLAIN}+|(?:s3|gs|az)://(?:{_PLAIN}|\?)+|(?!\w+:/){_PLAIN}+"
 _PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+'-]*"
 _MODULE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _REV = r"[0-9a-f]{40}"
@@ -122,7 +124,8 @@ class Settings:
     uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
     those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
     ``unfree``: packages of nixpkgs that are not free software may be named. ``run`` is the project's main command, None
-    where it has none; ``tasks`` are those by name, in their order; ``image`` is what is said of images.
+    where it has none; ``tasks`` are those by name, in their order; ``image`` is what is said of images. ``archive`` are
+    addresses, or folders, that have the project's sources by their hash.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -151,6 +154,7 @@ class Settings:
     run: str | None = None
     tasks: Mapping[str, TaskSettings] = field(default_factory=dict)
     image: ImageSettings | None = None
+    archive: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "pyproject.toml: tool.nixgen") -> Settings:
@@ -510,6 +514,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
         },
     ),
     "image": forms.Reader(_image, forms.closed(_IMAGE_READERS)),
+    "archive": forms.names(_ARCHIVE, "an address without credentials, or a folder", "https://archive.example.org"),
 }
 
 _ENVIRONMENT_READERS = {key: _READERS[key] for key in ("groups", "extras", "all-extras", "systems", "smoke", "lock")}
@@ -523,6 +528,7 @@ _NOT_OF_SCRIPTS = {
     "scripts",
     "crate-registries",
     "image",
+    "archive",
     "run",
     "tasks",
 }

@@ -37,6 +37,10 @@ class Files(Storage, Protocol):
         """Writes a file from the disk, over an old one where there is one; seen whole, or not at all."""
         ...
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        ...
+
     def names(self, folder: str) -> dict[str, bool]:
         """What lies directly in a folder: name → whether that is a folder. Raises UserError where none can tell."""
         ...
@@ -84,6 +88,10 @@ class FolderFiles(Folder):
             raise MachineError.of(str(source), f"cannot be read: {error.strerror}") from None
         with file, self.written(name, all_of(file)) as (made, target):
             made.replace(target)
+
+    def exists(self, name: str) -> bool:
+        """Whether it is a file, or a link to one."""
+        return (self.folder / name).is_file()
 
     def names(self, folder: str) -> dict[str, bool]:
         """Links count as files: an alias is one."""

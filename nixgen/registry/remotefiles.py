@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nixgen.errors import UserError
 from nixgen.log.stores.bucket import Bucket
-from nixgen.log.stores.web import Web
+from nixgen.log.stores.web import ABSENT, Web
 from nixgen.machine import objects
 from nixgen.registry.files import said
 
@@ -22,6 +22,17 @@ class BucketFiles(Bucket):
 
         with objects.guarded(self._failed):
             obstore.put(self._store, name, source)
+
+    def exists(self, name: str) -> bool:
+        """One HEAD."""
+        import obstore
+
+        try:
+            with objects.guarded(self._failed):
+                obstore.head(self._store, name)
+        except UserError:
+            return False
+        return True
 
     def names(self, folder: str) -> dict[str, bool]:  # type: ignore[override]
         """One listing."""
@@ -42,14 +53,18 @@ class BucketFiles(Bucket):
 
 
 class WebFiles(Web):
-    """See :class:`Files`. A web server lists nothing, and takes small files only: it is for those who fetch."""
+    """See :class:`Files`. A web server lists nothing; some take files with PUT (RFC 9110, 9.3.4)."""
 
     locks = False
 
     def upload(self, name: str, source: Path) -> None:
-        """Raises UserError."""
-        raise UserError.of(f"{self.where}/{name}", f"is on a web server, which {source.name} cannot be published to",
-                           "publish to the folder or bucket behind it")  # fmt: skip
+        """One PUT, read from the disk."""
+        self._put(name, source, {})
+
+    def exists(self, name: str) -> bool:
+        """One HEAD."""
+        with self._asked(name, "HEAD") as answer:
+            return answer.status not in ABSENT
 
     def names(self, folder: str) -> dict[str, bool]:
         """Raises UserError."""

@@ -23,6 +23,7 @@ from nixgen.nix.log import State
 from nixgen.nix.tools import Nix, Recipe, Shell
 
 if TYPE_CHECKING:
+    from nixgen.archive.taking import Archives
     from nixgen.generate.model import Plan
     from nixgen.nix.failures import Broken, Owner
     from nixgen.project.project import Project
@@ -122,6 +123,7 @@ def is_another(root: Path, made: Ready) -> bool:
 def _built(
     project: Project, environment: str, plan: Plan | None = None, *, recipes: bool = False
 ) -> tuple[Nix, Shell, State]:
+    from nixgen.archive.taking import realise
     from nixgen.check.facts import system
     from nixgen.nix.progress import shown
 
@@ -135,7 +137,7 @@ def _built(
         progress(state)
 
     with nix.roots() as keep:
-        nix.realise([found.drv], show, keep, later, later.advise)
+        realise(nix, [found.drv], show, keep, owners=later, advise=later.advise, archives=later.archives)
     return nix, found, last[0]
 
 
@@ -152,6 +154,12 @@ class Later(Mapping[str, "Owner"]):
 
         project = self._project
         return Adviser(project.settings, self._plan.base, system(), project.pyproject_text())(broken)
+
+    def archives(self) -> Archives:
+        """Where else its files are."""
+        from nixgen.lock.archives import archives
+
+        return archives(self._project, self._plan.base)
 
     @cached_property
     def _plan(self) -> Plan:

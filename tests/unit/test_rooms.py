@@ -22,6 +22,7 @@ FLOORS = (
     ("bases",),
     ("nix", "log", "data"),
     ("registry",),
+    ("archive",),
     ("artifacts",),
     ("builds",),
     ("lock",),

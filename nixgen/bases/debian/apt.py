@@ -66,6 +66,7 @@ class Index:
     configuration: tuple[str, ...] = ()
 
 
+_DATE = re.compile(r"^Date: *(.+)$", re.MULTILINE)
 PACKAGES = Index("the package index", "*_Packages")
 
 
@@ -132,6 +133,11 @@ class Apt:
     def _fetched(self) -> list[Path]:
         """The files of the index that are here, and were checked."""
         return sorted((self._cache / "state/lists").glob(self._index.files))
+
+    def dates(self) -> list[str]:
+        """When the signed indexes here were made (Release, "Date")."""
+        lists = sorted((self._cache / "state/lists").glob("*Release"))
+        return [found[1] for path in lists if (found := _DATE.search(path.read_text("utf-8", "replace")))]
 
     def show(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """The newest version's control fields of each name that is a package; an unknown or virtual one is absent."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +33,7 @@ _SUITES = {
 }
 """What a source must name to count as the vendor's archive, and not another's."""
 
+_STAMP = "%Y%m%dT%H%M%SZ"
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
 
@@ -115,6 +118,24 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
         updates=bool(override) or any(s.uri == archive.uri and s.suite.endswith("-updates") for s in chosen),
         keyrings=tuple(sorted(keyrings)),
     )
+
+
+def snapshots(stamps: Iterable[str], service: str = "") -> tuple[str, ...]:
+    """Debian's archive as it was at these times: addresses that ``pool/…`` is below, the first to try first.
+
+    A snapshot that is asked for is the last one until then: what an index of that time has may have come in the one
+    behind it, so the next day's is asked, too. ``service`` is another address than the service's own.
+    """
+    service = service.rstrip("/") or f"https://snapshot.{'Debian'.lower()}.org"
+    times = [datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC) for stamp in stamps]
+    days = [(time + timedelta(days=later)).strftime(_STAMP) for time in times for later in (0, 1)]
+    return tuple(f"{service}/archive/{archive}/{day}" for day in days for archive in ("debian", "debian-security"))
+
+
+def stamp(dates: Iterable[str]) -> str:
+    """The latest of the dates of signed indexes (Release, "Date"), as the snapshot service writes it; "" for none."""
+    read = [parsedate_to_datetime(date).astimezone(UTC) for date in dates]
+    return max(read).strftime(_STAMP) if read else ""
 
 
 def check_uri(uri: str, where: str) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nixgen.bases.debian import apt
+from nixgen.bases.debian import sources as lists
 from nixgen.bases.model import PARTS, Bootstrap, Deb, DebianBase, Part
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
@@ -264,7 +265,18 @@ def resolve_base(
         debs=tuple(deb for result in pinned for deb in result.debs),
         build_libraries=settings.build_libraries if wanted.toolchain else (),
         build_tools=settings.build_tools if wanted.toolchain else (),
+        snapshots=_snapshots(suite, pinned, old),
     )
+
+
+def _snapshots(suite: Suite, pinned: Sequence[_Pinned], old: DebianBase | None) -> tuple[str, ...]:
+    """When the mirror had the packages: now, for those that are new, and when those were pinned that are kept."""
+    if suite.vendor != "Debian":
+        return ()
+    known = {deb.sha256 for deb in (old.debs if old else ())}
+    found = {deb.sha256 for result in pinned for deb in result.debs}
+    now = lists.stamp(date for result in pinned for date in result.dates) if found - known else ""
+    return tuple(dict.fromkeys(filter(None, (now, *(old.snapshots if old and found & known else ())))))
 
 
 def _raise_any(results: Mapping[str, _Pinned | NixgenError]) -> None:
@@ -295,6 +307,7 @@ class _Pinned:
     glibc: str
     first: tuple[apt.Package, ...]  # busybox, and what unpacks zstd where packages are packed so
     debs: tuple[Deb, ...]
+    dates: tuple[str, ...]  # of the signed indexes
 
 
 def _pin(tool: apt.Apt, wanted: Wanted, system: str, kept: DebianBase | None) -> _Pinned:
@@ -336,6 +349,7 @@ def _pin(tool: apt.Apt, wanted: Wanted, system: str, kept: DebianBase | None) ->
         glibc=major_minor(libc.version),
         first=(busybox, *zstd),
         debs=_in_parts(debs, planned, kept, system),
+        dates=tuple(tool.dates()),
     )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from nixgen.errors import MachineError
 from nixgen.log.stores.model import CHUNK, LONGEST, PROBE, PROBED, first, unconditional
 from nixgen.machine.download import Answer, Client, refuse_credentials
+from nixgen.machine.files import opened, pieces
 
-_ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
@@ -79,11 +81,11 @@ class Web:
             # A weak one matches nothing here (RFC 9110, 13.1.1).
             return first(self._pieces(answer), limit), tag if tag and not tag.startswith("W/") else None
 
-    def _asked(self, name: str) -> contextlib.AbstractContextManager[Answer]:
-        return self._client.open(self._at(name), {"Cache-Control": "no-cache"}, accepted=_ABSENT)
+    def _asked(self, name: str, method: str = "GET") -> contextlib.AbstractContextManager[Answer]:
+        return self._client.open(self._at(name), {"Cache-Control": "no-cache"}, method=method, accepted=ABSENT)
 
     def _pieces(self, answer: Answer) -> Iterator[bytes] | None:
-        return None if answer.status in _ABSENT else self._whole(answer)
+        return None if answer.status in ABSENT else self._whole(answer)
 
     def _whole(self, answer: Answer) -> Iterator[bytes]:
         size = 0
@@ -93,10 +95,18 @@ class Web:
         if answer.length not in {None, size}:
             raise MachineError.of(answer.url, "the answer is cut off", "run the command again")
 
-    def _put(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
+    def _put(self, name: str, data: bytes | Path, headers: Mapping[str, str]) -> bool:
         told = {"Content-Type": "application/octet-stream", **headers}
-        with self._client.open(self._at(name), told, method="PUT", body=data, accepted=_REFUSED) as answer:
-            return answer.status not in _REFUSED
+        with contextlib.ExitStack() as stack:
+            body: bytes | Iterator[bytes]
+            if isinstance(data, Path):
+                file = stack.enter_context(opened(data))
+                told["Content-Length"] = str(data.stat().st_size)
+                body = pieces(file)
+            else:
+                body = data
+            open_ = self._client.open(self._at(name), told, method="PUT", body=body, accepted=_REFUSED)
+            return stack.enter_context(open_).status not in _REFUSED
 
     def _at(self, name: str) -> str:
         return f"{self._url}/{quote(name)}"
