@@ -85,8 +85,8 @@ prepare_python() {
 # prepare_venv [dev]: a virtual environment with nixgen in editable form and the files of requirements.lock, with `dev`
 # those of .ci/requirements-dev.lock, which has the same and what the tests need. A lock names each file by its hash
 # and all of them, so nothing is resolved: a newer release of anything changes nothing. Made anew only when what it is
-# made from has changed; one for the tests serves for a demonstration, too. pip makes no byte
-# code of what is in editable form, and Python none where PYTHONDONTWRITEBYTECODE is set: each start would take twice as long.
+# made from has changed; one for the tests serves for a demonstration, too. Byte code is made of what is imported, a fraction of
+# all; of nixgen here, where PYTHONDONTWRITEBYTECODE is set: each start would take twice as long.
 prepare_venv() {
     certificates
     lock=$root/requirements.lock
@@ -101,7 +101,8 @@ prepare_venv() {
     rm -rf "$venv"
     mkdir -p "$cache"
     if ! { "$python" -m venv "$venv" &&
-        "$venv/bin/pip" install --disable-pip-version-check -q --no-deps --require-hashes --only-binary :all: -r "$lock" &&
+        "$venv/bin/pip" install --disable-pip-version-check -q --no-compile --no-deps --require-hashes --only-binary :all: \
+            -r "$lock" &&
         "$venv/bin/pip" install --disable-pip-version-check -q --no-index --no-deps --no-build-isolation \
             -e "$root"; } >"$cache/pip.log" 2>&1 </dev/null; then
         tail -n 20 "$cache/pip.log" >&2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
@@ -195,6 +196,7 @@ def nixgen(
     """
 
 
+@cache
 def command(name: str) -> Any:  # noqa: ANN401 -- click's type
     """One of ``COMMANDS`` with all that it has, from its module."""
     from nixgen.cli import usage

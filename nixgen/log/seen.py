@@ -25,10 +25,10 @@ from nixgen.machine import folders
 _DIGEST = 16  # bytes that tell a key or a content from all others
 _BATCH = 200_000  # rows
 _SCHEMA = """
+PRAGMA synchronous = OFF;
 CREATE TABLE IF NOT EXISTS said (key BLOB, content BLOB, PRIMARY KEY (key, content)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (size INTEGER NOT NULL, note TEXT NOT NULL);
 PRAGMA user_version = 1;
-PRAGMA synchronous = OFF;
 PRAGMA cache_size = -100000;
 """
 _VERSION = 1
