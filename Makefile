@@ -2,7 +2,7 @@
 
 BUILDS = toolchain builds nixpkgs_built crates fortran known_needs aarch64 suites native_libraries fleet_workers
 
-.PHONY: help docs demo inference embeddings experiment walk test test-fast test-builds fuzz corpus bench lint format
+.PHONY: help docs demo inference embeddings experiment image walk test test-fast test-builds fuzz corpus bench lint format
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\): ## /  make \1	/p' Makefile
@@ -18,6 +18,9 @@ embeddings: ## the same with a model that from_pretrained finds, offline
 
 experiment: ## a model from its environment to production and back, each step's promise checked
 	@.ci/experiment $(FOLDER)
+
+image: ## a service as an OCI image without Docker, run by podman
+	@.ci/image $(FOLDER)
 
 walk: ## the first hour on bare machines, typed (root; half an hour; some: make walk WAYS="fish ubuntu")
 	@.ci/walk $(WAYS)
