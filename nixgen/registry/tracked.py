@@ -9,13 +9,14 @@ from nixgen.registry.files import Files, FolderFiles
 from nixgen.registry.verify import below
 
 IGNORE = ".gitignore"
-TEXT = b"# Every file of the registry belongs to its log, so no rule of the project's .gitignore counts here.\n!*\n"
+_BEFORE = b"# Every file of the registry belongs to its log, so no rule of the project's .gitignore counts here.\n!*\n"
+TEXT = _BEFORE + b"# Only locks of this machine:\n.lock\n.swap\n"
 
 
 def keep(files: Files) -> None:
-    """Writes the registry's .gitignore where it is a folder in a git work tree and has none."""
-    if isinstance(files, FolderFiles) and not (files.folder / IGNORE).exists() and git.top(files.folder) is not None:
-        files.create(IGNORE, TEXT)
+    """Writes the registry's .gitignore where it is a folder in a git work tree and has none, or an older nixgen's."""
+    if isinstance(files, FolderFiles) and files.read(IGNORE) in {None, _BEFORE} and git.top(files.folder) is not None:
+        files.write(IGNORE, TEXT)
 
 
 def warn(files: Files, folder: str) -> None:
