@@ -10,6 +10,7 @@ from nixgen.registry.verify import below
 
 IGNORE = ".gitignore"
 _BEFORE = b"# Every file of the registry belongs to its log, so no rule of the project's .gitignore counts here.\n!*\n"
+_LOCKS = (".lock", ".swap")
 TEXT = _BEFORE + b"# Only locks of this machine:\n.lock\n.swap\n"
 
 
@@ -24,7 +25,7 @@ def warn(files: Files, folder: str) -> None:
     if not isinstance(files, FolderFiles) or git.top(files.folder) is None:
         return
     by_rule: dict[str, list[str]] = {}
-    paths = [f"{one}/{path}" for one in (folder, LOG) for path in below(files, one)]
+    paths = [f"{one}/{path}" for one in (folder, LOG) for path in below(files, one) if path not in _LOCKS]
     for path, rule in git.rules(files.folder, paths).items():
         by_rule.setdefault(rule, []).append(path)
     for rule, ignored in by_rule.items():
