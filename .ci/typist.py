@@ -2,8 +2,8 @@
 
     python .ci/typist.py NAME COMMAND... <LINES
 
-A line is `what is typed`, or `what is typed => what the screen then has to show` (a regular expression). Before each,
-a prompt has to answer, within ten minutes: the line before it may build. `^C` at the end is Ctrl-C in place of Enter.
+A line is `what is typed`, or `what is typed => what the screen then has to show` (a regular expression). Behind each,
+a prompt has to answer, within ten minutes: what was typed may build. `^C` at the end is Ctrl-C in place of Enter.
 Prints how long each line took; exit code 1, and the end of the screen, where something did not come.
 """
 
@@ -83,7 +83,7 @@ def main() -> int:
         typed, _, wanted = line.partition(" => ")
         since, began = len(terminal.screen), time.monotonic()
         terminal.send(typed[:-2] + "\x03" if typed.endswith("^C") else typed + "\r")
-        well = (not wanted or terminal.wait(wanted, since, PATIENCE)) and terminal.prompt(number)
+        well = terminal.prompt(number) and re.search(wanted, terminal.screen[since:]) is not None
         seconds = time.monotonic() - began
         print(f"{name}: {typed} ({seconds:.0f} s)" + ("" if well else f": no {wanted or 'prompt'}"), file=sys.stderr)
     if not well:
