@@ -22,7 +22,7 @@ experiment: ## a model from its environment to production and back, each step's 
 image: ## a service as an OCI image without Docker, run by podman
 	@.ci/image $(FOLDER)
 
-walk: ## the first hour on bare machines, typed (root; half an hour; some: make walk WAYS="fish ubuntu")
+walk: ## the first hour on bare machines, typed (root; ten minutes; some: make walk WAYS="fish ubuntu")
 	@.ci/walk $(WAYS)
 
 test: ## all tests (one: make test ARGS="-k plot")
