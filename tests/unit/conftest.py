@@ -41,6 +41,13 @@ def _github(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(newest, "_locked", unreached)
 
 
+@pytest.fixture(autouse=True)
+def _own_memory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of logs ends with the test: the next run has others in folders of the same name."""
+    if request.path.name.startswith(("test_registry", "test_artifacts_re")):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "memory"))
+
+
 @pytest.fixture
 def golden(*, update_goldens: bool) -> Callable[[str, str | bytes], None]:
     """Compares a text with the golden file of that name, or writes it with --update-goldens."""
