@@ -3,9 +3,9 @@
 # the project's code changes, only the last part's layers are read again.
 #
 # `environment` is without the project's own code, `artifacts` are folders of models and data, `roots` all else that
-# the image holds. `settings` are what default.nix says of images.
+# the image holds. `folder` is where the command starts. `settings` are what default.nix says of images.
 { base, name, settings }:
-{ label, environment, artifacts, roots, first, entry, health ? [ ] }:
+{ label, environment, artifacts, roots, first, entry, folder, health ? [ ] }:
 let
   inherit (builtins) attrNames concatStringsSep;
   texts = import ./texts.nix;
@@ -62,7 +62,7 @@ let
       config = {
         Env = map (key: "${key}=${all.${key}}") (attrNames all);
         User = settings.user or "1000:1000";
-        WorkingDir = "/tmp";
+        WorkingDir = folder;
         # Python as the first process has no handler for SIGTERM, and then it is ignored.
         StopSignal = "SIGINT";
       } // entry

@@ -50,9 +50,9 @@ let
   };
   variables = base.variables // together.variables;
 
+  packaged = ownTrees != [ ] || built != [ ];
   serve = import ./services.nix {
-    inherit base source environment cuda;
-    packaged = ownTrees != [ ] || built != [ ];
+    inherit base source environment cuda packaged;
     artifacts = pinned;
   };
   served = serve (map (row: removeAttrs row [ "environment" "health" ])
@@ -77,8 +77,11 @@ let
     else if script != null then programs.${label}
     else null;
   programs = builtins.mapAttrs (called: drv: "${drv}/bin/${called}") scripted;
+  # What is no package is there as git knows it, so that a command may name its files.
+  folder = if packaged then "/tmp" else "${source}";
   imaged = image {
     inherit label;
+    folder = if run == null then "/tmp" else folder;
     environment = bare;
     artifacts = if program == null then [ ] else together.folders;
     roots = [ "${environment}" ] ++ (if program == null then [ ] else [ (dirOf (dirOf program)) ]);
@@ -86,6 +89,7 @@ let
     entry.Cmd = [ (if program == null then "${environment}/bin/python" else program) ];
   };
   imagedService = row: image {
+    inherit folder;
     label = row.name;
     environment = bare;
     artifacts = served.${row.name}.folders;

@@ -232,6 +232,22 @@ def test_settings_of_images_are_in_the_configuration(demo: Demo, tmp_path: Path)
     assert len(image.titles) <= 9
 
 
+def test_a_command_starts_where_the_files_are_that_it_names(lab: Lab, demo: Demo, tmp_path: Path) -> None:
+    """Of a project that is no package; what is one is not there as files, and starts where it may write."""
+    rows = Rows(lab.index).service("api", "python", "serve.py")
+    (tmp_path / "serve.py").write_text("")
+    mine = replace(lab.with_arguments(run="python main.py", images={}, **rows.given()), folder=tmp_path)
+
+    def folder(project: Lab, name: str) -> str:
+        return str(project.nix.evaluate(f'({project.expression()}).images."{name}".image.config.WorkingDir'))
+
+    assert folder(mine, "api").endswith("-demo-source")
+    assert folder(mine, "") == folder(mine, "api")
+    plain = replace(lab.with_arguments(images={}, **rows.given()), folder=tmp_path)
+    assert folder(plain, "") == "/tmp"
+    assert folder(demo.lab, "") == "/tmp"
+
+
 def test_the_hashes_of_an_image_are_those_of_the_database(demo: Demo) -> None:
     import base64
 
