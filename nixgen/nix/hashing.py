@@ -37,7 +37,7 @@ def hash_paths(
     """
     order = sorted(paths, key=lambda key: (-sizes.get(key, 0), key))
     total = sum(sizes.get(key, 0) for key in order)
-    count = min(cores or _cores(), len(order))
+    count = min(cores or available_cores(), len(order))
     team = _Team(paths, sizes, order, lambda done: progress(done, total) if progress is not None else None)
     if count <= 1 or total <= _ALONE:
         team.hash_here()
@@ -144,6 +144,6 @@ def _hashed(place: Path) -> tuple[str, int] | None:
     return nar.hash_and_size(place) if os.path.lexists(place) else None
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

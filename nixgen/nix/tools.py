@@ -21,7 +21,7 @@ from typing import Any, Literal
 from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, Stale
 from nixgen.machine import process
-from nixgen.nix import failures, gcroots, inputs, install, stores
+from nixgen.nix import failures, gcroots, hashing, inputs, install, stores
 from nixgen.nix.failures import Owner
 from nixgen.nix.json import STORE, Derivation, PathInfo, derivations, path_infos
 from nixgen.nix.log import Log, State
@@ -104,6 +104,16 @@ class Nix:
             return found
         settings = found.settings()
         return replace(found, store=stores.configured(str(settings.get("store", "auto")), version))
+
+    def on_every_core(self) -> Nix:
+        """The same, with as many builds at a time as there are cores, where the settings allow some, and fewer.
+
+        Nix's default is one, and a file that is fetched counts as one, too. 0 stays: only other machines build then.
+        """
+        jobs, cores = self.settings().get("max-jobs"), hashing.available_cores()
+        if not isinstance(jobs, int) or not 0 < jobs < cores:
+            return self
+        return replace(self, options=("--max-jobs", str(cores), *self.options))
 
     def version(self) -> tuple[int, ...]:
         """(2, 8, 0)."""

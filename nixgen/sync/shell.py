@@ -136,8 +136,10 @@ def _built(
         last[0] = state
         progress(state)
 
+    there = nix.physical(found.setup)
+    building = nix if there is not None and there.exists() else nix.on_every_core()
     with nix.roots() as keep:
-        realise(nix, [found.drv], show, keep, owners=later, advise=later.advise, archives=later.archives)
+        realise(building, [found.drv], show, keep, owners=later, advise=later.advise, archives=later.archives)
     return nix, found, last[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nixgen.errors import BuildFailed, MachineError, Stale
-from nixgen.nix import install, tools
+from nixgen.nix import hashing, install, tools
 from nixgen.nix.log import State
 from nixgen.nix.tools import Nix, Recipe
 
@@ -87,6 +87,16 @@ def test_the_words_of_a_command() -> None:
     assert nix.command("nix", "copy") == ["nix", "--extra-experimental-features", "nix-command", *common, "copy"]
     assert Nix().command("nix-store") == ["nix-store"]
     assert Nix(builders="").command("nix-build") == ["nix-build", "--builders", ""]
+
+
+@pytest.mark.parametrize(("told", "words"), [(1, ["--max-jobs", "4"]), (0, []), (4, []), (16, []), ("?", [])])
+def test_as_many_builds_as_cores_but_where_settings_say_more_or_none(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, told: object, words: list[str]
+) -> None:
+    monkeypatch.setattr(hashing, "available_cores", lambda: 4)
+    fake.say("nix", printing(json.dumps({"max-jobs": {"value": told}})))
+    nix = Nix(options=("--option", "cores", "1")).on_every_core()
+    assert nix.command("nix-store") == ["nix-store", *words, "--option", "cores", "1"]
 
 
 def test_recipes_come_from_default_nix_and_no_folder_name_is_spliced(fake: Fake, tmp_path: Path) -> None:
