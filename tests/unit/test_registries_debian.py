@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.nix import current
-from support.waiting import PATIENCE
+from support import debianregistry
 
 from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index
 from nixgen.registries.client import Place, Registry
@@ -22,31 +19,16 @@ pytestmark = pytest.mark.network
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    try:
-        return current("skopeo")
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("skopeo and a registry of artifacts are unpacked with apt-get from a Debian mirror")
+    return debianregistry.programs()
 
 
 @pytest.fixture
-def served(programs: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty registry that knows one user, on a port that it finds itself."""
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of an empty registry that knows one user."""
     users = "mona:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
     (tmp_path / "users").write_text(users)
-    settings = {"version": "0.1", "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/artifacts"}},
-                "auth": {"htpasswd": {"realm": "r", "path": f"{tmp_path}/users"}},
-                "http": {"addr": "127.0.0.1:0"}}  # fmt: skip
-    (tmp_path / "registry.yml").write_text(json.dumps(settings))
-    log = tmp_path / "registry.log"
-    command: list[str | Path] = [programs / "docker-registry", "serve", tmp_path / "registry.yml"]
-    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        until = time.monotonic() + PATIENCE
-        while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield found[1]
-        process.terminate()
+    with debianregistry.registry(tmp_path, auth={"htpasswd": {"realm": "r", "path": f"{tmp_path}/users"}}) as address:
+        yield address
 
 
 def image(code: bytes, architecture: str = "amd64") -> Image:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from registries import MODEL, NAME, SIGNER, Lab
-from support.nix import current
+from support import debianregistry
 from support.program import nixgen
-from support.waiting import PATIENCE
 
 from nixgen.artifacts.model import ArtifactSpec
 from nixgen.artifacts.sources import Context, fetch, resolve
@@ -25,29 +21,14 @@ pytestmark = pytest.mark.network
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    try:
-        return current("skopeo")
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("skopeo and a registry of artifacts are unpacked with apt-get from a Debian mirror")
+    return debianregistry.programs()
 
 
 @pytest.fixture
-def served(programs: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty registry of artifacts, on a port that it finds itself."""
-    settings = {"version": "0.1", "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/artifacts"}},
-                "http": {"addr": "127.0.0.1:0"}}  # fmt: skip
-    (tmp_path / "registry.yml").write_text(json.dumps(settings))
-    command = [programs / "docker-registry", "serve", tmp_path / "registry.yml"]
-    log = tmp_path / "registry.log"
-    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        until = time.monotonic() + PATIENCE
-        while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        place = found[1]
-        yield place
-        process.terminate()
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of an empty registry of artifacts."""
+    with debianregistry.registry(tmp_path) as address:
+        yield address
 
 
 def test_a_version_is_pushed_and_taken_as_a_model(served: str, programs: Path, tmp_path: Path) -> None:
