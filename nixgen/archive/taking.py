@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nixgen import console
 from nixgen.archive import sources
@@ -59,6 +60,8 @@ class Archives:
     addresses: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict, repr=False)
+    _silent: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Servers that were not reached: where there is no network, nobody waits for each file anew."""
 
     def take(self, nix: Nix, drvs: Sequence[str]) -> int:
         """Adds to the store what it lacks of the derivations' sources and what is here; how many files that were."""
@@ -83,11 +86,16 @@ class Archives:
     def _one(self, nix: Nix, source: Source) -> str:
         """Where it was taken from, "" for nowhere."""
         for where, pieces in self._places(source):
+            server = urlsplit(where).netloc or where
+            if server in self._silent:
+                continue
             try:
                 if self._taken(nix, source, where, pieces):
                     return where
             except NixgenError as error:
                 console.detail(str(error))
+                if isinstance(error, MachineError):
+                    self._silent.add(server)
         return ""
 
     def _places(self, source: Source) -> Iterator[tuple[str, _Pieces]]:

@@ -22,7 +22,6 @@ AddressArgument = Annotated[
     ),
 ]
 WithoutOption = Annotated[bool, typer.Option("--without-models", help="Leave out models and data.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(
@@ -37,7 +36,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def push(
     address: AddressArgument = None,
     without: WithoutOption = False,
-    json: JsonOption = False,
+    json: options.JsonOption = False,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
@@ -66,7 +65,7 @@ def verify(
     address: AddressArgument = None,
     without: WithoutOption = False,
     everything: Annotated[bool, typer.Option("--all", help="Also what other projects keep there.")] = False,
-    json: JsonOption = False,
+    json: options.JsonOption = False,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
@@ -100,7 +99,7 @@ def gc(
     ] = None,
     tags: Annotated[str, typer.Option("--tags", metavar="GLOB", help="Which git tags to keep; '' for none.")] = "*",
     delete: Annotated[bool, typer.Option("--delete", help="Remove what is listed.")] = False,
-    json: JsonOption = False,
+    json: options.JsonOption = False,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nixgen.archive.taking import realise
 from nixgen.artifacts.fields import nearest
 from nixgen.artifacts.manifest import read_manifest
 from nixgen.check import record
@@ -87,7 +88,8 @@ def opened(asked: Asked) -> Iterator[Made]:
         recipes = {system: nix.part(project.root, system, part, name) for system in systems}
     later = Later(project, None)
     with nix.roots() as keep:
-        nix.realise([recipe.drv for recipe in recipes.values()], shown("building"), keep, later, later.advise)
+        drvs = [recipe.drv for recipe in recipes.values()]
+        realise(nix, drvs, shown("building"), keep, owners=later, advise=later.advise, archives=later.archives)
         places = {system: nix.physical(recipe.out) for system, recipe in recipes.items()}
         if None in places.values():
             what = "lies in a store that is not on this machine"

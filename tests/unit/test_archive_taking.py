@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from support.loopback import Asked, Reply, listen
 from nixgen.archive import copying, sources
 from nixgen.archive.taking import Archives
 from nixgen.bases.debian.sources import snapshots, stamp
-from nixgen.errors import UserError
+from nixgen.errors import MachineError, UserError
+from nixgen.log.stores.web import Web
 from nixgen.machine import process
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.tools import Nix
@@ -116,6 +118,23 @@ def test_an_archive_that_cannot_be_reached_is_passed_over(asked: list[str], tmp_
     with serving(asked, {}) as address:
         assert store.take(Archives((address, str(tmp_path)))) == 1
     assert store.added == [CONTENT]
+
+
+def test_without_a_network_nobody_waits_for_each_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is not reached is not asked for the next file."""
+    asked: list[str] = []
+
+    @contextmanager
+    def unreached(_web: Web, name: str) -> Iterator[None]:
+        asked.append(name)
+        raise MachineError.of("snapshot.example.org", "cannot be reached")
+        yield
+
+    monkeypatch.setattr(Web, "stream", unreached)
+    store = Store("https://mirror.example.org/debian/pool/main/p/plum.deb")
+    archives = Archives((), snapshots(["20261121T091544Z", "20261101T091544Z"], "https://snapshot.example.org"))
+    assert [store.take(archives), store.take(archives)] == [0, 0]
+    assert len(asked) == 1
 
 
 def test_a_web_server_that_takes_files_is_an_archive(tmp_path: Path) -> None:
