@@ -135,21 +135,25 @@ def push(
 
     from nixgen.console import console, size
     from nixgen.formats.jsontext import dumps
-    from nixgen.images import attached, push, write
+    from nixgen.images import attached, write
     from nixgen.images.build import opened
+    from nixgen.registries.place import Place, version_tag
+    from nixgen.registries.push import send
 
-    target = push.target(address, tag or ())
+    place = Place.of(address)
+    tags = place.tags(tag or ())
     _place(None, None, compress, json=json)
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(opened(asked(project, name, system, env=env, service=service, model=model)))
         if compress is not None:
             made = stack.enter_context(write.compressed(made, Path.cwd()))
-        done = push.push(made, target, attached.documents(made))
+        tags = tags or (version_tag(made.name.rpartition(":")[2]),)
+        sent = send(place, made.whole, tags, attached.documents(made))
     if json:
-        console.result(dumps({"version": 1, "digest": made.digest, "sent": done.sent, "tags": list(done.tags)}))
+        console.result(dumps({"version": 1, "digest": made.digest, "sent": sent, "tags": list(tags)}))
         return
-    places = ", ".join(f"{target.place.host}/{target.place.name}:{one}" for one in done.tags)
-    console.info(f"{_line(made)}; sent {size(done.sent)} to {places}")
+    places = ", ".join(f"{place.host}/{place.name}:{one}" for one in tags)
+    console.info(f"{_line(made)}; sent {size(sent)} to {places}")
     console.result(made.digest)
 
 

@@ -313,8 +313,7 @@ def fetch(
     app,
     "export",
     "Write a version as an OCI artifact (ModelPack). It is an image layout, the same bytes each time.\n\n"
-    "Each file is a layer as it is. --push copies it into a registry of artifacts with skopeo, which has the logins of "
-    "docker and podman.\n\n"
+    "Each file is a layer as it is. --push sends it to a registry of images, with the logins of podman and docker.\n\n"
     "Example: nixgen registry export fraud-detector@prod --push registry.example.org/team/fraud-detector",
 )
 def export(

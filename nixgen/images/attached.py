@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from nixgen.bom.collect import collect
 from nixgen.check import record
 from nixgen.images.build import Made
 from nixgen.lock import lockfile
+from nixgen.registries.push import Document
 from nixgen.runs import facts, statement
 
 SBOM = "application/vnd.cyclonedx+json"
@@ -23,15 +23,6 @@ BUILD_TYPE = "tag:nixgen,2026:image/v1"
 BUILDER = "tag:nixgen,2026:image"
 _SYSTEMS = {"linux/amd64": "x86_64-linux", "linux/arm64": "aarch64-linux"}
 _FILES = ("pyproject.toml", "uv.lock", "models.toml", lockfile.NAME, record.NAME)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file with its kind."""
-
-    title: str
-    media_type: str
-    data: bytes
 
 
 def documents(made: Made) -> tuple[Document, ...]:

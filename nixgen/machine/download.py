@@ -69,6 +69,16 @@ class Readable(Protocol):
         """At most ``size`` bytes; none at the end."""
 
 
+class Opener(Protocol):
+    """Who asks for what is read: a client, or one that knows more of the server."""
+
+    def open(self, url: str, headers: Headers | None = None, /) -> contextlib.AbstractContextManager[Answer]:
+        """As :meth:`Client.open`."""
+
+    def close(self) -> None:
+        """As :meth:`Client.close`."""
+
+
 class RangeError(MachineError):
     """There is nothing behind the place that a download wanted to go on at (416, RFC 9110, 15.5.17)."""
 

@@ -5,6 +5,8 @@ The protocol is the OCI distribution specification 1.1; tokens are Docker's "tok
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import threading
 import time
@@ -15,57 +17,17 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from nixgen.errors import MachineError, UserError
-from nixgen.machine.addresses import confidential, loopback, origin
-from nixgen.machine.download import Client, basic, pause
+from nixgen.machine.addresses import confidential, origin
+from nixgen.machine.download import Answer, Client, Headers, Refused, basic, pause
 from nixgen.registries import logins
+from nixgen.registries.place import REALMS, Place
 
-_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-_TAG = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
-_PLACE = re.compile(rf"([\w.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/({_NAME})(?::({_TAG}))?", re.ASCII)
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"', re.ASCII)
-_REALMS = {logins.HUB: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
-"""Registries whose tokens come from another host, which has their users' logins."""
-_LARGEST = 4 << 20  # bytes of a manifest, as registries have it
+_PARAMETER = re.compile(r'\b(\w+)="([^"]*)"', re.ASCII)
+LARGEST = 4 << 20  # bytes of a manifest, as registries have it
+_UNKNOWN = 401
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 120.0
 _TRIES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A repository: the registry's host, and the name in it; ``tag`` where the address has one."""
-
-    host: str
-    name: str
-    tag: str = ""
-
-    @classmethod
-    def of(cls, text: str) -> Place:
-        """HOST/NAME[:TAG], also behind docker:// or oci:. Raises UserError."""
-        found = _PLACE.fullmatch(re.sub(r"^(docker://|oci://|oci:)", "", text))
-        if found is None or len(found[2]) > 255:  # noqa: PLR2004 -- as the specification has it
-            mend = "write HOST/NAME or HOST/NAME:TAG, in small letters: registry.example.org/team/demo:1.2"
-            raise UserError.of(text, "is no place in a registry", mend)
-        host, name = found[1], found[2]
-        if host in ("docker.io", "index.docker.io"):
-            host, name = logins.HUB, name if "/" in name else f"library/{name}"
-        return cls(host, name, found[3] or "")
-
-    @property
-    def root(self) -> str:
-        """The registry's address. One on this machine itself speaks plain HTTP."""
-        return f"{'http' if loopback(urlsplit(f'//{self.host}').hostname or '') else 'https'}://{self.host}"
-
-    def url(self, kind: str, by: str) -> str:
-        """The address of a manifest, blob, upload or list of referrers."""
-        return f"{self.root}/v2/{self.name}/{kind}/{by}"
-
-
-def tagged(tag: str) -> str:
-    """A tag, as it is. Raises UserError for what is none."""
-    if not re.fullmatch(_TAG, tag, re.ASCII):
-        raise UserError.of(f"--tag {tag}", "is no tag", "use letters, digits and ._- (at most 128)")
-    return tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +48,9 @@ class Reply:
     def told(self) -> str:
         """The status, and what the registry says of it, in one line."""
         try:
-            import json
-
             row = json.loads(self.body)["errors"][0]
             words = str(row.get("message") or row.get("code") or "")
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             words = ""
         return f"{self.status} {responses.get(self.status, '')}".strip() + (f": {words[:200]}" if words else "")
 
@@ -99,11 +59,14 @@ class Reply:
 class Registry:
     """Asks for one repository, from any thread; ``actions`` are those that a token is for ("pull", "pull,push").
 
-    Its login goes to the registry's own origin alone, and to where two public registries have their tokens.
+    Its login goes to the registry's own origin alone, and to where two public registries have their tokens. ``refused``
+    is :class:`Client`'s, for what is read; ``others`` are repositories that a token should let read, too.
     """
 
     place: Place
     actions: str = "pull"
+    others: tuple[str, ...] = ()
+    refused: Refused | None = None
     tries: int = _TRIES
     first_pause: float = 0.5
     _authorization: str | None = field(default=None, repr=False)
@@ -111,7 +74,20 @@ class Registry:
     _client: Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._client = Client(self.place.root, None, None, self._known)
+        self._client = Client(self.place.root, None, self.refused, self._known)
+
+    @contextlib.contextmanager
+    def open(self, url: str, headers: Headers | None = None) -> Iterator[Answer]:
+        """What is read, as :meth:`Client.open` gives it; asked once more where the registry wants a login or token."""
+        used = self._authorization
+        with self._client.open(url, headers, accepted=(_UNKNOWN,)) as answer:
+            if answer.status != _UNKNOWN:
+                yield answer
+                return
+        if self._ours(answer.url):
+            self._renew(used, answer.headers.get("WWW-Authenticate", ""))
+        with self._client.open(url, headers) as answer:
+            yield answer
 
     def ask(
         self,
@@ -136,7 +112,7 @@ class Registry:
                     raise
                 time.sleep(self._wait(attempt))
                 continue
-            if reply.status == 401 and not renewed and origin(reply.url) == origin(self.place.root):  # noqa: PLR2004
+            if reply.status == _UNKNOWN and not renewed and self._ours(reply.url):
                 renewed = True
                 attempt -= 1
                 self._renew(used, reply.headers.get("www-authenticate", ""))
@@ -149,8 +125,8 @@ class Registry:
                     continue
             if reply.status in _PASSING:
                 raise MachineError.of(self.place.host, f"answers {reply.told}", "try again later")
-            if reply.status in (401, 403):
-                raise self.refused(reply)
+            if reply.status in (_UNKNOWN, 403):
+                raise self._shut(reply)
             return reply
 
     def onward(self, reply: Reply) -> str:
@@ -167,7 +143,7 @@ class Registry:
             raise MachineError.of(self.place.host, what, "tell its host: Location has to be an https address")
         return target
 
-    def refused(self, reply: Reply) -> UserError:
+    def _shut(self, reply: Reply) -> UserError:
         """The sentence for a registry that does not let one in."""
         doing = "push to" if "push" in self.actions else "read"
         mend = f"log in: podman login {self.place.host} (or docker, or skopeo), with a user who may"
@@ -181,11 +157,14 @@ class Registry:
         return self.first_pause * float(2 ** (attempt - 1))
 
     def _known(self, url: str) -> str | None:
-        return self._authorization if origin(url) == origin(self.place.root) else None
+        return self._authorization if self._ours(url) else None
+
+    def _ours(self, url: str) -> bool:
+        return origin(url) == origin(self.place.root)
 
     def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterator[bytes] | None) -> Reply:
         with self._client.open(url, headers, method=method, body=body, accepted=range(300, 600)) as answer:
-            data = b"" if method == "HEAD" else answer.whole(_LARGEST)
+            data = b"" if method == "HEAD" else answer.whole(LARGEST)
             found = {name.lower(): value for name, value in answer.headers.items()}
             return Reply(answer.status, found, data, answer.url)
 
@@ -197,7 +176,14 @@ class Registry:
             given = dict(_PARAMETER.findall(challenge))
             words = challenge.lower()
             if "bearer " in words:
-                self._authorization = f"Bearer {self._token(given)}"
+                try:
+                    token = self._token(given)
+                except UserError:
+                    if not self.others:
+                        raise
+                    self.others = ()
+                    token = self._token(given)
+                self._authorization = f"Bearer {token}"
             elif "basic " in words and (found := logins.login(self.place.host, self.place.name)) is not None:
                 self._authorization = basic(found.user, found.password)
 
@@ -213,16 +199,18 @@ class Registry:
             raise odd from None
         # A login goes to where the registry's users have it; a foreign host is asked as anybody. What for is not the
         # registry's to say, which could use the token elsewhere.
-        own = origin(realm) in (origin(self.place.root), ("https", _REALMS.get(host), 443))
+        own = origin(realm) in (origin(self.place.root), ("https", REALMS.get(host), 443))
         found = logins.login(host, self.place.name) if own else None
         asked = {"service": given["service"]} if "service" in given else {}
-        asked["scope"] = f"repository:{self.place.name}:{self.actions}"
+        scopes = [f"repository:{self.place.name}:{self.actions}", *(f"repository:{one}:pull" for one in self.others)]
         client = Client(realm if own else self.place.root)  # what netrc has is for the same hosts
         if found is not None and found.identity:
             form = {"grant_type": "refresh_token", "client_id": "nixgen", "refresh_token": found.identity, **asked}
+            form["scope"] = " ".join(scopes)
             body, url = urlencode(form).encode(), realm
         else:
-            body, url = None, parts._replace(query="&".join(filter(None, (parts.query, urlencode(asked))))).geturl()
+            query = urlencode([*asked.items(), *(("scope", one) for one in scopes)])
+            body, url = None, parts._replace(query="&".join(filter(None, (parts.query, query)))).geturl()
             if found is not None:
                 client = Client(realm, logins=lambda at: _only(at, realm, basic(found.user, found.password)))
         more = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
@@ -234,7 +222,7 @@ class Registry:
                     if not own:
                         mend = f"{there} is another host than {host}, and gets no login: use a registry with its own"
                     raise UserError.of(there, f"gives no token for {host}: {answer.status} {answer.reason}", mend)
-                token = _parsed(answer.whole(_LARGEST))
+                token = _parsed(answer.whole(LARGEST))
         finally:
             client.close()
         if not token or not token.isascii() or not token.isprintable():
@@ -247,11 +235,9 @@ def _only(url: str, realm: str, authorization: str) -> str | None:
 
 
 def _parsed(data: bytes) -> str:
-    import json
-
     try:
         table: Any = json.loads(data)
         found = table.get("token") or table.get("access_token")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
     return found if isinstance(found, str) else ""

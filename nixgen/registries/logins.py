@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from nixgen.errors import MachineError, UserError
+from nixgen.registries.place import HUB
 
-HUB = "registry-1.docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", HUB})
 _HELPER = re.compile(r"[\w.-]+", re.ASCII)

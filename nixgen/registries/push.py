@@ -6,13 +6,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from nixgen.errors import MachineError
+from nixgen.console import Line, console, size
+from nixgen.errors import MachineError, UserError
 from nixgen.oci.model import INDEX, Blob, Descriptor, Image, Index, Unequal
+from nixgen.registries import mounts
 from nixgen.registries.client import Registry, Reply
+from nixgen.registries.place import Place
 
 _AT_ONCE = 4  # uploads; a registry's disk is not faster with more
 _TIMES = 4  # that an upload which broke off begins anew
@@ -26,9 +30,51 @@ Seen = Callable[[int], object]
 """Told of bytes that were sent, or need not be; less than nothing for those that have to be sent anew."""
 
 
-def push(registry: Registry, whole: Image | Index, tags: Sequence[str], seen: Seen = lambda _: None) -> int:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is attached to an image: a file with its kind."""
+
+    title: str
+    media_type: str
+    data: bytes
+
+
+def send(place: Place, whole: Image | Index, tags: Sequence[str], documents: Sequence[Document] = ()) -> int:
+    """Pushes an image, with a line of progress, and attaches documents to it; how many bytes of blobs were sent.
+
+    Raises as :func:`push`.
+    """
+    blobs = {blob.descriptor.digest: blob.descriptor.size for image in whole.images for blob in image.blobs}
+    total, done, line = sum(blobs.values()), [0], Line()
+    elsewhere = mounts.known(place, blobs)
+
+    def seen(count: int) -> None:
+        done[0] += count
+        if not console.quiet:
+            line.write(f"pushing {size(done[0])} of {size(total)}" if done[0] < total else "")
+
+    registry = Registry(place, "pull,push", tuple(sorted(set(elsewhere.values()))))
+    try:
+        sent = push(registry, whole, tags, seen, elsewhere)
+        mounts.note(place, blobs)
+        for document in documents:
+            attach(registry, whole.manifest.descriptor, document)
+    finally:
+        line.write("")
+        registry.close()
+    return sent
+
+
+def push(
+    registry: Registry,
+    whole: Image | Index,
+    tags: Sequence[str],
+    seen: Seen = lambda _: None,
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Puts an image there under tags (none: by its digest alone); how many bytes of blobs were sent.
 
+    ``elsewhere`` are other repositories of the registry that may have blobs, by their digests: these are not sent.
     Raises Unequal for a blob that is not what its manifest says: nothing of that name is published then; UserError and
     MachineError.
     """
@@ -39,7 +85,13 @@ def push(registry: Registry, whole: Image | Index, tags: Sequence[str], seen: Se
             sent[0] += count
             seen(count)
 
-    _blobs(registry, {blob.descriptor.digest: blob for image in whole.images for blob in image.blobs}, told, seen)
+    _blobs(
+        registry,
+        {blob.descriptor.digest: blob for image in whole.images for blob in image.blobs},
+        told,
+        seen,
+        elsewhere,
+    )
     for image in whole.images:
         if image.manifest.descriptor.digest != whole.manifest.descriptor.digest:
             manifest(registry, image.manifest)
@@ -48,7 +100,7 @@ def push(registry: Registry, whole: Image | Index, tags: Sequence[str], seen: Se
     return sent[0]
 
 
-def _blobs(registry: Registry, blobs: Mapping[str, Blob], sent: Seen, seen: Seen) -> None:
+def _blobs(registry: Registry, blobs: Mapping[str, Blob], sent: Seen, seen: Seen, elsewhere: Mapping[str, str]) -> None:
     """Sends what is missing of them; where one fails, the others stop. Raises what the first failed of."""
     stop = threading.Event()
 
@@ -58,8 +110,13 @@ def _blobs(registry: Registry, blobs: Mapping[str, Blob], sent: Seen, seen: Seen
                 return  # another has failed
             if _there(registry, blob, "blobs"):
                 seen(blob.descriptor.size)
+                return
+            other = elsewhere.get(blob.descriptor.digest)
+            begun = _mount(registry, blob, other) if other else None
+            if begun and begun.status == _CREATED:
+                seen(blob.descriptor.size)
             else:
-                _upload(registry, blob, sent, stop)
+                _upload(registry, blob, sent, stop, begun)
         except BaseException:
             stop.set()
             raise
@@ -87,17 +144,17 @@ def manifest(registry: Registry, blob: Blob, by: str = "") -> Reply:
     return reply
 
 
-def attach(registry: Registry, subject: Descriptor, data: bytes, media_type: str, title: str) -> Descriptor:
+def attach(registry: Registry, subject: Descriptor, document: Document) -> Descriptor:
     """Attaches a document to an image, as a referrer of it; the same bytes are the same referrer.
 
     Where the registry has no list of referrers, the tag that stands for it gets one (specification, "Referrers tag
     schema"). Raises UserError and MachineError.
     """
-    layer = Blob.of_bytes(data, media_type)
-    layer = replace(layer, descriptor=replace(layer.descriptor, annotations={_TITLE: title}))
+    layer = Blob.of_bytes(document.data, document.media_type)
+    layer = replace(layer, descriptor=replace(layer.descriptor, annotations={_TITLE: document.title}))
     bare = Descriptor(subject.media_type, subject.digest, subject.size).json()
-    made = Image.of(Blob.of_bytes(b"{}", _EMPTY), [layer], artifactType=media_type, subject=bare)
-    _blobs(registry, {blob.descriptor.digest: blob for blob in made.blobs}, lambda _: None, lambda _: None)
+    made = Image.of(Blob.of_bytes(b"{}", _EMPTY), [layer], artifactType=document.media_type, subject=bare)
+    _blobs(registry, {blob.descriptor.digest: blob for blob in made.blobs}, lambda _: None, lambda _: None, {})
     found = made.manifest.descriptor
     if manifest(registry, made.manifest).headers.get("oci-subject") != subject.digest:
         _list(registry, subject.digest.replace(":", "-"), found)
@@ -144,10 +201,23 @@ def _there(registry: Registry, blob: Blob, kind: str) -> bool:
     return True
 
 
-def _upload(registry: Registry, blob: Blob, seen: Seen, stop: threading.Event) -> None:
+def _mount(registry: Registry, blob: Blob, other: str) -> Reply | None:
+    """Asks for a blob of another repository: it is there then (201), or an upload of it has begun (202)."""
+    query = urlencode({"mount": blob.descriptor.digest, "from": other})
+    try:
+        reply = registry.ask("POST", f"{registry.place.url('blobs', 'uploads')}/?{query}", None, b"")
+    except UserError:  # it may not be read
+        return None
+    if reply.status == _CREATED:
+        _alike(registry, reply, blob.descriptor.digest)
+    return reply if reply.status in (_CREATED, _ACCEPTED) else None
+
+
+def _upload(registry: Registry, blob: Blob, seen: Seen, stop: threading.Event, begun: Reply | None) -> None:
     """POST, then PUT with the whole blob; anew from the start where the registry died or forgot the upload."""
     for attempt in range(_TIMES):
-        reply = registry.ask("POST", f"{registry.place.root}/v2/{registry.place.name}/blobs/uploads/", None, b"")
+        reply = begun or registry.ask("POST", f"{registry.place.url('blobs', 'uploads')}/", None, b"")
+        begun = None
         _expect(registry, reply, _ACCEPTED, "takes no upload")
         target = registry.onward(reply)
         target += f"{'&' if '?' in target else '?'}digest={quote(blob.descriptor.digest, safe='')}"

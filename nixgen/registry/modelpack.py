@@ -54,7 +54,7 @@ class Exported:
 
 
 def export(
-    registry: Registry, entry: Entry, out: Path | None, push: Callable[[Path], object] = lambda _layout: None
+    registry: Registry, entry: Entry, out: Path | None, push: Callable[[Image], object] = lambda _image: None
 ) -> Exported:
     """Writes a layout, into a folder or, where ``out`` ends in .tar, one file, and pushes it, or does that alone.
 
@@ -72,8 +72,9 @@ def export(
                 write_archive(file.write, [image])
             (made / "whole").rename(out)
         elif out is not None:
-            layout = layout.rename(out)
-        push(layout)
+            layout.rename(out)
+            layout.symlink_to(out.absolute())  # where the image's blobs are read
+        push(image)
     _, *layers = image.blobs
     return Exported(image.manifest.descriptor.digest, len(layers), sum(layer.descriptor.size for layer in layers))
 

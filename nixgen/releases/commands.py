@@ -20,6 +20,8 @@ from nixgen.log.checkpoint import Checkpoint
 from nixgen.log.note import Signer
 from nixgen.machine import folders, process
 from nixgen.project.project import Project, find_project
+from nixgen.registries.place import Place, version_tag
+from nixgen.registries.push import send
 from nixgen.registry import conditions, modelpack, publish, tracked
 from nixgen.registry import promote as moving
 from nixgen.registry import verify as verifying
@@ -38,7 +40,7 @@ from nixgen.registry.publish import Artifact, Content, Published
 from nixgen.registry.registry import Registry
 from nixgen.registry.stamp import Stamp, moment
 from nixgen.registry.state import Model, at
-from nixgen.releases import pinning, pushing
+from nixgen.releases import pinning
 
 if TYPE_CHECKING:
     from nixgen.data.diff import DataDiff
@@ -197,19 +199,15 @@ def export(asked: Asked, ref: Ref, out: Path | None, push: str) -> tuple[Entry, 
     """Writes a version as an OCI artifact, and pushes it: the version, where to, the place with its tag, and what."""
     registry = opened(asked, ref.name)
     entry = registry.state().version(registry.project, ref)
-    place = pushing.checked(push, entry.version) if push else ""
+    place = Place.of(push) if push else None
+    [tag, *_] = (place.tags() if place else ()) or (version_tag(entry.version),)
     if entry.version in registry.state().model(entry.model).deprecated:
         console.warn(f"{entry.name} is deprecated: see nixgen registry show {ref}")
     if out is None and not push:
         out = Path(f"{ref.name}-{entry.version}.oci")
 
-    def pushed(layout: Path) -> None:
-        if place:
-            with console.step(f"pushing to {place}"):
-                pushing.push(layout.absolute(), place)
-
-    done = modelpack.export(registry, entry, out, pushed)
-    return entry, out, place, done
+    done = modelpack.export(registry, entry, out, lambda image: send(place, image, [tag]) if place else None)
+    return entry, out, f"{place.host}/{place.name}:{tag}" if place else "", done
 
 
 @dataclass(frozen=True, slots=True)

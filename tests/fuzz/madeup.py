@@ -107,7 +107,8 @@ def answer_reader(_folder: Path) -> Callable[[random.Random], None]:
             elif what == 1:
                 read(Wanted(f"http://{host}/a", "a", "here", None, 9), client, None)
             else:
-                oci._client(oci.Reference(host, "a", "b"), "here")
+                registry, by = oci._opened(f"oci:{host}/a:b", "here")
+                oci._manifest(registry, by, "here")
         finally:
             client.close()
             given.clear()

@@ -32,6 +32,8 @@ class Double:
     asked: list[Asked] = field(default_factory=list)
     instead: list[tuple[str, str, Reply]] = field(default_factory=list)
     referrers: bool = False
+    elsewhere: dict[str, bytes] = field(default_factory=dict)
+    """Blobs of the repository team/base, which has nothing else."""
     basic: str = ""
     bearer: str = ""
     realm: str = ""
@@ -55,7 +57,7 @@ class Double:
                 return refused
             for row in self.instead:
                 method, part, reply = row
-                if asked.method == method and part in asked.path:
+                if asked.method == method and part in asked.target:
                     self.instead.remove(row)
                     return reply
             return self._answer(asked, body)
@@ -81,6 +83,11 @@ class Double:
         assert found, asked.path
         kind, rest = found.groups()
         if rest == "uploads/" and asked.method == "POST":
+            given = parse_qs(urlsplit(asked.target).query)
+            [mount] = given.get("mount", [""])
+            if mount in self.elsewhere and given["from"] == ["team/base"]:
+                self.blobs[mount] = self.elsewhere[mount]
+                return Reply(201, {"Docker-Content-Digest": mount})
             return Reply(202, {"Location": f"/v2/team/demo/blobs/uploads/{len(self.asked)}?state=x"})
         if asked.method == "PUT" and kind == "blobs":
             [named] = parse_qs(urlsplit(asked.target).query)["digest"]

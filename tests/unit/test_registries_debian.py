@@ -11,8 +11,9 @@ import pytest
 from support import debianregistry
 
 from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index
-from nixgen.registries.client import Place, Registry
-from nixgen.registries.push import attach, push
+from nixgen.registries.client import Registry
+from nixgen.registries.place import Place
+from nixgen.registries.push import Document, attach, push, send
 
 pytestmark = pytest.mark.network
 
@@ -46,6 +47,7 @@ def test_skopeo_gets_what_was_pushed(
 
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     skopeo("login", "--tls-verify=false", "--username", "mona", "--password", "secret", served)
     registry = Registry(Place.of(f"{served}/team/demo"), "pull,push")
     first, second = image(b"code 1"), image(b"code 2")
@@ -58,8 +60,12 @@ def test_skopeo_gets_what_was_pushed(
     assert told["Layers"] == [blob.descriptor.digest for blob in second.blobs[1:]]
     raw = skopeo("inspect", "--tls-verify=false", "--raw", f"{place}:both")
     assert len(json.loads(raw)["manifests"]) == 2
-    found = attach(registry, second.manifest.descriptor, b"{}", "application/vnd.cyclonedx+json", "sbom.json")
+    found = attach(registry, second.manifest.descriptor, Document("sbom.json", "application/vnd.cyclonedx+json", b"{}"))
     tag = second.manifest.descriptor.digest.replace(":", "-")
     rows = json.loads(skopeo("inspect", "--tls-verify=false", "--raw", f"{place}:{tag}"))["manifests"]
     assert [row["digest"] for row in rows] == [found.digest]
     registry.close()
+
+    assert send(Place.of(f"{served}/team/other"), first, ["1.0"]) == sum(one.descriptor.size for one in first.blobs)
+    assert send(Place.of(f"{served}/third"), first, ["1.0"]) == 0
+    assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{served}/third:1.0"))["Layers"]

@@ -14,17 +14,20 @@ import pytest
 from support.loopback import Reply, listen
 from support.ociregistry import DIES, Double, digest
 
+from nixgen.console import console
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.oci.model import CONFIG, LAYER, Blob, Image, Index, Unequal
-from nixgen.registries import logins
-from nixgen.registries.client import Place, Registry
-from nixgen.registries.push import attach, push
+from nixgen.registries import logins, mounts
+from nixgen.registries.client import Registry
+from nixgen.registries.place import HUB, Place
+from nixgen.registries.push import Document, attach, push, send
 
 
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = Double()
     with listen(made.answer) as address:
         made.address = address
@@ -57,6 +60,39 @@ def test_only_what_is_missing_is_sent(double: Double) -> None:
     assert push(registry(double), image(b"one", b"three"), ["1.1"]) == 5
     assert double.sent == 4
     assert double.manifests["1.1"] != double.manifests["1.0"] == double.manifests["latest"]
+
+
+def test_a_blob_of_another_repository_is_mounted(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this machine pushed to another repository is asked for from there, and sent where it is there no longer."""
+    there, gone, here = (Blob.of_bytes(text, LAYER).descriptor.digest for text in (b"one", b"two", b"three"))
+    double.elsewhere, double.basic, double.bearer = {there: b"one"}, "", "t"
+    monkeypatch.setattr(console, "quiet", True)
+    mounts.note(Place(double.host, "team/base"), [there, gone])
+    assert send(Place(double.host, "team/demo"), image(b"one", b"two", b"three"), ["1.0"]) == len(b'{"a":1}twothree')
+    assert double.blobs[there] == b"one"
+    [token] = {one.target for one in double.asked if one.path == "/token"}
+    scopes = ["repository:team/demo:pull,push", "repository:team/base:pull"]
+    assert parse_qs(urlsplit(token).query)["scope"] == scopes
+    assert mounts.known(Place(double.host, "other"), [there, here]) == {there: "team/demo", here: "team/demo"}
+    assert not mounts.known(Place("registry.example.org", "other"), [there, here])
+
+
+@pytest.mark.parametrize("status", [403, 404, 405])
+def test_a_registry_that_mounts_nothing(double: Double, status: int) -> None:
+    layer = Blob.of_bytes(b"one", LAYER).descriptor.digest
+    double.instead = [("POST", "mount=", Reply(status))]
+    assert push(registry(double), image(b"one"), ["1.0"], elsewhere={layer: "team/base"}) == len(b'{"a":1}one')
+
+
+def test_a_token_without_the_other_repository(double: Double) -> None:
+    """A service of tokens that refuses all where one repository may not be read."""
+    real = double._token
+    double.bearer = "t"
+    double._token = lambda asked: Reply(403) if "base" in asked.target else real(asked)  # type: ignore[method-assign]
+    layer = Blob.of_bytes(b"one", LAYER).descriptor.digest
+    entering = Registry(Place.of(f"{double.host}/team/demo"), "pull,push", ("team/base",), first_pause=0.01)
+    push(entering, image(b"one"), ["1.0"], elsewhere={layer: "team/base"})
+    assert "1.0" in double.manifests
 
 
 def test_an_index_comes_behind_its_manifests(double: Double) -> None:
@@ -131,7 +167,9 @@ def test_documents_refer_to_the_image(double: Double, *, referrers: bool) -> Non
     double.referrers, whole = referrers, image()
     push(registry(double), whole, ["1.0"])
     subject = whole.manifest.descriptor
-    found = [attach(registry(double), subject, text, "application/x", "x.json") for text in (b"1", b"2", b"1")]
+    found = [
+        attach(registry(double), subject, Document("x.json", "application/x", text)) for text in (b"1", b"2", b"1")
+    ]
     assert found[0] == found[2]
     made = json.loads(double.manifests[found[0].digest])
     assert made["artifactType"] == "application/x"
@@ -151,7 +189,7 @@ def test_a_tag_that_is_no_list_of_referrers_stays(double: Double) -> None:
     tag = whole.manifest.descriptor.digest.replace(":", "-")
     push(registry(double), whole, ["1.0", tag])
     with pytest.raises(MachineError, match="no list of referrers"):
-        attach(registry(double), whole.manifest.descriptor, b"1", "application/x", "x.json")
+        attach(registry(double), whole.manifest.descriptor, Document("x.json", "application/x", b"1"))
     assert double.manifests[tag] == double.manifests["1.0"]
 
 
@@ -186,7 +224,7 @@ def test_uploads_go_to_no_odd_place(double: Double, where: str | None) -> None:
 
 
 def test_places() -> None:
-    assert Place.of("docker.io/demo:1") == Place(logins.HUB, "library/demo", "1")
+    assert Place.of("docker.io/demo:1") == Place(HUB, "library/demo", "1")
     assert Place.of("docker://registry.example.org:5000/a/b").url("blobs", "x") == (
         "https://registry.example.org:5000/v2/a/b/blobs/x"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 from registries import MODEL, NAME, Lab
 
-from nixgen.errors import Finding, MachineError, UserError
+from nixgen.errors import Finding, UserError
+from nixgen.oci.model import Image
+from nixgen.registries.place import Place
 from nixgen.registry import modelpack
 from nixgen.registry.entry import Entry
 from nixgen.registry.modelpack import Exported
 from nixgen.registry.names import Ref
 from nixgen.registry.publish import Content, publish
 from nixgen.registry.stamp import Stamp
-from nixgen.releases import commands, pushing
+from nixgen.releases import commands
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "support" / "schemas"
 FILES = {
@@ -152,54 +154,29 @@ def test_it_is_written_whole_or_not_at_all(lab: Lab, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    ("place", "found"),
-    [
-        ("registry.example.org/team/fraud", "registry.example.org/team/fraud:1.0.0_one"),
-        ("docker://127.0.0.1:5000/fraud:latest", "127.0.0.1:5000/fraud:latest"),
-    ],
-)
-def test_where_it_is_pushed(place: str, found: str) -> None:
-    assert pushing.checked(place, "1.0.0+one") == found
-
-
-@pytest.mark.parametrize("place", ["fraud", "host/Fraud", "host/fraud:a b", "host/../x", "--all", "me:pw@host/fraud"])
-def test_where_it_cannot_be_pushed(place: str) -> None:
-    with pytest.raises(UserError, match="is no place in a registry of artifacts"):
-        pushing.checked(place, "1.0.0")
-
-
-def test_without_skopeo(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    export(lab, tmp_path / "layout")
-    with pytest.raises(MachineError) as caught:
-        pushing.push(tmp_path / "layout", "registry.example.org/team/fraud:1")
-    assert str(caught.value) == (
-        "there is no program skopeo\n"
-        "  hint: install skopeo (apt-get install skopeo, nix profile install nixpkgs#skopeo), "
-        "or push what --out writes"
-    )
-
-
 @pytest.mark.parametrize("out", ["layout", "layout.tar", ""])
 def test_what_is_written_and_pushed_is_made_once(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:
     made: list[Path] = []
-    pushed: list[tuple[str, list[str]]] = []
+    pushed: list[tuple[str, list[str], bytes]] = []
     make = modelpack._image
     monkeypatch.setattr(modelpack, "_image", lambda *given: made.append(given[2]) or make(*given))  # type: ignore[func-returns-value]
     monkeypatch.setattr(commands, "opened", lambda _asked, _name: lab.open())
-    monkeypatch.setattr(
-        pushing, "push", lambda layout, place: pushed.append((place, sorted(one.name for one in layout.iterdir())))
-    )
+
+    def send(place: Place, image: Image, tags: Sequence[str]) -> None:
+        pushed.append((place.name, list(tags), b"".join(image.blobs[-1].checked())))
+
+    monkeypatch.setattr(commands, "send", send)
     (tmp_path / ".nixgen-killed.new").mkdir()
     place = tmp_path / out if out else None
     _, written, where, done = commands.export(
         commands.Asked(tmp_path), Ref(NAME, version="1.0.0+one"), place, "registry.example.org/fraud"
     )
     assert (written, where) == (place, "registry.example.org/fraud:1.0.0_one")
-    assert pushed == [(where, ["blobs", "index.json", "oci-layout"])]
+    [(name, tags, last)] = pushed
+    assert (name, tags) == ("fraud", ["1.0.0_one"])
+    assert last == b"{}"
     assert len(made) == 1
     assert done.layers
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith((".", "layout"))] == (

@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 from nixgen.errors import MachineError
 from nixgen.machine import download
 from nixgen.machine.addresses import origin
-from nixgen.machine.download import Answer, Headers, RangeError
+from nixgen.machine.download import Answer, Headers
 
-__all__ = ["Answer", "Client", "RangeError", "parsed"]
+__all__ = ["Answer", "Client", "parsed"]
 
 _LONGEST = 24 << 20  # bytes of one answer; the largest listings of the hub's are some MiB a page
 _HEAVIEST = 100 << 20  # bytes of what is made of it

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nixgen.artifacts.http.client import Answer, Client, RangeError
 from nixgen.artifacts.http.places import DiskError, Memory, Place, place
 from nixgen.artifacts.store import Found
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import download
-from nixgen.machine.download import CHUNK
+from nixgen.machine.download import CHUNK, Answer, Opener, RangeError
 
 _SMALL = 1 << 20  # bytes
 _BARREN = 5  # connections in a row that bring nothing
@@ -45,7 +44,7 @@ class Wanted:
     check: Callable[[Answer], None] | None = None
 
 
-def read(wanted: Wanted, client: Client, scratch: Path | None, progress: Progress = hash) -> Found:
+def read(wanted: Wanted, client: Opener, scratch: Path | None, progress: Progress = hash) -> Found:
     """Reads a file whole and checks it: into a file in ``scratch``, or for its hash alone.
 
     Raises UserError when the bytes are not the ones that are wanted, and MachineError when they cannot be read.
@@ -89,7 +88,7 @@ class _Sums:
 class _Transfer:
     """One file, over as many connections as it takes; its bytes go to ``kept``, where there is one."""
 
-    def __init__(self, wanted: Wanted, client: Client, progress: Progress, kept: Place | Memory | None) -> None:
+    def __init__(self, wanted: Wanted, client: Opener, progress: Progress, kept: Place | Memory | None) -> None:
         self._wanted, self._client, self._progress, self._place = wanted, client, progress, kept
         self._sums = _Sums(wanted)
         self._etag: str | None = None

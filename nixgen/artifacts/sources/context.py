@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from nixgen.artifacts.http.client import Client
 from nixgen.artifacts.http.transfer import Wanted, read
 from nixgen.artifacts.progress import Progress
 from nixgen.artifacts.store import Found, Holder, Store
 from nixgen.errors import MachineError, NixgenError, Problem, UserError
+from nixgen.machine.download import Opener
 from nixgen.registry.known import Registries
 
 AT_ONCE = 8
@@ -38,7 +38,7 @@ class Context:
     registries: Registries | None = None
 
     def read_all(
-        self, files: Sequence[tuple[Wanted, str]], client: Client, title: str, look: Callable[[Path], object] = hash
+        self, files: Sequence[tuple[Wanted, str]], client: Opener, title: str, look: Callable[[Path], object] = hash
     ) -> list[Found]:
         """Reads files, some at a time, each with the name that it gets in the store; they end in the holder.
 
