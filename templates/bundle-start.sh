@@ -54,7 +54,7 @@ case "$(uname -s)-$(uname -m)" in
     {{ machine }}) ;;
     *) fail "this file is for {{ system }}, and this machine is $(uname -m) with $(uname -s)" "nixgen bundle --system, on a machine that can build for this one" ;;
 esac
-for program in tail gzip tar mkdir mv rm; do
+for program in tail gzip tar mkdir mv rm ls id sed chmod; do
     command -v "$program" > /dev/null 2>&1 || fail "there is no program $program on this machine" "install it, or busybox, which has it"
 done
 if [ -z "$dir" ]; then
@@ -62,33 +62,53 @@ if [ -z "$dir" ]; then
     [ -n "$dir" ] || fail "this user has no home folder to unpack in" "name a folder: sh $file run --dir DIR"
     dir=$dir/nixgen/bundles
 fi
-mkdir -p "$dir" 2> /dev/null && [ -w "$dir" ] || fail "$dir: cannot be made, or not be written to" "name a folder: sh $file run --dir DIR"
-dir=$(cd "$dir" && pwd -P) || exit 3
+elsewhere="name a folder of your own: sh $file run --dir DIR"
+case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
+[ -d "$dir" ] || mkdir -p "$dir" 2> /dev/null || fail "$dir: cannot be made" "$elsewhere"
+here=$(cd "$dir" 2> /dev/null && pwd -P && echo .) || fail "$dir: cannot be entered" "$elsewhere"
+dir=${here%??}
 there=$dir/$id
 
+# What is started is this user's own, root's, or theirs who own the file: in /tmp, anybody could have put it there.
+entry() { ls -dn $2 "$1" 2> /dev/null | { read -r mode _ uid _ && printf '%s %s\n' "$mode" "$uid"; }; }
+owners=" 0 $(id -u) $(entry "$file" -L | sed 's/.* //') "
+safe() {
+    found=$(entry "$1" "")
+    case $owners in *" ${found##* } "*) ;; *) fail "$1: is another user's, who could start what they like" "$elsewhere" ;; esac
+    case $found in ????????w[!tT]*) fail "$1: is another user's as much as yours: all may write there" "$elsewhere" ;; esac
+}
+safe "$dir"
+
 # Whole, or not there at all. A folder of a run that was killed is in nobody's way.
-if [ ! -e "$there/bundle.json" ]; then
+if [ ! -e "$there" ]; then
+    [ -w "$dir" ] || fail "$dir: cannot be written to" "$elsewhere"
     new=$dir/.$id.$$
-    clear() { rm -rf "$new"; }
+    clear() { rm -rf "$new" "$there/${new##*/}"; } # the latter where another was faster
+    until mkdir "$new" 2> /dev/null; do
+        [ -e "$new" ] || fail "$new: cannot be made" "$elsewhere"
+        new=$new.
+    done
     trap clear EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     [ ! -t 2 ] || say "unpacking $size MiB in $dir …"
-    mkdir "$new" || exit 3
     { tail -c "+$((skip + 1))" "$file" | { gzip -dc || : > "$new/.broken"; } | tar -xf - -C "$new"; } || : > "$new/.failed"
     if [ -e "$new/.broken" ] || [ -e "$new/.failed" ] || [ ! -e "$new/bundle.json" ]; then
         fail "$file: cannot be unpacked in $dir (what gzip and tar said is above)" "$size MiB must be free there: df -h $dir; else the file is damaged: copy it again"
     fi
-    [ -e "$there/bundle.json" ] || rm -rf "$there"
+    mkdir "$new/root" && printf '#!/bin/sh\n' > "$new/.starts" && chmod 755 "$new/.starts" || exit 3
     [ -e "$there" ] || mv "$new" "$there" || fail "$there: cannot be made"
     clear
     trap - EXIT INT TERM HUP
 fi
+safe "$there"
+[ -e "$there/bundle.json" ] || fail "$there: is not whole any more" "remove it: rm -rf '$there'"
 
 enter='. "$0/setup"; nixgen_enter_again "$1"; shift; [ $# -gt 0 ] || exec "$NIXGEN_BASH" --norc -i; exec "$@"'
 place=$PWD nix=$there/nix
 bash=$(sed -n 's/^NIXGEN_BASH=//p' "$nix${setup#/nix}/setup")
-[ -n "$bash" ] || fail "$there: is not whole any more" "remove it: rm -rf $there"
+[ -n "$bash" ] || fail "$there: is not whole any more" "remove it: rm -rf '$there'"
+[ ! -e "$there/.starts" ] || "$there/.starts" 2> /dev/null || fail "$dir: no program can be started from there (noexec)" "$elsewhere"
 
 # /nix/store as it is, where it has the paths; else in a namespace of its own, where the kernel lets this user have one.
 if [ -e "$setup/setup" ]; then
@@ -147,7 +167,6 @@ exec chroot . /bin/sh -c "cd \"\$0\" && exec \"\$@\"" "$place" "$@"
 PATH=$PATH:/usr/sbin:/sbin
 for way in '-U -r -m' '-m'; do
     if command -v unshare > /dev/null 2>&1 && unshare $way mount -t tmpfs tmpfs /tmp 2> /dev/null; then
-        mkdir -p "$there/root" || exit 3
         exec unshare $way /bin/sh -c "$inner" sh "$there/root" "$nix" "$place" "$bash" -c "$enter" "$setup" "$there/project" "$@"
     fi
 done

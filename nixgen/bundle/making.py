@@ -159,9 +159,13 @@ def _own_files(project: Project) -> dict[str, File]:
         raise UserError.of(str(root), "is not in a git repository, which says what belongs to the project", mend)
     found, problems = {}, []
     for path in sorted({*git.known_files(root), *([record.NAME] if (root / record.NAME).is_file() else [])}):
+        if path.startswith(model.KEEPS):
+            continue
         try:
             file = _described(root / path)
         except FileNotFoundError:
+            if "\ufffd" in path:
+                problems.append(Problem(path, "has a name that is not UTF-8", "git mv it to another name"))
             continue  # removed, and git was not told yet
         except IsADirectoryError:
             problems.append(Problem(path, "is a repository of its own (a submodule)", "make it a part of this one"))

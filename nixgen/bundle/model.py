@@ -21,9 +21,10 @@ VERSION = 1
 NAME, STATEMENT, LOG = "bundle.json", "statement.json", "log.json"
 PROJECT, STORE = "project/", "nix/store/"
 """Where in the tar the project's files and the store's paths lie."""
+KEEPS = ".nixgen-bundle"
+"""How the links begin that `nixgen bundle open` makes in the project, which keep its environments from collection."""
 
 _MEND = "get the file again, from who made it"
-_LINE = r"[^\x00-\x1f\x7f]+"
 _SHA256 = r"[0-9a-f]{64}"
 _SRI = r"sha256-[A-Za-z0-9+/]{43}="
 _STORE_NAME = r"[0-9a-df-np-sv-z]{32}-[A-Za-z0-9+._?=-]{1,211}"
@@ -139,18 +140,22 @@ def parse(data: bytes, name: str) -> Bundle:
 
 
 def inside(path: str, target: str) -> bool:
-    """Whether a link at ``path`` of the project leads to a place of the project."""
-    parts = path.split("/")[:-1]
+    """Whether a link at ``path`` of the project leads to a place of the project.
+
+    No ".." stands behind a name: that could be a link, too, and then it would lead elsewhere than it says.
+    """
+    parts, named = path.split("/")[:-1], False
     if target.startswith("/"):
         return False
     for part in target.split("/"):
         if part == "..":
-            if not parts:
+            if named or not parts:
                 return False
             parts.pop()
         elif part not in {"", "."}:
+            named = True
             parts.append(part)
-    return ".git" not in parts
+    return not any(part.lower() == ".git" for part in parts)
 
 
 def fault(path: str) -> str:
@@ -158,7 +163,9 @@ def fault(path: str) -> str:
     parts = path.split("/")
     if any(part in {"", ".", ".."} for part in parts) or "\0" in path:
         return "leads out of the project"
-    return "is git's own" if any(part.lower() == ".git" for part in parts) else ""
+    if any(part.lower() == ".git" for part in parts):
+        return "is git's own"
+    return "is no file of a project: nixgen bundle open makes it itself" if path.startswith(KEEPS) else ""
 
 
 def _above(path: str) -> list[str]:
@@ -172,7 +179,7 @@ def _file(files: Table, path: str) -> File:
         files.problem(path, wrong)
     if "link" in entry:
         entry.closed("link")
-        target = entry.text("link", _LINE)
+        target = entry.text("link", r"[^\0]+")
         if not inside(path, target):
             files.problem(path, "is a link that leads out of the project")
         return File(target=target)

@@ -18,6 +18,7 @@ from nixgen.check.model import ClosurePath
 from nixgen.console import Line, console, size
 from nixgen.errors import Finding, MachineError, UserError
 from nixgen.machine import scratch
+from nixgen.machine.files import LIMIT
 from nixgen.models import signing
 from nixgen.models.signing import Signer
 from nixgen.nix.importing import Importing
@@ -62,8 +63,10 @@ class Verifying(Sink):
         self._reads_record = False
 
     def file(self, path: str, file: File) -> None:
-        """The record is kept, and compared at its end."""
+        """The record is kept, and compared at its end. Raises Finding for one that no nixgen reads."""
         self._reads_record = path == record.NAME and not file.target
+        if self._reads_record and file.size > LIMIT:
+            raise Finding.of(f"{self._name}: {path}", f"has more than {LIMIT >> 20} MiB", "get the file again")
 
     def path(self, path: ClosurePath) -> None:  # noqa: ARG002 -- a sink's
         """Nothing of its own."""
@@ -198,7 +201,7 @@ def open_bundle(place: Path, folder: Path | None, signer: Signer | None) -> tupl
             (made / "project").mkdir(exist_ok=True)
             (made / "project").rename(target)
             for label, setup in sink.seen.bundle.environments.items():
-                sink.root(setup, target / f".nixgen-bundle{label and f'-{label}'}")
+                sink.root(setup, target / f"{model.KEEPS}{label and f'-{label}'}")
     except OSError as error:
         raise MachineError.of(str(target or folder or ""), f"cannot be written: {error.strerror}") from None
     return sink.seen, target

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a bare root, and a store over /nix")
 
 APPLETS = (
-    "chroot cat env gzip id ln mkdir mount mv pivot_root readlink rm rmdir sed sh su tail tar umount uname unshare"
+    "chmod chroot cat env gzip id ln ls mkdir mount mv pivot_root readlink rm rmdir sed sh su tail tar umount uname "
+    "unshare"
 )
 ENTER = """
 mount --bind "$1" "$1"; cd "$1"; mount -t proc proc proc; mount --rbind /dev dev; pivot_root . old; cd /; umount -l /old

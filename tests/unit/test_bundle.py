@@ -183,6 +183,14 @@ def test_sizes_that_are_huge_take_no_memory(file: Path, tmp_path: Path) -> None:
     assert tarform.read(io.BytesIO(tarform.header(bomb[0])).read) == bomb[0]
 
 
+def test_a_record_that_is_huge_is_not_kept_in_memory() -> None:
+    record = File((32 << 20) + 1, "0" * 64)
+    sink = opening.Verifying("x.nixgen", None)
+    with pytest.raises(Finding, match=r"nixgen\.hashes\.json: has more than 32 MiB"):
+        sink.file("nixgen.hashes.json", record)
+    sink.file("other", record)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -190,8 +198,12 @@ def test_sizes_that_are_huge_take_no_memory(file: Path, tmp_path: Path) -> None:
         ({"files": {"/a": File(0, "0" * 64)}}, "leads out"),
         ({"files": {".git/hooks/post-checkout": File(0, "0" * 64, True)}}, "git's own"),
         ({"files": {"a/.GIT/config": File(0, "0" * 64)}}, "git's own"),
+        ({"files": {".nixgen-bundle": File(0, "0" * 64)}}, "makes it itself"),
         ({"files": {"a": File(target="/etc")}}, "leads out"),
         ({"files": {"a/b": File(target="../../x")}}, "leads out"),
+        ({"files": {"a": File(target="b/c/x/../../../.."), "b/c/x": File(target="../..")}}, "leads out"),
+        ({"files": {"a": File(target="b/c/x/../.."), "b/c/x": File(target="../../d"), "d/e": File()}}, "leads out"),
+        ({"files": {"a": File(target=".Git/config")}}, "leads out"),
         ({"files": {"a": File(target="b"), "a/x": File(0, "0" * 64)}}, "both a file and a folder"),
         ({"environments": {"": LIB[:-1] + "x"}}, "no environment"),
         ({"environments": {"'; rm": SETUP}}, "no environment"),
@@ -202,6 +214,22 @@ def test_sizes_that_are_huge_take_no_memory(file: Path, tmp_path: Path) -> None:
 def test_bundle_json_says_nothing_that_leads_outside(made: Made, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         model.parse(model.dump(replace(made.bundle, start="0" * 64, **change)), "x.nixgen")
+
+
+def test_names_of_git_that_are_odd_are_in_it_or_named(tmp_path: Path) -> None:
+    def own() -> dict[str, File]:
+        subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+        return making._own_files(SimpleNamespace(root=tmp_path))  # type: ignore[arg-type]
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "new\nline").write_text("")
+    (tmp_path / "link").symlink_to("new\nline")
+    (tmp_path / ".nixgen-bundle").symlink_to("/nix/store/x")  # of a folder that `open` made
+    bundle = Bundle("demo", "x86_64-linux", {}, own(), {}, start="0" * 64)
+    assert sorted(model.parse(model.dump(bundle), "x").files) == ["link", "new\nline"]
+    Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9")).write_text("")
+    with pytest.raises(UserError, match="caf\ufffd: has a name that is not UTF-8"):
+        own()
 
 
 def test_bundle_json_has_one_form_and_a_version(made: Made) -> None:
