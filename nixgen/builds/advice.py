@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nixgen.bases import otherpython
 from nixgen.bases.model import DebianBase
 from nixgen.bases.providers import providers
 from nixgen.builds import missing
 from nixgen.builds.known import SUITES, Known, known
 from nixgen.formats import toml
 from nixgen.formats.foreign import lookup
+from nixgen.resolve.model import Target
 
 if TYPE_CHECKING:
     from nixgen.bases.model import Base
     from nixgen.bases.needs import Need
     from nixgen.nix.failures import Broken
+    from nixgen.project.project import Project
     from nixgen.project.settings import PackageSettings, Settings
     from nixgen.resolve.model import Package
 
@@ -76,12 +80,22 @@ def _lookup(pyproject: str, table: str) -> Mapping[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Adviser:
-    """Knows the project's settings, its pyproject.toml and its base; ``system`` is the one that builds are for."""
+    """Knows the project's settings, its pyproject.toml and its base; ``system`` is the one that builds are for.
+
+    ``python`` says of a package which other Python would have a wheel of it.
+    """
 
     settings: Settings
     base: Base
     system: str
     pyproject: str = ""
+    python: Callable[[str], str] = lambda _: ""
+
+    @classmethod
+    def of(cls, project: Project, base: Base, system: str) -> Adviser:
+        """The one of a project."""
+        other = partial(otherpython.of_built, project, Target(system, base.python), failed=True)
+        return cls(project.settings, base, system, project.pyproject_text(), other)
 
     def __call__(self, broken: Mapping[str, Broken]) -> dict[str, str]:
         """For each derivation that failed, by its .drv, what to do; absent where its log tells nothing."""
@@ -106,7 +120,7 @@ class Adviser:
             if needs or not {*row.build_libraries, *row.build_tools} <= self._said(name):
                 add_known(lines, self.settings, row)
         text = lines.text(self.pyproject)
-        return f"{_HAVE}\n{text}" if text else ""
+        return "\n".join(filter(None, (self.python(name) if name else "", f"{_HAVE}\n{text}" if text else "")))
 
     def _add(self, lines: _Lines, name: str, need: Need, package: str, there: Collection[str]) -> None:
         if not name:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nixgen.archive.taking import Archives
+from nixgen.bases import otherpython
 from nixgen.bases.model import DebianBase
 from nixgen.builds import advice, checkouts, crates, downloads, probe, pure, requirements, use
 from nixgen.builds.asked import Asked, Source
@@ -97,10 +98,8 @@ def find(
         raise UserError.of("nixgen.lock", what, "run it with the network: nixgen sync")
     here = targets[here_of(targets)]
     names = [source.name for source in missing]
-    text = project.pyproject_text()
-    if hint := advice.beforehand(project.settings, base, names, text):
-        console.warn(hint)
-    advise = advice.Adviser(project.settings, base, here.system, text)
+    _warn(project, base, here, names)
+    advise = advice.Adviser.of(project, base, here.system)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     with (
         console.step(f"Finding out what builds need: {', '.join(names[:_SHOWN])}{more}"),
@@ -120,6 +119,16 @@ def find(
             raise _together(errors)
     finder.tell()
     return _restored(_reached(asked, resolutions, sorted_builds(finder.done.values(), finder.wheels.values())), options)
+
+
+def _warn(project: Project, base: Base, here: Target, names: Iterable[str]) -> None:
+    """Says beforehand what builds are known to need, and which Python needs none of them."""
+    if hint := advice.beforehand(project.settings, base, names, project.pyproject_text()):
+        console.warn(hint)
+    for name in names:
+        if hint := otherpython.of_built(project, here, name, failed=False):
+            what = f"is built from its source, as it has no wheel for Python {here.python}"
+            console.warn(str(Problem(name, what, hint)))
 
 
 def _unnamed(project: Project, systems: Iterable[str]) -> frozenset[str]:
@@ -446,7 +455,7 @@ class _Finder:
             if isinstance(result, NixgenError)
         }
         if failed:
-            errors = [requirements.explained(name, error) for name, error in sorted(failed.items())]
+            errors = [self._explained(name, error) for name, error in sorted(failed.items())]
             kind = UserError if any(isinstance(error, UserError) for error in errors) else MachineError
             found = kind(dict.fromkeys(problem for error in errors for problem in error.problems))
             systems = {
@@ -462,6 +471,13 @@ class _Finder:
             elif isinstance(result, LackingError):
                 for package in result.packages:
                     self._build(package, (*above, owners[question]))
+
+    def _explained(self, name: str, error: NixgenError) -> NixgenError:
+        """What uv said of what the build of a package requires, and which Python needs no build."""
+        found = requirements.explained(name, error)
+        hint = otherpython.of_built(self.project, self.here, name, failed=True)
+        mends = [replace(one, mend="\n".join(filter(None, (hint, one.mend)))) for one in found.problems]
+        return type(found)(mends)
 
     def _build(self, package: Package, above: tuple[str, ...]) -> None:
         """Pins a source that others need, and builds it: what it depends on is in what is built."""

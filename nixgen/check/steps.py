@@ -175,7 +175,7 @@ def _stale(run: _Check, plan: Plan, problems: tuple[Problem, ...]) -> None:
 
     run.owners = owners(plan)
     run.base = plan.base
-    run.advise = Adviser(run.project.settings, plan.base, run.system, run.project.pyproject_text())
+    run.advise = Adviser.of(run.project, plan.base, run.system)
     run.inputs = inputs(plan, run.project.root, run.system)
     if problems:
         wanted = "as nixgen would write " + ("it" if len(problems) == 1 else "them")

@@ -89,6 +89,7 @@ def plan(
 ) -> Plan:
     """What is to be generated (``pyproject``, ``scripts``: as they will be). Raises UserError with every problem."""
     from nixgen.artifacts.manifest import read_manifest
+    from nixgen.bases import otherpython
     from nixgen.bases.python import full_version, targets
     from nixgen.generate.trees import source_trees
     from nixgen.resolve import environments, hashes
@@ -103,6 +104,7 @@ def plan(
     known = {entry.url: entry for entry in pins.lock.hashes}
     exported = environments.export(project, known)
     resolutions, dropped = environments.select(project, exported, wanted, base.glibc, known, hints=True)
+    resolutions = otherpython.hinted(project, resolutions)
     for one in dropped:
         option = f" --env {one.environment}" if one.environment else ""
         console.warn(f"{left_out(one)} (nixgen show{option} --system {one.target.system})")

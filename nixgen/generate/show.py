@@ -68,6 +68,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     nixgen.lock where it is there and of these settings, else what a new one would have. Raises UserError for a system
     or Python that nixgen or the base does not know, and for an environment that is not there.
     """
+    from nixgen.bases import otherpython
     from nixgen.resolve import missing_hashes
     from nixgen.resolve.resolution import export, hint_groups, select, split_served
 
@@ -88,6 +89,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
     wanted = systems or project.settings.systems or whole.settings.systems or ()
     targets, glibc = _targets(whole, wanted, python, base, {environment: exported})
     found = hint_groups(project, select(project, exported, targets, glibc, hashes), glibc, hashes)
+    found = otherpython.hinted(project, found)
     named = systems or project.settings.systems is not None
     served, dropped = (found, ()) if named else split_served(found)
     from nixgen.generate.unpacked import sizes
@@ -98,7 +100,7 @@ def report(project: Project, systems: Sequence[str], python: str | None, environ
         pins=_pins(whole, lock, served, {environment: exported}) if lock is not None and python is None else (),
         code=_code(project, served),
         unpacked=sizes(project.root, served),
-        wheels=alternatives(project, exported, served, glibc),
+        wheels=alternatives(project, exported, served, glibc, otherpython.allowed(project)),
     )
 
 

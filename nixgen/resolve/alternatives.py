@@ -14,12 +14,17 @@ from nixgen.resolve.wheels import Choice, parse
 
 
 def alternatives(
-    project: Project, exported: Mapping[str, Any], resolutions: Sequence[Resolution], glibc: str
+    project: Project,
+    exported: Mapping[str, Any],
+    resolutions: Sequence[Resolution],
+    glibc: str,
+    pythons: Sequence[str],
 ) -> dict[tuple[str, str], str]:
     """A sentence by system and name; nothing of what no wheel is known, or none is wanted (``no-binary``).
 
     First another version, or the same from another index, that uv.lock has with a wheel for this target (a fork of the
-    resolution, the other side of a conflict); then a wheel in a folder of the project; then another Python.
+    resolution, the other side of a conflict); then a wheel in a folder of the project; then another Python,
+    of those that there may be, the best first.
     """
     found: dict[tuple[str, str], str] = {}
     for one in resolutions:
@@ -27,13 +32,19 @@ def alternatives(
         for package in one.packages:
             if package.built and "no-binary" not in package.why:
                 entries = [entry for entry in exported.get("packages", ()) if entry["name"] == package.name]
-                told = next(_told(project, package, choice, entries), "")
+                told = next(_told(project, package, choice, entries, pythons), "")
                 if told:
                     found[one.target.system, package.name] = told
     return found
 
 
-def _told(project: Project, package: Package, choice: Choice, entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _told(
+    project: Project,
+    package: Package,
+    choice: Choice,
+    entries: Iterable[Mapping[str, Any]],
+    pythons: Sequence[str],
+) -> Iterator[str]:
     wheels: list[Mapping[str, Any]] = []
     for entry in entries:
         offered = entry.get("wheels", ())
@@ -46,7 +57,7 @@ def _told(project: Project, package: Package, choice: Choice, entries: Iterable[
     best = choice.best(there)
     if best is not None:
         yield f"a wheel that fits lies in {best['path']}"
-    python = choice.other_python(wheels)
+    python = choice.other_python(wheels, pythons)
     if python:
         yield f'python = "{python}" has a wheel'
 

@@ -14,7 +14,10 @@ from urllib.parse import unquote
 
 from nixgen.errors import Problem
 from nixgen.resolve.model import Target
-from nixgen.resolve.targets import LAST_PATCH, platforms, tags
+from nixgen.resolve.targets import platforms, tags
+
+OTHER_PYTHON = "has no wheel that fits Python"
+"""How the problem begins of a package whose wheels are for other Pythons."""
 
 _ANY_GLIBC, _ANY_MACOS = "2.99", "99.0"
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.zst", ".tar")
@@ -75,21 +78,17 @@ class Choice:
         here = {*_platforms(self.target.system, _ANY_GLIBC, _ANY_MACOS), "any"}
         pythons = sorted({group.split("-")[0] for group, platform in names if platform in here}, key=_by_number)
         if pythons:
-            what = f"has no wheel that fits Python {self.target.python}: its wheels are for {_listed(pythons)}"
-            other = self.other_python(offered)
-            mend = f'python = "{other}" has one ([tool.nixgen])' if other else "set another python under [tool.nixgen]"
-            return Problem(package, what, f"choose a version that has one, or {mend}")
+            what = f"{OTHER_PYTHON} {self.target.python}: its wheels are for {_listed(pythons)}"
+            return Problem(package, what, "choose a version that has one, or set another python under [tool.nixgen]")
         systems = sorted({platform for _, platform in names})
         known = _listed(systems) or "nothing that is known"
         what = f"has no wheel that fits this system: its wheels are for {known}"
         mend = "choose a version that has one, or take this system out of systems under [tool.nixgen]"
         return Problem(package, what, mend)
 
-    def other_python(self, offered: Sequence[Mapping[str, Any]]) -> str:
-        """The Python nearest to the target's that one of these wheels fits, "" if none does."""
-        minor = int(self.target.python.partition(".")[2])
-        near = sorted(LAST_PATCH, key=lambda python: abs(int(python.partition(".")[2]) - minor))
-        others = ((python, Choice(Target(self.target.system, python), self.glibc, self.macos)) for python in near)
+    def other_python(self, offered: Sequence[Mapping[str, Any]], pythons: Iterable[str]) -> str:
+        """The first of these Pythons that one of these wheels fits, "" if none does."""
+        others = ((python, Choice(Target(self.target.system, python), self.glibc, self.macos)) for python in pythons)
         return next((python for python, other in others if other.best(offered) is not None), "")
 
     def _too_old(self, package: str, offered: Sequence[Mapping[str, Any]]) -> Problem | None:

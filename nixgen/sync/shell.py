@@ -154,8 +154,7 @@ class Later(Mapping[str, "Owner"]):
         from nixgen.builds.advice import Adviser
         from nixgen.check.facts import system
 
-        project = self._project
-        return Adviser(project.settings, self._plan.base, system(), project.pyproject_text())(broken)
+        return Adviser.of(self._project, self._plan.base, system())(broken)
 
     def archives(self) -> Archives:
         """Where else its files are."""

@@ -38,15 +38,18 @@ def test_what_would_give_a_wheel(tmp_path: Path) -> None:
             entry("torch", "3"),
             entry("torch", "3", "torch-3-py3-none-any.whl", index=f"{FILES}/simple"),
             entry("numpy", "4", "numpy-4-cp312-cp312-manylinux_2_17_x86_64.whl"),
+            entry("refused", "6", "refused-6-cp310-cp310-manylinux_2_17_x86_64.whl"),
             entry("asked", "5", "asked-5-py3-none-any.whl"),
         ]
     }
     packages = (
         *(built("far", "1"), built("maths", "2"), built("near", "1"), built("none", "1"), built("numpy", "4")),
         built("torch", "3"),
+        built("refused", "6"),
         built("asked", "5", "no wheel is wanted of it (no-binary under [tool.uv])"),
     )
-    found = alternatives(find_project(root), lock, [Resolution(Target("x86_64-linux", "3.11"), packages)], "2.36")
+    resolutions = [Resolution(Target("x86_64-linux", "3.11"), packages)]
+    found = alternatives(find_project(root), lock, resolutions, "2.36", ["3.13", "3.12"])
     assert found == {
         ("x86_64-linux", "maths"): "uv.lock has 1 with a wheel that fits",
         ("x86_64-linux", "near"): "a wheel that fits lies in wheels/Near-0.9-py3-none-any.whl",
