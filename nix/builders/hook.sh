@@ -142,17 +142,22 @@ nixgen_is_shell() {
   esac
 }
 
-# From now on the prompt says, once, that a file changed which the environment follows from. An empty file has the time.
+# From now on the prompt says, once, that a file changed which the environment follows from.
 nixgen_watch() {
+  nixgen_mark || return 0
+  PROMPT_COMMAND="nixgen_look${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
+}
+
+# Sets NIXGEN_MARK, an empty file which has the time, and NIXGEN_WATCHED, those that are to be older.
+nixgen_mark() {
   local file
   NIXGEN_MARK=$VIRTUAL_ENV/entered-$$ NIXGEN_WATCHED=
-  [[ $VIRTUAL_ENV != /nix/store/* ]] && { : > "$NIXGEN_MARK"; } 2>/dev/null || return 0
+  [[ $VIRTUAL_ENV != /nix/store/* ]] && { : > "$NIXGEN_MARK"; } 2>/dev/null || return
   export NIXGEN_MARK
   nixgen_remove_at_exit "$NIXGEN_MARK"
   for file in pyproject.toml uv.lock nixgen.lock; do
     [ "$NIXGEN_ROOT/$file" -nt "$NIXGEN_MARK" ] || NIXGEN_WATCHED+=" $file"
   done
-  PROMPT_COMMAND="nixgen_look${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
 }
 
 nixgen_look() {

@@ -30,10 +30,25 @@ if TYPE_CHECKING:
 
 _ENTER = '. "$NIXGEN_SETUP/setup"; nixgen_enter'
 _KEPT = 'export NIXGEN_FIRST=$VIRTUAL_ENV/bin${NIXGEN_TOOLS:+:$NIXGEN_TOOLS}; [ ! -t 2 ] || nixgen_greet >&2; exec "$@"'
-_FISH = """\
+# For what the hook of an older nixgen lacks, nothing is said.
+_MARKED = "! nixgen_mark 2>/dev/null || export NIXGEN_WATCHED"
+# As nixgen_look of the hook, for shells that it is not in; and the mark is gone with the shell.
+_CHANGED = "changed since this shell was entered. To renew it: exit, then: nixgen sync && nixgen shell"
+_FISH = f"""\
 set -gx PATH (string split : -- $NIXGEN_FIRST) $PATH
 functions -q fish_prompt; and functions -c fish_prompt _nixgen_prompt
 function fish_prompt; printf '(%s) ' $VIRTUAL_ENV_PROMPT; functions -q _nixgen_prompt; and _nixgen_prompt; end
+set -gu NIXGEN_WATCHED (string split -n ' ' -- $NIXGEN_WATCHED)
+function _nixgen_look --on-event fish_prompt
+  for file in $NIXGEN_WATCHED
+    test $NIXGEN_ROOT/$file -nt "$NIXGEN_MARK"; or continue
+    set -e NIXGEN_WATCHED
+    set -gu NIXGEN_MARK $NIXGEN_MARK
+    echo "nixgen: $file {_CHANGED}" >&2
+    break
+  end
+end
+function _nixgen_leave --on-event fish_exit; test -z "$NIXGEN_MARK"; or command rm -f -- $NIXGEN_MARK; end
 """
 # What the user's own files do to PATH and the prompt comes first, and this after it.
 _ZSH = {
@@ -49,7 +64,20 @@ ZDOTDIR=$NIXGEN_ZDOTDIR
 path=(${(s.:.)NIXGEN_FIRST} $path) PROMPT="($VIRTUAL_ENV_PROMPT) $PROMPT"
 [[ $ZDOTDIR != $HOME ]] || unset ZDOTDIR
 unset NIXGEN_RC NIXGEN_ZDOTDIR
-""",
+typeset +x NIXGEN_WATCHED
+nixgen_look() {
+  local file
+  for file in ${=NIXGEN_WATCHED}; do
+    [[ $NIXGEN_ROOT/$file -nt $NIXGEN_MARK ]] || continue
+    NIXGEN_WATCHED=
+    typeset -g +x NIXGEN_MARK
+    print -ru2 -- "nixgen: $file CHANGED"
+    break
+  done
+}
+nixgen_leave() { [[ -z ${NIXGEN_MARK:-} ]] || command rm -f -- $NIXGEN_MARK; }
+precmd_functions+=(nixgen_look) zshexit_functions+=(nixgen_leave)
+""".replace("CHANGED", _CHANGED),
 }
 # What a shell that was entered by a flake has, and direnv.
 _OF_ANOTHER = ("NIXGEN_BELOW", "NIXGEN_SOURCE", "DIRENV_IN_ENVRC")
@@ -210,7 +238,7 @@ def _interactive(found: Shell, env: dict[str, str]) -> tuple[list[str], dict[str
         os.close(writing)
         os.set_inheritable(reading, True)
         return [own, "--rcfile", f"/dev/fd/{reading}", "-i"], env
-    words = [own, "-i"]
+    words, before = [own, "-i"], f"{_ENTER}; {_MARKED}; {_KEPT}" if name in {"zsh", "fish"} else f"{_ENTER}; {_KEPT}"
     if name == "fish":
         words += ["-C", _FISH]
     if name == "zsh":
@@ -218,4 +246,4 @@ def _interactive(found: Shell, env: dict[str, str]) -> tuple[list[str], dict[str
         place.mkdir(parents=True, exist_ok=True)
         files.write_all(place, {file: text.encode() for file, text in _ZSH.items()})
         env = {**env, "NIXGEN_ZDOTDIR": env.get("ZDOTDIR", ""), "ZDOTDIR": str(place)}
-    return [found.bash, "-c", f"{_ENTER}; {_KEPT}", "bash", *words], env
+    return [found.bash, "-c", before, "bash", *words], env

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,15 @@ nixgen_enter() {
   export VIRTUAL_ENV=$NIXGEN_PLACE/venv VIRTUAL_ENV_PROMPT=demo NIXGEN_ROOT=$NIXGEN_PLACE
   NIXGEN_TOOLS=/nix/store/tools/bin
   export PATH=$VIRTUAL_ENV/bin:$PATH
-  [ -z "${PS1:-}" ] || PS1="(demo) $PS1"
+  NIXGEN_OWNER=$$
+  if [ -n "${PS1:-}" ]; then
+    PS1="(demo) $PS1"
+    nixgen_watch
+  fi
 }
 nixgen_greet() { echo greeting; }
 """
+OLDER = "nixgen_watch() { :; }\n"
 ENTER = """
 import os, sys
 from pathlib import Path
@@ -39,18 +45,21 @@ guard.become(*shell._interactive(found, shell._variables(root, found)))
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "setup").write_text(HOOK)
+    (tmp_path / "setup").write_text(OLDER + HOOK)
     (tmp_path / "home").mkdir()
     return tmp_path
 
 
 def entered(root: Path, program: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """What the shell prints that is entered by a user with this SHELL, who types lines."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NIXGEN", "XDG", "ZDOTDIR"))}
-    env = {**kept, "HOME": str(root / "home"), "SHELL": program, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
     bash = shutil.which("bash") or "/bin/bash"
     argv = [sys.executable, "-c", ENTER, str(root), bash]
-    return subprocess.run(argv, env=env, input=typed, capture_output=True, text=True, check=False)
+    return subprocess.run(argv, env=user(root, program), input=typed, capture_output=True, text=True, check=False)
+
+
+def user(root: Path, program: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NIXGEN", "XDG", "ZDOTDIR"))}
+    return {**kept, "HOME": str(root / "home"), "SHELL": program, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
 
 
 def test_bash_has_the_hook_behind_the_users_own_file(root: Path) -> None:
@@ -97,6 +106,32 @@ def test_the_real_ones(root: Path, name: str) -> None:
     assert done.returncode == 5
     assert "<(demo) > >" in done.stdout
     assert f"PATH={root}/venv/bin:/nix/store/tools/bin:/own/bin:" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_every_prompt_tells_once_that_a_lock_changed(root: Path, name: str) -> None:
+    """At a terminal, as bash's does; a program that runs in the shell sees whether its prompt will tell."""
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    (root / "setup").write_text(f". {ROOT}/nix/builders/hook.sh\n{HOOK}")
+    (root / "venv").mkdir()
+    (root / "home/.zshrc").touch()
+    for file in ("pyproject.toml", "uv.lock", "nixgen.lock"):
+        (root / file).touch()
+    typed = f"""
+env | grep -c "^NIXGEN_MARK=" => (?s)grep.*\\n1\\n
+ls {root}/venv => entered-\\d+
+touch -d "+1 minute" {root}/uv.lock => nixgen: uv\\.lock {shell._CHANGED}\\n
+touch -d "+1 minute" {root}/nixgen.lock => (?s)\\A(?!.*nixgen: )
+env | grep -c "^NIXGEN_MARK=" => (?s)grep.*\\n0\\n
+exit => \\nleft:\\n
+"""
+    entering = shlex.join([sys.executable, "-c", ENTER, str(root), shutil.which("bash") or ""])
+    login = f"{entering}; echo left:$(ls {root}/venv); exec sh -i"
+    argv = [sys.executable, ROOT / ".ci/typist.py", name, "sh", "-c", login]
+    done = subprocess.run(argv, env=user(root, program), input=typed, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_prompt_tells_once_that_a_lock_changed(root: Path) -> None:
