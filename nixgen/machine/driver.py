@@ -7,7 +7,7 @@ programs nothing changes: behind the links are the files that they load anyway.
 
 It is of the standard library alone, since the environment's own Python runs it: a copy of this file lies beside shells
 and services. Usage: driver.py auto|off ENVIRONMENT, which prints LD_LIBRARY_PATH and TRITON_LIBCUDA_PATH, a line each;
-with `export` behind it, what a shell evaluates to set them.
+with `sh`, `fish` or `csh` behind it, what such a shell evaluates to set them.
 """
 
 from __future__ import annotations
@@ -408,14 +408,22 @@ def _tell(what: str, hint: str = "") -> None:
     print(f"nixgen: {what}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
 
 
+SETTING: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "sh": ("export {}='{}'", {"'": "'\\''"}),
+    "fish": ("set -gx {} '{}'", {"'": "\\'", "\\": "\\\\"}),
+    "csh": ("setenv {} '{}';", {"'": "'\\''", "!": "\\!"}),
+}
+"""How shells set a variable, and what they have in quotes for characters that count there."""
+
+
 def main(wanted: str, environment: str, form: str = "") -> None:
     """What the shell reads."""
     for name, value in variables(wanted, [environment]).items():
-        if form != "export":
+        if not form:
             print(value)
         elif value or name in os.environ:
-            quoted = value.replace("'", "'\\''")
-            print(f"export {name}='{quoted}'")
+            setting, quoted = SETTING[form]
+            print(setting.format(name, value.translate({ord(one): text for one, text in quoted.items()})))
 
 
 if __name__ == "__main__":

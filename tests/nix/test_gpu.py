@@ -110,15 +110,26 @@ def test_a_shell_leads_to_the_driver_and_to_nothing_else_of_the_machine(
     assert "nixgen: " not in done.stderr
 
 
-def test_an_activated_venv_leads_to_the_driver(lab: Lab, shell: str, host: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("program", "end"), [("sh", ""), ("zsh", ""), ("fish", ".fish"), ("tcsh", ".csh")])
+def test_an_activated_venv_leads_to_the_driver(
+    lab: Lab, shell: str, host: Path, tmp_path: Path, program: str, end: str
+) -> None:
     """As in an editor's terminal, which knows nothing of the shell."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
     venv = lab.nix.inside(
         "sh", "-c", f"{shell} --run 'echo $VIRTUAL_ENV'", XDG_RUNTIME_DIR=str(tmp_path)
     ).stdout.strip()
-    (tmp_path / "code.py").write_text(f"{LOADED}print(driver(), loaded())\n")
-    script = f"set -eu; . {venv}/bin/activate; python {tmp_path}/code.py; deactivate"
-    done = lab.nix.inside("sh", "-c", script, NIXGEN_DRIVER=f"{host}/lib", XDG_RUNTIME_DIR=str(tmp_path))
-    assert done.stdout == f"{ANSWER} ['{host}/lib/libcuda.so.{VERSION}']\n"
+    (tmp_path / "code.py").write_text(f"{LOADED}print(driver(), loaded(), sys.prefix)\n")
+    # Python's own for csh wants a prompt.
+    source = {"sh": ".", "tcsh": "set prompt = '> '\nsource"}.get(program, "source")
+    (tmp_path / "typed").write_text(f"{source} {venv}/bin/activate{end}\npython {tmp_path}/code.py\ndeactivate\n")
+    run, env = [program, tmp_path / "typed"], {"XDG_RUNTIME_DIR": str(tmp_path)}
+    done = lab.nix.inside(*run, NIXGEN_DRIVER=f"{host}/lib", **env)
+    assert done.stdout == f"{ANSWER} ['{host}/lib/libcuda.so.{VERSION}'] {venv}\n"
+    (tmp_path / "code.py").write_text("print('no driver')")
+    quiet = lab.nix.inside(*run, NIXGEN_DRIVER="off", **env)
+    assert (quiet.stdout, quiet.stderr) == ("no driver\n", "")
 
 
 def test_where_there_is_no_driver_nothing_is_set(lab: Lab, shell: str, tmp_path: Path) -> None:

@@ -303,3 +303,24 @@ def test_a_process_finds_it_by_its_name_and_loads_nothing_else(host: Path) -> No
     answer, version, *loaded = done.stdout.split()
     assert (answer, version) == ("0", str(ANSWER))
     assert [path for path in loaded if path.startswith(str(host))] == [f"{host}/libcuda.so.{VERSION}"]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish", "tcsh"])
+def test_a_shell_sets_what_is_printed_for_it(host: Path, own: Path, shell: str, tmp_path: Path) -> None:
+    """By what the venv's scripts for activating do, and with any characters in the folders' names."""
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not installed")
+    form = {"fish": "fish", "tcsh": "csh"}.get(shell, "sh")
+    theirs = tmp_path / "it's $HOME \\ `x` !y"
+    (theirs / "driver").mkdir(parents=True)
+    for path in host.iterdir():
+        (theirs / "driver" / path.name).symlink_to(path.resolve())
+    finder = f"{sys.executable} -ISB {driver.__file__} auto {tmp_path}/none {form}"
+    script = {"fish": f"{finder} | source", "csh": f'if (-x /bin/sh) then\n  eval "`{finder}`"\nendif'}
+    (tmp_path / "script").write_text(script.get(form, f'eval "$({finder})"') + "\nenv\n")
+    env = {**os.environ, "NIXGEN_DRIVER": f"{theirs}/driver", "LD_LIBRARY_PATH": str(theirs)}
+    done = subprocess.run([program, tmp_path / "script"], env=env, capture_output=True, text=True, check=True)
+    found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    (made,) = own.iterdir()
+    assert found["LD_LIBRARY_PATH"] == f"{made}:{theirs}"
+    assert found["TRITON_LIBCUDA_PATH"] == str(made)

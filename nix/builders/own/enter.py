@@ -95,8 +95,13 @@ class Venv:
         settings = self.settings
         kernel = [f"{self.setup}/kernel", self.root] if self.root else []
         # What an editor's terminal has of the shell: the GPU's driver.
-        finder = [settings["python"], "-ISB", f"{self.setup}/lib/driver.py", settings["cuda"], settings["environment"], "export"]
-        activated = f'[ ! -x {shlex.quote(finder[0])} ] || eval "$({shlex.join(finder)})"\n'
+        finder = shlex.join([settings["python"], "-ISB", f"{self.setup}/lib/driver.py", settings["cuda"], settings["environment"]])
+        there = f"-x {shlex.quote(settings['python'])}"
+        activated = {
+            "activate": f'[ ! {there} ] || eval "$({finder} sh)"\n',
+            "activate.fish": f"test {there}; and {finder} fish | source\n",
+            "activate.csh": f'if ({there}) then\n  eval "`{finder} csh`"\nendif\n',
+        }
         return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel, activated)
 
     def in_project(self):

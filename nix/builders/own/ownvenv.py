@@ -106,12 +106,12 @@ def names(words):
 '''
 
 
-def make(target, environment, root, roots, name, place=None, built=None, kernel=(), activated=""):
+def make(target, environment, root, roots, name, place=None, built=None, kernel=(), activated=types.MappingProxyType({})):
     """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``.
 
     ``built`` has the ``modules`` of packages that are compiled, and the ``roots`` where their Python files are to be found.
     ``kernel`` is the command that starts a notebook's kernel, where that is not the venv's Python alone; ``activated``
-    what bin/activate does besides.
+    what scripts such as bin/activate do besides, by their names.
     """
     place = place or target
     (site,) = glob.glob(f"{glob.escape(environment)}/lib/python3.*/site-packages")
@@ -119,10 +119,10 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
     os.makedirs(f"{target}/{inside}")
     os.mkdir(f"{target}/bin")
     _activate(target, place, name)
-    if activated:
-        os.chmod(f"{target}/bin/activate", 0o644)  # a template of the store's has no right to write
-        with open(f"{target}/bin/activate", "a", encoding="utf-8") as file:
-            file.write(activated)
+    for script, text in activated.items():
+        os.chmod(f"{target}/bin/{script}", 0o644)  # a template of the store's has no right to write
+        with open(f"{target}/bin/{script}", "a", encoding="utf-8") as file:
+            file.write(text)
     for entry in os.listdir(f"{environment}/bin"):
         if not os.path.lexists(f"{target}/bin/{entry}"):
             _script(f"{environment}/bin/{entry}", f"{target}/bin/{entry}", f"{environment}/bin/python", f"{place}/bin/python")
