@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,8 +100,9 @@ def _copied(nix: Nix, files: Files, one: Source) -> int | Problem:
     place = nix.physical(one.out)
     if place is None:
         return Problem(one.out, f"lies in a store that cannot be read from here: {nix.store}", "use the machine's own")
-    with scratch.folder(folders.cache("archive")) as made:
-        try:
+    cache = folders.cache("archive")
+    try:
+        with scratch.folder(cache) as made:
             if one.tree:
                 place, found = made / "nar", hashlib.sha256()
                 with place.open("wb") as file:
@@ -116,8 +118,11 @@ def _copied(nix: Nix, files: Files, one: Source) -> int | Problem:
                 return Problem(one.out, "is not what Nix fetched: it was not copied", mend)
             files.upload(one.place, place)
             return place.stat().st_size
-        except OSError as error:
-            raise MachineError.of(str(error.filename or place), f"cannot be copied: {error.strerror}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "free some room, or set XDG_CACHE_HOME to another disk"
+            raise MachineError.of(str(cache), f"cannot be written: {error.strerror}", mend) from None
+        raise MachineError.of(str(error.filename or place), f"cannot be copied: {error.strerror}") from None
 
 
 def verify(files: Files, names: Mapping[str, str], sizes: Mapping[str, int]) -> Verified:

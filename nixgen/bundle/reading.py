@@ -7,6 +7,7 @@ is in memory.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import zlib
 from collections.abc import Iterator
@@ -52,12 +53,14 @@ class Sink:
 
 
 def read(place: Path, sink: Sink) -> None:
-    """Reads a bundle. Raises Finding for one that is damaged or not what it says, UserError for what is none."""
-    try:
-        with files.opened(place) as file:
-            read_file(file, str(place), sink)
-    except OSError as error:
-        raise UserError.of(str(place), f"cannot be read: {error.strerror}", "name a file of nixgen bundle") from None
+    """Reads a bundle. Raises Finding for one that is damaged or not what it says, UserError for what is none.
+
+    Also what the sink raises.
+    """
+    with _readable(str(place)):
+        opened = files.opened(place)
+    with opened as file:
+        read_file(file, str(place), sink)
 
 
 def read_file(file: IO[bytes], name: str, sink: Sink) -> None:
@@ -68,13 +71,22 @@ def read_file(file: IO[bytes], name: str, sink: Sink) -> None:
         raise Finding.of(name, str(error), _AGAIN) from None
 
 
+@contextlib.contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError.of(name, f"cannot be read: {error.strerror}", "name a file of nixgen bundle") from None
+
+
 class _Reading:
     def __init__(self, file: IO[bytes], name: str, sink: Sink) -> None:
         self._name, self._sink = name, sink
-        self._start = file.read(start.SIZE)
+        with _readable(name):
+            self._start = file.read(start.SIZE)
         if len(self._start) < start.SIZE or not self._start.startswith(b"#!/bin/sh\n"):
             raise UserError.of(name, "is not a bundle", "make one: nixgen bundle")
-        self._source = _Unpacked(file)
+        self._source = _Unpacked(file, name)
         self._next = self._header()
 
     def run(self) -> None:
@@ -161,8 +173,8 @@ class _Reading:
 class _Unpacked:
     """What a gzip file holds, a piece at a time."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._inflate = file, zlib.decompressobj(wbits=31)
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name, self._inflate = file, name, zlib.decompressobj(wbits=31)
         self._waiting = b""
 
     def some(self, most: int) -> bytes:
@@ -181,12 +193,16 @@ class _Unpacked:
 
     def ended(self) -> None:
         """Nothing may follow. Raises DamagedError."""
-        if self._waiting or self._more(last=True) or self._inflate.unused_data or self._file.read(1):
+        if self._waiting or self._more(last=True) or self._inflate.unused_data or self._read(1):
             raise DamagedError("has something behind its end")
+
+    def _read(self, most: int) -> bytes:
+        with _readable(self._name):
+            return self._file.read(most)
 
     def _more(self, *, last: bool = False) -> bytes:
         while not self._inflate.eof:
-            data = self._inflate.unconsumed_tail or self._file.read(_PIECE)
+            data = self._inflate.unconsumed_tail or self._read(_PIECE)
             if not data:
                 break
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -85,6 +86,20 @@ def test_it_opens_in_an_empty_store_without_a_network(checked: Checked, file: Pa
         assert path.removeprefix("/nix/store/") in wanted
     again = alone.run("bundle", "open", file, folder)
     assert "is there already" in again.stderr
+
+
+def test_a_full_store_is_named_and_no_folder_is_left(checked: Checked, file: Path, nix: Nix, tmp_path: Path) -> None:
+    (tmp_path / "store/nix").mkdir(parents=True)
+    alone = checked.with_nix(nix.with_store(tmp_path / "store"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "test", tmp_path / "store/nix"], check=True)
+    try:
+        done = alone.run("bundle", "open", file, tmp_path / "opened")
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "store/nix"], check=True)
+    assert done.returncode == 3, done.tail()
+    said = r"^error: Nix does not take what the bundle has: .*No space left on device$"
+    assert re.search(said, done.stderr, re.MULTILINE)
+    assert [one.name for one in tmp_path.iterdir()] == ["store"]
 
 
 def test_it_runs_as_nobody_where_there_is_neither_nix_nor_nixgen(file: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import zlib
@@ -263,6 +264,25 @@ def test_a_path_that_changed_on_the_disk_is_named_and_nothing_is_left(tmp_path: 
     with full, making.placed(place / "a.nixgen"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(place.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(made: Made, mounted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is written, and when it is opened."""
+    data = random.Random(1).randbytes(200_000)
+    (made.folder / "project/weights.bin").write_bytes(data)
+    file = File(len(data), hashlib.sha256(data).hexdigest())
+    large = replace(made.bundle, files={**made.bundle.files, "weights.bin": file})
+    with pytest.raises(MachineError) as caught, making.placed(mounted / "demo.nixgen") as new:
+        made.write(new, large)
+    assert str(caught.value).startswith(f"{mounted}/demo.nixgen: cannot be written: No space left on device\n")
+    assert list(mounted.iterdir()) == []
+
+    there = SimpleNamespace(valid=lambda names: names)
+    monkeypatch.setattr(opening.Nix, "here", lambda: there)
+    with pytest.raises(MachineError) as caught:
+        opening.open_bundle(made.write(tmp_path / "a.nixgen", large), mounted / "demo", None)
+    assert str(caught.value) == f"{mounted}/demo: cannot be written: No space left on device"
+    assert list(mounted.iterdir()) == []
 
 
 def test_proofs_of_a_log_hold_or_are_refused(made: Made, tmp_path: Path) -> None:
