@@ -19,8 +19,9 @@ def clean(
 ) -> None:
     """List what no project or shell needs any more, or remove it.
 
-    Earlier environments of this project (.venv-…), kernels of projects that are gone, and temporary folders of shells
-    and commands that have ended. Removes nothing without --yes, and never what is in use, a link, or another user's.
+    Earlier environments of this project (.venv-…), what `nixgen init` moved aside (.venv.old1), kernels of projects
+    that are gone, and temporary folders of shells and commands that have ended. Removes nothing without --yes, and
+    never what is in use, a link, or another user's.
 
     Example: nixgen clean --yes && nix-collect-garbage
     """

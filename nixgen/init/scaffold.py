@@ -20,6 +20,8 @@ FLAKE = "flake.nix"
 SHELL = "shell.nix"
 IGNORE = ".gitignore"
 VENV = ".venv"
+MOVED = "moved-by-nixgen"
+"""The note in a .venv that was moved aside, by which it is known."""
 WRITTEN = (
     handout.ENTER,
     handout.PAGE,
@@ -104,6 +106,7 @@ def put_venv_aside(root: Path) -> str | None:
         venv.rename(root / name)
         if not (root / name / IGNORE).exists():
             (root / name / IGNORE).write_text("*\n")
+        (root / name / MOVED).write_text("nixgen init moved this .venv here; nixgen clean removes it.\n")
     except OSError as error:
         raise MachineError.of(str(venv), f"cannot be moved: {error.strerror}", f"mv {VENV} {name}") from None
     return name

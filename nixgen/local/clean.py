@@ -22,6 +22,7 @@ from typing import Literal
 from nixgen import console
 from nixgen.errors import MachineError, Problem
 from nixgen.formats import jsontext
+from nixgen.init.scaffold import MOVED
 from nixgen.local import kernels, venvs
 from nixgen.machine import folders, scratch
 from nixgen.nix import gcroots
@@ -36,6 +37,7 @@ _DAY = 86400.0
 _JUST = 60.0  # seconds in which a shell that made a venv has its link lead there
 _RANDOM = "[a-z0-9_]{8}"  # as the module tempfile has it
 _UNFINISHED = re.compile(rf"\.venv-{_RANDOM}")
+_MOVED = re.compile(r"\.venv\.old[1-9][0-9]*")
 _CACHED = re.compile(r"\.venv-[0-9a-f]{32}")
 _PRIVATE = re.compile(rf"nixgen-(?:hf|venv)-([0-9]+)-([0-9]+)-{_RANDOM}")
 _TEMPORARY = re.compile(rf"nixgen-(?:(?:challenge|export|git|reproduce|roots|second|smoke)-)?{_RANDOM}")
@@ -164,7 +166,16 @@ def _of_project(project: Project, used: _InUse) -> Iterator[Leftover]:
             gone = venv.full not in names
             why = f"of the environment {venv.full}, which is gone" if gone else "an earlier environment of this project"
             yield _leftover(venv.folder, "venv", why if os.path.lexists(link) else "no .venv leads to it")
+    yield from _moved(project.root, used)
     yield from _unfinished(project.root)
+
+
+def _moved(root: Path, used: _InUse) -> Iterator[Leftover]:
+    """Venvs of other tools that ``nixgen init`` moved aside, as its note in each says."""
+    for path in _children(root):
+        ours = _MOVED.fullmatch(path.name) and _is_own(path) and (path / MOVED).is_file()
+        if ours and not venvs.leads_to(root / venvs.LINK, path) and not used(path, time.time() - _age(path / MOVED)):
+            yield _leftover(path, "venv", "moved aside by nixgen init")
 
 
 def _unfinished(folder: Path) -> Iterator[Leftover]:

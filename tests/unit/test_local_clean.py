@@ -16,6 +16,7 @@ from projects import PYPROJECT, make
 from support.program import nixgen
 
 from nixgen.errors import MachineError
+from nixgen.init import scaffold
 from nixgen.local import clean
 from nixgen.project.project import find_project
 
@@ -97,6 +98,23 @@ def test_without_a_link_the_project_needs_none(root: Path) -> None:
     assert listed(root) == OLD
 
 
+def test_a_venv_that_init_moved_aside_goes_and_one_that_a_person_moved_stays(tmp_path: Path) -> None:
+    root = make(tmp_path / "work")
+    for _ in range(3):
+        (root / ".venv").mkdir()
+        (root / ".venv/pyvenv.cfg").write_text("home = /usr/bin\n")
+        scaffold.put_venv_aside(root)
+    (root / ".venv").symlink_to(".venv.old3")  # somebody goes on with it
+    (root / ".venv.old2").rename(root / ".venv.old")
+    (root / ".venv.old4").mkdir()
+    (root / ".venv.old5").symlink_to(".venv.old1")
+    assert listed(root) == {".venv.old1": "moved aside by nixgen init"}
+    clean.remove(clean.found(find_project(root, lock=False)))
+    assert sorted(path.name for path in root.glob(".venv*")) == [
+        *(".venv", ".venv.old", ".venv.old3", ".venv.old4", ".venv.old5")
+    ]
+
+
 def test_a_venv_that_was_just_made_stays(root: Path) -> None:
     (root / ".venv").unlink()
     venv(root / ".venv-new", root, days=-1)  # a busy machine takes its time
@@ -136,6 +154,8 @@ def test_what_is_not_nixgens_stays(root: Path, tmp_path: Path) -> None:
     (root / ".venv-broken/nixgen").write_bytes(b"\xff\n\n\n\n\n")
     venv(root / ".venv-elsewhere", tmp_path / "elsewhere")
     venv(root / ".venv.old1", root)
+    (root / ".venv.old2").mkdir()
+    (root / ".venv.old2/pyvenv.cfg").touch()
     aged(root / ".venv-mine")
     assert listed(root) == OLD
     clean.remove(clean.found(find_project(root, lock=False)))
