@@ -30,7 +30,8 @@ for module in glob.glob(f"{glob.escape(given['venv'])}/*.py"):
 shutil.copyfile(given["driver"], f"{out}/lib/driver.py")
 # Short, and another one when anything of the shell changes.
 key = os.path.basename(out)[:8]
-settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "built": json.loads(given["built"]), "name": given["project"], "key": key, "python": given["python"], "cuda": given["cuda"]}
+signs = runpy.run_path(given["driver"])["SIGNS"]
+settings = {"environment": given["environment"], "roots": json.loads(given["roots"]), "built": json.loads(given["built"]), "name": given["project"], "key": key, "python": given["python"], "cuda": given["cuda"], "signs": signs}
 with open(f"{out}/lib/settings.json", "w", encoding="utf-8") as file:
     json.dump(settings, file)
 with open(given["hook"], encoding="utf-8") as file:
@@ -46,7 +47,7 @@ ours = {
     "SETUP": out,
     "KEY": key,
     "CUDA": given["cuda"],
-    "SIGNS": " ".join(runpy.run_path(given["driver"])["SIGNS"]),
+    "SIGNS": " ".join(signs),
     "HUB": "1" if "HF_HUB_CACHE" in variables else "",
 }
 with open(f"{out}/setup", "w", encoding="utf-8") as file:

@@ -132,6 +132,22 @@ def test_an_activated_venv_leads_to_the_driver(
     assert (quiet.stdout, quiet.stderr) == ("no driver\n", "")
 
 
+def test_the_venvs_python_by_itself_finds_the_driver(lab: Lab, shell: str, host: Path, tmp_path: Path) -> None:
+    """As an editor starts it; nothing else of the machine is loaded, and what it starts inherits nothing."""
+    venv = lab.nix.inside("sh", "-c", f"{shell} --run 'echo $VIRTUAL_ENV'").stdout.strip()
+    code = """
+import ctypes.util
+env = subprocess.run(["env"], capture_output=True, text=True).stdout
+names = [ctypes.util.find_library(name) for name in ("cuda", "z", "host")]
+answer = driver(), loaded(), names, [line for line in env.splitlines() if line.startswith(("LD_", "NIXGEN_LED"))]
+"""
+    by_itself = f"sh -c '{venv}/bin/python code.py' --"
+    (version, loaded, names, env), _ = ask(lab, opengl(host / "lib"), by_itself, code, folder=tmp_path)
+    assert (version, loaded) == (ANSWER, [f"{host}/lib/libcuda.so.{VERSION}"])
+    assert names == ["libcuda.so.1", "libz.so.1", None]
+    assert env == []
+
+
 def test_where_there_is_no_driver_nothing_is_set(lab: Lab, shell: str, tmp_path: Path) -> None:
     if any(map(os.path.exists, driver.SIGNS)):
         pytest.skip("this machine has a driver")

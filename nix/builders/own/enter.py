@@ -95,14 +95,15 @@ class Venv:
         settings = self.settings
         kernel = [f"{self.setup}/kernel", self.root] if self.root else []
         # What an editor's terminal has of the shell: the GPU's driver.
-        finder = shlex.join([settings["python"], "-ISB", f"{self.setup}/lib/driver.py", settings["cuda"], settings["environment"]])
+        driver = {"driver": f"{self.setup}/lib/driver.py", "cuda": settings["cuda"], "signs": settings["signs"]}
+        finder = shlex.join([settings["python"], "-ISB", driver["driver"], settings["cuda"], settings["environment"]])
         there = f"-x {shlex.quote(settings['python'])}"
         activated = {
             "activate": f'[ ! {there} ] || eval "$({finder} sh)"\n',
             "activate.fish": f"test {there}; and {finder} fish | source\n",
             "activate.csh": f'if ({there}) then\n  eval "`{finder} csh`"\nendif\n',
         }
-        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel, activated)
+        return ownvenv.make(target, settings["environment"], self.root, settings["roots"], settings["name"], place, settings["built"], kernel, activated, driver)
 
     def in_project(self):
         """Makes the project's venv where it is not there as it was made, and has .venv lead to it."""

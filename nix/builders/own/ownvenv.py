@@ -53,6 +53,12 @@ class Finder:
 sys.meta_path.insert(0, Finder)
 """
 
+# Where a GPU's driver is, or may be, driven.py leads to it; elsewhere this looks at a few files, which costs microseconds.
+DRIVER = (
+    "import os; (os.environ.get('NIXGEN_DRIVER') or 'nixgen-driver-' in os.environ.get('LD_LIBRARY_PATH', '') "
+    "or any(map(os.path.exists, {signs!r}))) and __import__('_nixgen_driver').lead({driver!r}, {cuda!r}, {environment!r})"
+)
+
 # What pip would install would be in no lock, and gone with the next venv. The line asks, and the module answers: also where
 # there is no pip, so that a shell's `pip` is never the host's. bin/pip is empty then.
 PIP = 'import sys; any("pip" in word for word in sys.orig_argv[1:8]) and __import__("_nixgen_pip").answer(sys.orig_argv[1:])'
@@ -106,12 +112,13 @@ def names(words):
 '''
 
 
-def make(target, environment, root, roots, name, place=None, built=None, kernel=(), activated=types.MappingProxyType({})):
+def make(target, environment, root, roots, name, place=None, built=None, kernel=(), activated=types.MappingProxyType({}), driver=None):
     """Makes the folder ``target``, which is to be used at ``place``. ``roots`` are on sys.path, relative to ``root``.
 
     ``built`` has the ``modules`` of packages that are compiled, and the ``roots`` where their Python files are to be found.
     ``kernel`` is the command that starts a notebook's kernel, where that is not the venv's Python alone; ``activated``
-    what scripts such as bin/activate do besides, by their names.
+    what scripts such as bin/activate do besides, by their names. ``driver`` is what Python finds a GPU's driver with, if at
+    all: the ``signs`` of one, the program ``driver``, and ``cuda``, the setting.
     """
     place = place or target
     (site,) = glob.glob(f"{glob.escape(environment)}/lib/python3.*/site-packages")
@@ -135,6 +142,9 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
         if not os.path.lexists(f"{target}/bin/{entry}"):
             _write(f"{target}/bin/{entry}", _head(f"{place}/bin/python", ""), 0o755)
     _kernelspec(target, environment, place, kernel)
+    if driver:
+        with open(f"{os.path.dirname(os.path.abspath(__file__))}/driven.py", encoding="utf-8") as source:
+            _write(f"{target}/{inside}/_nixgen_driver.py", source.read())
     if built and built["modules"]:
         code = [os.path.normpath(os.path.join(root, path)) for path in built["roots"]] if root else []
         _write(f"{target}/{inside}/_nixgen_built.py", BUILT.format(site=site, roots=code, modules=built["modules"]))
@@ -142,6 +152,8 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
         _write(f"{target}/pyvenv.cfg", source.read())
     # A line with a path alone is for programs that only read it, too, such as type checkers.
     lines = [site, FIRST.format(site=site, environment=environment, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1), PIP]
+    if driver:
+        lines.append(DRIVER.format(environment=environment, **driver))
     if root.startswith(f"{os.path.dirname(environment)}/"):
         # Root could write byte code into the store.
         lines.append("import sys; sys.dont_write_bytecode = True")
