@@ -67,6 +67,7 @@ def report(
     from nixgen.reports import render
     from nixgen.reports.checklist import report as made_of
     from nixgen.reports.collect import Asked, collect
+    from nixgen.runs.model import REPORT_MARK
 
     if markdown and json:
         raise UserError.of("", "--markdown and --json are two forms", "give one of them")
@@ -82,7 +83,7 @@ def report(
         folder = place.absolute().parent
         if not folder.is_dir():
             raise UserError.of(str(folder), "is not a folder", "make it first")
-        if out is None and place.exists() and render.MARK.encode() not in files.contents(place)[:1000]:
+        if out is None and place.exists() and REPORT_MARK.encode() not in files.contents(place)[:1000]:
             raise UserError.of(str(place), "is there, and no report wrote it", "name a file: --out FILE")
         files.write_all(folder, {place.name: f"{text.rstrip()}\n".encode()})
         held = sum(one.state == "yes" for one in found.checklist)

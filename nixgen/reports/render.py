@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of the JSON's form."""
 
-MARK = '<meta name="generator" content="nixgen report">'
-"""What a page has near its beginning, by which the next report knows that it may be written over."""
-
 WORDS = {"yes": "holds", "no": "does not hold", "unknown": "unknown"}
 _CAMEL = re.compile("_([a-z])")
 _UNSEEN = re.compile(

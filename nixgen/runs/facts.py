@@ -29,11 +29,12 @@ from nixgen.machine.git import State
 from nixgen.nix.json import STORE
 from nixgen.registry.address import is_folder
 from nixgen.runs import config
-from nixgen.runs.model import DIFF, FOLDER, Artifact, Environment, Git, Gpu, Machine, ProjectFiles
+from nixgen.runs.model import DIFF, FOLDER, REPORT_MARK, Artifact, Environment, Git, Gpu, Machine, ProjectFiles
 
 LARGEST = 16 << 20
 """Bytes of a new file that a tree's diff may have."""
 
+_HEAD = 1000  # bytes of a page in which its mark is
 _NVIDIA = Path("/proc/driver/nvidia")
 _PATIENCE = 10.0  # seconds for nvidia-smi, which waits where a driver hangs
 _FILES = (
@@ -70,8 +71,8 @@ class Tree:
 def tree(root: Path, written: Iterable[Path]) -> Tree | None:
     """The tree before a command is started, None outside of one; with no diff yet.
 
-    Runs and registries do not count, nor do new files at the paths ``written``: the command makes them. Raises
-    MachineError where git cannot be asked.
+    Runs and registries do not count, nor do new files that are pages of ``nixgen report``, nor those at the paths
+    ``written``: the command makes them. Raises MachineError where git cannot be asked.
     """
     without = (FOLDER, *_registries(root))
     try:
@@ -81,7 +82,11 @@ def tree(root: Path, written: Iterable[Path]) -> Tree | None:
             return None
         raise
     made = [os.path.relpath(path, state.top.resolve()) for path in written]
-    own = [path for path in state.untracked if not any(path == one or path.startswith(f"{one}/") for one in made)]
+    own = [
+        path
+        for path in state.untracked
+        if not any(path == one or path.startswith(f"{one}/") for one in made) and not _is_report(state.top / path)
+    ]
     state = replace(state, untracked=tuple(own))
     lacks = [f"{DIFF}: the changes inside of the submodule {path}" for path in state.submodules]
     new, left_out = [], []
@@ -226,6 +231,15 @@ def artifacts(lock: Lock, names: Sequence[str]) -> tuple[Mapping[str, Artifact],
         if not names or one.name in names or one.key in names:
             kinds[one.kind][one.name] = Artifact(addresses.bare(one.source), one.exact, one.digest, one.data)
     return kinds["models"], kinds["data"]
+
+
+def _is_report(path: Path) -> bool:
+    """Whether ``nixgen report`` wrote a page there."""
+    with contextlib.suppress(OSError):
+        if path.suffix == ".html" and path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                return REPORT_MARK.encode() in file.read(_HEAD)
+    return False
 
 
 def _left_out(top: Path, path: str) -> str:

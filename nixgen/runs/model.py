@@ -19,6 +19,9 @@ FOLDER = "runs"
 NAME = "run.yaml"
 STDOUT = "stdout"
 STDERR = "stderr"
+REPORT_MARK = '<meta name="generator" content="nixgen report">'
+"""What a page of ``nixgen report`` has near its beginning, by which it is known for one."""
+
 DIFF = "diff.patch"
 CONFIG = "config"
 

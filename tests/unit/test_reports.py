@@ -45,8 +45,8 @@ from nixgen.reports.model import (
 )
 from nixgen.runs import recordfile, reproductions
 from nixgen.runs.model import NAME as RUN
+from nixgen.runs.model import REPORT_MARK, ConfigFile, Environment, Git, Machine, Output, Run, Seeds
 from nixgen.runs.model import Artifact as Used
-from nixgen.runs.model import ConfigFile, Environment, Git, Machine, Output, Run, Seeds
 
 SHA, OTHER = "ab" * 32, "cd" * 32
 DIGEST = f"sha256:{SHA}"
@@ -197,7 +197,7 @@ def test_the_page_is_whole_and_loads_nothing(facts: Facts) -> None:
     assert {(one["href"] or "")[1:] for one in page.all("a")} <= {*page.ids}
     assert len({*page.ids}) == len(page.ids)
     assert not re.search(r"@import|url\(", style())
-    assert render.MARK in text[:1000]
+    assert REPORT_MARK in text[:1000]
     text.encode()
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from logs import SIGNER, VERIFIER, digest
 from support import started
+from support.program import nixgen
 from support.tree import fill, flip, lock, rows
 from support.waiting import until
 
@@ -574,6 +575,30 @@ def test_what_a_registry_of_the_project_holds_makes_no_tree_dirty(project: Proje
     (patch,) = (project.root / "runs").glob("*/diff.patch")  # of the second one alone
     assert b"train.py" in patch.read_bytes()
     assert b"weights" not in patch.read_bytes()
+
+
+def test_a_page_of_nixgen_report_makes_no_tree_dirty(project: Project) -> None:
+    """Whatever it is called, and nobody else's page; one that was committed is a file of the project."""
+    project.commit()
+    assert project.run("--clean", "--", "true").returncode == 0
+    for more in ([], ["--out", "fraud.html"]):
+        assert "points of the checklist" in nixgen("report", *more, cwd=project.root).stderr
+    assert git(project.root, "status", "--porcelain") == "?? fraud.html\n?? report.html\n?? runs/"
+    assert project.run("--clean", "--", "true").returncode == 0
+    (project.root / "page.html").write_text("<title>mine</title>")
+    (project.root / "link.html").symlink_to("report.html")
+    (project.root / "gone.html").symlink_to("nothing")
+    done = project.run("--clean", "--", "true")
+    assert done.returncode == 1
+    assert [line.split(":")[1].strip() for line in done.stderr.decode().splitlines() if line.startswith("error:")] == [
+        *("gone.html", "link.html", "page.html")
+    ]
+    for name in ("page.html", "link.html", "gone.html"):
+        (project.root / name).unlink()
+    git(project.root, "add", "report.html")
+    git(project.root, "commit", "-q", "-m", "report")
+    (project.root / "report.html").write_bytes(b"changed")
+    assert project.run("--clean", "--", "true").returncode == 1
 
 
 def test_a_large_new_file_is_named_and_left_out(project: Project) -> None:
