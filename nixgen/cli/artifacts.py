@@ -8,17 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nixgen.cli import options
+from nixgen.cli import complete, options
 
 if TYPE_CHECKING:
     from nixgen.artifacts.model import Kind
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name in models.toml.", show_default=False)]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The name in models.toml.", show_default=False, autocompletion=complete.of_kind
+    ),
+]
 NamesArgument = Annotated[
-    list[str], typer.Argument(metavar="NAME", help="The names in models.toml.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="NAME", help="The names in models.toml.", show_default=False, autocompletion=complete.of_kind
+    ),
 ]
 SomeNamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Only these; without a name all.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME", help="Only these; without a name all.", show_default=False, autocompletion=complete.of_kind
+    ),
 ]
 SourceArgument = Annotated[
     str,

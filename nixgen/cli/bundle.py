@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nixgen.cli import artifacts, options
+from nixgen.cli import artifacts, complete, options
 
 if TYPE_CHECKING:
     from nixgen.bundle.opening import Seen
@@ -65,7 +65,14 @@ def create(
     ] = "",
     environment: Annotated[
         str | None,
-        typer.Option("--env", "--environment", metavar="NAME", help="Only this environment.", show_default="all"),
+        typer.Option(
+            "--env",
+            "--environment",
+            metavar="NAME",
+            help="Only this environment.",
+            show_default="all",
+            autocompletion=complete.environments,
+        ),
     ] = None,
     without: Annotated[
         str | None, typer.Option("--without", metavar="models", help="Leave models and data out.", show_default=False)

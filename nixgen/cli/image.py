@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nixgen.cli import artifacts, options
+from nixgen.cli import artifacts, complete, options
 
 if TYPE_CHECKING:
     from nixgen.images.build import Asked, Made
@@ -22,7 +22,12 @@ def image() -> None:
 
 NameArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="A service, an environment or a model.", show_default="the environment"),
+    typer.Argument(
+        metavar="NAME",
+        help="A service, an environment or a model.",
+        show_default="the environment",
+        autocompletion=complete.images,
+    ),
 ]
 EnvFlag = Annotated[bool, typer.Option("--env", help="NAME is an environment.")]
 ServiceFlag = Annotated[bool, typer.Option("--service", help="NAME is a service of models.toml.")]

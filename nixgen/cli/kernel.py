@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nixgen.cli import artifacts, options
+from nixgen.cli import artifacts, complete, options
 
 app = artifacts.group("kernel", "Show the environment to notebooks: Jupyter, VS Code, PyCharm.")
 
@@ -65,7 +65,12 @@ def list_(
 def remove(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Names, as in nixgen kernel list.", show_default="this project's"),
+        typer.Argument(
+            metavar="NAME...",
+            help="Names, as in nixgen kernel list.",
+            show_default="this project's",
+            autocompletion=complete.kernels,
+        ),
     ] = None,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the same

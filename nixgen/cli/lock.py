@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nixgen.cli import options
+from nixgen.cli import complete, options
 
 
 def lock(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="With --upgrade: only these models and data.", show_default=False),
+        typer.Argument(
+            metavar="NAME...",
+            help="With --upgrade: only these models and data.",
+            show_default=False,
+            autocompletion=complete.artifacts,
+        ),
     ] = None,
     project: options.ProjectOption = Path(),
     upgrade: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nixgen.cli import complete
 from nixgen.console import console
 
 
@@ -61,7 +62,14 @@ PythonOption = Annotated[
 ]
 EnvironmentOption = Annotated[
     str,
-    typer.Option("--env", "--environment", metavar="NAME", help="One of tool.nixgen.environments.", show_default=False),
+    typer.Option(
+        "--env",
+        "--environment",
+        metavar="NAME",
+        help="One of tool.nixgen.environments.",
+        show_default=False,
+        autocompletion=complete.environments,
+    ),
 ]
 MirrorOption = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nixgen.cli import artifacts, options
+from nixgen.cli import artifacts, complete, options
 
 if TYPE_CHECKING:
     from nixgen.releases.commands import Asked
@@ -45,7 +45,17 @@ ByOption = Annotated[
 ]
 WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason, for the log.", show_default=False)]
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="NAME[@VERSION]", help="A model, @ a version or an alias.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME[@VERSION]",
+        help="A model, @ a version or an alias.",
+        show_default=False,
+        autocompletion=complete.published,
+    ),
+]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The model's name.", show_default=False, autocompletion=complete.published),
 ]
 
 
@@ -104,7 +114,7 @@ def publish(
         str,
         typer.Argument(metavar="RUN", help='A run: its id, part of it, its folder, or "latest".', show_default=False),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    name: NameArgument,
     version: Annotated[
         str, typer.Option("--version", metavar="VERSION", help="A semantic version, like 1.2.0.", show_default=False)
     ] = "",
@@ -202,7 +212,7 @@ def show(
     "Example: nixgen registry history fraud-detector",
 )
 def history(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    name: NameArgument,
     registry: AddressOption = None,
     log_key: LogKeyOption = None,
     json: options.JsonOption = False,
@@ -250,7 +260,12 @@ def at(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Only these; without a name all.", show_default=False),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Only these; without a name all.",
+            show_default=False,
+            autocompletion=complete.published,
+        ),
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="First restore every alias from the log.")] = False,
     signed_by: Annotated[
@@ -387,7 +402,7 @@ def promote(
     "Example: nixgen registry rollback fraud-detector prod --why 'too many false alarms'",
 )
 def rollback(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", show_default=False)],
+    name: NameArgument,
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Like prod.", show_default=False)],
     to: Annotated[
         str, typer.Option("--to", metavar="VERSION", help="Another version that it had.", show_default=False)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from nixgen.cli import options
+from nixgen.cli import complete, options
 
 
 class Parsed(TyperCommand):
@@ -42,12 +42,16 @@ def run(
             metavar="TASK|COMMAND",
             help="A task or a program (after -- always a program), and its arguments; without one, the project's run.",
             show_default=False,
+            autocompletion=complete.tasks,
         ),
     ] = None,
     service: Annotated[
         str | None,
         typer.Option(
-            "--service", metavar="NAME", help="The command of [services.NAME] in models.toml, and its models."
+            "--service",
+            metavar="NAME",
+            help="The command of [services.NAME] in models.toml, and its models.",
+            autocompletion=complete.services,
         ),
     ] = None,
     environment: options.EnvironmentOption = "",

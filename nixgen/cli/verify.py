@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nixgen.cli import options
+from nixgen.cli import complete, options
 
 
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Models and data, like minilm or data.sales.", show_default="all"),
+        typer.Argument(
+            metavar="NAME...",
+            help="Models and data, like minilm or data.sales.",
+            show_default="all",
+            autocompletion=complete.artifacts,
+        ),
     ] = None,
     path: Annotated[
         Path | None,

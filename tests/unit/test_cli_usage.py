@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -141,6 +142,105 @@ def test_zsh_and_fish_are_told_how_a_word_goes_on(line: str, wanted: str) -> Non
     assert re.fullmatch(rf"""_arguments '\*: :\(\("{wanted}":".*"\)\)'\n""", zsh.stdout)
     fish = nixgen(_NIXGEN_COMPLETE="complete_fish", _TYPER_COMPLETE_ARGS=line, _TYPER_COMPLETE_FISH_ACTION="get-args")
     assert fish.stdout.split("\t")[0].split() == [wanted]
+
+
+PROJECT = """\
+[tool.nixgen]
+scripts = ["tools/fetch data.py"]
+[tool.nixgen.tasks]
+train = "python train.py"
+test = { cmd = "pytest", description = "Run the tests" }
+[tool.nixgen.environments.docs]
+"""
+MODELS = """\
+version = 1
+[models.minilm]
+source = "hf:a/b"
+[models.large]
+[data.sales]
+[services.serve]
+command = "python -m app"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "models.toml").write_text(MODELS)
+    (tmp_path / "nixgen.lock").touch()
+    for name in ("fraud/1.0.0", "fraud/1.2.0", "churn/0.1.0", "log/tile"):
+        (tmp_path / "registry" / name).mkdir(parents=True)
+    (tmp_path / "src").mkdir()
+    return tmp_path
+
+
+def completed(line: str, cwd: Path, **env: str) -> list[str]:
+    env |= {
+        "_NIXGEN_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    return [one.partition("\t")[0] for one in nixgen(cwd=cwd, **env).stdout.splitlines() if one]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("nixgen run ", "train test"),
+        ("nixgen run te", "test"),
+        ("nixgen run train t", ""),
+        ("nixgen run --service ", "serve"),
+        ("nixgen run --env ", "docs fetch-data"),
+        ("nixgen shell --environment d", "docs"),
+        ("nixgen bundle create --env ", "docs fetch-data"),
+        ("nixgen verify ", "minilm large data.sales"),
+        ("nixgen verify minilm ", "large data.sales"),
+        ("nixgen lock --upgrade da", "data.sales"),
+        ("nixgen model remove ", "minilm large"),
+        ("nixgen model fetch large ", "minilm"),
+        ("nixgen model add ", ""),
+        ("nixgen data list ", ""),
+        ("nixgen data remove ", "sales"),
+        ("nixgen image build ", "serve docs fetch-data minilm large"),
+        ("nixgen image build --model ", "minilm large"),
+        ("nixgen registry promote ", "churn fraud"),
+        ("nixgen registry promote fraud@1.2", "fraud@1.2.0"),
+        ("nixgen registry verify fraud ", "churn"),
+    ],
+)
+def test_names_of_the_project_are_completed(project: Path, line: str, wanted: str) -> None:
+    assert completed(line, project / "src") == wanted.split()
+
+
+def test_kernels_of_the_user_are_completed(tmp_path: Path) -> None:
+    place = tmp_path / "kernels/nixgen-demo"
+    place.mkdir(parents=True)
+    said = {"project": str(tmp_path), "environment": "", "full": "demo"}
+    (place / "kernel.json").write_text(json.dumps({"display_name": "demo", "metadata": {"nixgen": said}}))
+    assert completed("nixgen kernel remove ", tmp_path, JUPYTER_DATA_DIR=str(tmp_path)) == ["nixgen-demo"]
+
+
+def test_a_project_that_is_named_counts_and_one_that_cannot_be_read_completes_nothing(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away = tmp_path_factory.mktemp("away")
+    assert completed("nixgen run ", away) == []
+    assert completed(f"nixgen run --project {project} tr", away) == ["train"]
+    for text in (b"[", b"\xff", b"tool.nixgen = 1", b'tool.nixgen.tasks = "x"', b"tool.nixgen.scripts = [1]"):
+        (project / "pyproject.toml").write_bytes(text)
+        assert completed("nixgen run ", project) == completed("nixgen run --env ", project) == []
+
+
+def test_completing_a_name_imports_little(project: Path) -> None:
+    env = {"_NIXGEN_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "nixgen run ", "PYTHONPATH": str(ROOT)}
+    code = "import sys; sys.argv[0] = 'nixgen'; from nixgen.__main__ import main; main()"
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    done = subprocess.run(command, env={**os.environ, **env}, cwd=project, capture_output=True, text=True, check=True)
+    assert "train" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    ours = {name for name in imported if name.startswith("nixgen.") and not name.startswith("nixgen.cli")}
+    assert ours <= {"nixgen.console", "nixgen.errors", "nixgen.formats", "nixgen.formats.toml", "nixgen.__main__"}
+    assert not {"packaging", "urllib3", "jinja2", "tomllib"} & imported
 
 
 @pytest.mark.heavy
