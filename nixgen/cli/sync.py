@@ -19,6 +19,7 @@ def sync(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; name each stale file, and exit 1. Uses no network.")
     ] = False,
+    environment: options.EnvironmentOption = "",
     no_build: Annotated[bool, typer.Option("--no-build", help="Do not build the environment.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Build everything, and write nixgen.hashes.json, too.")
@@ -33,7 +34,8 @@ def sync(
     """Bring locks, Nix files and environment up to date. After any change: `uv add`, an edit, `uv python pin`.
 
     Runs uv lock where pyproject.toml moved, pins what is new, writes the Nix files, builds the environment and .venv.
-    Says what changed; a second run changes nothing.
+    Says what changed; a second run changes nothing. Of several environments it builds the default one, or that of the
+    shell that it runs in; --env names another.
 
     Example: nixgen sync --check
     """
@@ -42,8 +44,9 @@ def sync(
     from nixgen.formats.jsontext import dumps
     from nixgen.sync import sync as implementation
 
+    asked = implementation.Options(environment, not no_build, record, offline, tuple(mirror or ()))
     if check:
-        stale = implementation.check(project)
+        stale = implementation.check(project, asked)
         if json:
             rows = [{"file": one.where, "problem": one.what, "mend": one.mend} for one in stale]
             console.result(dumps({"version": 1, "stale": rows}))
@@ -52,7 +55,6 @@ def sync(
             raise Finding(stale)
         console.info("Everything is up to date.")
         return
-    asked = implementation.Options(build=not no_build, record=record, offline=offline, mirrors=tuple(mirror or ()))
     done = implementation.sync(project, asked)
     if json:
         console.result(done.as_json())

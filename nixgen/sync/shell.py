@@ -140,12 +140,16 @@ def ready(project: Project, environment: str, plan: Plan | None = None, *, recip
     return Ready(found, state.built, state.fetched, venv)
 
 
-def is_another(root: Path, made: Ready) -> bool:
-    """Whether this process runs in a shell of the project that has another environment than the one that was made."""
+def inside(root: Path) -> str | None:
+    """The name of the environment whose shell of the project this process runs in ("" the default one's), else None."""
     own = os.environ.get("NIXGEN_ROOT", "")
-    inside = bool(own) and Path(own).is_dir() and root.samefile(own) and not os.environ.get("NIXGEN_LABEL")
+    return os.environ.get("NIXGEN_LABEL", "") if own and Path(own).is_dir() and root.samefile(own) else None
+
+
+def is_another(made: Ready) -> bool:
+    """Whether the shell that this process runs in, one of the environment that was made, has it as it was before."""
     told = Path(os.environ.get("NIXGEN_MARK", "/nowhere")).exists()  # bash's prompt says it
-    return inside and not told and bool(made.venv) and os.environ.get("VIRTUAL_ENV") != made.venv
+    return not told and bool(made.venv) and os.environ.get("VIRTUAL_ENV") != made.venv
 
 
 def _built(

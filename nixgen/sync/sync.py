@@ -37,8 +37,12 @@ _FILE = ".python-version"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How far it goes: ``build`` the environment, write the ``record``; ``offline`` and ``mirrors`` are lock's."""
+    """How far it goes: ``build`` the environment, write the ``record``; ``offline`` and ``mirrors`` are lock's.
 
+    ``environment`` is the one that is built: in a shell of the project without a name that shell's, else the default.
+    """
+
+    environment: str = ""
     build: bool = True
     record: bool = False
     offline: bool = False
@@ -73,24 +77,38 @@ def sync(start: Path, options: Options) -> Done:
 
     Raises UserError, MachineError and BuildFailed. Files that were written stay: a build can be tried again.
     """
-    project = find(start)
+    project = _asked(find(start), options)
     with files.exclusive(project.root, console.info) as waited:
         if waited:
-            project = find(start)
+            project = _asked(find(start), options)
         locks = _lock(project)
         project = find_project(project.root)
         flake = flakelock.read(project.root)
         plan, changed = _written(project, flake, options)
         write.tell(project, changed, flake)
     changed = (*locks, *changed)
-    done = Done(project.name, project.root, changed)
+    done, name = Done(project.name, project.root, changed), _name(project, options)
     if options.build or options.record:
-        done = _built(done, project, plan, options)
+        done = _built(done, project, name, plan, options)
     if not changed and done.record != "written" and (done.environment is None or not done.environment.worked):
         console.info("Everything is up to date.")
-    if done.environment is not None and shell.is_another(project.root, done.environment):
-        console.info("This shell has the environment of before. To renew it: exit, then: nixgen shell")
+    if done.environment is not None and shell.inside(project.root) == name and shell.is_another(done.environment):
+        again = f" --env {name}" if name else ""
+        console.info(f"This shell has the environment of before. To renew it: exit, then: nixgen shell{again}")
     return done
+
+
+def _asked(project: Project, options: Options) -> Project:
+    """The same project. Raises UserError where it has not the environment that is asked for."""
+    if options.environment:
+        project.of(options.environment)
+    return project
+
+
+def _name(project: Project, options: Options) -> str:
+    """The environment that is built."""
+    here = shell.inside(project.root) or ""
+    return options.environment or (here if here in project.settings.environments else "")
 
 
 def find(start: Path) -> Project:
@@ -101,9 +119,9 @@ def find(start: Path) -> Project:
     return project
 
 
-def check(start: Path) -> tuple[Problem, ...]:
+def check(start: Path, options: Options) -> tuple[Problem, ...]:
     """What :func:`sync` would change of the files, one problem each. Writes nothing and uses no network."""
-    project = find(start)
+    project = _asked(find(start), options)
     stale = [
         Problem(view.lock, f"is out of date with {view.script.path if view.script else _PYPROJECT}: {why}", COMMAND)
         for view in uv_views(project)
@@ -223,7 +241,7 @@ def _written(project: Project, flake: flakelock.Flake | None, options: Options) 
     return plan, write.write(project.root, wanted, write.COMMAND, force=False)
 
 
-def _built(done: Done, project: Project, plan: Plan, options: Options) -> Done:
+def _built(done: Done, project: Project, name: str, plan: Plan, options: Options) -> Done:
     """The environment in the store and in .venv, and the record."""
     from nixgen.check import record
     from nixgen.check.compare import recipe_changes
@@ -232,9 +250,9 @@ def _built(done: Done, project: Project, plan: Plan, options: Options) -> Done:
     here = system()
     recorded = record.read_record(done.root / record.NAME)
     known = recorded.systems.get(here) if recorded is not None else None
-    ready = shell.ready(project, "", plan, recipes=known is not None and not options.record)
+    ready = shell.ready(project, name, plan, recipes=known is not None and not options.record)
     if ready.worked:
-        console.info(f"environment: {ready.told()}")
+        console.info(f"environment{f' {name}' if name else ''}: {ready.told()}")
     done = replace(done, environment=ready, record="none")
     if options.record:
         return _recorded(done)

@@ -280,6 +280,39 @@ def test_a_record_that_is_of_before_is_told(root: Path, monkeypatch: pytest.Monk
     )
 
 
+def test_one_environment_is_brought_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is named, else that of the shell, else the default one. The files are those of all."""
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("[tool.nixgen.environments.docs]\n[tool.nixgen.environments.test]\n")
+    built = []
+
+    def ready(_project: object, name: str, *_: object, recipes: bool) -> shell.Ready:  # noqa: ARG001 -- as it is called
+        built.append(name)
+        return shell.Ready(Shell("", "", "", {}), 2, 0, "/venv")
+
+    monkeypatch.setattr(shell, "ready", ready)
+    assert said(root, "sync", "--env", "docs") == "wrote default.nix\nenvironment docs: 2 built\n"
+    assert said(root, "sync") == "environment: 2 built\n"
+    unknown = (
+        "error: --env: pyproject.toml has no environment doc\n"
+        "  hint: the environments: docs, test (tool.nixgen.environments)\n"
+    )
+    for more in ([], ["--check"]):
+        assert said(root, "sync", "--env", "doc", *more, code=2) == unknown
+    renew = "This shell has the environment of before. To renew it: exit, then: nixgen shell --env test\n"
+    here = {"NIXGEN_ROOT": str(root), "VIRTUAL_ENV": "/old"}
+    for words, label, told in (
+        ([], "test", f"environment test: 2 built\n{renew}"),
+        (["--env", "docs"], "test", "environment docs: 2 built\n"),
+        ([], "gone", "environment: 2 built\n"),
+    ):
+        assert nixgen("sync", *words, cwd=root, NIXGEN_LABEL=label, **here).stderr == told
+    assert (
+        nixgen("sync", cwd=root, NIXGEN_LABEL="test", NIXGEN_ROOT=str(root.parent)).stderr == "environment: 2 built\n"
+    )
+    assert built == ["docs", "", "test", "docs", "", ""]
+
+
 def test_a_lock_of_another_tool_is_for_that_tool(root: Path) -> None:
     (root / "uv.lock").rename(root / "pylock.toml")
     assert said(root, "add", "beta", code=2) == (
