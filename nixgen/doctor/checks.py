@@ -257,6 +257,11 @@ def gpu_driver(facts: Facts) -> Iterator[Fault]:
         )
 
 
+def kernels(facts: Facts) -> Iterator[Fault]:
+    """Whether the kernels that nixgen installed for notebooks can start."""
+    yield from (Fault("warning", problem) for problem in facts.kernels)
+
+
 def clock(facts: Facts) -> Iterator[Fault]:
     """Whether the time is right, by servers and by what was made before."""
     mend = (
@@ -378,7 +383,7 @@ def record(facts: Facts) -> Iterator[Fault]:
 
 MACHINE: tuple[Check, ...] = (
     *(nix, nix_version, flakes, daemon, build_users, trusted_user, sandbox, jobs, disk_space, letter_case, home),
-    *(certificates, proxy, substituters, git, gpu_driver, clock, wsl, container),
+    *(certificates, proxy, substituters, git, gpu_driver, kernels, clock, wsl, container),
 )
 PROJECT: tuple[Check, ...] = (project, generated_files, systems, tracked_files, venv, record)
 

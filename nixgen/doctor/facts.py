@@ -129,6 +129,7 @@ class Facts:
 
     ``servers`` is None where none was to be asked. ``times`` are those of files and commits, by name; ``now`` is this
     machine's. ``certificates`` is a problem with them, ``variables`` those of the environment that count.
+    ``kernels`` are problems of those that nixgen installed for notebooks.
     """
 
     host: Host
@@ -145,5 +146,6 @@ class Facts:
     nix_problem: Problem | None = None
     servers: tuple[Server, ...] | None = None
     gpu: Gpu = Gpu()
+    kernels: tuple[Problem, ...] = ()
     project: Project | None = None
     project_problem: Problem | None = None

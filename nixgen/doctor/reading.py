@@ -24,6 +24,7 @@ from nixgen.check.facts import builder, system
 from nixgen.doctor import facts
 from nixgen.errors import MachineError, NixgenError, Problem
 from nixgen.generate import gitindex
+from nixgen.local import kernels
 from nixgen.machine import download, driver, folders, git, host, process
 from nixgen.machine.background import Beside
 from nixgen.nix import install, stores, tools
@@ -73,9 +74,17 @@ def read(start: Path, *, offline: bool = False, root: Path = Path("/")) -> facts
         nix_problem=nix_problem,
         servers=servers() if servers is not None else None,
         gpu=_gpu(root, project.glibc if project else ""),
+        kernels=_kernels(),
         project=project,
         project_problem=project_problem,
     )
+
+
+def _kernels() -> tuple[Problem, ...]:
+    with contextlib.suppress(MachineError):  # without a home there are none
+        every = ((one, one.broken() or one.problem()) for one in kernels.known())
+        return tuple(Problem(f"kernel {one.title}", what, one.mend()) for one, what in every if what)
+    return ()
 
 
 def _user() -> facts.User:

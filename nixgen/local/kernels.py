@@ -114,6 +114,16 @@ class Kernel:
             return "its environment was removed by Nix's garbage collection"
         return "" if has_kernel(venv) else f"its environment has no {_PACKAGE}"
 
+    def mend(self) -> str:
+        """What has it start again, or removes it where that cannot be; to be typed."""
+        gone = not (self.root / "default.nix").is_file()
+        return f"nixgen kernel remove {self.name}" if gone else self.again()
+
+    def again(self) -> str:
+        """What installs it again."""
+        option = f" --env {self.environment}" if self.environment else ""
+        return f"cd {shlex.quote(str(self.root))} && nixgen kernel install{option}"
+
 
 def place() -> Path:
     """Where the kernels of this user are."""
@@ -215,9 +225,7 @@ def _spec(kernel: Kernel) -> str:
 
 
 def _script(kernel: Kernel) -> str:
-    option = f" --env {kernel.environment}" if kernel.environment else ""
-    again = f"Run: cd {shlex.quote(str(kernel.root))} && nixgen kernel install{option}"
-    root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, again))
+    root, full, again = map(shlex.quote, (str(kernel.root), kernel.full, f"Run: {kernel.again()}"))
     return _TEXT.format(root=root, full=full, again=again, name=kernel.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from nixgen.doctor import checks, reading
 from nixgen.doctor.facts import Disk, Facts, Gpu, Nix, Project, Server, User
 from nixgen.doctor.report import Report, as_json, as_text, report
 from nixgen.errors import Problem
+from nixgen.local import venvs
 from nixgen.machine import host
 from nixgen.machine.git import Visibility
 from nixgen.machine.host import Host
@@ -132,6 +134,7 @@ FAULTS: tuple[tuple[str, str, Facts, str, str], ...] = (
     ("gpu-driver", "warning", replace(FINE, gpu=Gpu(("NVIDIA",))), "a card by NVIDIA, and no driver", "install"),
     ("gpu-driver", "warning", replace(FINE, gpu=Gpu(("NVIDIA",), ("H200",))), "not its libcuda.so.1", "NIXGEN_DRIVER"),
     ("gpu-driver", "warning", replace(FINE, gpu=Gpu(problem=Problem("GPU", "is empty", "again"))), "is empty", "again"),
+    ("kernels", "warning", replace(FINE, kernels=(Problem("kernel a", "is gone", "nixgen kernel"),)), "gone", "kernel"),
     ("clock", "warning", replace(FINE, servers=(replace(CACHE, ahead=7200.0),)), "2 hours slow", "timedatectl"),
     ("clock", "error", replace(FINE, servers=(replace(CACHE, ahead=-9e6),)), "104 days fast", "timedatectl"),
     ("clock", "warning", replace(FINE, times={"uv.lock": NOW + 9e5}), "uv.lock was made 10 days later", "timedatectl"),
@@ -304,6 +307,40 @@ def test_a_nix_that_says_nothing_useful_is_told(machine: Machine) -> None:
     (found,) = [one.fault for one in machine.ask().found if one.id == "nix"]
     assert "nonsense in nix.conf" in found.problem.what
     assert as_text(machine.ask())[0][1].endswith(", Nix, which cannot be used")
+
+
+def test_kernels_that_cannot_start_are_told_with_what_mends_them(machine: Machine, tmp_path: Path) -> None:
+    """Of a project that is gone, of environments that were never entered or are removed, and one that starts."""
+    machine.patch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+    machine.patch.setattr(venvs, "_SETUP", re.compile(rf"{tmp_path}/store/(.+)-setup"))
+    for name in ("gone", "bare", "docs", "fine"):
+        root, kernel = tmp_path / name, tmp_path / f"data/kernels/nixgen-{name}"
+        spec = {"project": str(root), "environment": "docs" if name == "docs" else "", "full": name}
+        for path, text in (
+            (root / "default.nix", ""),
+            (kernel / "kernel.json", json.dumps({"display_name": name, "metadata": {"nixgen": spec}})),
+            *((kernel / part, "") for part in ("start", "start.sh")),
+            (root / f".venv-key/share/jupyter/kernels/nixgen-{name}/kernel.json", ""),
+            (root / ".venv-key/nixgen", f"# Made\n{tmp_path}/store/{name}-setup\n{root}\n3\nab cd\n"),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/fine-setup").touch()
+    shutil.rmtree(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "bare/.venv-key")
+    told = [one.fault.problem for one in machine.ask().found if one.id == "kernels"]
+    assert told == [
+        Problem(*("kernel bare", "its environment was never entered"), f"cd {tmp_path}/bare && nixgen kernel install"),
+        Problem(
+            *("kernel docs", "its environment was removed by Nix's garbage collection"),
+            f"cd {tmp_path}/docs && nixgen kernel install --env docs",
+        ),
+        Problem("kernel gone", f"its project is gone: {tmp_path}/gone", "nixgen kernel remove nixgen-gone"),
+    ]
+    machine.patch.setenv("HOME", "")
+    machine.patch.setenv("JUPYTER_DATA_DIR", "")
+    assert "kernels" not in ids(machine.ask())
 
 
 def test_a_nix_that_hangs_is_not_waited_for(machine: Machine) -> None:

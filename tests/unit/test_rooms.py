@@ -29,8 +29,8 @@ FLOORS = (
     ("generate",),
     ("check", "init", "models"),
     ("cache", "runs", "bom", "sync"),
-    ("releases", "trackers", "doctor", "local", "images", "bundle"),
-    ("reports", "fleet"),
+    ("releases", "trackers", "local", "images", "bundle"),
+    ("reports", "fleet", "doctor"),
     ("cli",),
 )
 """Lowest first. Rooms of one floor do not import one another."""
