@@ -37,6 +37,7 @@ MEASUREMENTS = {
     "report": command.report,
     "evaluation": evaluation.evaluation,
     "build": building.build,
+    "entry": building.entry,
     "rebuild": building.rebuild,
     "locking": sources.locking,
     "extension": sources.extension,

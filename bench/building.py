@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from support.loopback import Asked, Reply, listen, ranged
 
 from bench.evaluation import through, version
 from bench.manywheels import COUNT, many_wheels
@@ -11,6 +17,8 @@ from bench.measure import Row, Series, ratio, timed, within
 from bench.project import CACHE, UV, let_go, nix_versions, notebook, plain_python, wheel_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from support.nix import Nix
 
 IMPORTS = ("pandas", "sklearn", "pyarrow")
@@ -31,9 +39,47 @@ def build() -> list[Row]:
             before = [[str(nix.bin / "nix-store"), "--delete", *made], _empty(venv)]
             ours, theirs = timed([command, fill], runs, warm=0, before=before, through=through(nix))
             what = f"building the notebook's environment, wheels fetched, Nix {version(nix)}, max-jobs = {jobs}"
-            row = ratio(what, ours, theirs, 0.7, "uv pip install --compile-bytecode")
+            row = ratio(what, ours, theirs, 3.0, "uv pip install")
             rows.append(row if jobs == "auto" else Row(row.what, row.measured, note="Nix's default"))
     return rows
+
+
+def entry() -> list[Row]:
+    """What a teammate waits for: nothing of the wheels is there, and each is downloaded from a server on loopback.
+
+    As many builds at a time as there are cores, as `nixgen sync`, `nixgen shell` and `./enter` ask for, and Nix's own
+    default, one; beside uv with and without byte code. All get their answers from the same server, after 50 ms.
+    """
+    folder, venv = notebook("debian"), CACHE / "venv-entry"
+    served = {path.name: path.read_bytes() for path in wheel_files()}
+    rows = []
+    with listen(partial(_late, served)) as address:
+        there = folder / "there.nix"
+        text = (folder / "default.nix").read_text()
+        there.write_text(re.sub(r'url = "[^"]*/([^/"]*)"', rf'url = "{address}/\1"', text))
+        try:
+            for nix in nix_versions():
+                nix.build(folder, "environment")
+                gone = [*_made(nix, folder), *_sources(nix, folder)]
+                let_go(nix)
+                before = [[str(nix.bin / "nix-store"), "--delete", *gone], _empty(venv), _empty(venv)]
+                fills = [_fill(venv, address, *options) for options in ((), ("--compile-bytecode",))]
+                for jobs in (str(os.cpu_count() or 1), "1"):
+                    build = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(there), "-A", "environment"]
+                    ours, plain, compiled = timed([build, *fills], 2, warm=0, before=before, through=through(nix))
+                    what = f"the notebook's wheels downloaded and installed, Nix {version(nix)}, max-jobs = {jobs}"
+                    rows.append(ratio(what, ours, plain, 3.0, "uv pip install"))
+                    if jobs != "1":
+                        rows.append(ratio("the same", ours, compiled, 0.7, "uv pip install --compile-bytecode"))
+        finally:
+            there.unlink()
+    return rows
+
+
+def _late(files: Mapping[str, bytes], asked: Asked, _: bytes) -> Reply:
+    """A file, as late as a server some way off."""
+    time.sleep(0.05)
+    return ranged(asked, files[asked.path.lstrip("/")], {})
 
 
 def rebuild() -> list[Row]:
@@ -78,10 +124,10 @@ def _after_a_change(nix: Nix, folder: Path, package: str) -> Series:
 
 
 def imports() -> list[Row]:
-    """``import pandas`` (and others) from the environment, beside a uv venv with byte-code."""
+    """``import pandas`` (and others) from the environment, beside a uv venv with byte-code: not for the first time."""
     folder, venv, nix = notebook("debian"), CACHE / "venv-import", nix_versions()[-1]
     environment = nix.build(folder, "environment")
-    timed([_fill(venv)], 1, warm=0, before=[_empty(venv)])
+    timed([_fill(venv, "", "--compile-bytecode")], 1, warm=0, before=[_empty(venv)])
     rows = []
     for module in IMPORTS:
         commands = [[f"{home}/bin/python", "-c", f"import {module}"] for home in (environment, venv)]
@@ -96,11 +142,19 @@ def _empty(venv: Path) -> list[str]:
     return ["sh", "-c", make, "sh", str(venv), UV, plain_python()]
 
 
-def _fill(venv: Path) -> list[str]:
-    """The command that installs the wheels into the venv, with byte-code, from files and without a network."""
-    options = ["--quiet", "--no-config", "--offline", "--no-index", "--no-deps", "--compile-bytecode"]
+def _fill(venv: Path, address: str = "", *more: str) -> list[str]:
+    """The command that installs the wheels into the venv: from files without a network, or from a server's address."""
+    options = ["--quiet", "--no-config", "--no-index", "--no-deps", *([] if address else ["--offline"]), *more]
     target = ["--python", str(venv), "--cache-dir", f"{venv}-cache"]
-    return [UV, "pip", "install", *options, *target, *map(str, wheel_files())]
+    files = [f"{address}/{path.name}" if address else str(path) for path in wheel_files()]
+    return [UV, "pip", "install", *options, *target, *files]
+
+
+def _sources(nix: Nix, folder: Path) -> list[str]:
+    """The wheel files in the store."""
+    listed = f"map (wheel: wheel.src.outPath) (builtins.attrValues (import {folder} {{ }}).wheels)"
+    paths = nix.evaluate(listed)
+    return and_referrers(nix, [str(path) for path in paths])
 
 
 def _made(nix: Nix, folder: Path) -> list[str]:

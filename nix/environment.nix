@@ -11,6 +11,7 @@ import ./python.nix base "environment.py" {
     # Of no use where it is the loader that programs of wheels have already.
     interpreter = if base.interpreter == base.loader then "" else base.interpreter;
     inherit (base) assigned modules;
+    kept = import ./script.nix "kept.py";
     # nixgen.seed_everything, for the project's own programs.
     seeding = if seeding then builtins.toFile "nixgen-seeding" (import ./texts.nix).runs."seeding.py" else null;
     wheels = map (wheel: { inherit (wheel) name; path = wheel.drv; }) wheels;

@@ -2,10 +2,11 @@
 # `program` stream the layers from the paths that these name. An image has parts, each a derivation of its own: where
 # the project's code changes, only the last part's layers are read again.
 #
-# `environment` is without the project's own code, `artifacts` are folders of models and data, `roots` all else that
-# the image holds. `folder` is where the command starts. `settings` are what default.nix says of images.
+# `environment` is without the project's own code, `bytecode` is that of its wheels, `artifacts` are folders of models
+# and data, `roots` all else that the image holds. `folder` is where the command starts. `settings` are what
+# default.nix says of images.
 { base, name, settings }:
-{ label, environment, artifacts, roots, first, entry, folder, health ? [ ] }:
+{ label, environment, bytecode, artifacts, roots, first, entry, folder, health ? [ ] }:
 let
   inherit (builtins) attrNames concatStringsSep;
   texts = import ./texts.nix;
@@ -32,7 +33,7 @@ let
     exportReferencesGraph.graph = roots;
   };
   core = part "base" (share 8) base.image.roots [ ];
-  own = part "environment" (share 2) [ "${environment}" ] [ "${core}" ];
+  own = part "environment" (share 2) [ "${environment}" "${bytecode}" ] [ "${core}" ];
   weights = part "models" (share 4) artifacts [ "${core}" "${own}" ];
   parts = map toString ([ core own ] ++ (if artifacts == [ ] then [ ] else [ weights ]));
 
@@ -43,6 +44,7 @@ let
   all = {
     HOME = "/tmp";
     LANG = "C.UTF-8";
+    NIXGEN_BYTECODE = "${bytecode}";
     PATH = concatStringsSep ":" (first ++ base.tools ++ base.image.path);
     PYTHONDONTWRITEBYTECODE = "1";
     PYTHONUNBUFFERED = "1";
@@ -52,7 +54,7 @@ let
     part = "project";
     most = share 8;
     inherit parts;
-    exportReferencesGraph.graph = map toString ([ environment ] ++ artifacts ++ roots ++ base.image.roots);
+    exportReferencesGraph.graph = map toString ([ environment bytecode ] ++ artifacts ++ roots ++ base.image.roots);
     image = {
       name = "${full}:${builtins.replaceStrings [ "+" "!" ] [ "_" "_" ] (settings.version or "latest")}";
       platform = { x86_64-linux = "linux/amd64"; aarch64-linux = "linux/arm64"; }.${base.system};

@@ -7,7 +7,7 @@ derivation {
   inherit (base) system;
   name = "${name}-imports";
   builder = base.bash;
-  args = [ "-c" "export HOME=$TMPDIR; exec ${own}/bin/python ${import ./script.nix "imports.py"}" ];
+  args = [ "-c" "export HOME=$TMPDIR; exec ${own}/bin/python -B ${import ./script.nix "imports.py"}" ];
   trees = builtins.toJSON (map (tree: { inherit (tree) name modules; }) trees);
   inherit environment;
   # What shared objects ask for is looked for in the wheels and in these folders; macOS has its own ways.

@@ -18,6 +18,7 @@
 , skipImports
 , cuda
 , images
+, bytecode
 }:
 { label, smoke, elsewhere ? { }, script ? null, run ? null, tasks ? { } }:
 let
@@ -49,13 +50,18 @@ let
     trees = ownTrees;
   };
   variables = base.variables // together.variables;
+  # Of the wheels, for what starts often and has no cache of its own; a shell compiles what it imports.
+  compiled = import ./bytecode.nix { inherit base builder; } { name = full; wheels = installed; };
+  always = bytecode == "build";
 
   packaged = ownTrees != [ ] || built != [ ];
-  serve = import ./services.nix {
+  serving = code: import ./services.nix {
     inherit base source environment cuda packaged;
     artifacts = pinned;
+    bytecode = code;
   };
-  served = serve (map (row: removeAttrs row [ "environment" "health" ])
+  serve = serving (if always then compiled.root else null);
+  served = serving compiled.root (map (row: removeAttrs row [ "environment" "health" ])
     mine);
   mine = builtins.filter (row: row.environment or "" == label) services;
 
@@ -63,7 +69,13 @@ let
   copy = import ./source.nix { inherit root name; } [ ];
   scripted = if script == null then { } else
     import ./services.nix
-      { inherit base environment cuda; source = copy; packaged = true; artifacts = pinned; }
+      {
+        inherit base environment cuda;
+        source = copy;
+        packaged = true;
+        artifacts = pinned;
+        bytecode = if always then compiled.root else null;
+      }
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 
   # Containers: of the environment, which runs the project's main command or the script, if any, and of each service.
@@ -83,6 +95,7 @@ let
     inherit label;
     folder = if run == null then "/tmp" else folder;
     environment = bare;
+    bytecode = compiled.root;
     artifacts = if program == null then [ ] else together.folders;
     roots = [ "${environment}" ] ++ (if program == null then [ ] else [ (dirOf (dirOf program)) ]);
     first = [ "${environment}/bin" ];
@@ -92,6 +105,7 @@ let
     inherit folder;
     label = row.name;
     environment = bare;
+    bytecode = compiled.root;
     artifacts = served.${row.name}.folders;
     roots = [ "${environment}" "${served.${row.name}}" ];
     first = [ "${environment}/bin" ];
@@ -107,12 +121,16 @@ let
 in
 {
   inherit bare environment apps;
+  bytecode = compiled;
+  # Whether anything that counts has its byte code from Nix.
+  compiles = always || mine != [ ] || builtins.elem label (images.record or [ ]);
   images = { ${label} = imaged; }
     // builtins.listToAttrs (map (row: { inherit (row) name; value = imagedService row; }) mine);
   services = served;
   programs = served // scripted;
   shell = import ./shell.nix { inherit base; } {
-    inherit root label launcher source variables built cuda;
+    inherit root label launcher source built cuda;
+    variables = variables // (if always then { NIXGEN_BYTECODE = "${compiled.root}"; } else { });
     name = full;
     environment = bare;
     trees = ownTrees;

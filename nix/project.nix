@@ -19,6 +19,7 @@
 , run ? null
 , tasks ? { }
 , cuda ? "auto"
+, bytecode ? "auto"
 , images ? { }
 , nixpkgs ? null
 }:
@@ -69,7 +70,7 @@ let
   environmentOf = import ./named.nix {
     base = support;
     inherit system root name launcher builder install made pinned together prefer;
-    inherit wheels trees services skipImports cuda images;
+    inherit wheels trees services skipImports cuda images bytecode;
   };
   own = environmentOf {
     label = "";
@@ -114,10 +115,11 @@ let
     if support.formatter != null then support.formatter
     else import ./formatter.nix { base = support; } { environment = own.bare; };
 
+  code = one: if one.compiles then { bytecode-all = one.bytecode.root; } else { };
   counted = import ./counted.nix { base = support; } {
     inherit name;
     # The shell itself holds what its builder's machine was like; what it sources does not.
-    alone = { environment = own.bare; shell = own.shell.stdenv; } // (if artifacts == [ ] then { } else {
+    alone = { environment = own.bare; shell = own.shell.stdenv; } // code own // (if artifacts == [ ] then { } else {
       models-all = together.models;
       data-all = together.data;
     }) // (if builtins.any (artifact: artifact.inHub) pinned.known then { inherit (together) cache; } else { });
@@ -129,9 +131,8 @@ let
       images = builtins.listToAttrs (map
         (label: { name = imageOf label; value = containers.${label}; })
         (builtins.filter (label: builtins.elem label (images.record or [ ])) called));
-    } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; }) named;
-    wheels = own.wheels;
-    more = builtins.mapAttrs (_: one: one.wheels) named;
+    } // builtins.mapAttrs (_: one: { environment = one.bare; shell = one.shell.stdenv; } // code one) named;
+    inherit own named;
     # The compilers are pinned where anything is built, and there where one needs them.
     built = removeAttrs support.built (if builtins.all (row: row.pure or false) builds then [ "compilers" ] else [ ])
       // { inherit builder; } // (if support.launcher == null then { inherit launcher; } else { });
@@ -146,6 +147,8 @@ current {
   smoke = own.checks.smoke or null;
   inherit checks;
   wheels = own.wheels;
+  # That of each wheel.
+  bytecode = own.bytecode.wheels;
   # By name, in the first of its layouts; `.hf` and `.plain` are both of them.
   models = pinned.models;
   data = pinned.data;

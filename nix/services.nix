@@ -1,6 +1,6 @@
 # Services: programs that first compare the models and data on the disk with nixgen.lock, then become the command.
 # `services` are the rows of the generated default.nix.
-{ base, source, environment, packaged, artifacts, cuda }:
+{ base, source, environment, packaged, artifacts, cuda, bytecode }:
 services:
 let
   texts = import ./texts.nix;
@@ -35,6 +35,8 @@ let
             tools = base.tools;
             source = "${source}";
             inherit packaged cuda;
+            # Empty where the user's cache has it.
+            bytecode = if bytecode == null then "" else "${bytecode}";
           };
           expected = { version = 1; inherit (mine) trees; };
         };

@@ -4,7 +4,7 @@ Input: the environment variable ``planPath``, a file with JSON:
 {"python": "3.11", "launcher": prefix of the patched interpreter, "interpreter": the loader that it starts with, "name": …,
  "wheels": [{"name", "path"}], "prefer": [names], "trees": [{"name", "version", "metadata", "entryPoints", "made"}],
  "assigned": [files with JSON: variable → value], "modules": [folders], both the base's, "kernel": for ipykernel the
-{"tools": [folders], "variables": {name: value}} of the shell, else null}; and ``out``.
+{"tools": [folders], "variables": {name: value}} of the shell, else null, "kept": the module that keeps byte code}; and ``out``.
 
 A folder that one wheel owns and that holds nothing for the system's loader becomes one link. A folder with shared
 objects becomes a real folder with one link a file: a library that looks for its neighbours at $ORIGIN/../other must
@@ -204,6 +204,15 @@ def seeding(source):
     bytecode.write(text, f"{place}/__init__.py", "nixgen/__init__.py")
 
 
+def keeping(source):
+    """Puts the module there that keeps byte code (kept.py), and what imports it when Python starts."""
+    with open(source, "rb") as file:
+        text = file.read()
+    write(f"{OUT}/{SITE}/_nixgen_bytecode.py", text)
+    bytecode.write(text, f"{OUT}/{SITE}/_nixgen_bytecode.py", "_nixgen_bytecode.py")
+    write(f"{OUT}/{SITE}/_nixgen_bytecode.pth", b"import _nixgen_bytecode\n")
+
+
 def use_base(assigned, modules):
     """Lets the base's libraries find their files by variables, and Python those of its own modules that lie apart.
 
@@ -247,6 +256,7 @@ def main():
     farm.merge("", wheels)
     install_trees(PLAN["trees"])
     seeding(PLAN["seeding"])
+    keeping(PLAN["kept"])
     use_base(PLAN["assigned"], PLAN["modules"])
     if PLAN["kernel"]:
         kernelspec(PLAN["kernel"])

@@ -12,7 +12,7 @@ import guard
 import private
 
 # They would lead Python or a library elsewhere.
-FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE", "PYTORCH_PRETRAINED_BERT_CACHE", "SENTENCE_TRANSFORMERS_HOME")
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX", "TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE", "PYTORCH_PRETRAINED_BERT_CACHE", "SENTENCE_TRANSFORMERS_HOME")
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 
 
@@ -21,8 +21,9 @@ def variables(settings, expected):
     environment, source = settings["environment"], settings["source"]
     path = [f"{environment}/bin", *settings["tools"], *filter(None, [os.environ.get("PATH")])]
     found = {"PATH": ":".join(path), "VIRTUAL_ENV": environment, "NIXGEN_ROOT": source, "NIXGEN_LOCK": expected, **settings["variables"]}
-    # The code lies in the store, which root could write to: nothing may change there.
-    found |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    if settings["bytecode"]:
+        # What Nix built, and no cache: a byte of one is as good as a byte of the code.
+        found |= {"NIXGEN_BYTECODE": settings["bytecode"], "PYTHONDONTWRITEBYTECODE": "1"}
     if not settings["packaged"]:
         # Modules beside pyproject.toml: those that were built with the service, not those of the current folder.
         found |= {"PYTHONPATH": source, "PYTHONSAFEPATH": "1"}

@@ -43,14 +43,12 @@ class Plan:
     """All that the templates need.
 
     ``digests`` maps "uv.lock", "nixgen.lock" and "models.toml" to what ``generate.digests`` says of them; ``prefer``,
-    ``skip_imports``, ``smoke`` and ``cuda`` are the settings of these names; ``systems`` are those of the default
-    environment,
-    ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of each; ``scripts`` are
-    the files of those that are a script's;
-    ``exact_python`` is the version that the base's Python must have, where that counts and Nix alone can tell;
-    ``builds`` and ``build_wheels`` are rows of what is built from its source, and of the wheels that this needs
-    (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services`` those of models.toml, ``images`` what
-    images are made with (:mod:`nixgen.generate.imagerow`); ``lock`` is the file
+    ``skip_imports``, ``smoke``, ``cuda`` and ``bytecode`` are the settings of these names; ``systems`` are those of the
+    default environment, ``resolutions`` are of all; ``environments`` are those with a name, and the smoke commands of
+    each; ``scripts`` are the files of those that are a script's; ``exact_python`` is the version that the base's Python
+    must have, where that counts and Nix alone can tell; ``builds`` and ``build_wheels`` are rows of what is built from
+    its source, and of the wheels that this needs (:mod:`nixgen.builds.use`); ``artifacts`` are the lock's, ``services``
+    those of models.toml, ``images`` what images are made with (:mod:`nixgen.generate.imagerow`); ``lock`` is the file
     that the default environment's packages stand in.
     """
 
@@ -64,6 +62,7 @@ class Plan:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     cuda: str = "auto"
+    bytecode: str = "auto"
     run: str = ""
     tasks: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -136,6 +136,7 @@ def plan(
         skip_imports=project.settings.skip_imports,
         smoke=project.settings.smoke,
         cuda=project.settings.cuda,
+        bytecode=project.settings.bytecode,
         run=tasks.text(project.settings.run) if project.settings.run else "",
         tasks={name: tasks.script(project.settings.tasks, name) for name in project.settings.tasks},
         environments={name: own.smoke for name, own in project.settings.environments.items()},

@@ -33,6 +33,7 @@ def default_nix(plan: Plan) -> str:
         skip_imports=plan.skip_imports,
         smoke=plan.smoke,
         cuda=plan.cuda,
+        bytecode=plan.bytecode,
         run=plan.run,
         images=to_nix(plan.images) if plan.images else "",
         tasks=sorted(plan.tasks.items()),

@@ -37,7 +37,7 @@ _ENVIRONMENT = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
 TAKEN = frozenset(
     """
     default shell environment environments imports smoke checks wheels models data models-all data-all cache services
-    apps formatter base root recipes images image
+    apps bytecode formatter base root recipes images image
     all args builder drvAttrs drvPath keep name out outPath outputName outputs shellHook stdenv system type
     """.split()  # noqa: SIM905 -- quoted one by one, the words would take 30 lines
 )
@@ -111,21 +111,20 @@ class Settings:
     """What ``[tool.nixgen]`` says; docs/settings.md explains each key.
 
     ``python`` is a version like "3.11", None if unset, and ``python_full`` the whole one ("3.11.9") where it is set;
-    ``systems`` Nix systems, sorted, None for the base's default;
-    ``suite`` a Debian suite's code name; ``nixpkgs`` a known pin's name or a mapping with ``rev``, ``narHash``
-    and ``lastModified``, which may lack;
-    ``groups`` dependency groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the
-    base; ``macos`` the lowest macOS version that the environment is for; ``prefer`` distributions whose files win where
-    two own the same one, the first named first; ``skip_imports`` modules that the import check leaves out;
-    ``smoke`` shell commands that must succeed in the environment; ``cuda`` whether shells and services look for the
-    machine's GPU driver; ``packages`` what distributions that are built need,
-    by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is the name
-    of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that counts,
-    uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None for
-    those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has them.
-    ``unfree``: packages of nixpkgs that are not free software may be named. ``run`` is the project's main command, None
-    where it has none; ``tasks`` are those by name, in their order; ``image`` is what is said of images. ``archive`` are
-    addresses, or folders, that have the project's sources by their hash.
+    ``systems`` Nix systems, sorted, None for the base's default; ``suite`` a Debian suite's code name; ``nixpkgs`` a
+    known pin's name or a mapping with ``rev``, ``narHash`` and ``lastModified``, which may lack; ``groups`` dependency
+    groups, None for uv's default groups; ``libraries`` and ``tools`` names of packages of the base; ``macos`` the
+    lowest macOS version that the environment is for; ``prefer`` distributions whose files win where two own the same
+    one, the first named first; ``skip_imports`` modules that the import check leaves out; ``smoke`` shell commands that
+    must succeed in the environment; ``cuda`` whether shells and services look for the machine's GPU driver;
+    ``bytecode`` whether shells, too, have the byte code of wheels from Nix; ``packages`` what distributions that are
+    built need, by normalized name; ``environments`` those beside the default one, by name, sorted. ``environment`` is
+    the name of the one that these settings are of, "" for the default one (:meth:`of`). ``lock`` is the lock that
+    counts, uv.lock or a pylock.toml, None where nothing is said; ``scripts`` are the scripts with inline metadata, None
+    for those that are found. ``crate_registries`` are indexes of Rust crates that sources may name, as Cargo.lock has
+    them. ``unfree``: packages of nixpkgs that are not free software may be named. ``run`` is the project's main
+    command, None where it has none; ``tasks`` are those by name, in their order; ``image`` is what is said of images.
+    ``archive`` are addresses, or folders, that have the project's sources by their hash.
     """
 
     base: Literal["nixpkgs", "debian"] = "nixpkgs"
@@ -144,6 +143,7 @@ class Settings:
     skip_imports: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     cuda: Literal["auto", "off"] = "auto"
+    bytecode: Literal["auto", "build"] = "auto"
     packages: Mapping[str, PackageSettings] = field(default_factory=dict)
     environments: Mapping[str, EnvironmentSettings] = field(default_factory=dict)
     environment: str = ""
@@ -489,6 +489,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "skip-imports": forms.names(_MODULE, "a module's name", "adbc_driver_duckdb"),
     "smoke": forms.Reader(forms.commands, forms.listed({"type": "string", "minLength": 1})),
     "cuda": forms.choice("auto", "off"),
+    "bytecode": forms.choice("auto", "build"),
     "packages": forms.Reader(
         _packages,
         {

@@ -32,14 +32,7 @@ def pair(lab: Lab) -> list[Path]:
 
 
 def test_the_error_names_both_wheels_and_the_file(lab: Lab, pair: list[Path]) -> None:
-    cache = "shared/__pycache__/__init__.cpython-313.pyc"
-    assert said(lab, *pair) == [
-        "  shared/__init__.py is in left and right, with different content",
-        f"  {cache} is in left and right, with different content",
-    ] or said(lab, *pair) == [
-        f"  {cache} is in left and right, with different content",
-        "  shared/__init__.py is in left and right, with different content",
-    ]
+    assert said(lab, *pair) == ["  shared/__init__.py is in left and right, with different content"]
 
 
 @pytest.mark.parametrize("who", ["left", "right"])
@@ -57,7 +50,7 @@ def test_the_first_of_two_preferred_wins(lab: Lab, pair: list[Path]) -> None:
 
 def test_preferring_a_third_wheel_does_not_help(lab: Lab, pair: list[Path]) -> None:
     other = make_wheel(lab.wheels, "other", "1.0")
-    assert len(said(lab.with_arguments(prefer=["other"]), *pair, other)) == 2
+    assert len(said(lab.with_arguments(prefer=["other"]), *pair, other)) == 1
 
 
 def test_equal_files_are_no_collision(lab: Lab) -> None:

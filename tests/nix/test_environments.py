@@ -124,6 +124,7 @@ def test_each_is_a_part_of_the_record(several: Checked) -> None:
     assert {name for name in system["outputs"] if "." in name and not name.startswith("base.")} == {
         *("cpu.environment", "cpu.shell", "cpu.wheels.torchlet", "gpu.environment", "gpu.shell"),
         *("gpu.wheels.driver", "gpu.wheels.torchlet", "wheels.plum", "services.plain", "services.train"),
+        *("bytecode.plum", "gpu.bytecode-all", "gpu.bytecode.driver", "gpu.bytecode.torchlet"),
     }
     versions = {name: wheel["version"] for name, wheel in system["inputs"]["wheels"].items()}
     assert versions.pop("gpu.torchlet") == "2.0"

@@ -46,8 +46,8 @@ def test_every_folder_of_a_model_is_there_and_the_root_links_all(each_lab: Lab, 
     lab = rows.on(each_lab)
     found = recipes(lab)
     results = {
-        "cache", "data-all", "data.sales", "environment", "models-all", "models.both.plain", "models.both.plain:hf",
-        "models.minilm", "models.minilm:plain", "models.vad", "services.api", "shell",
+        "bytecode-all", "cache", "data-all", "data.sales", "environment", "models-all", "models.both.plain",
+        "models.both.plain:hf", "models.minilm", "models.minilm:plain", "models.vad", "services.api", "shell",
     }  # fmt: skip
     assert found.keys() == results | {"root", *WITHOUT_EXTRA}
     root = lab.nix.real(lab.build("root"))

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from lab import PYTHON, SITE, Lab, lines_with, rows, tree
+from lab import PYTHON, SITE, Lab, rows, tree
 from support.wheels import make_wheel
 
 FILES: dict[str, str | bytes] = {
@@ -55,7 +55,7 @@ def verify(wheel: Path, installed: Path, *, patched: tuple[str, ...] = ()) -> in
                 assert (site / place).read_bytes() == archive.read(member)
             assert record[place][0] == own[member.filename]
     listed = {os.path.normpath(f"{SITE}/{path}") for path in record}
-    unlisted = [path for path in tree(installed) if path not in listed and "__pycache__" not in path]
+    unlisted = [path for path in tree(installed) if path not in listed]
     assert unlisted == ["nixgen-facts"]
     return len(members) - 1
 
@@ -83,7 +83,7 @@ def test_every_file_is_what_both_records_say(lab: Lab, alpha: Path) -> None:
 
 def test_each_key_of_the_data_folder_has_its_place(lab: Lab, alpha: Path) -> None:
     (installed,) = lab.installed(alpha)
-    found = [path for path in tree(installed) if "__pycache__" not in path and ".dist-info" not in path]
+    found = [path for path in tree(installed) if ".dist-info" not in path]
     assert found == sorted([
         "bin/alpha-script", "etc/alpha.conf", "include/site/python3.13/alpha/alpha.h", "nixgen-facts",
         "share/alpha/icon.svg", f"{SITE}/alpha_extra.py", f"{SITE}/alpha_platform.py",
@@ -116,27 +116,6 @@ def test_what_is_executable(lab: Lab, alpha: Path) -> None:
     (installed,) = lab.installed(alpha)
     runnable = {path for path in tree(installed) if (installed / path).stat().st_mode & stat.S_IXUSR}
     assert runnable == {"bin/alpha-script", f"{SITE}/alpha/_native.so"}
-
-
-def test_byte_code_is_unchecked_and_hash_based_and_tests_have_none(lab: Lab, alpha: Path) -> None:
-    (installed,) = lab.installed(alpha)
-    found = [path.removeprefix(f"{SITE}/") for path in tree(installed) if path.endswith(".pyc")]
-    assert found == [
-        "__pycache__/alpha_extra.cpython-313.pyc",
-        "__pycache__/alpha_platform.cpython-313.pyc",
-        "alpha/__pycache__/__init__.cpython-313.pyc",
-    ]
-    for path in found:
-        # PEP 552: after the magic number, bit 0 for "hash-based", bit 1 for "check the source".
-        assert (installed / SITE / path).read_bytes()[4:8] == b"\x01\0\0\0"
-
-
-def test_python_takes_the_byte_code_and_not_the_source(lab: Lab, alpha: Path) -> None:
-    environment = lab.environment(alpha)
-    done = lab.nix.inside(f"{environment}/bin/python", "-v", "-c", "import alpha, alpha_extra; print(alpha.__file__)")
-    loaded = [line.split("/")[-1] for line in lines_with(done.stderr, ["# code object from", f"{SITE}/"])]
-    assert loaded == ["__init__.cpython-313.pyc'", "alpha_extra.cpython-313.pyc'"]
-    assert done.stdout.strip() == f"{environment}/{SITE}/alpha/__init__.py"
 
 
 def test_the_log_tells_what_record_does_not_list_and_what_the_wheel_lacks(lab: Lab) -> None:

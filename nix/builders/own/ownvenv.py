@@ -154,9 +154,6 @@ def make(target, environment, root, roots, name, place=None, built=None, kernel=
     lines = [site, FIRST.format(site=site, environment=environment, inside=inside, count=len(os.listdir(f"{target}/{inside}")) + 1), PIP]
     if driver:
         lines.append(DRIVER.format(environment=environment, **driver))
-    if root.startswith(f"{os.path.dirname(environment)}/"):
-        # Root could write byte code into the store.
-        lines.append("import sys; sys.dont_write_bytecode = True")
     if built and built["modules"]:
         lines.append("import _nixgen_built")
     for path in roots:

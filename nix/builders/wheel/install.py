@@ -1,4 +1,4 @@
-"""Installs one wheel into $out as PEP 427 says, verified against its own RECORD, its bytes untouched, byte-compiled.
+"""Installs one wheel into $out as PEP 427 says, verified against its own RECORD, its bytes untouched.
 
 Input, as environment variables: src (the .whl), file (its name), out, python ("3.11"), libdeflate (a library, or
 empty), and for the programs that a wheel may hold: loader, rpath (empty where programs need no patching).
@@ -16,7 +16,6 @@ import mmap
 import os
 import sys
 
-import bytecode
 import elf
 import workers
 from archive import Archive, Damaged, files_and_folders
@@ -26,10 +25,8 @@ FILE = os.environ["file"]
 SITE = f"lib/python{os.environ['python']}/site-packages"
 FACTS = "nixgen-facts"
 LOADER = os.environ["loader"]
-# Compiling is the slow part of most files, so sources weigh more when the work is shared out.
-SOURCE_WEIGHT = 8
-# A text of the metadata, and RECORD's lines; and a source that is compiled, which takes many times its size.
-LARGEST_TEXT, MOST_LINES, LARGEST_SOURCE = 1 << 25, 250_000, 1 << 22
+# A text of the metadata, and RECORD's lines.
+LARGEST_TEXT, MOST_LINES = 1 << 25, 250_000
 HASHES = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"}
 
 
@@ -54,8 +51,6 @@ class Wheel:
             raise Damaged(f"it has no {self.info}/RECORD")
         self.record = dict(self.read_record())
         self.places = {name: self.destination(name) for name in self.archive.members}
-        # What a publisher compiled is kept: its hash is in RECORD.
-        self.byte_code = {place for place in self.places.values() if place.endswith(".pyc")}
         if any(name.startswith(self.data) for name in self.places):
             self.check_places()
 
@@ -156,7 +151,7 @@ def write(path, pieces, mode, made, hasher):
 
 
 def install(wheel, share):
-    """Unpacks, verifies and compiles a share of the members; returns ``native PLACE`` and ``patched PLACE`` lines."""
+    """Unpacks and verifies a share of the members; returns ``native PLACE`` and ``patched PLACE`` lines."""
     lines, problems, made = [], [], set()
     for name in share:
         member, place, wanted = wheel.archive.members[name], wheel.places[name], wheel.record.get(name, "")
@@ -174,8 +169,6 @@ def install(wheel, share):
                 with open(path, "rb") as file:
                     head = file.read(4)
                     content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if elf.is_native(head) else head
-            if name.endswith(".py") and deserves_byte_code(wheel, place, member):
-                bytecode.write(content, path, place[len(SITE) + 1 :])
         except OSError as error:
             raise Damaged(f"{name} cannot be written: {error.strerror}") from None
         if not name.endswith(".py") and elf.is_native(content):
@@ -185,12 +178,6 @@ def install(wheel, share):
     if problems:
         raise Damaged(*problems)
     return lines
-
-
-def deserves_byte_code(wheel, place, member):
-    """Whether a source is compiled: not one that the publisher compiled, or that is no source by its size."""
-    wanted = place.startswith(SITE) and bytecode.wanted(place) and member.size <= LARGEST_SOURCE
-    return wanted and bytecode.place(place) not in wheel.byte_code
 
 
 def entry_points(wheel):
@@ -253,7 +240,7 @@ def main():
         members = wheel.archive.members
         lines = workers.spread(
             list(members),
-            lambda name: members[name].size * (SOURCE_WEIGHT if name.endswith(".py") else 1),
+            lambda name: members[name].size,
             lambda share: install(wheel, share),
         )
         write_metadata(wheel, scripts)
