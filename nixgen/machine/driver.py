@@ -44,8 +44,9 @@ _NAMES = (
     *("nvidia-encode", "nvidia-fatbinaryloader", "nvidia-gpucomp", "nvidia-ml", "nvidia-nscq", "nvidia-nvvm"),
     *("nvidia-nvvm70", "nvidia-opencl", "nvidia-opticalflow", "nvidia-pkcs11", "nvidia-pkcs11-openssl3"),
     *("nvidia-ptxjitcompiler", "nvidia-rtcore", "nvidia-sandboxutils", "nvidia-tileiras"),
-    # WSL's way to the driver of Windows, ROCm's too. Elsewhere ROCm's wheels bring all but the kernel's part.
-    "dxcore",
+    # WSL's way to the driver of Windows, ROCm's too; what its libcuda loads besides (nvidia-container-toolkit's list).
+    # Elsewhere ROCm's wheels bring all but the kernel's part.
+    *("dxcore", "cuda_loader", "nvdxgdmal", "nvidia-ml_loader"),
 )
 ALLOWED = re.compile(rf"lib(?:{'|'.join(_NAMES)})\.so(?:\.[0-9]+)*")
 """The names that are linked. CUDA's libraries (libcudart, libcublas) are wheels, of the version that uv.lock has."""
@@ -196,7 +197,9 @@ def find(
     beside = [
         f"{folder}/{name}" for folder in dict.fromkeys(map(os.path.dirname, (path, real))) for name in _allowed(folder)
     ]
-    elsewhere = [one for paths in known.values() for one in paths] if version else []
+    elsewhere = [one for paths in known.values() for one in paths] if version else known.get(DXCORE, [])
+    # A container in WSL has the driver in another folder.
+    elsewhere = [*(f"{folder}/{DXCORE}" for folder in first), *elsewhere]
     found: dict[str, str] = {}
     for one in [path, *beside, *elsewhere]:
         same = not version or os.path.realpath(one).endswith(f".so.{version}")

@@ -16,6 +16,7 @@ from nixgen.machine import driver
 
 pytestmark = pytest.mark.skipif(compiler() is None or sys.platform != "linux", reason="needs Linux and a C compiler")
 
+GET = "library.cuDriverGetVersion(ctypes.byref(n)) or n.value"
 OWN = {
     "libcuda.so",
     "libcuda.so.1",
@@ -165,6 +166,106 @@ def test_libraries_without_a_version_as_wsl_has_them(host: Path, tmp_path: Path)
     assert find(wsl).libraries.keys() == {"libdxcore.so"}
 
 
+WSL = (
+    *("libcuda.so", "libcuda.so.1", "libcuda.so.1.1", "libcudadebugger.so.1", "libdxcore.so", "libnvcuvid.so.1"),
+    *("libnvdxgdmal.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1", "libnvidia-opticalflow.so.1"),
+)
+PROXY = """
+#include <dlfcn.h>
+int cuDriverGetVersion(int *version) {
+    void *other = dlopen("libdxcore.so", RTLD_NOW);
+    int (*answer)(void) = other ? (int (*)(void))dlsym(other, "answer") : 0;
+    *version = answer ? answer() : 0;
+    return 0;
+}
+"""
+"""What WSL's libcuda.so.1 does: the driver itself lies with Windows, and libdxcore.so leads to it."""
+
+
+@pytest.fixture(scope="module")
+def wsl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """/usr/lib/wsl/lib: three copies of libcuda and no links, DirectX, and a program."""
+    folder = tmp_path_factory.mktemp("wsl") / "lib"
+    for name in (*WSL, "libd3d12.so", "libd3d12core.so", "libdirectml.so", "libnvwgf2umx.so"):
+        cuda = name.startswith("libcuda.so")
+        text = PROXY if cuda else "int answer(void) { return 31; }" if name == "libdxcore.so" else ""
+        compile_library(
+            folder / name,
+            text or "int other(void) { return 1; }",
+            soname="libcuda.so.1" if cuda else "",
+            needs=["-ldl"],
+        )
+    (folder / "nvidia-smi").write_text("#!/bin/sh\n")
+    return folder
+
+
+def loaded(folder: str, name: str, call: str) -> tuple[str, set[str]]:
+    """What a function of a library answers that is loaded by its name, and what was loaded for that."""
+    code = (
+        "import ctypes\n"
+        "def maps(): return {line.split(None, 5)[5].strip() for line in open('/proc/self/maps') if '/' in line}\n"
+        f"before, n = maps(), ctypes.c_int()\nlibrary = ctypes.CDLL('{name}')\n"
+        f"print({call}, *sorted(maps() - before), sep='\\n')\n"
+    )
+    command, env = [sys.executable, "-c", code], {**os.environ, "LD_LIBRARY_PATH": folder}
+    first, *paths = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    return first, {path for path in paths if "/libc.so" not in path and "/libdl" not in path}
+
+
+def test_wsl_s_folder_goes_before_a_driver_that_was_installed_in_the_distribution(wsl: Path, host: Path) -> None:
+    found = driver.find(first=[str(wsl)], cache="/no/such", usual=[str(host)])
+    assert found is not None
+    assert (found.version, found.libraries) == ("", {name: f"{wsl}/{name}" for name in sorted(WSL)})
+    answer, paths = loaded(driver.link(driver.usable(found)), "libcuda.so.1", GET)
+    assert (answer, paths) == ("31", {f"{wsl}/libcuda.so.1", f"{wsl}/libdxcore.so"})
+
+
+def test_a_container_in_wsl_has_the_driver_in_another_folder(wsl: Path, tmp_path: Path) -> None:
+    """NVIDIA's container toolkit mounts libdxcore.so alone at its place, and the driver as Windows has it."""
+    store, place = tmp_path / "wsl/drivers/nv_dispsi.inf_amd64_7cc7738d8e428783", tmp_path / "wsl/lib"
+    store.mkdir(parents=True)
+    place.mkdir()
+    for name in ("libcuda.so.1.1", "libnvdxgdmal.so.1", "libnvidia-ml.so.1"):
+        shutil.copy(wsl / name, store)
+    (store / "libcuda.so.1").symlink_to("libcuda.so.1.1")  # ldconfig's
+    shutil.copy(wsl / "libdxcore.so", place)
+    found = driver.find(first=[str(place)], cache="/no/such", usual=[str(store)])
+    assert found is not None
+    assert {Path(path).name: Path(path).parent for path in found.libraries.values()} == {
+        **dict.fromkeys(("libcuda.so.1", "libcuda.so.1.1", "libnvdxgdmal.so.1", "libnvidia-ml.so.1"), store),
+        "libdxcore.so": place,
+    }
+    assert loaded(driver.link(found), "libcuda.so.1", GET)[0] == "31"
+
+
+def test_rocm_finds_windows_driver_in_wsl(wsl: Path, tmp_path: Path) -> None:
+    """Its libhsa-runtime64 is in PyTorch's wheel, and loads libdxcore.so by its name."""
+    (tmp_path / "amd").mkdir()
+    for name in ("libdxcore.so", "libd3d12.so"):
+        shutil.copy(wsl / name, tmp_path / "amd")
+    folder = driver.link(driver.usable(find(tmp_path / "amd")))
+    hsa = compile_library(tmp_path / "env/torch/lib/libhsa-runtime64.so", PROXY, needs=["-ldl"])
+    answer, paths = loaded(folder, str(hsa), GET)
+    assert (answer, paths) == ("31", {str(hsa), f"{tmp_path}/amd/libdxcore.so"})
+
+
+def test_of_a_machine_s_rocm_nothing_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Wheels bring ROCm, all but the kernel's module; another version of it would be loaded in its place."""
+    rocm, wheel = tmp_path / "opt/rocm/lib", tmp_path / "env/lib/python3.13/site-packages/torch/lib"
+    for name in ("libamdhip64.so.7", "libhsa-runtime64.so.1", "librocdxg.so"):
+        compile_library(rocm / name)
+    for name in ("libamdhip64.so.7", "libhsa-runtime64.so.1"):
+        compile_library(wheel / name)
+    for more in ({"usual": [str(rocm)]}, {"first": [str(rocm)]}):
+        assert driver.find(**{"first": [], "usual": [], "cache": "/no/such", **more}) is None
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(rocm))
+    assert driver.variables("auto", [str(tmp_path / "env")]) == {"LD_LIBRARY_PATH": "", "TRITON_LIBCUDA_PATH": ""}
+    what = f"LD_LIBRARY_PATH is used without {rocm}: its libamdhip64.so.7 would replace the environment's"
+    assert capfd.readouterr().err == f"nixgen: {what}\n"
+
+
 def test_what_is_no_driver(host: Path, tmp_path: Path) -> None:
     assert driver.find(first=["/no/such"], cache="/no/such", usual=[]) is None
     stubs = tmp_path / "cuda/lib64/stubs"
@@ -286,23 +387,9 @@ def test_no_older_library_of_the_machine_goes_before_the_environment_s(
 
 
 def test_a_process_finds_it_by_its_name_and_loads_nothing_else(host: Path) -> None:
-    folder = driver.link(driver.usable(find(host)))
-    code = (
-        "import ctypes\n"
-        "def maps(): return {line.split(None, 5)[5].strip() for line in open('/proc/self/maps') if '/' in line}\n"
-        "before, n = maps(), ctypes.c_int()\n"
-        "print(ctypes.CDLL('libcuda.so.1').cuDriverGetVersion(ctypes.byref(n)), n.value, *sorted(maps() - before))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LD_LIBRARY_PATH": folder},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answer, version, *loaded = done.stdout.split()
-    assert (answer, version) == ("0", str(ANSWER))
-    assert [path for path in loaded if path.startswith(str(host))] == [f"{host}/libcuda.so.{VERSION}"]
+    answer, paths = loaded(driver.link(driver.usable(find(host))), "libcuda.so.1", GET)
+    assert answer == str(ANSWER)
+    assert {path for path in paths if path.startswith(str(host))} == {f"{host}/libcuda.so.{VERSION}"}
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish", "tcsh"])
