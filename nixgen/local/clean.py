@@ -31,13 +31,14 @@ from nixgen.project.project import Project
 JSON_VERSION = 1
 """The version of the JSON's form: it grows when a key changes its meaning or goes."""
 
-Kind = Literal["venv", "kernel", "roots", "temporary"]
+Kind = Literal["venv", "kernel", "roots", "bytecode", "temporary"]
 
 _DAY = 86400.0
 _JUST = 60.0  # seconds in which a shell that made a venv has its link lead there
 _RANDOM = "[a-z0-9_]{8}"  # as the module tempfile has it
 _UNFINISHED = re.compile(rf"\.venv-{_RANDOM}")
 _MOVED = re.compile(r"\.venv\.old[1-9][0-9]*")
+_STORE_NAME = re.compile(r"[0-9a-z]{32}-[^/]+")
 _CACHED = re.compile(r"\.venv-[0-9a-f]{32}")
 _PRIVATE = re.compile(rf"nixgen-(?:hf|venv)-([0-9]+)-([0-9]+)-{_RANDOM}")
 _TEMPORARY = re.compile(rf"nixgen-(?:(?:challenge|export|git|reproduce|roots|second|smoke)-)?{_RANDOM}")
@@ -61,6 +62,7 @@ def found(project: Project | None) -> list[Leftover]:
         *_in_cache(used),
         *_kernels(),
         *_roots(),
+        *_bytecode(),
         *_temporary(used),
     ]
     return sorted(every, key=lambda one: str(one.path))
@@ -211,6 +213,14 @@ def _roots() -> Iterator[Leftover]:
     for path in _children(gcroots.place()):
         if _is_own(path) and _age(path) > _JUST and not scratch.is_held(path):
             yield _leftover(path, "roots", "left by a command that was killed")
+
+
+def _bytecode() -> Iterator[Leftover]:
+    """What was compiled of store paths that Nix has removed (nix/builders/kept.py), where there is a store to see."""
+    store = Path("/nix/store")
+    for path in _children(folders.cache("bytecode")) if store.is_dir() else ():
+        if _STORE_NAME.fullmatch(path.name) and _is_own(path) and not os.path.lexists(store / path.name):
+            yield _leftover(path, "bytecode", "byte code of what is gone from the store")
 
 
 def _temporary(used: _InUse) -> Iterator[Leftover]:

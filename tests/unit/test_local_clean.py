@@ -280,3 +280,17 @@ def test_a_project_that_cannot_be_read_is_an_error(root: Path, tmp_path: Path) -
     (root / "pyproject.toml").write_text("[")
     assert nixgen("clean", cwd=root).returncode == 2
     assert nixgen("clean", "--project", str(tmp_path / "none"), cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.skipif(not Path("/nix/store").is_dir(), reason="no store on this machine")
+def test_byte_code_of_what_is_gone_from_the_store(user: Path) -> None:
+    here = next(path.name for path in sorted(Path("/nix/store").iterdir()) if path.is_dir() and path.name[0] != ".")
+    gone = "0123456789abcdfghijklmnpqrsvwxyz-alpha-1.0"
+    for name in (here, gone, "notes"):
+        (user / "cache/nixgen/bytecode" / name / "lib").mkdir(parents=True)
+    (user / "cache/nixgen/bytecode" / gone / "lib/x.pyc").write_bytes(b"x" * 1000)
+    assert listed() == {gone: "byte code of what is gone from the store"}
+    (one,) = clean.found(None)
+    assert one.size == 1000
+    clean.remove([one])
+    assert sorted(path.name for path in (user / "cache/nixgen/bytecode").iterdir()) == sorted([here, "notes"])
