@@ -205,6 +205,27 @@ def test_a_command_arrives_as_it_was_typed(bare: Bare) -> None:
     assert bare.enter() == (0, ["</a project/shell.nix><>"])
 
 
+@pytest.mark.parametrize(
+    ("command", "jobs", "given"),
+    [
+        ("config show", "1", "<--max-jobs><4>"),
+        ("show-config", "2", "<--max-jobs><4>"),
+        ("config show", "4", ""),
+        ("config show", "16", ""),
+        ("config show", "0", ""),
+        ("config show", "auto", ""),
+    ],
+)
+def test_as_much_is_built_at_a_time_as_there_are_cores(bare: Bare, command: str, jobs: str, given: str) -> None:
+    """As `nixgen shell` does; older versions of Nix name the command otherwise. 0 stays: others build for it."""
+    bare.nix()
+    known = f'[ "$*" = "--extra-experimental-features nix-command {command}" ] || exit 1'
+    bare.put("bin/nix", f"#!/bin/sh\n{known}\necho max-jobs = {jobs}\necho max-silent-time = 0\n", 0o755)
+    bare.put("bin/getconf", "#!/bin/sh\necho 4\n", 0o755)
+    assert bare.enter() == (0, [f"{given}</a project/shell.nix><>"])
+    assert bare.enter("true")[1] == [f"{given}</a project/shell.nix><--run><exec 'true'><>"]
+
+
 def test_root_builds_as_root_where_there_is_nobody_else(bare: Bare) -> None:
     bare.nix()
     assert bare.enter(root=True)[1] == ["</a project/shell.nix><build-users-group =>"]
