@@ -168,9 +168,14 @@ def unneeded(files: Files, needed: Collection[str]) -> list[str]:
 
 
 def remove(files: Files, names: Iterable[str]) -> None:
-    """Removes files by their SHA-256."""
-    for name in names:
-        files.remove(f"{FOLDER}/{name}")
+    """Removes files by their SHA-256. Raises MachineError for those that are there still."""
+    places = [f"{FOLDER}/{name}" for name in names]
+    for place in places:
+        files.remove(place)
+    left = [place for place, there in zip(places, _each(files.exists, places), strict=True) if there]
+    if left:
+        mend = "check who may write there, and that it is no link"
+        raise MachineError(Problem(f"{files.where}/{place}", "could not be removed", mend) for place in left)
 
 
 def _is_hash(name: str) -> bool:

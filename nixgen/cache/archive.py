@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -75,10 +76,19 @@ def unneeded(project: Path, address: str | None, keep: Sequence[Path], tags: str
     needed: set[str] = set()
     for one in (found, *map(find_project, keep)):
         needed |= {source.sha256 for source in _sources(one)}
-        for tag in git.tags(one.root, tags) if tags else ():
+        for tag in kept_tags(one.root, tags):
             with console.step(f"evaluating {one.name} at {tag}"):
                 needed |= _of_tag(one, tag)
     return files, copying.unneeded(files, needed)
+
+
+def kept_tags(root: Path, pattern: str) -> list[str]:
+    """The git tags of a project that match, none for "". Raises UserError for a clone that lacks some."""
+    found = git.tags(root, pattern) if pattern else []
+    if pattern and git.shallow(root):
+        mend = f"git -C {shlex.quote(str(root))} fetch --unshallow --tags; or do without: --tags ''"
+        raise UserError.of(str(root), "is a shallow clone, so what its tags need is not known", mend)
+    return found
 
 
 def _of_tag(project: Project, tag: str) -> set[str]:

@@ -203,6 +203,11 @@ def tags(root: Path, pattern: str = "*") -> list[str]:
     return run(["git", "tag", "--list", pattern], cwd=root).out.split() if in_work_tree(root) else []
 
 
+def shallow(root: Path) -> bool:
+    """Whether the repository lacks a part of its history, and with it tags (git-clone(1), "--depth")."""
+    return run(["git", "rev-parse", "--is-shallow-repository"], cwd=root, check=False).out.strip() == "true"
+
+
 def top(root: Path) -> Path | None:
     """The uppermost folder of the work tree that ``root`` is in, None outside of one (or without git)."""
     if shutil.which("git") is None:

@@ -27,11 +27,11 @@ class BucketFiles(Bucket):
         """One HEAD."""
         import obstore
 
-        try:
-            with objects.guarded(self._failed):
+        with objects.guarded(self._failed):
+            try:
                 obstore.head(self._store, name)
-        except UserError:
-            return False
+            except FileNotFoundError:
+                return False
         return True
 
     def names(self, folder: str) -> dict[str, bool]:  # type: ignore[override]
@@ -69,7 +69,7 @@ class WebFiles(Web):
     def names(self, folder: str) -> dict[str, bool]:
         """Raises UserError."""
         what = "is on a web server, which lists no folder"
-        raise UserError.of(f"{self.where}/{folder}", what, "name the folder or bucket behind it with --registry")
+        raise UserError.of(f"{self.where}/{folder}", what, "name the folder or bucket behind it")
 
     def point(self, name: str, target: str) -> None:
         """A file of one line."""
