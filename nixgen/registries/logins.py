@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from nixgen.errors import MachineError, UserError
+from nixgen.machine import files
 from nixgen.registries.place import HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", HUB})
 _HELPER = re.compile(r"[\w.-]+", re.ASCII)
-_TIMEOUT = 60.0
+_TIMEOUT, _OFTEN = 60.0, 0.05  # seconds that a helper has, and between two looks at how much it has printed
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,13 @@ def login(host: str, name: str = "", env: Mapping[str, str] = os.environ) -> Log
     """The login for a registry, or for what in it has this name. Raises UserError and MachineError."""
     for path in places(env):
         try:
-            text = path.read_text("utf-8")
+            text = files.contents(path).decode("utf-8")
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            raise UserError.of(str(path), f"cannot be read: {error}", "log in anew, or remove it") from None
+            raise UserError.of(
+                str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}", "log in anew, or remove it"
+            ) from None
         if found := _of_file(text, path, host, name):
             return found
     return None
@@ -62,7 +69,7 @@ def login(host: str, name: str = "", env: Mapping[str, str] = os.environ) -> Log
 def _of_file(text: str, path: Path, host: str, name: str) -> Login | None:
     try:
         whole = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     if not isinstance(whole, dict):
         raise UserError.of(str(path), "is no JSON object", "log in anew, or remove it")
@@ -106,16 +113,23 @@ def _table(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _entry(entry: Mapping[str, Any], path: Path) -> Login | None:
-    identity = entry.get("identitytoken")
-    user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+    try:
+        identity, user, password = (_text(entry.get(key) or "") for key in ("identitytoken", "username", "password"))
+    except ValueError:
+        raise UserError.of(str(path), "has a login that is no text", "log in anew") from None
     if given := entry.get("auth"):
         try:
             user, _, password = base64.b64decode(str(given), validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
             raise UserError.of(str(path), "has a login that is not in base64", "log in anew") from None
-    if identity or user:
-        return Login(user, password.rstrip("\0"), str(identity or ""))
-    return None
+    return Login(user, password.rstrip("\0"), identity) if identity or user else None
+
+
+def _text(value: object) -> str:
+    """A value as it is sent. Raises ValueError for half a character, which JSON may have."""
+    text = str(value)
+    text.encode()
+    return text
 
 
 def _helped(helper: str, key: str, path: Path) -> Login | None:
@@ -123,19 +137,41 @@ def _helped(helper: str, key: str, path: Path) -> Login | None:
     if not _HELPER.fullmatch(helper):
         raise UserError.of(str(path), f"names {helper!a} as its credential helper", "correct it")
     command = f"docker-credential-{helper}"
-    try:
-        done = subprocess.run([command, "get"], input=key.encode(), capture_output=True, timeout=_TIMEOUT, check=False)
-    except FileNotFoundError:
-        raise MachineError.of(str(path), f"needs {command}, which is not there", "install it, or log in anew") from None
-    except (OSError, subprocess.TimeoutExpired):
-        raise MachineError.of(str(path), f"needs {command}, which does not answer", "try it by itself") from None
-    if done.returncode:
-        if b"not found" in done.stdout + done.stderr:
+    code, out, err = _answer(command, key, path)
+    if code:
+        if b"not found" in out + err:
             return None
-        raise MachineError.of(str(path), f"{command} ended with exit code {done.returncode}", "try it by itself")
+        raise MachineError.of(str(path), f"{command} ended with exit code {code}", "try it by itself")
     try:
-        answer = json.loads(done.stdout)
-        user, password = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
+        answer = json.loads(out)
+        user, password = _text(answer["Username"]), _text(answer["Secret"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise MachineError.of(str(path), f"{command} gave no login that can be read", "try it by itself") from None
     return Login("", "", password) if user == "<token>" else Login(user, password)
+
+
+def _answer(command: str, key: str, path: Path) -> tuple[int, bytes, bytes]:
+    """How a helper ends, and what it prints, of which there is little: through files, which nobody keeps open."""
+    with TemporaryFile() as asked, TemporaryFile() as out, TemporaryFile() as err:
+        asked.write(key.encode())
+        asked.seek(0)
+        try:
+            process = subprocess.Popen([command, "get"], stdin=asked, stdout=out, stderr=err)
+        except FileNotFoundError:
+            what = f"needs {command}, which is not there"
+            raise MachineError.of(str(path), what, "install it, or log in anew") from None
+        except OSError as error:
+            raise MachineError.of(str(path), f"{command} cannot be run: {error.strerror}", "try it by itself") from None
+        until = time.monotonic() + _TIMEOUT
+        try:
+            while process.poll() is None:
+                if time.monotonic() > until or max(os.fstat(one.fileno()).st_size for one in (out, err)) > _LARGEST:
+                    raise MachineError.of(str(path), f"needs {command}, which does not answer", "try it by itself")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_OFTEN)
+        finally:
+            process.kill()
+            process.wait()
+        for file in (out, err):
+            file.seek(0)
+        return process.returncode, out.read(_LARGEST), err.read(_LARGEST)

@@ -32,7 +32,8 @@ class Place:
         found = _PLACE.fullmatch(re.sub(r"^(docker://|oci://|oci:)", "", text))
         if found is None or len(found[2]) > 255:  # noqa: PLR2004 -- as the specification has it
             mend = "write HOST/NAME or HOST/NAME:TAG, in small letters: registry.example.org/team/demo:1.2"
-            raise UserError.of(text, "is no place in a registry", mend)
+            shown = re.sub(r".*@(?!sha\d+:)", "***@", re.split("[?#]", text)[0], flags=re.DOTALL)  # a login, perhaps
+            raise UserError.of(shown, "is no place in a registry", mend)
         host, name = found[1], found[2]
         if host in ("docker.io", "index.docker.io"):
             host, name = HUB, name if "/" in name else f"library/{name}"

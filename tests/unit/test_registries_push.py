@@ -232,6 +232,12 @@ def test_places() -> None:
     for odd in ("demo", "example.org/Demo", "example.org/a:b:c", "example.org/../a", "http://example.org/a"):
         with pytest.raises(UserError):
             Place.of(odd)
+    for told in ("me:s3cret@", "https://me:s3cret@", "docker://s3cret@", "oci:me:s3/cret@", "a@s3cret@"):
+        with pytest.raises(UserError, match=r"\*\*\*@example\.org/a: is no place") as raised:
+            Place.of(f"{told}example.org/a?token=s3cret")
+        assert "cret" not in str(raised.value)
+    with pytest.raises(UserError, match=r"example\.org/a@sha256:0"):
+        Place.of("example.org/a@sha256:0")
 
 
 def program(folder: Path, answer: dict[str, Any] | None) -> None:
