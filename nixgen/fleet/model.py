@@ -6,6 +6,7 @@ Derivations go by the name of their output, "<hash>-<name>"; sizes are bytes, co
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 _NAME = r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,211}"
 _LINE = r"[^\x00-\x1f\x7f]+"
+_LONGEST = 1e9  # seconds that a derivation may cost
 _MEND = "write it again: nixgen plan --json FOLDER > FILE"
 
 
@@ -127,6 +129,12 @@ def parse(text: str, name: str = "the plan") -> Plan:
         for unit in (*one.base, *one.wheels, one.root)
         if unit not in units
     ]
+    needed = {unit for one in members for unit in (*one.base, *one.wheels, one.root)}
+    for key in units:
+        if not re.fullmatch(_NAME, key):
+            table.problem(key, "is no name of a store path")
+        elif key not in needed:
+            table.problem(key, "is of no project")
     if problems:
         raise UserError(dict.fromkeys(problems))
     return Plan(units, members)
@@ -134,6 +142,10 @@ def parse(text: str, name: str = "the plan") -> Plan:
 
 def _unit(name: str, table: Table) -> Unit:
     table.closed("drv", "stage", "system", "features", "key", "size", "cost")
+    cost = table.number("cost")
+    if not 0 <= cost <= _LONGEST:
+        table.problem("cost", "is no number of seconds")
+        cost = 0
     return Unit(
         name=name,
         drv=table.text("drv", _NAME + r"\.drv"),
@@ -141,7 +153,7 @@ def _unit(name: str, table: Table) -> Unit:
         system=table.text("system", _LINE),
         key=table.text("key", _LINE),
         size=table.integer("size"),
-        cost=table.number("cost"),
+        cost=cost,
         features=tuple(table.texts("features", _LINE)),
     )
 

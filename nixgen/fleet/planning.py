@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nixgen import console
 from nixgen.check import record
-from nixgen.errors import NixgenError, Problem, Stale, UserError
+from nixgen.errors import MachineError, NixgenError, Problem, Stale, UserError
 from nixgen.fleet.model import Member, Plan, Stage, Unit
 from nixgen.guard.hashing import processors
 from nixgen.machine import files
@@ -72,13 +73,23 @@ def plan(folders: Iterable[Path], system: str) -> Plan:
 
 
 def projects(folder: Path) -> list[str]:
-    """The folder, or all below it that have a nixgen.lock; sorted. Raises UserError where there is none."""
+    """The folder, or all below it that have a nixgen.lock; sorted.
+
+    Raises UserError where there is none, MachineError for a folder that cannot be read.
+    """
     if not folder.is_dir():
         raise UserError.of(str(folder), "is not a folder", "name folders of projects: nixgen plan FOLDER")
-    found = [_named(Path(where)) for where, inner, names in os.walk(folder) if _is_project(inner, names)]
+    found = [
+        _named(Path(where)) for where, inner, names in os.walk(folder, onerror=_unread) if _is_project(inner, names)
+    ]
     if not found:
         raise UserError.of(str(folder), f"has no project: no {_MARK} in it, nor below", "set one up: nixgen init")
     return sorted(found)
+
+
+def _unread(error: OSError) -> NoReturn:
+    mend = "make it readable, or name the folders of projects"
+    raise MachineError.of(str(error.filename), f"cannot be read: {error.strerror}", mend)
 
 
 def _is_project(inner: list[str], names: Sequence[str]) -> bool:
@@ -150,7 +161,7 @@ def _of(name: str, error: NixgenError) -> NixgenError:
 
 
 def _sync(name: str) -> str:
-    return f"nixgen sync --project {name}"
+    return f"nixgen sync --project {shlex.quote(name)}"
 
 
 def _member(name: str, system: str, told: Mapping[str, Any], units: dict[str, Unit]) -> Member:

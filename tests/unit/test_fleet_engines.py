@@ -96,6 +96,24 @@ def test_its_shell_is_shell_and_its_nixgen_has_these_options(engine: Engine, fle
     } <= known
 
 
+@pytest.mark.parametrize("engine", ["slurm", "kubernetes"])
+def test_what_its_comments_say_can_be_typed(tmp_path: Path, engine: Engine) -> None:
+    text = engines.render(engine, FULL)
+    (line,) = [line for line in text.splitlines() if line.startswith("#") and "--collect" in line]
+    command = line[line.index("sbatch" if engine == "slurm" else "nixgen build") :]
+    for name, does in (("sbatch", 'shift 2; exec sh -c "$1"'), ("nixgen", 'printf "%s\\n" "$@"')):
+        program = tmp_path / name
+        program.write_text(
+            f'#!/bin/sh\n[ "$1" != --dependency=afterany: ] || shift\n{does.replace("shift 2", "shift 1")}\n'
+        )
+        program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
+    words = done.stdout.splitlines()
+    assert words[words.index("--cache") + 1] == FULL.cache
+    assert "team-1" in words
+
+
 def test_github_gives_it_no_more_than_it_needs() -> None:
     job = yaml.safe_load(engines.render("github", PLAIN))
     assert job["permissions"] == {"contents": "read"}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +16,8 @@ from hypothesis import strategies as st
 from support.program import nixgen
 
 from nixgen.cache.entry import Entry
-from nixgen.errors import Problem, UserError
-from nixgen.fleet import asked, model, report
+from nixgen.errors import MachineError, Problem, UserError
+from nixgen.fleet import asked, model, planning, report
 from nixgen.fleet.model import STAGES, Member, Plan, Stage, Unit
 from nixgen.fleet.receipts import Receipts
 from nixgen.fleet.sharding import BOUND, shards
@@ -55,6 +58,46 @@ def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
     assert "plan.json: more: is not a known key" in told
     assert f"needs {unit(1).name}, which is not among its derivations" in told
     assert "hint: write it again: nixgen plan --json FOLDER > FILE" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda rows, name: rows.update({"../../etc/x": rows.pop(name)}), "is no name of a store path"),
+        (lambda rows, name: rows.update({f"{'9' * 32}-x": rows[name]}), "is of no project"),
+        (lambda rows, name: rows[name].update(cost=float("nan")), "cost: is no number of seconds"),
+        (lambda rows, name: rows[name].update(cost=float("inf")), "cost: is no number of seconds"),
+        (lambda rows, name: rows[name].update(cost=10**400), "cost: is no number of seconds"),
+        (lambda rows, name: rows[name].update(cost=-1), "cost: is no number of seconds"),
+        (lambda rows, name: rows[name].update(drv="../x.drv"), "drv: has an impossible value"),
+    ],
+)
+def test_a_plan_that_was_edited_by_hand(change: Callable[[dict[str, Any], str], object], told: str) -> None:
+    table = json.loads(plan(unit(1), unit(2, "environments")).json())
+    change(table["derivations"], unit(1).name)
+    with pytest.raises(UserError, match=told):
+        model.parse(json.dumps(table), "plan.json")
+
+
+def test_a_folder_that_cannot_be_read_hides_no_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(place: str) -> object:
+        if Path(place).name == "shut":
+            raise PermissionError(13, "Permission denied", place)
+        return real(place)
+
+    real = os.scandir
+    for name in ("a", "shut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nixgen.lock").touch()
+    assert len(planning.projects(tmp_path)) == 2
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(MachineError, match="shut: cannot be read: Permission denied"):
+        planning.projects(tmp_path)
+
+
+def test_a_hint_can_be_typed_whatever_a_folder_is_called() -> None:
+    told = planning._of("a b; $(rm -rf x)", UserError.of("uv.lock", "changed", "nixgen sync"))
+    assert told.problems[0].mend == "nixgen sync --project 'a b; $(rm -rf x)'"
 
 
 COSTS = st.lists(st.floats(0.1, 100), min_size=1, max_size=60)
@@ -155,7 +198,7 @@ def test_the_table_names_what_takes_longest() -> None:
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(plan(unit(1)).json())
+    (tmp_path / "plan.json").write_text(plan(unit(1), unit(2, "environments")).json())
     for words, told in (
         (["--shard", "9/8"], "error: --shard: '9/8' is not I/N\n  hint: count from 1"),
         (["--shard", "1/8"], "error: --cache: is missing"),

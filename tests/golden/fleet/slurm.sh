@@ -3,7 +3,7 @@
 # 3 tasks build the projects, each its share, from one plan. In a folder that all nodes see:
 #   nixgen plan --json projects > plan.json
 #   job=$(sbatch --parsable THIS_FILE)
-#   sbatch --dependency=afterany:$job --wrap 'nixgen build --collect --plan plan.json --cache file:///srv/cache --key team-1 --worker-key fleet-1.pub'
+#   sbatch --dependency=afterany:$job --wrap "nixgen build --collect --plan plan.json --cache 'file:///srv/cache' --key team-1 --worker-key fleet-1.pub"
 # fleet-1.pub is a copy of the workers' log.pub. A task that a node loses is queued again, and does what is left.
 #SBATCH --job-name=nixgen-fleet
 #SBATCH --array=1-3
