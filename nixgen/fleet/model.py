@@ -22,7 +22,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 """What is built first comes first: nothing of a stage needs anything of a later one."""
 
 _NAME = r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,211}"
-_LINE = r"[^\x00-\x1f\x7f]+"
+_LINE = r"[^\x00-\x1f\x7f\ud800-\udfff]+"
 _LONGEST = 1e9  # seconds that a derivation may cost
 _MEND = "write it again: nixgen plan --json FOLDER > FILE"
 

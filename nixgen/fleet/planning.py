@@ -84,6 +84,8 @@ def projects(folder: Path) -> list[str]:
     ]
     if not found:
         raise UserError.of(str(folder), f"has no project: no {_MARK} in it, nor below", "set one up: nixgen init")
+    if odd := [name for name in found if not name.isprintable()]:
+        raise UserError.of(odd[0], "has characters in its name that a plan cannot have", "rename the folder")
     return sorted(found)
 
 

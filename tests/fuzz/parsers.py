@@ -595,6 +595,142 @@ def bundle() -> Parser:
     return Parser(both, (tar[:20000], listed, whole), text=False)
 
 
+def bundle_proofs() -> Parser:
+    from logs import append, filled, opened
+    from test_bundle import make
+
+    from nixgen.bundle import proofs
+    from nixgen.cache.entry import Entry
+
+    made = make(Path(tempfile.mkdtemp())).bundle
+    store = filled(20)
+    append(opened(store), [Entry(one.name, one.nar_hash, one.nar_size, one.references) for one in made.paths.values()])
+    seed = proofs.dump([proofs.proved("https://cache.example.org", opened(store), made.paths)])
+    return Parser(lambda data: proofs.logged(data, made, "a.nixgen"), (seed,))
+
+
+def fleet_plan() -> Parser:
+    """A plan, its shares and what is shown of it."""
+    from test_fleet_shards import SYSTEM, plan, unit
+
+    from nixgen.fleet import model, report
+    from nixgen.fleet.worker import Share
+
+    def read(data: bytes) -> object:
+        found = model.parse(_text(data))
+        assert model.parse(found.json()) == found
+        shares = [Share(SYSTEM, index, 3).units(found) for index in (1, 2, 3)]
+        return shares, report.table(found)
+
+    whole = plan(unit(1, "base", 5.0), unit(2), unit(3, "wheels", 0.25, "gpu"), unit(4, "environments"))
+    return Parser(read, (whole.json().encode(),), words=(b"1e999", b"NaN", b"9" * 400, b"../"))
+
+
+def fleet_receipt() -> Parser:
+    from test_fleet_shards import HASH
+
+    from nixgen.cache.entry import Entry
+    from nixgen.fleet.receipts import Receipts
+    from nixgen.log.note import Signer
+    from nixgen.log.stores.folder import Folder
+
+    folder, signer = Path(tempfile.mkdtemp()), Signer("fleet-1", bytes(32))
+    name = f"{'0' * 32}-numpy"
+    receipts = Receipts(Folder(folder), (signer.verifier,))
+    receipts.claim([Entry(name, HASH, 100, (name,))], signer)
+    place = folder / f"{'0' * 32}.receipt"
+    seed = place.read_bytes()
+
+    def read(data: bytes) -> object:
+        place.write_bytes(data)
+        return list(receipts.closure([name]))
+
+    return Parser(read, (seed,))
+
+
+def registry_logins() -> Parser:
+    """Docker's and Podman's files; whatever helper one names is not there."""
+    import os
+
+    from nixgen.machine.download import basic
+    from nixgen.registries import logins
+
+    os.environ["PATH"] = "/nonexistent"
+
+    def read(path: Path) -> object:
+        found = logins.login("a.example.org", "team/demo", {"REGISTRY_AUTH_FILE": str(path)})
+        return found and (basic(found.user, found.password), found.identity.encode())
+
+    seeds = (
+        b'{"auths": {"https://a.example.org/v1/": {"auth": "bW9uYTpzZWNyZXQ="}, "a.example.org/team": {}}}',
+        b'{"auths": {"a.example.org": {"username": "mona", "password": "x", "identitytoken": ""}}}',
+        b'{"credHelpers": {"a.example.org": "desktop"}}',
+    )
+    return Parser(_file(read, "auth.json"), seeds, words=(b"\\ud800", b"[" * 3000, b'"credsStore": "x"'))
+
+
+def registry_answer() -> Parser:
+    """What a registry says: of an error, a token, where it is to be had, where an upload goes on, who refers to it."""
+    from contextlib import suppress
+
+    from nixgen.errors import NixgenError
+    from nixgen.oci.model import Descriptor
+    from nixgen.registries import client, push
+    from nixgen.registries.place import Place
+
+    class Answering(client.Registry):
+        answer = client.Reply(200, {}, b"", "https://a.example.org/v2/team/demo/x")
+
+        def ask(self, *_words: object, **_more: object) -> client.Reply:
+            return self.answer
+
+    def read(data: bytes) -> None:
+        registry = Answering(Place("a.example.org", "team/demo"))
+        header = _text(data)
+        registry.answer = client.Reply(
+            200, {"location": header, "docker-content-digest": header}, data, "https://a.example.org/v2/"
+        )
+        _ = registry.answer.told
+        client._parsed(data)
+        for asked in (
+            lambda: registry.onward(registry.answer),
+            lambda: push._list(registry, "sha256-0", Descriptor("a/b", "sha256:0", 1)),
+            lambda: Place.of(header),
+        ):
+            with suppress(NixgenError):
+                asked()
+
+    row = {"mediaType": "a/b", "digest": "sha256:0", "size": 1}
+    index = {"mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [row]}
+    seeds = (
+        json.dumps(index).encode(), b'{"errors": [{"code": "DENIED", "message": "no"}]}', b'{"token": "abc"}',
+        b"/v2/team/demo/blobs/uploads/x?_state=y", b"https://a.example.org:5000/up", b"a.example.org:5000/team/d:1.2",
+    )  # fmt: skip
+    return Parser(read, seeds, words=(b"[::1", b"[" * 3000, b"@", b"://"))
+
+
+def image_files() -> Parser:
+    """The files of an image in the store: image.json is another one."""
+    from nixgen.oci import stored
+    from nixgen.oci.model import Unequal
+
+    folder = Path(tempfile.mkdtemp()) / "image"
+    layer = {
+        "title": "a",
+        "digest": f"sha256:{'0' * 64}",
+        "size": 1,
+        "paths": [{"path": "/nix/store/a", "narHash": "x"}],
+    }
+    plan = {"name": "a:1", "platform": "linux/amd64", "annotations": {"a": "b"}, "layers": [layer]}
+    stored.write(folder, plan, b"{}")
+
+    def read(data: bytes) -> object:
+        (folder / "image.json").write_bytes(data)
+        return stored.read(folder)
+
+    return Parser(read, (json.dumps(plan).encode(),), refusals=(Unequal,))
+
+
 # Files of wheels and archives
 
 
@@ -773,7 +909,8 @@ PARSERS: dict[str, Callable[[], Parser]] = {
         run_config,
         narinfo, public_key, entry, checkpoint, note_keys, log_files, place, registry_entry, checksums, advisory, bom,
         nix_path_info, nix_log, apt_plan, apt_sources, deb, hub_config, wheel_name, addresses,
-        bundle, wheel_archive, wheel_elf, archive_member, source_archive, explained,
+        bundle, bundle_proofs, fleet_plan, fleet_receipt, registry_logins, registry_answer, image_files,
+        wheel_archive, wheel_elf, archive_member, source_archive, explained,
         json_with_comments, csv, json_lines, parquet, arrow_ipc,
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +68,15 @@ class Fleet:
 
     def start(self, index: int, *more: str) -> subprocess.Popen[bytes]:
         """Starts a worker in a process group of its own."""
-        nix = self.machine(index)
+        return self.begin(index, self.words(index, *more))
+
+    def begin(self, machine: object, words: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Starts nixgen on a machine, in a process group of its own."""
+        nix = self.machine(machine)
         (nix.store / "nix").mkdir(parents=True, exist_ok=True)
-        with (self.folder / f"worker-{index}.txt").open("ab") as log:
+        with (self.folder / f"worker-{machine}.txt").open("ab") as log:
             return subprocess.Popen(
-                [*enter(nix.store), sys.executable, "-m", "nixgen", *self.words(index, *more)],
+                [*enter(nix.store), sys.executable, "-m", "nixgen", *words],
                 cwd=self.made.folder,
                 env={**nix.environ(), **self.environment()},
                 stdin=subprocess.DEVNULL,
@@ -81,15 +85,19 @@ class Fleet:
                 start_new_session=True,
             )
 
-    def said(self, index: int) -> str:
+    def said(self, machine: object) -> str:
         """All that a worker has printed."""
-        return (self.folder / f"worker-{index}.txt").read_text()
+        return (self.folder / f"worker-{machine}.txt").read_text()
 
     def collect(self, *more: str, machine: object = "log") -> Output:
         """``nixgen build --collect`` by the one who logs, whatever comes out."""
+        return self.run(machine, *self.collecting(), *more)
+
+    def collecting(self) -> list[str]:
+        """The command of the one who logs."""
         workers = ["--worker-key", str(self.folder / "home/.config/nixgen/keys/fleet-1/log.pub")]
         plan = ["--plan", str(self.folder / "plan.json")]
-        return self.run(machine, "build", "--collect", *plan, "--cache", self.url, "--key", "team-1", *workers, *more)
+        return ["build", "--collect", *plan, "--cache", self.url, "--key", "team-1", *workers]
 
     def write_plan(self) -> Any:
         """Makes the plan, and gives it."""
@@ -159,6 +167,23 @@ def test_a_worker_is_killed_and_nothing_is_lost_nor_built_twice(nix28: Nix, tmp_
         assert "published 0 paths, took 0" in said
     assert made.built() == counts
     assert made.narinfos() == before
+
+
+@pytest.mark.one_nix
+def test_three_of_one_share_and_three_who_log_at_once(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, projects=6, pool=5, each=3)
+    plan = made.write_plan()
+
+    def at_once(*names: str, words: Sequence[str]) -> None:
+        for name, one in [(name, made.begin(name, words)) for name in names]:
+            assert one.wait() == 0, made.said(name)
+
+    at_once("a", "b", "c", words=made.words(1, count=1))
+    published = {name[:32] for name in made.narinfos()}
+    assert published >= {name[:32] for name in plan["derivations"]}
+    at_once("log-a", "log-b", "log-c", words=made.collecting())
+    assert made.signed() == published
+    assert made.collect().stdout.endswith(f"the log has {len(published)} entries, 0 of them new; signed 0 paths\n")
 
 
 def test_other_bytes_and_forged_receipts_are_found_and_not_published(nix28: Nix, tmp_path: Path) -> None:

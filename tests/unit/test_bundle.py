@@ -20,7 +20,7 @@ from typing import Any
 import exported
 import pytest
 
-from nixgen.bundle import making, model, opening, proofs, start, tarform
+from nixgen.bundle import making, model, opening, proofs, reading, start, tarform
 from nixgen.bundle.model import Bundle, File
 from nixgen.bundle.tarform import FILE, LINK, Entry
 from nixgen.cache.entry import Entry as CacheEntry
@@ -357,6 +357,33 @@ def test_what_cannot_be_opened_here_is_said_and_leaves_nothing(
     assert "is for riscv64-linux" in error(replace(here, system="riscv64-linux"), FakeNix())
     missing = replace(here, missing=(f"{'1' * 32}-weights",))
     assert f"does not have them: {'1' * 32}-weights" in error(missing, FakeNix())
+
+
+def test_a_disk_that_is_full_is_not_a_file_that_cannot_be_read(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_sink: object, _piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made.write(tmp_path / "x", replace(made.bundle, system=own_system()))
+    monkeypatch.setattr(opening.Nix, "here", FakeNix)
+    monkeypatch.setattr(opening._Opening, "piece", full)
+    with pytest.raises(MachineError, match="to/demo: cannot be written: No space left on device"):
+        opening.open_bundle(tmp_path / "x", tmp_path / "to/demo", None)
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_medium_that_fails_in_the_middle_is_told(file: Path) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() >= start.SIZE:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    with pytest.raises(UserError, match="x: cannot be read: Input/output error"):
+        reading.read_file(Failing(file.read_bytes()), "x", reading.Sink())
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        reading.read(file.parent / "none", reading.Sink())
 
 
 def shell(file: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

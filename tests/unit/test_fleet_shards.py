@@ -70,6 +70,7 @@ def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
         (lambda rows, name: rows[name].update(cost=10**400), "cost: is no number of seconds"),
         (lambda rows, name: rows[name].update(cost=-1), "cost: is no number of seconds"),
         (lambda rows, name: rows[name].update(drv="../x.drv"), "drv: has an impossible value"),
+        (lambda rows, name: rows[name].update(key="\ud800"), "key: has an impossible value"),
     ],
 )
 def test_a_plan_that_was_edited_by_hand(change: Callable[[dict[str, Any], str], object], told: str) -> None:
@@ -92,6 +93,15 @@ def test_a_folder_that_cannot_be_read_hides_no_projects(tmp_path: Path, monkeypa
     assert len(planning.projects(tmp_path)) == 2
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(MachineError, match="shut: cannot be read: Permission denied"):
+        planning.projects(tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"new\nline", b"\x1b[2J"])
+def test_a_folder_whose_name_no_plan_has_is_named(tmp_path: Path, name: bytes) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/" + name))
+    folder.mkdir()
+    (folder / "nixgen.lock").touch()
+    with pytest.raises(UserError, match="has characters in its name that a plan cannot have"):
         planning.projects(tmp_path)
 
 
