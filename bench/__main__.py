@@ -21,6 +21,7 @@ from bench import (
     pinning,
     registry,
     runs,
+    shipping,
     sources,
     verification,
 )
@@ -51,6 +52,9 @@ MEASUREMENTS = {
     "checking": checking.checking,
     "rebuilding": checking.rebuilding,
     "images": images.images,
+    "pushing": shipping.pushing,
+    "archiving": shipping.archiving,
+    "bundling": shipping.bundling,
     "fleet": fleet.fleet,
 }
 

@@ -6,6 +6,7 @@ What lies in the project itself is not among them, nor what nixpkgs builds its o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,10 +52,9 @@ def of_project(nix: Nix, root: Path, systems: Sequence[str], artifacts: Iterable
 
     Raises as :meth:`Nix.recipes` does.
     """
-    found: dict[str, Source] = {}
-    known = frozenset(artifacts)
-    for system in systems:
-        found |= {one.out: one for one in of(nix, [nix.recipes(root, system)["root"].drv], known)}
+    with ThreadPoolExecutor(len(systems)) as pool:
+        drvs = [recipes["root"].drv for recipes in pool.map(lambda system: nix.recipes(root, system), systems)]
+    found = {one.out: one for one in of(nix, drvs, frozenset(artifacts))}
     return sorted(found.values(), key=lambda one: (one.name, one.sha256))
 
 

@@ -24,7 +24,6 @@ from nixgen.nix.tools import Nix
 from nixgen.oci import stored
 from nixgen.oci.model import Image, Index, Unequal, named
 from nixgen.project.project import Project, find_project
-from nixgen.registry import modelpack
 from nixgen.sync.shell import Later
 
 Kind = Literal["env", "service", "model"]
@@ -171,6 +170,8 @@ def _unlike(project: Project, system: str, image: stored.Stored) -> Iterator[Pro
 
 
 def _model(project: Project, name: str, root: str, places: Mapping[str, Path]) -> Made:
+    from nixgen.registry import modelpack  # and the registry of models with it, which no other image needs
+
     lock = lockfile.read_lock(project.root / lockfile.NAME)
     [artifact] = [one for one in lock.artifacts if one.key == f"models.{name}"]
     folder = _plain(next(iter(places.values())), root)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nixgen.errors import UserError
-from nixgen.formats import toml, yamltext
+from nixgen.formats import toml
 from nixgen.machine import addresses, files
 from nixgen.runs.model import CONFIG, ConfigFile
 
@@ -226,6 +226,8 @@ def _structured(text: str, name: str, found: _Masked) -> str:
         return text
     try:
         if name.endswith((".yaml", ".yml")):
+            from nixgen.formats import yamltext  # which takes a while, and no other needs
+
             value = yamltext.loads(text)
             return yamltext.dumps(value) if _blot(value, "", found) else text
         if name.endswith(".json"):
