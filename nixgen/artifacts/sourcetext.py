@@ -11,14 +11,13 @@ from nixgen.artifacts.model import SCHEMES, Scheme
 from nixgen.artifacts.paths import path_problem
 from nixgen.errors import UserError
 from nixgen.machine import addresses
-from nixgen.registries.place import Place
+from nixgen.registries.place import reference
 from nixgen.registry.names import split_ref
 
 KINDS = ", ".join(f"{scheme}:" for scheme in SCHEMES)
 _REPO = re.compile(r"(?=.{1,96}$)(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 _GITHUB = re.compile(r"[\w.-]+/[\w.-]+@[^\s@?#]+/[^\s/@?#]+", re.ASCII)
 _BUCKET = re.compile(r"//[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^\s?#]*")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _SHARED = "which would be written to shared files"
 Fault = tuple[str, str]
@@ -142,12 +141,9 @@ def _archive(rest: str) -> Fault | None:
 def _oci(rest: str) -> Fault | None:
     if "@" in rest and not rest.split("@", 1)[1].startswith("sha256:"):
         return "has credentials or another digest than sha256 in it", "write oci:HOST/NAME:TAG"
-    named, at, digest = rest.partition("@")
     try:
-        Place.of(f"oci:{named}")
+        reference(f"oci:{rest}")
     except UserError:
-        named = ""
-    if not named or (at and not _DIGEST.fullmatch(digest)):
         return "is not an artifact in a registry", "write oci:HOST/NAME:TAG or oci:HOST/NAME@sha256:DIGEST"
     return None
 

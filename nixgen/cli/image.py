@@ -116,7 +116,7 @@ def build(
     "push",
     "Send an image to a registry, and print its digest.\n\n"
     "Only what the registry lacks is sent. Logins are those of podman, docker and skopeo. Without a tag, "
-    "the version is the tag.\n\n"
+    "the version is the tag. --key signs the provenance that is attached; its password is NIXGEN_KEY_PASSWORD.\n\n"
     "Example: nixgen image push registry.example.org/team/demo api --tag latest",
 )
 def push(
@@ -130,6 +130,10 @@ def push(
     model: ModelFlag = False,
     system: SystemsOption = None,
     compress: CompressOption = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Sign the provenance with this private key (PEM).")
+    ] = None,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign without a key: sigstore asks who you are.")] = False,
     json: options.JsonOption = False,
     project: options.ProjectOption = Path(),
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
@@ -137,29 +141,65 @@ def push(
 ) -> None:
     """``nixgen image push``."""
     import contextlib
+    import os
 
     from nixgen.console import console, size
     from nixgen.formats.jsontext import dumps
     from nixgen.images import attached, write
     from nixgen.images.build import opened
+    from nixgen.machine.background import Beside
     from nixgen.registries.place import Place, version_tag
     from nixgen.registries.push import send
 
     place = Place.of(address)
     tags = place.tags(tag or ())
+    by = attached.Signing(key, os.environ.get("NIXGEN_KEY_PASSWORD")) if sign or key is not None else None
     _place(None, None, compress, json=json)
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(opened(asked(project, name, system, env=env, service=service, model=model)))
         if compress is not None:
             made = stack.enter_context(write.compressed(made, Path.cwd()))
         tags = tags or (version_tag(made.name.rpartition(":")[2]),)
-        sent = send(place, made.whole, tags, attached.documents(made))
+        sent = send(place, made.whole, tags, Beside(lambda: attached.documents(made, by)).result)
     if json:
         console.result(dumps({"version": 1, "digest": made.digest, "sent": sent, "tags": list(tags)}))
         return
     places = ", ".join(f"{place.host}/{place.name}:{one}" for one in tags)
     console.info(f"{_line(made)}; sent {size(sent)} to {places}")
     console.result(made.digest)
+
+
+@artifacts.command(
+    app,
+    "verify",
+    "Compare an image in a registry with its signed provenance.\n\n"
+    "Exits with 1 where nobody whom you name signed it. Its digest, the signer and the git commit are printed.\n\n"
+    "Example: nixgen image verify registry.example.org/team/demo:1.2 --key release.pub",
+)
+def verify(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="HOST/NAME:TAG or HOST/NAME@sha256:…", show_default=False)
+    ],
+    key: options.PublicKeyOption = None,
+    identity: options.IdentityOption = None,
+    issuer: options.IssuerOption = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,  # noqa: ARG001 -- the same
+    verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
+) -> None:
+    """``nixgen image verify``."""
+    from nixgen.console import console
+    from nixgen.formats.jsontext import dumps
+    from nixgen.images import attached
+    from nixgen.models.signing import Signer
+
+    found = attached.verify(address, Signer(key, identity, issuer))
+    if json:
+        told = {"version": 1, "digest": found.digest, "signer": found.signer, "commit": found.commit or None}
+        console.result(dumps(told))
+        return
+    console.info(f"signed by {found.signer}" + (f", made of commit {found.commit}" if found.commit else ""))
+    console.result(found.digest)
 
 
 def _place(out: Path | None, archive: Path | None, compress: str | None, *, json: bool) -> Path:

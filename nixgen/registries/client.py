@@ -6,6 +6,7 @@ The protocol is the OCI distribution specification 1.1; tokens are Docker's "tok
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import threading
@@ -19,6 +20,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from nixgen.errors import MachineError, UserError
 from nixgen.machine.addresses import confidential, origin
 from nixgen.machine.download import Answer, Client, Headers, Refused, basic, pause
+from nixgen.oci.model import INDEX, MANIFEST
 from nixgen.registries import logins
 from nixgen.registries.place import REALMS, Place
 
@@ -88,6 +90,18 @@ class Registry:
             self._renew(used, answer.headers.get("WWW-Authenticate", ""))
         with self._client.open(url, headers) as answer:
             yield answer
+
+    def manifest(self, by: str, where: str) -> tuple[str, bytes]:
+        """The digest and bytes of a manifest or index, by its tag or digest. Raises MachineError for other bytes."""
+        with self.open(self.place.url("manifests", by), {"Accept": f"{MANIFEST}, {INDEX}"}) as answer:
+            body = answer.whole(LARGEST)
+            promised = answer.header("Docker-Content-Digest") or ""
+        found = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        for digest in (by, promised):
+            if digest.startswith("sha256:") and digest != found:
+                what = f"the registry was asked for the manifest {digest}, and gave {found}"
+                raise MachineError.of(where, what, "try again later; else tell its host")
+        return found, body
 
     def ask(
         self,

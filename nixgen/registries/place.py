@@ -13,6 +13,7 @@ from nixgen.machine.addresses import loopback
 HUB = "registry-1.docker.io"
 REALMS = {HUB: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
 """Registries whose tokens come from another host, which has their users' logins."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 _TAG = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
 _PLACE = re.compile(rf"([\w.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/({_NAME})(?::({_TAG}))?", re.ASCII)
@@ -56,6 +57,15 @@ class Place:
     def tags(self, more: Iterable[str] = ()) -> tuple[str, ...]:
         """What an image is called there: the address' own tag, and ``more``. Raises UserError for what is none."""
         return tuple(dict.fromkeys(filter(None, (self.tag, *map(_tagged, more)))))
+
+
+def reference(text: str) -> tuple[Place, str]:
+    """What HOST/NAME[:TAG][@sha256:…] names: the place, and the digest or tag in it, "latest" without. UserError."""
+    named, at, digest = text.partition("@")
+    place = Place.of(named)
+    if at and not DIGEST.fullmatch(digest):
+        raise UserError.of(text, "has another digest than sha256", "write HOST/NAME@sha256:…, or a tag")
+    return place, digest or place.tag or "latest"
 
 
 def version_tag(version: str) -> str:

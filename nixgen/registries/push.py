@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -32,17 +32,21 @@ Seen = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is attached to an image: a file with its kind."""
+    """What is attached to an image: a file with its kind, and further annotations of its manifest."""
 
     title: str
     media_type: str
     data: bytes
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def send(place: Place, whole: Image | Index, tags: Sequence[str], documents: Sequence[Document] = ()) -> int:
+Documents = Callable[[], Sequence[Document]]
+
+
+def send(place: Place, whole: Image | Index, tags: Sequence[str], documents: Documents = tuple) -> int:
     """Pushes an image, with a line of progress, and attaches documents to it; how many bytes of blobs were sent.
 
-    Raises as :func:`push`.
+    Raises as :func:`push`, and what ``documents`` does: nothing is published then.
     """
     blobs = {blob.descriptor.digest: blob.descriptor.size for image in whole.images for blob in image.blobs}
     total, done, line = sum(blobs.values()), [0], Line()
@@ -55,10 +59,8 @@ def send(place: Place, whole: Image | Index, tags: Sequence[str], documents: Seq
 
     registry = Registry(place, "pull,push", tuple(sorted(set(elsewhere.values()))))
     try:
-        sent = push(registry, whole, tags, seen, elsewhere)
+        sent = push(registry, whole, tags, seen, elsewhere, documents)
         mounts.note(place, blobs)
-        for document in documents:
-            attach(registry, whole.manifest.descriptor, document)
     finally:
         line.write("")
         registry.close()
@@ -71,8 +73,11 @@ def push(
     tags: Sequence[str],
     seen: Seen = lambda _: None,
     elsewhere: Mapping[str, str] = MappingProxyType({}),
+    documents: Documents = tuple,
 ) -> int:
     """Puts an image there under tags (none: by its digest alone); how many bytes of blobs were sent.
+
+    ``documents`` is asked for what is attached when all blobs are there.
 
     ``elsewhere`` are other repositories of the registry that may have blobs, by their digests: these are not sent.
     Raises Unequal for a blob that is not what its manifest says: nothing of that name is published then; UserError and
@@ -92,11 +97,14 @@ def push(
         seen,
         elsewhere,
     )
+    attached = documents()
     for image in whole.images:
         if image.manifest.descriptor.digest != whole.manifest.descriptor.digest:
             manifest(registry, image.manifest)
     for tag in tags or [whole.manifest.descriptor.digest]:
         manifest(registry, whole.manifest, tag)
+    for document in attached:
+        attach(registry, whole.manifest.descriptor, document)
     return sent[0]
 
 
@@ -153,7 +161,8 @@ def attach(registry: Registry, subject: Descriptor, document: Document) -> Descr
     layer = Blob.of_bytes(document.data, document.media_type)
     layer = replace(layer, descriptor=replace(layer.descriptor, annotations={_TITLE: document.title}))
     bare = Descriptor(subject.media_type, subject.digest, subject.size).json()
-    made = Image.of(Blob.of_bytes(b"{}", _EMPTY), [layer], artifactType=document.media_type, subject=bare)
+    more = {"annotations": dict(document.annotations)} if document.annotations else {}
+    made = Image.of(Blob.of_bytes(b"{}", _EMPTY), [layer], artifactType=document.media_type, subject=bare, **more)
     _blobs(registry, {blob.descriptor.digest: blob for blob in made.blobs}, lambda _: None, lambda _: None, {})
     found = made.manifest.descriptor
     if manifest(registry, made.manifest).headers.get("oci-subject") != subject.digest:

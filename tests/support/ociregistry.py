@@ -32,6 +32,8 @@ class Double:
     asked: list[Asked] = field(default_factory=list)
     instead: list[tuple[str, str, Reply]] = field(default_factory=list)
     referrers: bool = False
+    lists: dict[str, bytes] = field(default_factory=dict)
+    """Lists of referrers that are given in place of the right ones, by the digest of the subject."""
     elsewhere: dict[str, bytes] = field(default_factory=dict)
     """Blobs of the repository team/base, which has nothing else."""
     basic: str = ""
@@ -79,7 +81,7 @@ class Double:
         return None if asked.token == right else Reply(401, {"Www-Authenticate": challenge})
 
     def _answer(self, asked: Asked, body: bytes) -> Reply:  # noqa: PLR0911
-        found = re.fullmatch(r"/v2/team/demo/(blobs|manifests)/(.+)", asked.path)
+        found = re.fullmatch(r"/v2/team/demo/(blobs|manifests|referrers)/(.+)", asked.path)
         assert found, asked.path
         kind, rest = found.groups()
         if rest == "uploads/" and asked.method == "POST":
@@ -107,7 +109,18 @@ class Double:
             if self.referrers and "subject" in value:
                 headers["OCI-Subject"] = value["subject"]["digest"]
             return Reply(201, headers)
+        if kind == "referrers":
+            return Reply(200, {}, self.lists.get(rest) or self._referrers(rest)) if self.referrers else Reply(404)
         data = (self.blobs if kind == "blobs" else self.manifests).get(rest)
         if data is None:
             return Reply(404)
         return Reply(200, {"Docker-Content-Digest": digest(data)}, data)
+
+    def _referrers(self, subject: str) -> bytes:
+        values = {name: json.loads(data) for name, data in self.manifests.items() if name.startswith("sha256:")}
+        rows = [
+            {"digest": name, "artifactType": value.get("artifactType")}
+            for name, value in values.items()
+            if value.get("subject", {}).get("digest") == subject
+        ]
+        return json.dumps({"manifests": rows}).encode()

@@ -184,6 +184,15 @@ def test_documents_refer_to_the_image(double: Double, *, referrers: bool) -> Non
         assert {row["artifactType"] for row in rows} == {"application/x"}
 
 
+def test_without_its_documents_nothing_is_published(double: Double) -> None:
+    def documents() -> list[Document]:
+        raise UserError.of("uv.lock", "is stale")
+
+    with pytest.raises(UserError, match="is stale"):
+        send(Place.of(f"{double.host}/team/demo"), image(), ["1.0"], documents)
+    assert not double.manifests
+
+
 def test_a_tag_that_is_no_list_of_referrers_stays(double: Double) -> None:
     whole = image()
     tag = whole.manifest.descriptor.digest.replace(":", "-")

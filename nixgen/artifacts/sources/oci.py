@@ -6,7 +6,6 @@ the files themselves. A layer's digest is its SHA-256: it is pinned without bein
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,12 +20,10 @@ from nixgen.artifacts.sources.paths import chosen
 from nixgen.artifacts.sources.pinning import pinned
 from nixgen.artifacts.store import store_name
 from nixgen.errors import MachineError, NixgenError, UserError
-from nixgen.oci.model import INDEX, MANIFEST
-from nixgen.registries.client import LARGEST, Registry
-from nixgen.registries.place import Place
+from nixgen.registries.client import Registry
+from nixgen.registries.place import DIGEST, Place, reference
 
 _NAMES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def resolve(spec: ArtifactSpec, previous: PinnedArtifact | None, context: Context) -> PinnedArtifact:
@@ -66,15 +63,7 @@ def fetch(artifact: PinnedArtifact, context: Context, missing: Iterable[PinnedFi
 
 def _manifest(registry: Registry, by: str, where: str, *, inner: bool = False) -> Mapping[str, Any]:
     """The manifest of a tag or digest, compared with the digest; of an index the only one that it has."""
-    with registry.open(registry.place.url("manifests", by), {"Accept": f"{MANIFEST}, {INDEX}"}) as answer:
-        body = answer.whole(LARGEST)
-        promised = answer.header("Docker-Content-Digest")
-    found = f"sha256:{hashlib.sha256(body).hexdigest()}"
-    asked = by if by.startswith("sha256:") else None
-    for digest in (asked, promised):
-        if digest and digest.startswith("sha256:") and digest != found:
-            what = f"the registry was asked for the manifest {digest}, and gave {found}"
-            raise MachineError.of(where, what, "nothing was pinned; try again later")
+    _, body = registry.manifest(by, where)
     try:
         manifest = mapping(parsed(body), where)
     except ValueError:
@@ -86,7 +75,7 @@ def _manifest(registry: Registry, by: str, where: str, *, inner: bool = False) -
             what = "an index of indexes" if inner else f"an index of {len(rows)} manifests"
             raise UserError.of(where, f"{registry.place.name} is {what}", mend)
         digest = text(mapping(rows[0], where), "digest", where)
-        if not _DIGEST.fullmatch(digest):
+        if not DIGEST.fullmatch(digest):
             raise UserError.of(where, f"its index names {digest!a}, which is not a sha256", "use another source")
         return _manifest(registry, digest, where, inner=True)
     return manifest
@@ -94,7 +83,7 @@ def _manifest(registry: Registry, by: str, where: str, *, inner: bool = False) -
 
 def _layer(layer: Mapping[str, Any], where: str) -> PinnedFile:
     digest = text(layer, "digest", where)
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise UserError.of(
             where, f"has a layer with the digest {digest!a}, which is not a sha256", "use another source"
         )
@@ -113,9 +102,7 @@ def _layer(layer: Mapping[str, Any], where: str) -> PinnedFile:
 
 def _opened(source: str, where: str) -> tuple[Registry, str]:
     """The repository that a source names, and the tag or digest in it; without either it is "latest"."""
-    named, _, digest = source.partition("@")
-    place = Place.of(named)
-    by = digest or place.tag or "latest"
+    place, by = reference(source)
     return Registry(place, refused=lambda status, _: _sentence(place, by, where, status)), by
 
 
