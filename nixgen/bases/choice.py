@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nixgen.bases.python import allows
 from nixgen.console import console
 from nixgen.errors import UserError
 
@@ -87,6 +88,34 @@ def pick_python(project: Project, settings: Settings, asked: str | None = None) 
             has = full if settings.base == "debian" else f"its newest {chosen} (to insist: --python {wanted})"
             console.info(f".python-version asks for Python {wanted}; the {settings.base} base has {has}.")
     return chosen
+
+
+def own_suite(project: Project, asked: str | None, mirrors: Sequence[str]) -> str | None:
+    """The suite of Ubuntu's to take the debian base from: where nothing names one, and apt has no mirror of Debian's.
+
+    None elsewhere. ``asked`` is the Python that was asked for. Raises UserError where the suite cannot give the Python.
+    """
+    settings = project.settings
+    if settings.base != "debian" or settings.suite is not None or mirrors:
+        return None
+    from nixgen.bases.debian import sources, suites
+
+    if sources.known_vendors() != {"Ubuntu"}:
+        return None
+    suite = next(suite for suite in suites.SUITES.values() if suite.vendor == "Ubuntu")
+    try:
+        pick_python(project, replace(settings, suite=suite.name), asked)
+    except UserError as error:
+        where, python = error.problems[0].where, suite.pythons[0]
+        what = f"this machine's apt has Ubuntu's packages and not Debian's, and {suite} has Python {python} only"
+        hints = ["nixgen init --base nixpkgs", "or with Debian's: nixgen init --base debian --mirror ADDRESS"]
+        typed = {".python-version": f"uv python pin {python} && nixgen init --base debian"}
+        typed["--python"] = f"nixgen init --base debian --python {python}"
+        if where in typed and allows(project.requires_python, python):
+            hints = [typed[where], f"or: {hints[0]}", hints[1]]
+        raise UserError.of(where, what, "\n".join(hints)) from None
+    console.info(f"This machine's apt has Ubuntu's packages: the base is {suite} (Debian's: --mirror ADDRESS)")
+    return suite.name
 
 
 def is_named(project: Project, settings: Settings, asked: str | None) -> bool:

@@ -201,6 +201,11 @@ def _chosen(project: Project, options: Options) -> tuple[Project, dict[str, edit
         project = choice.without_python_of_another_base(project)
     if before.python and not project.settings.python:
         console.info(f"Choosing Python anew: {before.python} was for the {before.base} base.")
+    if not project.path("nixgen.lock").exists() and (
+        suite := choice.own_suite(project, options.python, options.mirrors)
+    ):
+        values["suite"] = suite
+        project = project.with_settings(values)
     choice.refuse_systems(project.settings)
     named = choice.is_named(project, project.settings, options.python)
     chosen = choice.pick_python(project, project.settings, options.python)

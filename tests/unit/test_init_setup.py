@@ -25,13 +25,14 @@ from support.initproject import (
 )
 from support.plans import DEBIAN
 
+from nixgen.bases.debian import sources
 from nixgen.bases.nixpkgs import PINS
 from nixgen.bases.python import default_systems
 from nixgen.errors import BuildFailed
 from nixgen.generate import flakelock, planning, write
 from nixgen.init import installsource
 from nixgen.lock import pinning
-from nixgen.lock.lockfile import parse_lock
+from nixgen.lock.lockfile import dump_lock, parse_lock
 from nixgen.lock.model import Lock
 from nixgen.nix.nar import hash_path
 from nixgen.project.edit import Value
@@ -197,6 +198,86 @@ def test_what_is_said_of_a_suite_that_has_the_python_works(
     (project / "pyproject.toml").write_text(PYPROJECT + "\n[tool.nixgen]\n" + "\n".join(settings) + "\n")
     with pytest.raises(pytest.fail.Exception, match="pins noble"):
         run(project, base="debian", python="3.12")
+
+
+UBUNTU = """\
+Types: deb
+URIs: http://archive.example.org/ubuntu/
+Suites: noble noble-updates noble-backports
+Components: main universe restricted multiverse
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+
+Types: deb
+URIs: http://security.example.org/ubuntu/
+Suites: noble-security
+Components: main universe restricted multiverse
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+"""
+
+
+@pytest.fixture
+def ubuntu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with the sources of a fresh Ubuntu 24.04, where pinning says what it would pin."""
+    place = tmp_path / "apt/sources.list.d/ubuntu.sources"
+    place.parent.mkdir(parents=True)
+    place.write_text(UBUNTU)
+    monkeypatch.setattr(sources, "APT", tmp_path / "apt")
+
+    def pins(project: Project, *_: object) -> None:
+        pytest.fail(f"pins {project.settings.suite} {project.settings.python}")
+
+    monkeypatch.setattr(pinning, "pins", pins)
+    return place
+
+
+@pytest.mark.parametrize("suite", ["noble", "jammy", "resolute"])  # its mirror has all suites
+def test_on_ubuntu_the_debian_base_is_its_noble(
+    project: Path, run: Run, ubuntu: Path, suite: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ubuntu.write_text(UBUNTU.replace("noble", suite))
+    with pytest.raises(pytest.fail.Exception, match=r"pins noble 3\.12"):
+        run(project, base="debian")
+    told = "This machine's apt has Ubuntu's packages: the base is Ubuntu noble (Debian's: --mirror ADDRESS)\n"
+    assert told in capsys.readouterr().err
+    (project / ".python-version").write_text("3.12\n")  # uv init's, on 24.04
+    with pytest.raises(pytest.fail.Exception, match=r"pins noble 3\.12"):
+        run(project, base="debian")
+
+
+def test_on_ubuntu_another_python_is_told_with_all_ways_on(project: Path, ubuntu: Path) -> None:
+    assert ubuntu.exists()
+    what = "this machine's apt has Ubuntu's packages and not Debian's, and Ubuntu noble has Python 3.12 only"
+    both = "nixgen init --base nixpkgs\n    or with Debian's: nixgen init --base debian --mirror ADDRESS"
+    asked = f"--python: {what}\n  hint: nixgen init --base debian --python 3.12\n    or: {both}"
+    assert problems(project, base="debian", python="3.13") == [asked]
+    (project / ".python-version").write_text("3.13\n")
+    pinned = f".python-version: {what}\n  hint: uv python pin 3.12 && nixgen init --base debian\n    or: {both}"
+    assert problems(project, base="debian") == [pinned]
+    text = PYPROJECT.replace('requires-python = ">=3.11"', 'requires-python = ">=3.13"')
+    assert text != PYPROJECT
+    (project / "pyproject.toml").write_text(text)
+    assert problems(project, base="debian") == [f".python-version: {what}\n  hint: {both}"]
+
+
+@pytest.mark.parametrize(
+    ("more", "settings", "options"),
+    [
+        ("deb http://mirror.example.org/debian trixie main\n", "", {}),
+        ("", '\n[tool.nixgen]\nbase = "debian"\nsuite = "trixie"\n', {}),
+        ("", "", {"mirrors": ("http://mirror.example.org/debian",)}),
+        ("", '\n[tool.nixgen]\nbase = "debian"\n', {"lock": True}),
+    ],
+    ids=["a mirror of Debian's", "a suite", "--mirror", "pinned elsewhere"],
+)
+def test_on_ubuntu_what_says_debian_counts(
+    project: Path, run: Run, ubuntu: Path, more: str, settings: str, options: dict[str, Any]
+) -> None:
+    (ubuntu.parent / "debian.list").write_text(more)
+    (project / "pyproject.toml").write_text(PYPROJECT + settings)
+    if options.pop("lock", False):
+        (project / "nixgen.lock").write_text(dump_lock(Lock(DEBIAN, ())))
+    with pytest.raises(pytest.fail.Exception, match=r"pins (trixie|None) 3\.1[13]"):
+        run(project, base="debian", **options)
 
 
 def test_the_version_file_is_heeded(project: Path, run: Run) -> None:

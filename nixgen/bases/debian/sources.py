@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import addresses
 
+APT = Path("/etc/apt")
+"""Apt's configuration on this machine."""
+
 KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
@@ -73,13 +76,20 @@ class Mirror:
         return tuple(Source(uri, name, self.keyrings, components) for uri, name in found)
 
 
-def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = (), vendor: str = "Debian") -> Mirror:
+def known_vendors(folder: Path | None = None) -> frozenset[str]:
+    """Whose archives this machine's apt knows: "Debian", "Ubuntu"."""
+    found = read_sources(folder or APT)
+    return frozenset(vendor for vendor in _SUITES if any(_is_of(source, vendor) for source in found))
+
+
+def machine_mirror(folder: Path | None = None, override: Sequence[str] = (), vendor: str = "Debian") -> Mirror:
     """The mirror of a vendor's to use: what ``override`` says, else the machine's own.
 
     Of the overriding addresses the one with "security" in its host or path is the security archive. Raises UserError
     for an address with credentials or one that Nix cannot fetch from, and MachineError when no mirror of the vendor's
     is known or the keys to check it with are missing.
     """
+    folder = folder or APT
     if override:
         for uri in override:
             check_uri(uri, "--mirror")
@@ -98,7 +108,7 @@ def machine_mirror(folder: Path = Path("/etc/apt"), override: Sequence[str] = ()
     if archive is None:
         example = f"https://mirror.example.org/{vendor.lower()}"
         mend = f'name one: --mirror {example}; or set base = "nixpkgs"'
-        if vendor == "Debian" and any(_is_of(source, "Ubuntu") for source in read_sources(folder)):
+        if vendor == "Debian" and "Ubuntu" in known_vendors(folder):
             mend = f'it knows Ubuntu\'s: set base = "debian" and suite = "noble", which has Python 3.12; or {mend}'
         raise MachineError.of(
             "", f"this machine's apt knows no {vendor} mirror, which the debian base is pinned from", mend
