@@ -9,7 +9,6 @@ import os
 import shlex
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -140,7 +139,7 @@ def _nix(root: Path) -> tuple[facts.Nix | None, Problem | None]:
         environment=_daemon_environment(root) if location is not None and not refused else None,
         own_store=own,
         build_group=not (alone and group) or _has_group(group),
-        sandboxes=_sandboxes() if location is None else None,
+        sandboxes=stores.can_sandbox() if location is None else None,
     )
     # Settings that cannot be read are Nix's own mistake to tell, unless the daemon's is told already.
     return found, None if refused else problem
@@ -158,19 +157,6 @@ def _has_group(name: str) -> bool:
         return bool(grp.getgrnam(name))
     except KeyError:
         return False
-
-
-def _sandboxes() -> bool | None:
-    """Whether this user may make the namespaces that Nix's sandbox consists of; None where that cannot be tried."""
-    if sys.platform != "linux" or shutil.which("unshare") is None:
-        return None
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    try:
-        return (
-            process.run(["unshare", *user, "--mount", "--pid", "--fork", "true"], check=False, timeout=_LONG).code == 0
-        )
-    except MachineError:
-        return None
 
 
 def _daemon_environment(root: Path) -> Mapping[str, str] | None:

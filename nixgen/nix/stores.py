@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 import sys
@@ -10,12 +11,15 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
-from nixgen.errors import UserError
+from nixgen.errors import MachineError, UserError
 from nixgen.machine import process
 from nixgen.nix.json import STORE
 
 STATE = Path("/nix/var/nix")
 """Where the machine's own store has its database."""
+
+BUILD_USERS = "nixbld"
+"""The group of the users that Nix builds as, where its settings name no other and root runs it."""
 
 _OWN_FOLDER = (2, 10)  # from here on, a user without /nix gets a store of their own
 _SHIELD = '{ mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"; } 2>/dev/null; exec "$@"'
@@ -103,6 +107,24 @@ def shielded(store: str, command: Sequence[str]) -> list[str]:
     if place(store, somewhere) in {None, Path(somewhere)} or not _can_shield():
         return list(command)
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SHIELD, STORE, *command]
+
+
+@cache
+def can_sandbox() -> bool | None:
+    """Whether this user may make the namespaces that Nix's sandbox consists of; None where that cannot be tried.
+
+    Root needs none of users' where Nix has users to build as. In a chroot there is neither.
+    """
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        return None
+    spaces = ["--mount", "--pid", "--fork", "true"]
+    try:
+        if process.run(["unshare", "--user", "--map-root-user", *spaces], check=False, timeout=30).code == 0:
+            return True
+        users = os.geteuid() == 0 and any(group.gr_name == BUILD_USERS for group in grp.getgrall())
+        return users and process.run(["unshare", *spaces], check=False, timeout=30).code == 0
+    except MachineError:
+        return None
 
 
 @cache

@@ -152,7 +152,9 @@ class Nix:
             head += ["--store", self.store]
         if self.builders is not None:
             head += ["--builders", self.builders]
-        if "--realise" in words and sys.platform == "linux":
+        # Where none can be made, in a chroot for one, to insist on it would end what the settings allow.
+        asks = "--realise" in words and sys.platform == "linux"
+        if asks and (daemon() is not None or stores.can_sandbox() is not False):
             head += _SANDBOX
         return [*head, *self.options, *map(str, words)]
 

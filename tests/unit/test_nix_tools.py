@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nixgen.errors import BuildFailed, MachineError, Stale
-from nixgen.nix import hashing, install, tools
+from nixgen.nix import hashing, install, stores, tools
 from nixgen.nix.log import State
 from nixgen.nix.tools import Nix, Recipe
 
@@ -51,6 +51,7 @@ class Fake:
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(tmp_path)
     monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(stores, "can_sandbox", lambda: True)
     tools._version.cache_clear()
     return made
 
@@ -131,6 +132,17 @@ def test_a_stale_project_is_told_as_such(fake: Fake, tmp_path: Path) -> None:
 
 # The nix.conf of Debian's packages turns it off.
 SANDBOX = ("--option", "sandbox", "true") if sys.platform == "linux" else ()
+
+
+@pytest.mark.parametrize(("able", "words"), [(True, SANDBOX), (None, SANDBOX), (False, ())])
+def test_the_sandbox_is_asked_for_where_one_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, able: object, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(tools, "daemon", lambda: None)
+    monkeypatch.setattr(stores, "can_sandbox", lambda: able)
+    assert Nix().command("nix-store", "--realise", DRV) == ["nix-store", *words, "--realise", DRV]
+    monkeypatch.setattr(tools, "daemon", lambda: "/socket")  # which builds elsewhere, perhaps
+    assert Nix().command("nix-store", "--realise", DRV) == ["nix-store", *SANDBOX, "--realise", DRV]
 
 
 def test_nothing_to_realise_runs_nothing(fake: Fake) -> None:
