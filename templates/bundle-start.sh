@@ -41,11 +41,15 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $label in
+{% if environments | length == 1 %}
+    '' | '{{ environments[0][0] }}') setup=/nix/store/{{ environments[0][1] }} ;;
+{% else %}
 {% for label, setup in environments %}
     '{{ label }}') setup=/nix/store/{{ setup }} ;;
 {% endfor %}
+{% endif %}
     *)
-        say "error: --env: there is no environment '$label' in this file" "  hint: it has:{% for label, setup in environments %} '{{ label }}'{% endfor %}"
+        say "error: --env: there is no environment '$label' in this file" "  hint: leave it out{% for label, _ in environments if label %}{{ ', or ' if loop.last else ', ' }}--env {{ label }}{% endfor %}"
         exit 2
         ;;
 esac
@@ -116,14 +120,15 @@ if [ -e "$setup/setup" ]; then
 fi
 if command -v bwrap > /dev/null 2>&1 && bwrap --dev-bind / / true 2> /dev/null; then
     set -- "$bash" -c "$enter" "$setup" "$there/project" "$@"
-    if [ -d /nix ]; then
+    if [ -d /nix ] && [ ! -h /nix ]; then # bwrap mounts nothing over a link
         exec bwrap --dev-bind / / --ro-bind "$nix" /nix --chdir "$place" -- "$@"
     fi
     set -- --ro-bind "$nix" /nix --chdir "$place" -- "$@"
     for entry in /* /.[!.]*; do
+        [ "$entry" != /nix ] || continue
         if [ -h "$entry" ]; then
             set -- --symlink "$(readlink "$entry")" "$entry" "$@"
-        elif [ -e "$entry" ] && [ "$entry" != /nix ]; then
+        elif [ -e "$entry" ]; then
             set -- --dev-bind "$entry" "$entry" "$@"
         fi
     done
@@ -141,6 +146,7 @@ if [ -d /nix ]; then
 fi
 mount -t tmpfs tmpfs "$root"
 for entry in /* /.[!.]*; do
+    [ "$entry" != /nix ] || continue
     if [ -h "$entry" ]; then
         ln -s "$(readlink "$entry")" "$root$entry"
     elif [ -d "$entry" ]; then
@@ -165,7 +171,8 @@ fi
 exec chroot . /bin/sh -c "cd \"\$0\" && exec \"\$@\"" "$place" "$@"
 '
 PATH=$PATH:/usr/sbin:/sbin
-for way in '-U -r -m' '-m'; do
+# Root first as it is: in a namespace of users it could not enter what is another user's.
+for way in '-m' '-U -r -m'; do
     if command -v unshare > /dev/null 2>&1 && unshare $way mount -t tmpfs tmpfs /tmp 2> /dev/null; then
         exec unshare $way /bin/sh -c "$inner" sh "$there/root" "$nix" "$place" "$bash" -c "$enter" "$setup" "$there/project" "$@"
     fi
@@ -174,5 +181,7 @@ if [ ! -e /nix ] && [ ! -h /nix ] && [ -w / ] && ln -s "$nix" /nix 2> /dev/null;
     say "made /nix, a link to $nix: no other way is open on this machine"
     exec "$bash" -c "$enter" "$setup" "$there/project" "$@"
 fi
-fail "the environment must lie at /nix/store, and this machine lets nobody but root put it there" "one of these, by its administrator: install bubblewrap; allow user namespaces (sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0); ln -s $nix /nix"
+link="ln -s $nix /nix"
+if [ -h /nix ]; then link="rm /nix && $link (it is a link to $(readlink /nix))"; elif [ -e /nix ]; then link="mount --bind $nix /nix"; fi
+fail "the environment must lie at /nix/store, and this machine lets nobody but root put it there" "one of these, by its administrator: install bubblewrap; allow user namespaces (sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0); $link"
 exit 3

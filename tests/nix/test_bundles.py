@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,27 +10,30 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from checking import Checked, make
-from support.nix import SYSTEM
+from support.nix import SYSTEM, current
 
 from nixgen.bundle import start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.index import Index
     from support.nix import Nix
 
+Bare: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a bare root, and a store over /nix")
 
 APPLETS = (
-    "chmod chroot cat env gzip id ln ls mkdir mount mv pivot_root readlink rm rmdir sed sh su tail tar umount uname "
-    "unshare"
+    "chmod chroot cat dirname env gzip id ln ls mkdir mount mv pivot_root readlink rm rmdir sed sh su tail tar umount "
+    "uname unshare"
 )
 ENTER = """
 mount --bind "$1" "$1"; cd "$1"; mount -t proc proc proc; mount --rbind /dev dev; pivot_root . old; cd /; umount -l /old
-exec env -i PATH=/bin su -s /bin/sh nobody -c "$2"
+exec env -i PATH=/bin su -s /bin/sh "$3" -c "$2"
 """
 SHOW = "import plum, sys, os; print(plum.COLOUR, sys.prefix, os.getcwd(), os.path.exists('/nix/var'))"
 
@@ -102,7 +106,9 @@ def test_a_full_store_is_named_and_no_folder_is_left(checked: Checked, file: Pat
     assert [one.name for one in tmp_path.iterdir()] == ["store"]
 
 
-def test_it_runs_as_nobody_where_there_is_neither_nix_nor_nixgen(file: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def bare(file: Path, tmp_path: Path) -> Bare:
+    """A root with busybox and the bundle; what it gives runs words there, as a user."""
     busybox = shutil.which("busybox")
     if busybox is None or SYSTEM != "x86_64-linux":
         pytest.skip("busybox is not here")
@@ -119,14 +125,19 @@ def test_it_runs_as_nobody_where_there_is_neither_nix_nor_nixgen(file: Path, tmp
     (tmp_path / "tmp/show.py").write_text(SHOW)
     enter = ["unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-ec", ENTER, "sh", tmp_path]
 
-    def run(words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*enter, words], capture_output=True, text=True, check=False)
-
-    asked = "cd /tmp && sh /demo.nixgen run --dir /tmp/x python show.py"
-    for _ in range(2):  # the second time it is unpacked already
-        done = run(asked)
+    def run(words: str, user: str = "nobody") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run([*enter, words, user], capture_output=True, text=True, check=False)
         if "Operation not permitted" in done.stderr or "user namespaces" in done.stderr:
             pytest.skip("this kernel gives users no namespaces")
+        return done
+
+    return run
+
+
+def test_it_runs_as_nobody_where_there_is_neither_nix_nor_nixgen(bare: Bare, file: Path, tmp_path: Path) -> None:
+    asked = "cd /tmp && sh /demo.nixgen run --dir /tmp/x python show.py"
+    for _ in range(2):  # the second time it is unpacked already
+        done = bare(asked)
         assert done.returncode == 0, done.stderr
         colour, prefix, folder, state = done.stdout.split()
         assert (colour, folder, state) == ("purple", "/tmp", "False")
@@ -135,7 +146,59 @@ def test_it_runs_as_nobody_where_there_is_neither_nix_nor_nixgen(file: Path, tmp
     data = file.read_bytes()
     (tmp_path / "demo.nixgen").write_bytes(data[: start.SIZE + 200_000])
     shutil.rmtree(tmp_path / "tmp/x")
-    done = run(asked)
+    done = bare(asked)
     assert done.returncode == 3
     assert "cannot be unpacked" in done.stderr
     assert list((tmp_path / "tmp/x").iterdir()) == []
+
+
+@pytest.mark.parametrize("bubblewrap", [True, False])
+def test_it_runs_whatever_lies_at_nix_and_where_only_another_user_may_look(
+    bare: Bare, tmp_path: Path, *, bubblewrap: bool
+) -> None:
+    if bubblewrap:
+        shutil.copytree(current("bubblewrap"), tmp_path / "opt")
+        (tmp_path / "bin/bwrap").symlink_to("/opt/bwrap")
+    (tmp_path / "other/var").mkdir(parents=True)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, 65534, 65534)
+    place = tmp_path / "nix"
+    for target, user in itertools.product((None, "", "/other", "/gone"), ("nobody", "root")):
+        if target is not None:
+            place.symlink_to(target) if target else place.mkdir()
+        done = bare(f"cd /home && sh /demo.nixgen run --dir /tmp/{user} python /tmp/show.py", user)
+        assert done.returncode == 0, (target, user, done.stderr)
+        assert done.stdout.split()[2:] == ["/home", "False"]
+        assert "made /nix" not in done.stderr
+        if target is not None:
+            place.unlink() if target else place.rmdir()
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_any_namespace_root_makes_a_link(tmp_path: Path) -> None:
+    """In a chroot nobody may make namespaces of users, and without the right to mount, root makes none either."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not here")
+    (tmp_path / "dev/null").touch(0o666)
+
+    def run(folder: str) -> subprocess.CompletedProcess[str]:
+        command = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", "chroot", tmp_path]
+        command += ["/bin/env", "-i", "PATH=/bin", "/bin/sh", "-c"]
+        words = f"cd /tmp && sh /demo.nixgen run --dir {folder} python show.py"
+        return subprocess.run([*command, words], capture_output=True, text=True, check=False)
+
+    shown = run("/tmp/x")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr.startswith("made /nix, a link to /tmp/x/")
+    assert run("/tmp/y").stderr == ""
+    place = tmp_path / "nix"
+    place.unlink()
+    place.symlink_to("/gone")
+    refused = run("/tmp/x")
+    assert refused.returncode == 3
+    assert "rm /nix && ln -s /tmp/x/" in refused.stderr
+    assert "(it is a link to /gone)" in refused.stderr
+    place.unlink()
+    place.mkdir()
+    assert "; mount --bind /tmp/x/" in run("/tmp/x").stderr

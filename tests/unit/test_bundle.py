@@ -391,13 +391,35 @@ def shell(file: Path, *words: str, **env: str) -> subprocess.CompletedProcess[st
     return subprocess.run(["sh", str(file), *words], env=path, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize(
+    ("labels", "word", "hint"),
+    [
+        ([""], "x", "leave it out"),
+        (["docs"], "x", "leave it out, or --env docs"),
+        (["", "docs", "gpu"], "x", "leave it out, --env docs, or --env gpu"),
+        ([""], "", None),
+        (["docs"], "", None),
+        (["docs"], "docs", None),
+        (["", "docs"], "docs", None),
+    ],
+)
+def test_of_several_environments_one_is_named_and_of_one_none_need_be(
+    made: Made, tmp_path: Path, labels: list[str], word: str, hint: str | None
+) -> None:
+    file = made.write(tmp_path / "x", replace(made.bundle, environments=dict.fromkeys(labels, SETUP)))
+    said = shell(file, "run", *(["--env", word] if word else [])).stderr.splitlines()
+    if hint is None:
+        assert said[0] == "error: this user has no home folder to unpack in"  # which is looked at after the environment
+    else:
+        assert said == [f"error: --env: there is no environment '{word}' in this file", f"  hint: {hint}"]
+
+
 def test_the_start_script_says_what_is_wrong(made: Made, file: Path, tmp_path: Path) -> None:
     script = file.read_bytes()[: start.SIZE]
     assert subprocess.run(["sh", "-n"], input=script, check=False).returncode == 0
     assert shell(file).returncode == 2
     assert shell(file, "--help").returncode == 0
     assert "no home folder" in shell(file, "run").stderr
-    assert "there is no environment 'x'" in shell(file, "run", "--env", "x").stderr
     foreign = made.write(tmp_path / "foreign", replace(made.bundle, system="riscv64-linux"))
     assert "this file is for riscv64-linux" in shell(foreign, "run").stderr
     cut = tmp_path / "cut"
