@@ -36,12 +36,18 @@ let
   told = root:
     let
       project = import (/. + root) { inherit system; };
+      named = project.environments or { };
+      under = prefix: wheels:
+        map (key: { name = "${prefix}wheels.${key}"; value = wheels.${key}; }) (builtins.attrNames wheels);
+      wheels = builtins.listToAttrs (under "" project.wheels
+        ++ builtins.concatMap (label: under "${label}." named.${label}.wheels) (builtins.attrNames named));
       features = one: one.requiredSystemFeatures or [ ];
-      own = [ project.environment ] ++ builtins.attrValues (project.services or { });
+      own = [ project.environment ] ++ builtins.attrValues (project.services or { })
+        ++ map (one: one.environment) (builtins.attrValues named);
       found = {
         inherit (project) recipes;
-        files = builtins.mapAttrs (_: one: one.file or "") project.wheels;
-        features = builtins.mapAttrs (_: features) project.wheels // { root = builtins.concatMap features own; };
+        files = builtins.mapAttrs (_: one: one.file or "") wheels;
+        features = builtins.mapAttrs (_: features) wheels // { root = builtins.concatMap features own; };
       };
     in
     builtins.tryEval (builtins.deepSeq found found);
@@ -170,7 +176,7 @@ def _member(name: str, system: str, told: Mapping[str, Any], units: dict[str, Un
     """A project, whose units are added to those of all."""
     recipes = {str(key): (_base(one["out"]), _base(one["drv"])) for key, one in sorted(told["recipes"].items())}
     base = {key: found for key, found in recipes.items() if key.startswith("base.")}
-    wheels = {key.rpartition("wheels.")[2]: found for key, found in recipes.items() if _is_wheel(key)}
+    wheels = {key: found for key, found in recipes.items() if _is_wheel(key)}
     noted, packed = _noted(Path(name), system), _packed(Path(name))
     chain = next((base[key][0] for key in ("base.core", *base) if key in base), "")
 

@@ -15,10 +15,15 @@ def table(plan: Plan) -> str:
     for stage in STAGES:
         some = [unit for unit in units if unit.stage == stage]
         rows.append((stage, str(len(some)), console.size(sum(unit.size for unit in some)), seconds(total(some))))
-        for unit in sorted(some, key=lambda unit: (-unit.cost, unit.name))[:_LARGEST]:
+        some = sorted(some, key=lambda unit: (-unit.cost, unit.name))
+        shown = len(some) if len(some) == _LARGEST + 1 else _LARGEST  # one is no shorter as "1 more"
+        for unit in some[:shown]:
             features = f" ({', '.join(unit.features)})" if unit.features else ""
             name = f"  {unit.name.partition('-')[2]}{features}"
             rows.append((name, "", console.size(unit.size), seconds(unit.cost)))
+        if rest := some[shown:]:
+            sizes = console.size(sum(unit.size for unit in rest))
+            rows.append((f"  {len(rest)} more", "", sizes, seconds(total(rest))))
     needed = sum(1 + len(one.base) + len(one.wheels) for one in plan.members)
     rows.append(("all", str(len(units)), console.size(sum(unit.size for unit in units)), seconds(total(units))))
     count = f"{len(plan.members)} project{'' if len(plan.members) == 1 else 's'}"

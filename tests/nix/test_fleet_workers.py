@@ -298,6 +298,33 @@ def test_hydra_sees_each_project_as_a_job(both_nix: tuple[Nix, Nix], tmp_path: P
     assert "Not in it: 1 derivations that need gpu; theirs: nixgen plan --for slurm --feature gpu" in done.stderr
 
 
+def test_wheels_that_only_a_named_environment_has_are_wheels(both_nix: tuple[Nix, Nix], tmp_path: Path) -> None:
+    made = make(both_nix[0], tmp_path, projects=1, pool=1, each=1)
+    file = made.made.folder / "project-0000/default.nix"
+    text = file.read_text()
+    docs = """
+  docs = {
+    wheel-000 = make "wheel-000" "newer" // { file = "wheel-000-2.whl"; };
+    gpu = make "gpu" "" // { file = "gpu.whl"; requiredSystemFeatures = [ "gpu" ]; };
+    source = make "source" "" // { file = "source.tar.gz"; };
+  };
+in"""
+    text = text.replace("\nin", docs).replace(
+        "inherit environment wheels",
+        "environments.docs = { inherit environment; wheels = docs; };\n  inherit environment wheels",
+    )
+    file.write_text(text.replace('under "wheels" wheels', 'under "wheels" wheels // under "docs.wheels" docs'))
+    units = made.write_plan()["derivations"]
+    found = sorted(
+        (name[33:], one["cost"] > 60, one["features"]) for name, one in units.items() if one["stage"] == "wheels"
+    )
+    assert found == [
+        ("gpu", False, ["gpu"]),
+        ("source", True, []),
+        *[(name, False, []) for name in ("wheel-000", "wheel-000")],
+    ]
+
+
 def test_a_fleet_shares_a_bucket(nix_new: Nix, bucket: tuple[str, Any], tmp_path: Path) -> None:
     settings, files = bucket
     made = replace(make(nix_new, tmp_path, projects=2, pool=3, each=2), bucket=f"s3://team/cache?{settings}")

@@ -205,6 +205,7 @@ def test_the_table_names_what_takes_longest() -> None:
     ]
     assert text.endswith("1 project, which name 12 derivations, 0 of them more than once")
     assert "1.5 min" in text
+    assert "  5 more" in text
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
