@@ -67,12 +67,18 @@ def images(ctx: typer.Context, incomplete: str) -> Names:
 
 
 def published(ctx: typer.Context, incomplete: str) -> Names:
-    """Models in the project's own registry; behind an @ their versions."""
-    folder = (_root(ctx, "nixgen.lock") or Path()) / str(ctx.params.get("registry") or "registry")
+    """Models in the project's own registry; behind an @ their versions and aliases."""
+    from nixgen.project.names import normalized
+
+    project = normalized(_said(_read(ctx, "pyproject.toml").get("project"), "name"))
+    root = _root(ctx, "pyproject.toml")
+    if root is None or not project:
+        return []
+    folder = root / str(ctx.params.get("registry") or "registry") / project
     name, at, _ = incomplete.partition("@")
     if at:
-        return _matching(incomplete, {f"{name}@{version}": "version" for version in _folders(folder / Path(name).name)})
-    return _matching(incomplete, dict.fromkeys(_folders(folder), "model"), ctx.params.get("names"))
+        return _matching(incomplete, {f"{name}@{one}": "version or alias" for one in _names(folder / Path(name).name)})
+    return _matching(incomplete, dict.fromkeys(_names(folder), "model"), ctx.params.get("names"))
 
 
 def kernels(ctx: typer.Context, incomplete: str) -> Names:
@@ -92,9 +98,9 @@ def _matching(incomplete: str, names: Mapping[str, str], given: Iterable[str] | 
     return [(name, text) for name, text in names.items() if name.startswith(incomplete) and name not in taken]
 
 
-def _folders(place: Path) -> list[str]:
+def _names(place: Path) -> list[str]:
     try:
-        return sorted(one.name for one in place.iterdir() if one.is_dir() and one.name[:1] != "." and one.name != "log")
+        return sorted(one.name for one in place.iterdir() if one.name[:1] != ".")
     except OSError:
         return []
 

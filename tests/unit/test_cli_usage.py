@@ -145,6 +145,8 @@ def test_zsh_and_fish_are_told_how_a_word_goes_on(line: str, wanted: str) -> Non
 
 
 PROJECT = """\
+[project]
+name = "Demo.App"
 [tool.nixgen]
 scripts = ["tools/fetch data.py"]
 [tool.nixgen.tasks]
@@ -168,8 +170,9 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "models.toml").write_text(MODELS)
     (tmp_path / "nixgen.lock").touch()
-    for name in ("fraud/1.0.0", "fraud/1.2.0", "churn/0.1.0", "log/tile"):
+    for name in ("demo-app/fraud/1.0.0", "demo-app/fraud/1.2.0", "demo-app/churn/0.1.0", "other/m/1.0.0", "log/tile"):
         (tmp_path / "registry" / name).mkdir(parents=True)
+    (tmp_path / "registry/demo-app/fraud/prod").symlink_to("1.2.0")
     (tmp_path / "src").mkdir()
     return tmp_path
 
@@ -205,6 +208,7 @@ def completed(line: str, cwd: Path, **env: str) -> list[str]:
         ("nixgen image build --model ", "minilm large"),
         ("nixgen registry promote ", "churn fraud"),
         ("nixgen registry promote fraud@1.2", "fraud@1.2.0"),
+        ("nixgen registry promote fraud@", "fraud@1.0.0 fraud@1.2.0 fraud@prod"),
         ("nixgen registry verify fraud ", "churn"),
     ],
 )
