@@ -75,6 +75,7 @@ TESTED = {
     "artifacts.nix": ["test_artifacts", "test_hub_libraries"],
     "builders/folder.py": ["test_artifacts"],
     "builders/member.py": ["test_artifacts"],
+    "builders/own/driven.py": ["test_gpu"],
     "builders/own/enter.py": ["test_shell"],
     "builders/own/kernel.py": ["test_editors"],
     "builders/own/ownvenv.py": ["test_shell", "test_editable"],

@@ -90,6 +90,27 @@ def test_an_unknown_system_is_a_sentence(nix: Nix, project: Path) -> None:
     one_sentence(nix, done, f"{served}. {mend}")
 
 
+ELSEWHERE = ("--option", "system", "aarch64-darwin")
+
+
+@pytest.mark.parametrize("command", ["build", "develop -c true", "run"])
+def test_an_unknown_system_is_a_sentence_of_the_flake(nix: Nix, project: Path, command: str) -> None:
+    """And not Nix's own, which names no way on: does not provide attribute 'packages.aarch64-darwin.default'."""
+    done = nix.inside("nix", *ELSEWHERE, *command.split(), cwd=project, check=False)
+    served = "demo is not set up for aarch64-darwin, only for aarch64-linux, x86_64-linux"
+    mend = "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync"
+    one_sentence(nix, done, f"{served}. {mend}")
+
+
+def test_an_unknown_system_spoils_neither_check_nor_show(nix: Nix, project: Path) -> None:
+    """On a machine that is served, and on one that is not; Nix 2.8 looks at all systems in both."""
+    every = ("--all-systems",) if nix.version > (2, 9) else ()
+    for system in ((), ELSEWHERE):
+        nix.run("nix", *system, "flake", "check", "--no-build", *every, cwd=project)
+        shown = nix.run("nix", *system, "flake", "show", *every, cwd=project).stdout
+        assert shown.count("not-set-up") == 4
+
+
 def test_an_old_nix_is_a_sentence(nix: Nix, project: Path) -> None:
     """As an old one would: the version is another, for the library."""
     library = project / "nix/nixgen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from nixgen.generate.model import Plan
 from nixgen.init import scaffold
 from nixgen.lock.model import Lock
 from nixgen.machine import files, git
+from nixgen.project.settings import SYSTEMS
 
 if TYPE_CHECKING:
     from support.nix import Nix
@@ -59,8 +61,10 @@ def test_the_debian_flake_evaluates_and_its_lock_stays(nix: Nix, project: Path) 
     lock = (project / flakelock.NAME).read_bytes()
     result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project)
     assert result.stdout.strip().endswith("-demo-environment.drv")
-    systems = nix.run("nix", "eval", "--json", ".#devShells", "--apply", "builtins.attrNames", cwd=project)
+    systems = nix.run("nix", "eval", "--json", ".#checks", "--apply", "builtins.attrNames", cwd=project)
     assert systems.stdout.strip() == '["aarch64-linux","x86_64-linux"]'
+    named = nix.run("nix", "eval", "--json", ".#devShells", "--apply", "builtins.attrNames", cwd=project)
+    assert json.loads(named.stdout) == sorted(SYSTEMS)  # the others with a sentence
     assert (project / flakelock.NAME).read_bytes() == lock
 
 
