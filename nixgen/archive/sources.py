@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from nixgen.nix.json import Derivation, hexadecimal
 from nixgen.nix.tools import Nix
@@ -42,6 +43,11 @@ class Source:
     given: bool = False
 
     @property
+    def label(self) -> str:
+        """Its name for people: that of a package's file, which tells its version and architecture."""
+        return unquote(self.url.rpartition("/")[2]) if self.kind == "deb" else self.name
+
+    @property
     def place(self) -> str:
         """Its file in an archive."""
         return f"{FOLDER}/{self.sha256}"
@@ -55,7 +61,7 @@ def of_project(nix: Nix, root: Path, systems: Sequence[str], artifacts: Iterable
     with ThreadPoolExecutor(len(systems)) as pool:
         drvs = [recipes["root"].drv for recipes in pool.map(lambda system: nix.recipes(root, system), systems)]
     found = {one.out: one for one in of(nix, drvs, frozenset(artifacts))}
-    return sorted(found.values(), key=lambda one: (one.name, one.sha256))
+    return sorted(found.values(), key=lambda one: (one.name, one.label, one.sha256))
 
 
 def of(nix: Nix, drvs: Sequence[str], artifacts: frozenset[str] = frozenset()) -> Iterator[Source]:
@@ -76,7 +82,7 @@ def of(nix: Nix, drvs: Sequence[str], artifacts: frozenset[str] = frozenset()) -
 def _source(drv: str, one: Derivation, artifacts: frozenset[str]) -> Source:
     sha256 = hexadecimal(one.fixed or "")
     tree = one.env.get("outputHashMode") == "recursive"
-    url = one.env.get("url", "")
+    url = one.env.get("url", "").partition("#")[0]  # behind it is a word for people, who see what Nix cannot fetch
     fetched = one.builder == _FETCHED or tree
     if tree:
         url = next((word for word in one.args if "://" in word), "")

@@ -79,7 +79,9 @@ def trust(place: Place, pin: LogPin | None, log_key: str | None = None, keys: Se
 def text_of(key: str) -> str:
     """A key that is given as text, or as the file that holds it."""
     try:
-        if "/" not in key.partition(":")[0].partition("+")[0] and not Path(key).is_file():
+        name = key.partition(":")[0].partition("+")[0]
+        alike = "/" in name or (name == key and Path(key).suffix)  # "fleet-1.pub" is no key
+        if not alike and not Path(key).is_file():
             return key.strip()
         return Path(key).read_text("utf-8").strip()
     except (OSError, ValueError):  # no such file, a name that is none, no UTF-8

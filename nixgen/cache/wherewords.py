@@ -35,13 +35,14 @@ def as_text(rows: Sequence[Whereabouts], asked: int, *, problems: bool) -> list[
     if problems and not rows:
         return [("", f"{count}, each of them in more than one place")]
     head = ("file", "original", "archive", "cache", "store")
-    cells = [head, *([row.source.name, *map(_WORDS.__getitem__, _places(row))] for row in rows)]
+    cells = [head, *([row.source.label, *map(_WORDS.__getitem__, _places(row))] for row in rows)]
     lines = table(cells)
     styles = ["head", *("bad" if row.places == 0 else "note" if row.places == 1 else "" for row in rows)]
     rare = sum(row.places == 1 for row in rows)
     lost = sum(row.places == 0 for row in rows)
     told = f"{count}; {rare} in one place only, {lost} nowhere else than in this machine's store, if there"
-    mend = [("", "hint: keep them: nixgen archive push FOLDER")] if rare or lost else []
+    named = "" if any(row.archive is not None for row in rows) else ", and name FOLDER: [tool.nixgen] archive"
+    mend = [("", f"hint: keep them: nixgen archive push FOLDER{named}")] if rare or lost else []
     return [*zip(styles, lines, strict=True), ("", told), *mend]
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from nixgen.cli import artifacts, complete, options
 
 if TYPE_CHECKING:
+    from nixgen.bundle.model import Bundle
     from nixgen.bundle.opening import Seen
     from nixgen.models.signing import Signer
 
@@ -134,10 +135,7 @@ def verify(
 
     seen, recorded = opening.verify(file, _signer(key, identity, issuer))
     if json:
-        told = {"version": 1, "digest": f"sha256:{seen.digest}", "project": seen.bundle.project}
-        counts = {"paths": len(seen.bundle.paths), "recorded": recorded, "logged": seen.logged}
-        signed = {"signer": seen.signer or None, "checked": seen.checked}
-        console.result(dumps({**told, "system": seen.bundle.system, **counts, **signed}))
+        console.result(dumps({"version": 1, **_told(seen), "recorded": recorded}))
         return
     console.info(_signed(seen))
     console.result(
@@ -163,18 +161,37 @@ def open_(
     key: options.PublicKeyOption = None,
     identity: options.IdentityOption = None,
     issuer: options.IssuerOption = None,
+    json: options.JsonOption = False,
     quiet: options.QuietOption = False,  # noqa: ARG001 -- the option's callback has done its work
     verbose: options.VerboseOption = False,  # noqa: ARG001 -- the same
 ) -> None:
     """``nixgen bundle open``."""
     from nixgen.bundle import opening
     from nixgen.console import console, size
+    from nixgen.formats.jsontext import dumps
 
     seen, place = opening.open_bundle(file, folder, _signer(key, identity, issuer))
+    bundle = seen.bundle
+    if json:
+        environments = {"environments": dict(bundle.environments)}
+        console.result(dumps({"version": 1, "folder": str(place), **environments, **_told(seen)}))
+        return
     console.info(_signed(seen))
-    console.result(
-        f"{place}: {len(seen.bundle.paths)} store paths ({size(seen.bundle.size)}); cd {place}; nixgen shell"
-    )
+    console.result(f"{place}: {len(bundle.paths)} store paths ({size(bundle.size)}); cd {place}; {_enter(bundle)}")
+
+
+def _enter(bundle: Bundle) -> str:
+    """What enters an environment of the bundle, which need not have the project's own."""
+    label = min(bundle.environments)
+    return f"nixgen shell --env {label}" if label else "nixgen shell"
+
+
+def _told(seen: Seen) -> dict[str, object]:
+    """A bundle, as JSON has it."""
+    counts = {"paths": len(seen.bundle.paths), "logged": seen.logged}
+    signed = {"signer": seen.signer or None, "checked": seen.checked}
+    named = {"project": seen.bundle.project, "system": seen.bundle.system}
+    return {"digest": f"sha256:{seen.digest}", **named, **counts, **signed}
 
 
 def _signer(key: Path | None, identity: str | None, issuer: str | None) -> Signer | None:

@@ -56,10 +56,11 @@ def plan(
 
     if engine is not None and json:
         raise typer.BadParameter("prints no JSON", param_hint="--for")
+    kind = asked.known(engine, cache) if engine is not None else None
     found = planning.plan(folders or [Path()], system or facts.system())
-    if engine is None:
+    if kind is None:
         console.result(found.json() if json else report.table(found))
     else:
-        console.result(asked.engine(engine, found, folders or [Path()], shards, cache, feature).rstrip("\n"))
+        console.result(asked.engine(kind, found, folders or [Path()], shards, cache, feature).rstrip("\n"))
     if error := found.error():
         raise error

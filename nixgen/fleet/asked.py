@@ -18,6 +18,7 @@ from nixgen.fleet import engines, model, planning
 from nixgen.fleet.collect import Collected
 from nixgen.fleet.collect import collect as collected
 from nixgen.fleet.collect import missing as unpublished
+from nixgen.fleet.engines import Engine
 from nixgen.fleet.model import STAGES, Plan
 from nixgen.fleet.worker import Share, Shared, Worked, work
 from nixgen.init import installsource
@@ -80,12 +81,22 @@ def collect(
     return place, collected(place, keys, verifiers, found)
 
 
-def engine(name: str, found: Plan, folders: Sequence[Path], shards: int, cache: str | None, feature: str) -> str:
-    """The file of an engine for a plan; what it leaves out is told. Raises UserError for one that is none."""
-    if name not in engines.ENGINES:
+def known(name: str, cache: str | None) -> Engine:
+    """The engine with this name. Raises UserError where there is none."""
+    found = next((one for one in engines.ENGINES if one == name), None)
+    if found is None:
         raise UserError.of(
             "--for", f"{name!r} is no engine that nixgen knows", f"they are {', '.join(engines.ENGINES)}"
         )
+    if found == "github" and (cache or "").startswith(("/", "file:")):
+        console.warn(
+            f"--cache: GitHub's own machines share no folder {cache}; name a bucket: --cache s3://BUCKET/PREFIX"
+        )
+    return found
+
+
+def engine(name: Engine, found: Plan, folders: Sequence[Path], shards: int, cache: str | None, feature: str) -> str:
+    """The file of an engine for a plan; what it leaves out is told."""
     system = found.members[0].system if found.members else ""
     named = [one.folder for one in found.members] if name == "hydra" else [path.as_posix() for path in folders]
     fleet = engines.fleet(named, system, shards, cache, installsource.requirement(), feature)

@@ -125,9 +125,15 @@ def _found(project: Project, asked: Asked) -> tuple[Kind, str, str]:
     if not kinds:
         every = [name for known in names.values() for name in known if name]
         what = f"there is no {' or '.join(_A[kind].partition(' ')[2] for kind in names)} with this name"
-        raise UserError.of(asked.name, what, nearest(asked.name, every) if every else "add one: docs/ship.md")
+        raise UserError.of(asked.name, what, _instead(asked.name, every))
     inner = [service.environment for service in manifest.services if service.name == asked.name]
     return kinds[0], asked.name, inner[0] if kinds[0] == "service" else asked.name
+
+
+def _instead(name: str, every: Sequence[str]) -> str:
+    if every:
+        return nearest(name, every)
+    return "leave the name out: nixgen image build is the environment's; services and models are in models.toml"
 
 
 _A: Mapping[Kind, str] = {"env": "an environment", "service": "a service", "model": "a model"}

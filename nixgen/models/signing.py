@@ -205,13 +205,21 @@ def _verifier(signer: Signer) -> Any:  # noqa: ANN401 - the library's, which is 
     return config
 
 
+_MAKE = (
+    "make a pair: openssl ecparam -genkey -name prime256v1 -noout -out release.pem; "
+    "openssl ec -in release.pem -pubout -out release.pub"
+)
+
+
 def _reading(key: Path, use: Any) -> None:  # noqa: ANN401 - any function
     try:
         use()
     except OSError as error:
         raise UserError.of(str(key), f"cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError.of(str(key), f"is no key that can be used: {error}", "an elliptic curve's, as PEM") from None
+    except AttributeError:  # the library asks a key of another kind for its curve
+        raise UserError.of(str(key), "is not a key of an elliptic curve", _MAKE) from None
+    except (ValueError, TypeError) as error:
+        raise UserError.of(str(key), f"is no key that can be used: {error}", _MAKE) from None
 
 
 def _asking(key: Path | None, use: Callable[[], Any]) -> Any:  # noqa: ANN401 -- what it gives

@@ -78,9 +78,11 @@ def test_it_opens_in_an_empty_store_without_a_network(checked: Checked, file: Pa
     assert refused.returncode == 1, refused.tail()
     assert "is damaged" in refused.stderr
     assert not folder.exists()
-    done = alone.run("bundle", "open", file, folder)
+    done = alone.run("bundle", "open", file, folder, "--json")
     assert done.ok, done.tail()
-    assert "not signed" in done.stderr
+    told = json.loads(done.stdout)
+    assert told["environments"] == {"": (folder / ".nixgen-bundle").readlink().name}
+    assert (told["folder"], told["project"], told["signer"]) == (str(folder), "demo", None)
     assert (folder / "nixgen.hashes.json").read_bytes() == checked.record.read_bytes()
     wanted = checked.system()["closure"]
     held = alone.nix.requisites((folder / ".nixgen-bundle").readlink())

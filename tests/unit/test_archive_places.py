@@ -16,6 +16,8 @@ from support.loopback import Asked, Reply, listen
 from nixgen.archive import copying
 from nixgen.archive.sources import Source
 from nixgen.cache import archive
+from nixgen.cache.archive import Whereabouts
+from nixgen.cache.wherewords import as_text
 from nixgen.errors import Finding, MachineError, UserError
 from nixgen.nix.tools import Nix
 from nixgen.registry.files import Files
@@ -185,3 +187,11 @@ def test_a_clone_that_may_lack_tags_judges_nothing(tmp_path: Path) -> None:
     assert archive.kept_tags(tmp_path / "shallow", "") == []
     (tmp_path / "none").mkdir()
     assert archive.kept_tags(tmp_path / "none", "*") == []
+
+
+@pytest.mark.parametrize(("archive", "named"), [(None, ", and name FOLDER: [tool.nixgen] archive"), (False, "")])
+def test_where_files_are_is_said_with_what_keeps_them(archive: bool | None, named: str) -> None:  # noqa: FBT001
+    one = Source("bash.deb", "0" * 64, "/o", "/d", "http://deb.example.org/bash_5.2%2bb1_amd64.deb", "deb")
+    lines = [line for _, line in as_text([Whereabouts(one, True, archive, None, True)], 1, problems=True)]
+    assert lines[1].split()[:2] == ["bash_5.2+b1_amd64.deb", "yes"]
+    assert lines[-1] == f"hint: keep them: nixgen archive push FOLDER{named}"

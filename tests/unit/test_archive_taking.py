@@ -74,7 +74,9 @@ def serving(asked: list[str], files: Mapping[str, bytes]) -> Any:
 
 
 def test_the_sources_are_what_is_fetched_by_hash_and_not_what_nixpkgs_builds_with() -> None:
-    (found,) = sources.of(cast("Nix", Store("https://mirror.example.org/debian/pool/main/p/plum.deb")), ["/a.drv"])
+    url = "https://mirror.example.org/debian/pool/main/p/plum_1.0%2b2_all.deb"
+    (found,) = sources.of(cast("Nix", Store(f"{url}#if-it-left-the-mirror,run:nixgen%20lock")), ["/a.drv"])
+    assert (found.label, found.url) == ("plum_1.0+2_all.deb", url)
     assert (found.name, found.sha256, found.kind, found.tree, found.given) == (
         "plum_1.0_all.deb", SHA256, "deb", False, False,
     )  # fmt: skip

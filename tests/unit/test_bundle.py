@@ -27,6 +27,7 @@ from nixgen.cache.entry import Entry as CacheEntry
 from nixgen.check.digest import closure_digest
 from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
+from nixgen.cli import bundle as cli
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
 from nixgen.models import signing
 from nixgen.nix import nar
@@ -412,6 +413,11 @@ def test_of_several_environments_one_is_named_and_of_one_none_need_be(
         assert said[0] == "error: this user has no home folder to unpack in"  # which is looked at after the environment
     else:
         assert said == [f"error: --env: there is no environment '{word}' in this file", f"  hint: {hint}"]
+
+
+def test_what_enters_an_environment_that_was_opened(made: Made) -> None:
+    for labels, words in ((["", "docs"], "nixgen shell"), (["docs"], "nixgen shell --env docs")):
+        assert cli._enter(replace(made.bundle, environments=dict.fromkeys(labels, SETUP))) == words
 
 
 def test_the_start_script_says_what_is_wrong(made: Made, file: Path, tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def test_who_is_not_known_is_not_believed(tmp_path: Path) -> None:
         pinning.trust(where, None, "team-1")
     with pytest.raises(UserError, match="is neither a key nor a file that can be read"):
         pinning.trust(where, None, str(tmp_path / "none.pub"))
+    with pytest.raises(UserError, match=r"^nowhere\.pub: is neither a key nor a file that can be read"):
+        pinning.trust(where, None, "nowhere.pub")
 
 
 def test_what_is_noted(tmp_path: Path) -> None:

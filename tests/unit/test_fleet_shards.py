@@ -208,6 +208,14 @@ def test_the_table_names_what_takes_longest() -> None:
     assert "  5 more" in text
 
 
+def test_what_an_engine_cannot_do_is_said_before_projects_are_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "nixgen.lock").write_text("broken")
+    done = nixgen("plan", "--for", "azure", ".", cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: --for: 'azure' is no engine that nixgen knows")
+    done = nixgen("plan", "--for", "github", "--cache", "file:///srv/cache", ".", cwd=tmp_path)
+    assert "warning: --cache: GitHub's own machines share no folder file:///srv/cache; name a bucket" in done.stderr
+
+
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(plan(unit(1), unit(2, "environments")).json())
     for words, told in (

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nixgen.errors import MachineError, UserError
-from nixgen.images import write
+from nixgen.images import build, write
 from nixgen.images.build import Made
 from nixgen.oci.model import CONFIG, LAYER, Blob, Descriptor, Image, Index, Unequal, named
 from nixgen.project.project import Project
@@ -121,3 +121,8 @@ def test_nothing_is_overwritten_and_no_tar_goes_to_a_terminal(tmp_path: Path, mo
     monkeypatch.setattr(terminal, "isatty", lambda: False)
     write.archive(several(), write.STDOUT)
     assert tarfile.open(fileobj=io.BytesIO(terminal.buffer.getvalue())).getnames()[-1] == "oci-layout"  # type: ignore[attr-defined]  # noqa: SIM115
+
+
+def test_in_a_project_without_names_the_environment_has_none() -> None:
+    assert build._instead("rain", []).startswith("leave the name out: nixgen image build")
+    assert build._instead("apo", ["api"]) == "did you mean api?"

@@ -130,6 +130,10 @@ def test_bad_input(model: guard.Tree, keys: tuple[Path, Path], tmp_path: Path) -
     (tmp_path / "text.pub").write_text("no key")
     with pytest.raises(UserError, match=r"text\.pub: is no key that can be used"):
         signing.verify([model], tmp_path / "sig", signing.Signer(tmp_path / "text.pub"))
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", tmp_path / "ed.pem"], check=True)
+    with pytest.raises(UserError) as other:
+        signing.sign([model], tmp_path / "other", tmp_path / "ed.pem")
+    assert "ed.pem: is not a key of an elliptic curve\n  hint: make a pair: openssl ecparam" in str(other.value)
     with pytest.raises(UserError, match="a signature is one artifact's"):
         signing.verify([model, model._replace(name="models.n")], tmp_path / "sig", signing.Signer(keys[1]))
 
