@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from projects import NUMPY, PYPROJECT, make, package, uv_lock, wheel
 
+from nixgen.bases.model import NixpkgsBase
 from nixgen.bases.otherpython import hinted, of_built
+from nixgen.builds.advice import Adviser
+from nixgen.nix.failures import Broken
+from nixgen.nix.json import Derivation, Output
 from nixgen.project.project import Project, find_project
 from nixgen.resolve import resolution
 from nixgen.resolve.model import Target
@@ -95,3 +99,16 @@ def test_a_lock_that_was_cut_to_a_newer_python_says_so_where_a_build_failed(tmp_
         "if old has wheels for Python 3.12, which uv.lock leaves out: "
         'widen requires-python = ">=3.13" in pyproject.toml to allow 3.12, then: uv lock && uv python pin 3.12'
     )
+
+
+def test_a_build_that_fails_is_told_with_it_before_what_else_would_mend_it(tmp_path: Path) -> None:
+    found = project(tmp_path, package("old", "1", *cp(12), sdist="old-1.tar.gz"))
+    base = NixpkgsBase("nixos-26.05", "0" * 40, "sha256-", 1, "2.42", "3.13", (), ())
+    env = {"project": "old", "mode": "wheel"}
+    derivation = Derivation("old", LINUX.system, "b", (), env, {"out": Output("/nix/store/x", None)}, (), ())
+    told = Adviser.of(found, base, LINUX.system)({"a.drv": Broken(derivation, ("sh: 1: cmake: not found",))})["a.drv"]
+    lines = told.splitlines()
+    assert lines[0] == "uv python pin 3.12"
+    assert "have this in pyproject.toml, then: nixgen sync" in lines
+    check = Broken(Derivation("imports", LINUX.system, "b", (), {}, {}, (), ()), ("it is wrong",))
+    assert Adviser.of(found, base, LINUX.system)({"a.drv": check}) == {}
