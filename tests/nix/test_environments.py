@@ -151,6 +151,18 @@ def test_a_command_is_run_in_one(several: Checked) -> None:
     assert "no environment tpu" in several.run("show", "--environment", "tpu").stderr
 
 
+@pytest.mark.one_nix
+def test_sync_brings_the_one_up_that_is_named(each: Checked, tmp_path: Path) -> None:
+    """Its venv is the one that .venv leads to, and no other is made."""
+    folder = tmp_path / "demo"
+    shutil.copytree(each.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv*", "runs"))
+    for words, name in ((("--env", "gpu"), "demo-gpu"), ((), "demo")):
+        done = each.nix.nixgen("sync", "--offline", *words, cwd=folder)
+        assert done.ok, done.stderr
+        assert f"-{name}-setup\n" in (folder / ".venv/nixgen").read_text()
+        assert len(list(folder.glob(".venv-*/nixgen"))) == (1 if words else 2)
+
+
 @pytest.mark.network
 def test_a_source_is_built_for_the_environment_that_asks_for_it(
     nix28: Nix, pins: Path, plums: Index, tmp_path: Path
