@@ -54,8 +54,8 @@ let
       if builtins.hashFile "sha256" place == sha256 then
         builtins.path { inherit name sha256; path = place; recursive = false; }
       else
-        throw ("${artifact.key}: ${local} changed after it was pinned, or only points at the file (git lfs pull). "
-          + "Bring it back, or run: nixgen sync")
+        throw ("${artifact.key}: ${local} changed after it was pinned, or only points at the file\n"
+          + "  hint: git lfs pull, or bring it back, or: nixgen sync")
     else
       lacking ("is not among the project's files that Nix sees; in a flake these are the ones that git knows. "
         + "Put it into the store");

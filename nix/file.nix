@@ -4,7 +4,7 @@
 let place = root + "/${path}"; in
 if path == null then fetch { inherit url sha256 name; }
 else if !builtins.pathExists place then
-  throw "${path} is not among the project's files that Nix sees; in a flake these are the ones that git knows"
+  throw "${path} is missing, or git does not know it\n  hint: git add ${path}"
 else if builtins.hashFile "sha256" place != sha256 then
-  throw "${path} changed after it was pinned. Restore it, or run: uv lock && nixgen sync"
+  throw "${path} changed after it was pinned\n  hint: restore it, or: uv lock && nixgen sync"
 else builtins.path { inherit name sha256; path = place; recursive = false; }

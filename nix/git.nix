@@ -4,7 +4,7 @@ base: { name, url, rev, narHash }:
 let
   git =
     if base.git or null != null then base.git
-    else throw "nixgen.lock pins no git to fetch ${name} with. Run: nixgen sync";
+    else throw "nixgen.lock pins no git to fetch ${name} with\n  hint: nixgen sync";
 in
 import ./python.nix base [ (import ./script.nix "git.py") git.program url rev ] {
   name = "source";

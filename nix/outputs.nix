@@ -5,7 +5,7 @@ let
   # The debian base's input nixpkgs is only for `nix develop`.
   given = if pins.kind == "debian" then { } else { inherit nixpkgs; };
   place = ../../default.nix;
-  missing = "default.nix is missing, or git does not know it. Run: git add default.nix, or: nixgen sync";
+  missing = "default.nix is missing, or git does not know it\n  hint: git add default.nix, or: nixgen sync";
   refused = builtins.mapAttrs (_: import ./refused.nix missing) {
     packages.default = null;
     apps.default = null;

@@ -37,19 +37,20 @@ let
   # Why nothing of the base can be had; null where all can.
   unfit =
     if builtins.compareVersions builtins.nixVersion oldest < 0 then
-      "${name} needs Nix ${oldest} or newer, and this is ${builtins.nixVersion}: https://nixos.org/download"
+      "${name} needs Nix ${oldest} or newer, and this is ${builtins.nixVersion}\n  hint: https://nixos.org/download"
     else if !builtins.elem system pins.systems then
-      ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}. "
-        + "Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync")
+      ("${name} is not set up for ${system}, only for ${builtins.concatStringsSep ", " pins.systems}\n"
+        + "  hint: add it to systems under [tool.nixgen] in pyproject.toml, then: nixgen sync")
     else null;
   oldest = "2.8";
   # Why nothing is built: what was generated from another lock is refused, not built.
   refusal =
     if unfit != null then unfit
     else if gone != [ ] then
-      ("${listed gone} is missing, or git does not know it. "
-        + "Run: git add ${builtins.concatStringsSep " " gone}, or: nixgen sync")
-    else if stale != [ ] then "${listed stale} changed after default.nix was generated${detail}. Run: nixgen sync"
+      ("${listed gone} is missing, or git does not know it\n"
+        + "  hint: git add ${builtins.concatStringsSep " " gone}, or: nixgen sync")
+    else if stale != [ ] then
+      "${listed stale} changed after default.nix was generated${detail}\n  hint: nixgen sync"
     else null;
   current = values: if refusal == null then values else import ./refused.nix refusal values;
 

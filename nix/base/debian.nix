@@ -6,7 +6,8 @@ let
   here = import ../here.nix;
   script = import ../script.nix;
   bootstrap = pins.bootstrap.${system} or
-    (throw "nixgen.lock pins no busybox for ${system}; add the system in [tool.nixgen] and run: nixgen sync");
+    (throw ("nixgen.lock pins no busybox for ${system}\n"
+      + "  hint: add the system to systems under [tool.nixgen] in pyproject.toml, then: nixgen sync"));
 
   busybox = derivation {
     name = "busybox-static";

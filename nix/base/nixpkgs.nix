@@ -1,7 +1,8 @@
 # The base made of nixpkgs: its Python, its loader and its libraries, at the revision that nixgen.lock pins.
 { pins, system, nixpkgs }:
 let
-  again = "then run: nixgen sync";
+  hint = text: "\n  hint: ${text}, then: nixgen sync";
+  settings = "under [tool.nixgen] in pyproject.toml";
   unfree = pins.unfree or false;
   tree =
     if nixpkgs != null then nixpkgs
@@ -14,8 +15,8 @@ let
   pkgs =
     if system == "x86_64-darwin" && builtins.compareVersions release "26.11" >= 0 then
       throw
-        ("nixpkgs ${release} has dropped x86_64-darwin, Macs with Intel's processors; take it out of systems under "
-          + "[tool.nixgen] in pyproject.toml, or set nixpkgs = \"nixos-26.05\" there, ${again}")
+        ("nixpkgs ${release} has dropped x86_64-darwin, Macs with Intel's processors"
+          + hint "take it out of systems ${settings}, or set nixpkgs = \"nixos-26.05\" there")
     else if nixpkgs == null || unfree then
       import tree { inherit system; config = if unfree then { allowUnfree = true; } else { }; overlays = [ ]; }
     else nixpkgs.legacyPackages.${system};
@@ -29,28 +30,27 @@ let
   offered = builtins.seq pkgs (builtins.tryEval (pkgs.${attribute} or null));
   python =
     if offered.success && offered.value != null then exactly (pins.pythonFull or null) offered.value
-    else
-      throw "this nixpkgs has no ${attribute}; choose another python under [tool.nixgen] in pyproject.toml, ${again}";
+    else throw ("this nixpkgs has no ${attribute}" + hint "choose another python ${settings}");
 
   # Markers of uv.lock compare the patch release: with another one, other packages are right.
   exactly = full: found:
     if full == null || found.version == full then found
     else
-      throw ("this nixpkgs has Python ${found.version}, and the packages were chosen for ${full}; set "
-        + "python = \"${found.version}\" under [tool.nixgen] in pyproject.toml, ${again}");
+      throw ("this nixpkgs has Python ${found.version}, and the packages were chosen for ${full}"
+        + hint "set python = \"${found.version}\" ${settings}");
 
   # A name from [tool.nixgen]: an attribute, or a path of attributes with dots.
   package = key: name:
     allowed key name (lib.attrByPath (lib.splitString "." name)
-      (throw "this nixpkgs has no ${name}, which ${key} under [tool.nixgen] in pyproject.toml names")
+      (throw ("this nixpkgs has no ${name}, which ${key} ${settings} names" + hint "name another one"))
       pkgs);
   # nixpkgs' own words name files of NixOS and a variable that a flake does not see.
   allowed = key: name: found:
     if unfree || !(found.meta.unfree or false) then found
     else
       throw
-        ("${name}, which ${key} under [tool.nixgen] in pyproject.toml names, is not free software: read its licence, "
-          + "and if you accept it set unfree = true there, ${again}");
+        ("${name}, which ${key} ${settings} names, is not free software"
+          + hint "read its licence, and if you accept it set unfree = true there");
   folder = drv: "${lib.getLib drv}/lib";
   unique = builtins.foldl' (found: item: if builtins.elem item found then found else found ++ [ item ]) [ ];
   wanted = map (package "libraries") pins.libraries;

@@ -14,6 +14,8 @@ from nixgen.nix.log import Failure, plain
 
 SYNC = "nixgen sync"
 STRANGE = "and nix/nixgen were not written by this nixgen"
+HINT = "\nhint: "
+"""What stands before the last line of the Nix library's refusals, as :func:`last_error` gives them."""
 _HASH = 33  # letters of a store path's hash and its hyphen
 _SHOWN = 12  # lines of an error of the evaluation
 _DOWNLOAD = re.compile(r"unable to download '([^']*)': (.*)")
@@ -82,7 +84,8 @@ def evaluation(stderr: str) -> NixgenError:
         return Stale.of("default.nix", STRANGE, SYNC)
     if _MACHINE.search(text):
         return MachineError.of("Nix", f"cannot evaluate the project: {text}", _machine_mend(text))
-    return UserError.of("default.nix", f"cannot be evaluated: {text}")
+    said, _, mend = text.partition(HINT)
+    return UserError.of("default.nix", said if mend else f"cannot be evaluated: {text}", mend)
 
 
 def unusable(stderr: str) -> MachineError:

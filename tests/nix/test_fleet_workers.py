@@ -242,7 +242,7 @@ def test_the_faults_of_one_project_hide_no_other(nix28: Nix, tmp_path: Path) -> 
     made = make(nix28, tmp_path, projects=4, pool=3, each=2)
     stale, broken, failing = (made.made.folder / f"project-000{number}/default.nix" for number in (0, 1, 2))
     whole = stale.read_text()
-    stale.write_text('_: throw "uv.lock changed after default.nix was generated. Run: nixgen sync"')
+    stale.write_text('_: throw "uv.lock changed after default.nix was generated\\n  hint: nixgen sync"')
     broken.write_text("{ this is no Nix")
     failing.write_text(failing.read_text().replace("echo $needs > $out", "exit 1"))
     done = made.run("log", "plan", "--json")

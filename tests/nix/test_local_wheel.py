@@ -31,8 +31,8 @@ def test_cases_18_63_64_a_wheel_of_the_project(nix_new: Nix, tmp_path: Path, fol
     inside = f"{folder}/{path.name}"
     assert source("path", inside) == source("url", "https://files.example.org/six-1-py3-none-any.whl")
     path.write_bytes(path.read_bytes() + b"x")
-    said = source("path", inside, check=False).stderr
-    assert f"{inside} changed after it was pinned. Restore it, or run: uv lock && nixgen sync" in said
+    said = source("path", inside, check=False).said
+    assert f"{inside} changed after it was pinned\n  hint: restore it, or: uv lock && nixgen sync" in said
     path.unlink()
-    said = source("path", inside, check=False).stderr
-    assert f"{inside} is not among the project's files that Nix sees" in said
+    said = source("path", inside, check=False).said
+    assert f"{inside} is missing, or git does not know it\n  hint: git add {inside}" in said

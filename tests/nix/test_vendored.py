@@ -46,8 +46,8 @@ def test_a_part_that_git_does_not_know_is_told(nix: Nix, project: Path) -> None:
     (project / "nix/nixgen/library").unlink()
     done = nix.inside("nix-instantiate", "-A", "environment", cwd=project, check=False)
     assert (
-        "nix/nixgen/library is missing, or git does not know it. Run: git add nix/nixgen, or: nixgen sync"
-        in done.stderr
+        "nix/nixgen/library is missing, or git does not know it\n  hint: git add nix/nixgen, or: nixgen sync"
+        in done.said
     )
 
 

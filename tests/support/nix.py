@@ -57,6 +57,11 @@ class Output:
         """Whether the command succeeded."""
         return self.returncode == 0
 
+    @property
+    def said(self) -> str:
+        """What it said on stderr, with hints as nixgen has them: Nix indents all lines but the first."""
+        return re.sub(r"\n +hint: ", "\n  hint: ", self.stderr)
+
     def tail(self) -> str:
         """The command, its exit code and the last lines that it printed."""
         lines = (self.stdout + self.stderr).splitlines()[-TAIL_LINES:]

@@ -111,7 +111,7 @@ def test_a_changed_lock_is_refused_with_the_command_that_mends_it(nix: Nix, proj
     (project / "uv.lock").write_text("version = 1\n# changed\n")
     result = nix.run("nix", "eval", "--raw", ".#packages.x86_64-linux.default.drvPath", cwd=project, check=False)
     assert not result.ok
-    assert "uv.lock changed after default.nix was generated. Run: nixgen sync" in result.stderr
+    assert "uv.lock changed after default.nix was generated\n  hint: nixgen sync" in result.said
 
 
 def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count(nix: Nix, project: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count
             (project / "pyproject.toml").write_text(text)
         argv = ["-A", "environment.name", "--argstr", "system", "x86_64-linux", "--eval", project]
         done = nix.run("nix-instantiate", *argv, check=False)
-        return done.stdout.strip() if done.ok else done.stderr
+        return done.stdout.strip() if done.ok else done.said
 
     settings = '[tool.nixgen]\nbase = "debian"\ntools = ["jq"]\n'
     digest = of_pyproject(settings.encode())
@@ -133,7 +133,7 @@ def test_a_changed_setting_is_refused_and_the_tables_of_other_tools_do_not_count
     ):
         assert evaluate(same) == '"demo-environment"'
     for other in (settings.replace("jq", "git"), settings.replace('"jq"', ""), "", '[project]\nname = "demo"\n'):
-        assert "pyproject.toml changed after default.nix was generated. Run: nixgen sync" in evaluate(other)
+        assert "pyproject.toml changed after default.nix was generated\n  hint: nixgen sync" in evaluate(other)
 
 
 def test_what_init_writes_for_nixpkgs_is_nix(nix: Nix, project: Path) -> None:

@@ -14,7 +14,7 @@ from nixgen.nix.failures import Broken, Owner, evaluation, failed, last_error, o
 from nixgen.nix.json import Derivation, Output
 from nixgen.nix.log import Failure
 
-STALE_28 = "error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen sync\n(use '--show-trace' to show detailed location information)\n"
+STALE_28 = "error: nixgen.lock and uv.lock changed after default.nix was generated\n  hint: nixgen sync\n(use '--show-trace' to show detailed location information)\n"
 STALE_234 = """error:
        … while calling the 'throw' builtin
          at /p/nix/nixgen/project.nix:38:7:
@@ -22,9 +22,10 @@ STALE_234 = """error:
            38|       throw "${x} changed
              |       ^
 
-       error: nixgen.lock and uv.lock changed after default.nix was generated. Run: nixgen sync
+       error: nixgen.lock and uv.lock changed after default.nix was generated
+         hint: nixgen sync
 """
-SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to systems under [tool.nixgen] in pyproject.toml, then run: nixgen sync"
+SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux\n  hint: add it to systems under [tool.nixgen] in pyproject.toml, then: nixgen sync"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ SYSTEM = "demo is not set up for riscv64-linux, only for x86_64-linux. Add it to
                                                                                     "  hint: nixgen sync")),
         ("error: 'project' at /p/nix/nixgen/project.nix:3:1 called with unexpected argument 'smoke'\n", Stale, ("default.nix: and nix/nixgen were not written by this nixgen\n"
                                                                                                                "  hint: nixgen sync")),
-        (f"error: {SYSTEM}\n(use '--show-trace' to show detailed location information)\n", UserError, f"default.nix: cannot be evaluated: {SYSTEM}"),
+        (f"error: {SYSTEM}\n(use '--show-trace' to show detailed location information)\n", UserError, f"default.nix: {SYSTEM}"),
         ("error: syntax error, unexpected end of file, expecting 'inherit'\n       at «string»:1:10:\n            1| { a = 1;\n             |          ^\n", UserError,
          "default.nix: cannot be evaluated: syntax error, unexpected end of file, expecting 'inherit'"),
         ("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n", MachineError,

@@ -123,7 +123,7 @@ def test_the_checks_by_name(fake: Fake, tmp_path: Path) -> None:
 
 
 def test_a_stale_project_is_told_as_such(fake: Fake, tmp_path: Path) -> None:
-    said = "error: uv.lock changed after default.nix was generated. Run: nixgen sync"
+    said = "error: uv.lock changed after default.nix was generated\n  hint: nixgen sync"
     fake.say("nix-instantiate", printing("", 1, said))
     with pytest.raises(Stale) as caught:
         Nix().recipes(tmp_path, "x86_64-linux")
