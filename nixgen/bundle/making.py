@@ -22,6 +22,7 @@ from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
 from nixgen.console import Line, console, size
 from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.lock import lockfile
 from nixgen.machine import files, git, scratch
 from nixgen.nix.json import STORE
 from nixgen.nix.progress import shown
@@ -80,6 +81,7 @@ def create(asked: Asked) -> Made:
     if os.path.lexists(out):
         raise UserError.of(str(out), "is there already", "name another file, -o FILE, or remove it")
     own = _own_files(project)
+    base = lockfile.read_lock(project.path(lockfile.NAME)).base
     nix, system = Nix.here(), asked.system or own_system()
     with console.step("evaluating"):
         recipes = nix.recipes(project.root, system)
@@ -90,7 +92,8 @@ def create(asked: Asked) -> Made:
     with nix.roots() as keep:
         built = [*wanted, *(artifacts if asked.models else ())]
         nix.realise([one.drv for one in built], shown("building"), keep, later, later.advise)
-        paths = closure.noted(nix.closure(one.out for one in built).values())
+        source = [f"{STORE}/{name}" for name in nix.valid(filter(None, [model.evaluated(base)]))]
+        paths = closure.noted(nix.closure([*(one.out for one in built), *source]).values())
         missing: tuple[str, ...] = ()
         if not asked.models:
             bare = [recipes[f"{label}.environment".lstrip(".")].out for label in setups]

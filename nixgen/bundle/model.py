@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nixgen.bases.model import Base, NixpkgsBase
+from nixgen.check import closure
 from nixgen.check.compare import in_order
 from nixgen.check.model import ClosurePath
 from nixgen.errors import MachineError, Problem, UserError
 from nixgen.formats.strictjson import Table, document
+from nixgen.nix import nar
 
 VERSION = 1
 NAME, STATEMENT, LOG = "bundle.json", "statement.json", "log.json"
@@ -23,6 +26,9 @@ PROJECT, STORE = "project/", "nix/store/"
 """Where in the tar the project's files and the store's paths lie."""
 KEEPS = ".nixgen-bundle"
 """How the links begin that `nixgen bundle open` makes in the project, which keep its environments from collection."""
+
+SOURCE = f"{KEEPS}_nixpkgs"
+"""The one that keeps the source of nixpkgs."""
 
 _MEND = "get the file again, from who made it"
 _SHA256 = r"[0-9a-f]{64}"
@@ -67,6 +73,11 @@ class Bundle:
     def size(self) -> int:
         """Bytes of all that is in it."""
         return sum(path.nar_size for path in self.paths.values()) + sum(file.size for file in self.files.values())
+
+
+def evaluated(base: Base) -> str:
+    """The name of the store path that Nix evaluates beside the project's files: nixpkgs' source; "" where none is."""
+    return closure.name_of(nar.source_path(base.nar_hash)) if isinstance(base, NixpkgsBase) else ""
 
 
 def digest(data: bytes) -> str:

@@ -17,6 +17,7 @@ from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
 from nixgen.console import Line, console, size
 from nixgen.errors import Finding, MachineError, UserError
+from nixgen.lock import lockfile
 from nixgen.machine import scratch
 from nixgen.machine.files import LIMIT
 from nixgen.models import signing
@@ -202,6 +203,10 @@ def open_bundle(place: Path, folder: Path | None, signer: Signer | None) -> tupl
             (made / "project").rename(target)
             for label, setup in sink.seen.bundle.environments.items():
                 sink.root(setup, target / f"{model.KEEPS}{label and f'-{label}'}")
+            with contextlib.suppress(UserError):  # a lock that cannot be read keeps nobody from the files
+                source = model.evaluated(lockfile.read_lock(target / lockfile.NAME).base)
+                if source in sink.seen.bundle.paths:
+                    sink.root(source, target / model.SOURCE)
     except OSError as error:
         raise MachineError.of(str(target or folder or ""), f"cannot be written: {error.strerror}") from None
     return sink.seen, target

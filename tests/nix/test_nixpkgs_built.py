@@ -233,6 +233,22 @@ def test_an_image_has_the_sets_certificates_and_time_zones(second: Built) -> Non
         assert nix.real(target).exists() or nix.real(target).is_symlink()
 
 
+def test_a_bundle_is_entered_without_a_network(first: Built, tmp_path: Path) -> None:
+    """It has the source of nixpkgs, which Nix evaluates; the store has nothing but what is in it."""
+    first.nixgen("bundle", "create", "-o", str(tmp_path / "demo.nixgen"))
+    (tmp_path / "store/nix").mkdir(parents=True)
+    alone = replace(first.nix.with_store(tmp_path / "store"), within=("unshare", "--net", "--"))
+    opened = alone.nixgen("bundle", "open", "demo.nixgen", "demo", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert opened.ok, opened.tail()
+    assert (tmp_path / "demo/.nixgen-bundle_nixpkgs").readlink().name.endswith("-source")
+    entered = alone.nixgen(
+        *("shell", "--", "python", "-c", "import numpy; print(numpy.eye(2).sum())"),
+        cwd=tmp_path / "demo",
+        PYTHONPATH=str(ROOT),
+    )
+    assert (entered.stdout, entered.returncode) == ("2.0\n", 0), entered.tail()
+
+
 def test_the_flake_is_checked(second: Built) -> None:
     second.nix.run("nix", "flake", "check", cwd=second.project.folder)
 

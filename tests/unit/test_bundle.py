@@ -19,6 +19,7 @@ from typing import Any
 
 import exported
 import pytest
+from support.plans import DEBIAN, NIXPKGS
 
 from nixgen.bundle import making, model, opening, proofs, reading, start, tarform
 from nixgen.bundle.model import Bundle, File
@@ -413,6 +414,11 @@ def test_of_several_environments_one_is_named_and_of_one_none_need_be(
         assert said[0] == "error: this user has no home folder to unpack in"  # which is looked at after the environment
     else:
         assert said == [f"error: --env: there is no environment '{word}' in this file", f"  hint: {hint}"]
+
+
+def test_what_nix_evaluates_is_nixpkgs_where_that_is_the_base() -> None:
+    assert model.evaluated(DEBIAN) == ""
+    assert f"/nix/store/{model.evaluated(NIXPKGS)}" == nar.source_path(NIXPKGS.nar_hash)
 
 
 def test_what_enters_an_environment_that_was_opened(made: Made) -> None:
