@@ -133,6 +133,9 @@ class _Opening(Verifying):
         if lost := [name for name in bundle.missing if name not in self._valid]:
             what = f"was made without models, and this machine does not have them: {', '.join(lost)}"
             raise MachineError.of(self._name, what, "fetch them here first, or make it without --without models")
+        if self._signer is None:
+            signed = "has a signature that is not checked" if self.seen and self.seen.signer else "is not signed"
+            console.warn(f"{self._name}: {signed}: other projects of this machine will use its paths, too (--key FILE)")
 
     def file(self, path: str, file: File) -> None:
         super().file(path, file)

@@ -176,7 +176,8 @@ def open_(
         environments = {"environments": dict(bundle.environments)}
         console.result(dumps({"version": 1, "folder": str(place), **environments, **_told(seen)}))
         return
-    console.info(_signed(seen))
+    if seen.checked:
+        console.info(_signed(seen))
     console.result(f"{place}: {len(bundle.paths)} store paths ({size(bundle.size)}); cd {place}; {_enter(bundle)}")
 
 

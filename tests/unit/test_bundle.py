@@ -29,6 +29,7 @@ from nixgen.check.digest import closure_digest
 from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
 from nixgen.cli import bundle as cli
+from nixgen.console import console
 from nixgen.errors import Finding, MachineError, NixgenError, UserError
 from nixgen.models import signing
 from nixgen.nix import nar
@@ -359,6 +360,20 @@ def test_what_cannot_be_opened_here_is_said_and_leaves_nothing(
     assert "is for riscv64-linux" in error(replace(here, system="riscv64-linux"), FakeNix())
     missing = replace(here, missing=(f"{'1' * 32}-weights",))
     assert f"does not have them: {'1' * 32}-weights" in error(missing, FakeNix())
+
+
+def test_whose_word_is_taken_is_said_before_anything_is_written(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def first(_sink: object, _path: str, _file: File) -> None:
+        raise MachineError.of("", capsys.readouterr().err)
+
+    made.write(tmp_path / "x", replace(made.bundle, system=own_system()))
+    monkeypatch.setattr(opening.Nix, "here", FakeNix)
+    monkeypatch.setattr(opening._Opening, "file", first)
+    monkeypatch.setattr(console, "quiet", True)
+    with pytest.raises(MachineError, match=r"warning: .*/x: is not signed: other projects .* \(--key FILE\)"):
+        opening.open_bundle(tmp_path / "x", tmp_path / "to/demo", None)
 
 
 def test_a_disk_that_is_full_is_not_a_file_that_cannot_be_read(
