@@ -22,6 +22,8 @@ from nixgen.registry.files import Files
 LARGEST = 64 << 30
 """Bytes that are read of a file whose size no lock has: a server may send without end."""
 
+_NONE = f"{FOLDER}/{'0' * 64}"
+"""A file that no archive has."""
 _AT_ONCE = 16  # questions to a server
 _DIGITS = frozenset("0123456789abcdef")
 _LENGTH = 64
@@ -48,9 +50,15 @@ class Verified:
 
 
 def absent(files: Files, sources: Iterable[Source]) -> list[Source]:
-    """Those that an archive does not have, in their order; a hash that several have once."""
+    """Those that an archive does not have, in their order; a hash that several have once.
+
+    Raises MachineError for a server that has whatever it is asked for.
+    """
     asked = list({one.sha256: one for one in sources}.values())
     there = _each(lambda one: files.exists(one.place), asked)
+    if any(there) and files.exists(_NONE):
+        mend = "check the address: it may be a page to log in, or one for what is not found"
+        raise MachineError.of(files.where, "says of every file that it is there", mend)
     return [one for one, found in zip(asked, there, strict=True) if not found]
 
 

@@ -195,3 +195,11 @@ def test_where_files_are_is_said_with_what_keeps_them(archive: bool | None, name
     lines = [line for _, line in as_text([Whereabouts(one, True, archive, None, True)], 1, problems=True)]
     assert lines[1].split()[:2] == ["bash_5.2+b1_amd64.deb", "yes"]
     assert lines[-1] == f"hint: keep them: nixgen archive push FOLDER{named}"
+
+
+def test_a_server_that_has_everything_has_nothing(tmp_path: Path) -> None:
+    """A page for whatever is asked, as a captive portal and some hosts of pages have it."""
+    store = Store(tmp_path / "store", [b"one"])
+    with listen(lambda _asked, _body: Reply(200, {}, b"<html>")) as address:
+        with pytest.raises(MachineError, match="says of every file that it is there"):
+            store.push(open_files(address))
