@@ -188,9 +188,20 @@ class _Worker:
         valid = self.nix.infos(whole(unit.name) for unit in units)
         self.built += len(valid)
         if self.cache is not None and valid:
-            self.cache.publish(list(valid), self._recorded(units))
+            self._publish(self.cache, list(valid), self._recorded(units))
         if failed is not None:
             raise failed
+
+    def _publish(self, cache: _Cache, outs: Sequence[str], recorded: Mapping[str, ClosurePath]) -> None:
+        """Publishes what was built: all at once, or, where some of it may not be, one by one all that may."""
+        try:
+            cache.publish(outs, recorded)
+        except Finding as error:
+            if len(outs) == 1:
+                self.errors.append(error)
+                return
+            for out in outs:
+                self._publish(cache, [out], recorded)
 
     def _write(self, units: Sequence[Unit]) -> None:
         """Has Nix write the units' .drv files: of few projects. What is wrong with one of these is noted."""

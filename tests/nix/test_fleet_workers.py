@@ -238,6 +238,27 @@ def test_other_bytes_and_forged_receipts_are_found_and_not_published(nix28: Nix,
     assert made.signed() == {name.partition(".")[0] for name in before}
 
 
+@pytest.mark.one_nix
+def test_a_receipt_that_does_not_count_keeps_no_other_path_back(nix28: Nix, tmp_path: Path) -> None:
+    made = make(nix28, tmp_path, projects=3, pool=3, each=2)
+    plan = made.write_plan()
+    wheel = made.path("wheel-000")
+    receipt = tmp_path / f"cache/nixgen-fleet/{wheel[:32]}.receipt"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text("of a stranger\n")
+    done = made.run("first", *made.words(1, count=1))
+    assert done.returncode == 1, done.tail()
+    assert f"{receipt}: is not a note" in done.stderr
+    needing = {one["root"] for one in plan["projects"] if wheel in one["wheels"]}
+    assert needing
+    held_back = {name[:32] for name in (wheel, *needing)}
+    assert {name[:32] for name in made.narinfos()} >= {name[:32] for name in plan["derivations"]} - held_back
+    assert not held_back & {name[:32] for name in made.narinfos()}
+    receipt.unlink()
+    made.must("first", *made.words(1, count=1))
+    assert made.collect().ok
+
+
 def test_the_faults_of_one_project_hide_no_other(nix28: Nix, tmp_path: Path) -> None:
     made = make(nix28, tmp_path, projects=4, pool=3, each=2)
     stale, broken, failing = (made.made.folder / f"project-000{number}/default.nix" for number in (0, 1, 2))
