@@ -200,6 +200,6 @@ def test_where_files_are_is_said_with_what_keeps_them(archive: bool | None, name
 def test_a_server_that_has_everything_has_nothing(tmp_path: Path) -> None:
     """A page for whatever is asked, as a captive portal and some hosts of pages have it."""
     store = Store(tmp_path / "store", [b"one"])
-    with listen(lambda _asked, _body: Reply(200, {}, b"<html>")) as address:
-        with pytest.raises(MachineError, match="says of every file that it is there"):
-            store.push(open_files(address))
+    told = pytest.raises(MachineError, match="says of every file that it is there")
+    with listen(lambda _asked, _body: Reply(200, {}, b"<html>")) as address, told:
+        store.push(open_files(address))
