@@ -26,7 +26,7 @@ def find_lock() -> str:
     folder = os.getcwd()
     while not os.path.exists(os.path.join(folder, "nixgen.lock")):
         if folder == os.path.dirname(folder):
-            raise BadInput("there is no nixgen.lock here or above: name it, or set NIXGEN_LOCK")
+            raise BadInput("there is no nixgen.lock here or above", "name it, or set NIXGEN_LOCK")
         folder = os.path.dirname(folder)
     return os.path.join(folder, "nixgen.lock")
 
@@ -73,7 +73,7 @@ def parse(
     """
     size = len(text) * (1 if text.isascii() else 4)
     if size + sum(cost * text.count(mark) for mark, cost in _COSTS.items()) > _MEMORY:
-        raise BadInput(f"{where}: lists too much: split it")
+        raise BadInput(f"{where}: lists too much", "split it")
     try:
         document = json.loads(text, object_pairs_hook=no_duplicates)
     except (ValueError, RecursionError) as error:
@@ -108,7 +108,7 @@ def select(trees: Iterable[Tree], names: Sequence[str]) -> tuple[Tree, ...]:
         if not tree.files:
             raise BadInput(f"{tree.name}: no file of it is pinned: there is nothing to verify")
         if not tree.folder:
-            raise BadInput(f"{tree.name}: where it lies is not known: enter the project's shell, or name the folder")
+            raise BadInput(f"{tree.name}: where it lies is not known", "enter the project's shell, or name the folder")
     return asked
 
 

@@ -12,9 +12,13 @@ REFUSED = 79
 
 
 class GuardError(Exception):
-    """The base of what the guard raises."""
+    """The base of what the guard raises; ``hint`` says what mends it, where that is known."""
 
     exit_code = 2
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 class BadInput(GuardError):  # noqa: N818 - the words of the package: a finding, a mistake in the input

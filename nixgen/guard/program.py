@@ -30,10 +30,11 @@ def guard(
     """
     result = check(trees, stamp=stamp, nix=nix)
     text = result.json() if report == "json" else result.text()
+    if not result.ok and report != "json":
+        started = "\nThe command was not started." if command else ""
+        text = f"error: {text}{started}\n  hint: {result.mend()}"
     stream = sys.stderr if command else sys.stdout
     stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-    if not result.ok and command and report != "json":
-        stream.write("The command was not started.\n")
     stream.flush()
     if not command:
         return 0 if result.ok else 1
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stamp = Stamp(folder, options.stamp_age) if folder else None
         return guard(trees, command, stamp=stamp, nix=not options.no_nix, report=options.report)
     except GuardError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {error}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or ''}: {error.strerror}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -77,6 +78,12 @@ class Report(NamedTuple):
         if len(self.findings) > _SHOWN:
             lines.append(f"and {len(self.findings) - _SHOWN} more")
         return "\n".join([f"not the pinned files: {len(self.findings)} found among {len(files)}", *lines])
+
+    def mend(self) -> str:
+        """What brings the pinned files back."""
+        if any(os.path.realpath(tree.folder).startswith("/nix/store/") for tree in self.trees):
+            return "nix-store --verify --check-contents --repair"
+        return "put the pinned files back"
 
     def _pinned(self) -> list[int]:
         """The sizes of the files that are pinned: each once, whatever it is laid out as, and none of the layout's."""

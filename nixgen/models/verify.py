@@ -72,7 +72,9 @@ def trees(lock: Path, names: Sequence[str], folder: Path | None = None) -> tuple
         env = os.environ if _in_shell(lock.parent) else _places(lock.parent)
         return guard.select(guard.parse(text, lockfile.NAME, env=env), names)
     except guard.BadInput as error:
-        raise UserError.of("", str(error), "see what is pinned: nixgen model list, nixgen data list") from None
+        raise UserError.of(
+            "", str(error), error.hint or "see what is pinned: nixgen model list, nixgen data list"
+        ) from None
 
 
 def worktree(lock: Path, names: Sequence[str]) -> None:

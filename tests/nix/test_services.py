@@ -228,7 +228,7 @@ def test_one_flipped_bit_and_the_command_never_starts(each_lab: Lab, rows: Rows,
         told = lab.nix.inside(program, check=False, NIXGEN_REPORT="json", **env)
     assert done.returncode == told.returncode == REFUSED
     assert "models.minilm: w.bin: is changed: SHA-256 " in done.stderr
-    assert done.stderr.endswith("The command was not started.\n")
+    assert done.stderr.endswith("The command was not started.\n  hint: nix-store --verify --check-contents --repair\n")
     report = json.loads(told.stderr)
     assert {(item["artifact"], item["problem"]) for item in report["findings"]} >= {("models.minilm", "changed")}
     assert not (tmp_path / "started").exists()

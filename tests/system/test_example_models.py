@@ -104,7 +104,7 @@ def test_the_service_does_not_start_after_one_flipped_bit(inference: Project, ni
         path.chmod(0o444)
     assert done.returncode == REFUSED
     assert "models.vad: silero_vad.onnx: is changed: SHA-256 " in done.stderr
-    assert done.stderr.endswith("The command was not started.\n")
+    assert done.stderr.endswith("The command was not started.\n  hint: nix-store --verify --check-contents --repair\n")
     assert "listening" not in done.stdout
 
 

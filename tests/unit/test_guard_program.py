@@ -46,9 +46,9 @@ def test_the_command_never_starts_after_one_flipped_bit(program: Run, tmp_path: 
     done = program("--", "touch", "started")
     assert done.returncode == guard.REFUSED == 79
     assert not (tmp_path / "started").exists()
-    assert done.stderr.splitlines()[0] == "not the pinned files: 1 found among 2"
+    assert done.stderr.splitlines()[0] == "error: not the pinned files: 1 found among 2"
     assert done.stderr.splitlines()[1].startswith("models.m: model.onnx: is changed: SHA-256 ")
-    assert done.stderr.splitlines()[2] == "The command was not started."
+    assert done.stderr.splitlines()[2:] == ["The command was not started.", "  hint: put the pinned files back"]
     assert done.stdout == ""
 
 
