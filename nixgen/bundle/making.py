@@ -7,12 +7,12 @@ import contextlib
 import hashlib
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nixgen.bundle import model, proofs, reading, start, tarform
+from nixgen.bundle.gzipped import Gzip
 from nixgen.bundle.model import Bundle, File
 from nixgen.bundle.narstream import NarStream
 from nixgen.bundle.tarform import DIRECTORY, FILE, LINK, Entry
@@ -22,6 +22,7 @@ from nixgen.check.facts import system as own_system
 from nixgen.check.model import ClosurePath
 from nixgen.console import Line, console, size
 from nixgen.errors import Finding, MachineError, Problem, UserError
+from nixgen.guard.hashing import processors
 from nixgen.lock import lockfile
 from nixgen.machine import files, git, scratch
 from nixgen.nix.json import STORE
@@ -30,9 +31,6 @@ from nixgen.nix.tools import Nix, Recipe
 from nixgen.project.project import Project, find_project
 from nixgen.runs import attest
 from nixgen.sync.shell import Later
-
-_LEVEL = 6
-"""Of gzip. What it writes depends on zlib's version, and on nothing else; a bundle's digest does not."""
 
 _PIECE, _SHOWN = 1 << 20, 1 << 16
 _ARTIFACTS = ("models-all", "data-all", "cache")
@@ -208,18 +206,18 @@ def placed(out: Path) -> Iterator[Path]:
 
 def write(place: Path, script: bytes, front: Mapping[str, bytes], bundle: Bundle, root: Path, nix: Nix) -> None:
     """Writes the file of a bundle. Raises Finding for what changed on the disk, OSError for a full one."""
-    packed = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
     line, done, total = Line(), 0, bundle.size
-    with place.open("xb") as out:
+    with place.open("xb") as out, contextlib.ExitStack() as stack:
+        out.write(script)
+        packed = stack.enter_context(Gzip(out.write, processors()))
 
         def put(piece: bytes) -> None:
             nonlocal done
             done += len(piece)
-            out.write(packed.compress(piece))
+            packed.put(piece)
             if not console.quiet and line.shown and len(piece) >= _SHOWN:
                 line.write(f"writing {size(min(done, total))} of {size(total)}")
 
-        out.write(script)
         for name, data in front.items():
             put(tarform.header(Entry(name.encode(), FILE, 0o644, len(data))) + data + tarform.padding(len(data)))
         for path, file in bundle.files.items():
@@ -227,7 +225,7 @@ def write(place: Path, script: bytes, front: Mapping[str, bytes], bundle: Bundle
         for name in bundle.order:
             _path(put, bundle.paths[name], nix)
         put(tarform.END)
-        out.write(packed.flush())
+        packed.end()
         line.write("")
 
 

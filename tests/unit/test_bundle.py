@@ -21,7 +21,7 @@ import exported
 import pytest
 from support.plans import DEBIAN, NIXPKGS
 
-from nixgen.bundle import making, model, opening, proofs, reading, start, tarform
+from nixgen.bundle import gzipped, making, model, opening, proofs, reading, start, tarform
 from nixgen.bundle.model import Bundle, File
 from nixgen.bundle.tarform import FILE, LINK, Entry
 from nixgen.cache.entry import Entry as CacheEntry
@@ -100,8 +100,11 @@ def entries(data: bytes) -> list[tuple[Entry, bytes]]:
 
 def packed(head: bytes, rows: list[tuple[Entry, bytes]], end: bytes = tarform.END) -> bytes:
     inner = b"".join(tarform.header(entry) + data + tarform.padding(entry.size) for entry, data in rows)
-    made = zlib.compressobj(6, zlib.DEFLATED, 31)
-    return head + made.compress(inner + end) + made.flush()
+    out = io.BytesIO()
+    with gzipped.Gzip(out.write, 1) as made:
+        made.put(inner + end)
+        made.end()
+    return head + out.getvalue()
 
 
 def refused(data: bytes, tmp_path: Path) -> str:
@@ -286,6 +289,24 @@ def test_a_full_disk_leaves_nothing(made: Made, mounted: Path, tmp_path: Path, m
         opening.open_bundle(made.write(tmp_path / "a.nixgen", large), mounted / "demo", None)
     assert str(caught.value) == f"{mounted}/demo: cannot be written: No space left on device"
     assert list(mounted.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, 1 << 21, 3_000_001])
+def test_every_gzip_unpacks_what_several_cores_packed(size: int) -> None:
+    """The same bytes by any number of cores, about as small as by one."""
+    chance = random.Random(size)
+    data = b"".join(chance.choice((b"import ", b"return ", chance.randbytes(7))) for _ in range(size // 7 + 1))[:size]
+    made = []
+    for cores in (1, 3):
+        out = io.BytesIO()
+        with gzipped.Gzip(out.write, cores) as packed:
+            for at in range(0, size, 70_001):
+                packed.put(data[at : at + 70_001])
+            packed.end()
+        made.append(out.getvalue())
+    assert made[0] == made[1]
+    assert subprocess.run(["gzip", "-dc"], input=made[0], capture_output=True, check=True).stdout == data
+    assert len(made[0]) < len(zlib.compress(data, 6)) * 1.01 + 40
 
 
 def test_proofs_of_a_log_hold_or_are_refused(made: Made, tmp_path: Path) -> None:
