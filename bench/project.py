@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from support.nix import SHELL, SYSTEM, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered
+
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support.nix import SHELL, SYSTEM, Nix, current_nix, machine_nix, nix_version, stores_can_be_entered  # noqa: E402
 
 NIXGEN = str(Path(sys.executable).with_name("nixgen"))
 UV = str(Path(sys.executable).with_name("uv"))

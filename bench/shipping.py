@@ -11,12 +11,12 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from support import debianregistry
+
 from bench.evaluation import through, version
 from bench.measure import Row, ratio, show, timed, within
 from bench.project import CACHE, NIXGEN, nix_versions, nixgen, notebook
 from nixgen.bundle import start
-
-from support import debianregistry  # isort: skip -- bench.project says where it is
 
 FILES = 400
 SENT = 1_000_000  # bytes
