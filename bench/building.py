@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.loopback import Asked, Reply, listen, ranged
-
 from bench.evaluation import through, version
 from bench.manywheels import COUNT, many_wheels
 from bench.measure import Row, Series, ratio, timed, within
 from bench.project import CACHE, UV, let_go, nix_versions, notebook, plain_python, wheel_files
+
+from support.loopback import Asked, Reply, listen, ranged  # isort: skip -- bench.project says where it is
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
