@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.loopback import Asked, Reply, listen, ranged
+
 from bench.evaluation import through, version
 from bench.manywheels import COUNT, many_wheels
 from bench.measure import Row, Series, ratio, timed, within
 from bench.project import CACHE, UV, let_go, nix_versions, notebook, plain_python, wheel_files
-
-from support.loopback import Asked, Reply, listen, ranged  # isort: skip -- bench.project says where it is
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,29 +48,34 @@ def entry() -> list[Row]:
     """What a teammate waits for: nothing of the wheels is there, and each is downloaded from a server on loopback.
 
     As many builds at a time as there are cores, as `nixgen sync`, `nixgen shell` and `./enter` ask for, and Nix's own
-    default, one; beside uv with and without byte code. All get their answers from the same server, after 50 ms.
+    default, one; beside `uv sync` with and without byte code. All get their answers from one server, after 50 ms.
     """
     folder, venv = notebook("debian"), CACHE / "venv-entry"
     served = {path.name: path.read_bytes() for path in wheel_files()}
     rows = []
     with listen(partial(_late, served)) as address:
-        there = folder / "there.nix"
-        text = (folder / "default.nix").read_text()
-        there.write_text(re.sub(r'url = "[^"]*/([^/"]*)"', rf'url = "{address}/\1"', text))
+        there, project = folder / "there.nix", CACHE / "entry"
+        project.mkdir(exist_ok=True)
+        for source, target in (
+            (folder / "default.nix", there),
+            (folder / "uv.lock", project / "uv.lock"),
+            (folder / "pyproject.toml", project / "pyproject.toml"),
+        ):
+            target.write_text(re.sub(r'\burl = "[^"]*/([^/"]*)"', rf'url = "{address}/\1"', source.read_text()))
         try:
             for nix in nix_versions():
                 nix.build(folder, "environment")
                 gone = [*_made(nix, folder), *_sources(nix, folder)]
                 let_go(nix)
                 before = [[str(nix.bin / "nix-store"), "--delete", *gone], _empty(venv), _empty(venv)]
-                fills = [_fill(venv, address, *options) for options in ((), ("--compile-bytecode",))]
+                fills = [_sync(project, venv, *options) for options in ((), ("--compile-bytecode",))]
                 for jobs in (str(os.cpu_count() or 1), "1"):
                     build = [str(nix.bin / "nix-build"), "--no-out-link", "-j", jobs, str(there), "-A", "environment"]
                     ours, plain, compiled = timed([build, *fills], 2, warm=0, before=before, through=through(nix))
                     what = f"the notebook's wheels downloaded and installed, Nix {version(nix)}, max-jobs = {jobs}"
-                    rows.append(ratio(what, ours, plain, 3.0, "uv pip install"))
+                    rows.append(ratio(what, ours, plain, 3.0, "uv sync"))
                     if jobs != "1":
-                        rows.append(ratio("the same", ours, compiled, 0.7, "uv pip install --compile-bytecode"))
+                        rows.append(ratio("the same", ours, compiled, 0.7, "uv sync --compile-bytecode"))
         finally:
             there.unlink()
     return rows
@@ -127,7 +132,7 @@ def imports() -> list[Row]:
     """``import pandas`` (and others) from the environment, beside a uv venv with byte-code: not for the first time."""
     folder, venv, nix = notebook("debian"), CACHE / "venv-import", nix_versions()[-1]
     environment = nix.build(folder, "environment")
-    timed([_fill(venv, "", "--compile-bytecode")], 1, warm=0, before=[_empty(venv)])
+    timed([_fill(venv, "--compile-bytecode")], 1, warm=0, before=[_empty(venv)])
     rows = []
     for module in IMPORTS:
         commands = [[f"{home}/bin/python", "-c", f"import {module}"] for home in (environment, venv)]
@@ -142,12 +147,18 @@ def _empty(venv: Path) -> list[str]:
     return ["sh", "-c", make, "sh", str(venv), UV, plain_python()]
 
 
-def _fill(venv: Path, address: str = "", *more: str) -> list[str]:
-    """The command that installs the wheels into the venv: from files without a network, or from a server's address."""
-    options = ["--quiet", "--no-config", "--no-index", "--no-deps", *([] if address else ["--offline"]), *more]
+def _fill(venv: Path, *more: str) -> list[str]:
+    """The command that installs the wheels into the venv, from files and without a network."""
+    options = ["--quiet", "--no-config", "--offline", "--no-index", "--no-deps", *more]
     target = ["--python", str(venv), "--cache-dir", f"{venv}-cache"]
-    files = [f"{address}/{path.name}" if address else str(path) for path in wheel_files()]
-    return [UV, "pip", "install", *options, *target, *files]
+    return [UV, "pip", "install", *options, *target, *map(str, wheel_files())]
+
+
+def _sync(project: Path, venv: Path, *more: str) -> list[str]:
+    """The command that fills the venv with what the project's lock has, downloads included."""
+    options = ["--quiet", "--frozen", "--no-install-project", "--project", str(project), *more]
+    target = ["--python", str(venv / "bin/python"), "--cache-dir", f"{venv}-cache"]
+    return ["env", f"UV_PROJECT_ENVIRONMENT={venv}", UV, "sync", *options, *target]
 
 
 def _sources(nix: Nix, folder: Path) -> list[str]:
