@@ -11,13 +11,13 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any, cast
 
 from nixgen.errors import MachineError, UserError
 from nixgen.machine import files
@@ -151,27 +151,39 @@ def _helped(helper: str, key: str, path: Path) -> Login | None:
 
 
 def _answer(command: str, key: str, path: Path) -> tuple[int, bytes, bytes]:
-    """How a helper ends, and what it prints, of which there is little: through files, which nobody keeps open."""
-    with TemporaryFile() as asked, TemporaryFile() as out, TemporaryFile() as err:
-        asked.write(key.encode())
-        asked.seek(0)
+    """How a helper ends, and what it prints, of which there is little.
+
+    What it has started, an agent or an endless program, is not waited for, and finds its pipe closed.
+    """
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen([command, "get"], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+    except FileNotFoundError:
+        what = f"needs {command}, which is not there"
+        raise MachineError.of(str(path), what, "install it, or log in anew") from None
+    except OSError as error:
+        raise MachineError.of(str(path), f"{command} cannot be run: {error.strerror}", "try it by itself") from None
+    until, ended, read = time.monotonic() + _TIMEOUT, False, True
+    with process, selectors.DefaultSelector() as waiting:
+        given, *outputs = (cast("IO[bytes]", one) for one in (process.stdin, process.stdout, process.stderr))
+        printed = {one.fileno(): bytearray() for one in outputs}
         try:
-            process = subprocess.Popen([command, "get"], stdin=asked, stdout=out, stderr=err)
-        except FileNotFoundError:
-            what = f"needs {command}, which is not there"
-            raise MachineError.of(str(path), what, "install it, or log in anew") from None
-        except OSError as error:
-            raise MachineError.of(str(path), f"{command} cannot be run: {error.strerror}", "try it by itself") from None
-        until = time.monotonic() + _TIMEOUT
-        try:
-            while process.poll() is None:
-                if time.monotonic() > until or max(os.fstat(one.fileno()).st_size for one in (out, err)) > _LARGEST:
+            with contextlib.suppress(BrokenPipeError):
+                given.write(key.encode())
+            given.close()
+            for number in printed:
+                waiting.register(number, selectors.EVENT_READ)
+            while read or not ended:
+                ended, read = process.poll() is not None, False
+                for one, _ in waiting.select(0 if ended else _OFTEN):
+                    if piece := os.read(one.fd, 1 << 16):
+                        printed[one.fd] += piece
+                        read = True
+                    else:
+                        waiting.unregister(one.fd)
+                if time.monotonic() > until or max(map(len, printed.values())) > _LARGEST:
                     raise MachineError.of(str(path), f"needs {command}, which does not answer", "try it by itself")
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_OFTEN)
         finally:
             process.kill()
-            process.wait()
-        for file in (out, err):
-            file.seek(0)
-        return process.returncode, out.read(_LARGEST), err.read(_LARGEST)
+    out, err = map(bytes, printed.values())
+    return process.returncode, out, err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import until
 
 from nixgen.errors import MachineError, NixgenError, UserError
 from nixgen.registries import logins
@@ -92,6 +93,29 @@ def test_a_helper_that_hangs_or_prints_what_it_likes_is_a_sentence(
     with pytest.raises(MachineError, match="docker-credential-mine"):
         found(tmp_path, {"credsStore": "mine"})
     assert capfd.readouterr() == ("", "")
+
+
+def runs(number: str) -> bool:
+    try:
+        return "zombie" not in Path("/proc", number, "status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("to", ["", ">&2"])
+def test_what_an_endless_helper_has_started_ends_too(tmp_path: Path, helper: Path, to: str) -> None:
+    """It would fill the disk for as long as there is room, without anybody to see it."""
+    noted = tmp_path / "noted"
+    helper.write_text(f"#!/bin/sh\nyes {to} &\necho $! > {noted}\nwait\n")
+    with pytest.raises(MachineError, match="does not answer"):
+        found(tmp_path, {"credsStore": "mine"})
+    until(lambda: not runs(noted.read_text().strip()))
+
+
+def test_what_a_helper_leaves_running_is_not_waited_for(tmp_path: Path, helper: Path) -> None:
+    """An agent, which keeps its output open."""
+    helper.write_text("""#!/bin/sh\nsleep 30 &\necho '{"Username": "mona", "Secret": "s"}'\n""")
+    assert found(tmp_path, {"credsStore": "mine"}) == logins.Login("mona", "s")
 
 
 def test_a_helper_reads_the_host_and_may_warn(tmp_path: Path, helper: Path) -> None:
