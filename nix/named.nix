@@ -53,6 +53,7 @@ let
   # Of the wheels, for what starts often and has no cache of its own; a shell compiles what it imports.
   compiled = import ./bytecode.nix { inherit base builder; } { name = full; wheels = installed; };
   always = bytecode == "build";
+  asked = if always then compiled.root else null;
 
   packaged = ownTrees != [ ] || built != [ ];
   serving = code: import ./services.nix {
@@ -60,7 +61,7 @@ let
     artifacts = pinned;
     bytecode = code;
   };
-  serve = serving (if always then compiled.root else null);
+  serve = serving asked;
   served = serving compiled.root (map (row: removeAttrs row [ "environment" "health" ])
     mine);
   mine = builtins.filter (row: row.environment or "" == label) services;
@@ -74,7 +75,7 @@ let
         source = copy;
         packaged = true;
         artifacts = pinned;
-        bytecode = if always then compiled.root else null;
+        bytecode = asked;
       }
       [ { name = label; command = [ "python" "${copy}/${script}" ]; } ];
 

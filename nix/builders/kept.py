@@ -31,7 +31,8 @@ def look_for_cache():
         # A home that is not there, or another user's, is left as it is.
         if os.stat(base if os.path.isdir(base) else os.path.dirname(base)).st_uid != os.geteuid():
             return ""
-        os.makedirs(folder, 0o700, exist_ok=True)
+        if not sys.dont_write_bytecode:
+            os.makedirs(folder, 0o700, exist_ok=True)
         status = os.lstat(folder)
     except OSError:
         return ""

@@ -52,6 +52,8 @@ ours = {
 }
 with open(f"{out}/setup", "w", encoding="utf-8") as file:
     file.writelines(f"NIXGEN_{name}={shlex.quote(value)}\n" for name, value in ours.items())
+    # Of a shell around this one: with it, what it has not compiled would be compiled at each start.
+    file.write("unset NIXGEN_BYTECODE\n")
     file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     file.write(hook)
 with open(os.open(f"{out}/kernel", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755), "w", encoding="utf-8") as file:

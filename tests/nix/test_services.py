@@ -54,14 +54,15 @@ def in_shell(lab: Lab, command: str, **env: Any) -> Output:
 
 def test_a_shell_names_the_cache_and_the_folders(each_lab: Lab, rows: Rows, tmp_path: Path) -> None:
     lab = rows.on(each_lab)
-    found = seen(in_shell(lab, f"python -c '{SHOW}'", XDG_RUNTIME_DIR=str(tmp_path), **FOREIGN))
+    around = {"NIXGEN_BYTECODE": "/elsewhere", **FOREIGN}  # of another shell
+    found = seen(in_shell(lab, f"python -c '{SHOW}'", XDG_RUNTIME_DIR=str(tmp_path), **around))
     assert found["HF_HUB_CACHE"] == found["HUGGINGFACE_HUB_CACHE"] == str(lab.build("cache"))
     assert found["NIXGEN_MODELS"] == str(lab.build("models-all"))
     assert found["NIXGEN_DATA"] == str(lab.build("data-all"))
     assert [found[f"{name}_OFFLINE"] for name in ("HF_HUB", "TRANSFORMERS", "HF_DATASETS")] == ["1", "1", "1"]
     assert found["HF_HOME"].startswith(f"{tmp_path}/nixgen-hf-")
     assert found["HF_MODULES_CACHE"] == found["HF_HOME"] + "/modules"
-    assert not FOREIGN.keys() & found.keys()
+    assert not around.keys() & found.keys()
     names = "/minilm/config.json:/vad/vad.onnx"
     paths = [found["NIXGEN_MODELS"] + name for name in names.split(":")] + [found["NIXGEN_DATA"] + "/sales/a.csv"]
     assert lab.nix.inside("cat", *paths).ok
